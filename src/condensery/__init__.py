@@ -1,0 +1,1 @@
+"""Dataset condensation, reproduced: DM and DSA, table by table and figure by figure."""
