@@ -1,0 +1,54 @@
+"""How a script ends: one line for what people can mend, a traceback for what they cannot."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from condensery.errors import CondenseryError
+
+_USER_PATH_ERRORS = (
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
+
+
+def run(main: Callable[[], None]) -> int:
+    """Run the body of a script and return its exit status; logging goes to standard error.
+
+    Returns:
+        0 when `main` returns; 1 after a `CondenseryError`, or an error of the operating system about a named
+        file, which becomes ``error: ...`` on one line; 130 when interrupted from the keyboard. A reader that
+        closes the pipe early ends the script quietly with 1. Every other exception is a defect and
+        propagates with its traceback.
+    """
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+    )
+    try:
+        main()
+        sys.stdout.flush()
+    except CondenseryError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted")
+        return 130
+    except BrokenPipeError:
+        # The interpreter flushes standard output once more on its way out; let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except _USER_PATH_ERRORS as error:
+        if error.filename is None:
+            raise
+        return _fail(f"{os.fsdecode(error.filename)}: {(error.strerror or 'cannot be used').lower()}")
+    return 0
+
+
+def _fail(message: str) -> int:
+    print("error:", " ".join(message.split()), file=sys.stderr)
+    return 1
