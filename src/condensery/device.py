@@ -1,0 +1,149 @@
+"""What the machine offers: device, precision, compilation, memory. Chosen here and passed down."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from condensery.errors import CondenseryError
+
+PRECISIONS = ("fp32", "tf32", "bf16")
+
+_Module = TypeVar("_Module", bound=Callable[..., Tensor])
+
+# Activations below which compiling, some ten seconds, takes longer than it saves.
+WORTH_COMPILING = 2e10
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where and how to compute.
+
+    Attributes:
+        torch_device: the device that holds networks and batches.
+        precision: ``fp32``, ``tf32`` (CUDA matrix units, float32 storage) or ``bf16`` (autocast).
+        compile: whether hot networks go through ``torch.compile``.
+        memory_bytes: how much memory one batch of activations may take.
+    """
+
+    torch_device: torch.device
+    precision: str
+    compile: bool
+    memory_bytes: int
+
+    @property
+    def label(self) -> str:
+        """A name for result rows, such as ``cpu (AMD EPYC, 2 threads)`` or ``NVIDIA H200``."""
+        if self.torch_device.type == "cuda":
+            return torch.cuda.get_device_name(self.torch_device)
+        return f"cpu ({_processor()}, {torch.get_num_threads()} threads)"
+
+    @property
+    def stack_networks(self) -> bool:
+        """Whether several small networks are trained as one stacked network.
+
+        A GPU is idle most of the time while one small network trains; a CPU is not, and its grouped
+        convolutions are slower than separate ones.
+        """
+        return self.torch_device.type == "cuda"
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Return the context in which networks run forward."""
+        return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def compiled(self, function: _Module, work: float) -> _Module:
+        """Return ``function`` compiled for fixed shapes, or itself where that does not pay.
+
+        Args:
+            function: a network or one of its methods.
+            work: images that it will see, times the activations of one image.
+        """
+        if not self.compile or work < WORTH_COMPILING:
+            return function
+        # Its remark that a CPU has no CUDA is no news to the reader of a log.
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+        return torch.compile(function, dynamic=False)
+
+    def images_at_once(self, floats_per_image: int) -> int:
+        """Return how many images fit the memory budget.
+
+        Args:
+            floats_per_image: activations that one image keeps alive, in numbers of float32.
+        """
+        return max(1, self.memory_bytes // (4 * floats_per_image))
+
+
+def choose(
+    name: str = "auto", precision: str = "fp32", compile: bool | None = None, memory_gb: float = 4.0
+) -> Device:
+    """Choose the device.
+
+    Args:
+        name: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``.
+        precision: one of :data:`PRECISIONS`; ``tf32`` needs CUDA.
+        compile: compile the hot networks; None compiles where a compiler is found.
+        memory_gb: budget for one batch of activations, in GB.
+
+    Raises:
+        CondenseryError: the device or the precision is not to be had on this machine.
+    """
+    if precision not in PRECISIONS:
+        raise CondenseryError(f"precision {precision!r} is unknown: choose one of {', '.join(PRECISIONS)}")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise CondenseryError(f"device {name!r} is unknown: choose auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise CondenseryError(f"device {name!r} is not on this machine: {torch.cuda.device_count()} CUDA devices seen")
+    if precision == "tf32" and device.type != "cuda":
+        raise CondenseryError("precision tf32 needs a CUDA device: choose fp32 or bf16")
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    else:
+        _keep_freed_memory()
+    if compile is None:
+        compile = _can_compile(device)
+    return Device(device, precision, compile, int(memory_gb * 1e9))
+
+
+def _can_compile(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return True  # Triton travels with the CUDA build
+    return any(shutil.which(compiler) for compiler in (os.environ.get("CXX", "g++"), "g++", "clang++"))
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep freed memory instead of returning it to the system after every large temporary.
+
+    Activations are tens of megabytes each; by default malloc maps and unmaps them, and the page faults
+    take as long as the convolutions do.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _processor() -> str:
+    """Return the processor's name where the system tells it."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
