@@ -1,0 +1,9 @@
+"""Real data sets: where they come from, how they are stored, how batches are drawn."""
+
+from __future__ import annotations
+
+from condensery.data.arrays import DataInfo, RealData, Split, normalise
+from condensery.data.preparation import prepare
+from condensery.data.storage import load, verify
+
+__all__ = ["DataInfo", "RealData", "Split", "load", "normalise", "prepare", "verify"]

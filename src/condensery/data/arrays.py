@@ -1,0 +1,194 @@
+"""Real data in memory: uint8 images that become normalised floats one batch at a time."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from condensery.errors import CondenseryError
+
+# A memory map up to this size is read through the mapping. A larger one is read with pread, because pages
+# touched through a mapping stay resident, so that the process would slowly grow to the size of the file.
+MAPPED_BYTES = 256 * 2**20
+CHUNK_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a data set is: its name, the size of its images (pixels), its classes and its normalisation.
+
+    ``mean`` and ``std`` have one value a channel, in units of [0, 1] intensity.
+    """
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Return (images / 255 - mean) / std.
+
+    Args:
+        images: uint8, (..., C, H, W), on any device.
+        mean: one value a channel, in units of [0, 1] intensity.
+        std: likewise.
+
+    Returns:
+        float32 of the same shape on the same device; not clamped.
+    """
+    scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32, device=images.device)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device)
+    return torch.addcmul(shift.view(-1, 1, 1), images.to(torch.float32), scale.view(-1, 1, 1))
+
+
+class Split:
+    """The training or the test images of a data set, with their labels.
+
+    Args:
+        images: uint8, (N, C, H, W): an array, a memory map of a .npy file, or a tensor on some device.
+        labels: int64, (N,), from 0 to the number of classes - 1.
+        info: the data set that they belong to.
+    """
+
+    def __init__(self, images: np.ndarray | Tensor, labels: np.ndarray, info: DataInfo) -> None:
+        """Keep the arrays as they are; nothing is copied."""
+        self._stored = images
+        self._rows: np.ndarray | None = None
+        self.labels = labels
+        self.info = info
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    @property
+    def images(self) -> np.ndarray | Tensor:
+        """The uint8 images, (N, C, H, W): as they are stored, or for a subset a copy of its rows."""
+        return self._stored if self._rows is None else self._gather(np.arange(len(self)))
+
+    def subset(self, indices: np.ndarray | Tensor) -> Split:
+        """Return the images at `indices`, (n,) int64, in that order, as a split that copies no image.
+
+        Raises:
+            IndexError: an index is not in [0, N).
+        """
+        chosen = self._checked(indices)
+        part = Split(self._stored, self.labels[chosen], self.info)
+        part._rows = chosen if self._rows is None else self._rows[chosen]
+        return part
+
+    def indices_of(self, c: int) -> np.ndarray:
+        """Return the places of class `c` in this split, ascending, int64, (n,); empty if it has none."""
+        first, last = np.searchsorted(self._sorted_labels, [c, c + 1])
+        return self._order[first:last]
+
+    def batch(self, indices: np.ndarray | Tensor, device: torch.device) -> Tensor:
+        """Return the images at `indices` in that order, normalised.
+
+        Args:
+            indices: int64, (n,), each in [0, N); repetitions are allowed.
+            device: where the result lies; the bytes travel there and become floats there.
+
+        Returns:
+            float32, (n, C, H, W), (x / 255 - mean) / std, not clamped.
+
+        Raises:
+            IndexError: an index is not in [0, N).
+        """
+        if isinstance(self._stored, Tensor) and isinstance(indices, Tensor) and self._rows is None:
+            images = self._stored.index_select(0, indices.to(self._stored.device))
+        else:
+            images = torch.as_tensor(self._gather(self._checked(indices)))
+        return normalise(images.to(device), self.info.mean, self.info.std)
+
+    def resident(self, device: torch.device) -> Split:
+        """Return the same split with its uint8 images as one tensor on `device` (N * C * H * W bytes there).
+
+        The images travel in pieces, so that the host never holds more than a few dozen megabytes of them
+        beside the result.
+        """
+        if isinstance(self._stored, Tensor) and self._rows is None:
+            return Split(self._stored.to(device), self.labels, self.info)
+        shape = tuple(self._stored.shape[1:])
+        images = torch.empty((len(self), *shape), dtype=torch.uint8, device=device)
+        step = max(1, CHUNK_BYTES // int(np.prod(shape)))
+        for start in range(0, len(self), step):
+            rows = np.arange(start, min(start + step, len(self)))
+            images[start : start + len(rows)] = torch.as_tensor(self._gather(rows)).to(device)
+        return Split(images, self.labels, self.info)
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        order = np.argsort(self.labels, kind="stable").astype(np.int64)
+        order.flags.writeable = False
+        return order
+
+    @cached_property
+    def _sorted_labels(self) -> np.ndarray:
+        return self.labels[self._order]
+
+    @cached_property
+    def _file(self) -> int:
+        """A descriptor of the file behind a memory map, closed with the split."""
+        descriptor = os.open(self._stored.filename, os.O_RDONLY)
+        weakref.finalize(self, os.close, descriptor)
+        return descriptor
+
+    def _checked(self, indices: np.ndarray | Tensor) -> np.ndarray:
+        chosen = indices.cpu().numpy() if isinstance(indices, Tensor) else np.asarray(indices)
+        if chosen.size == 0:
+            return chosen.astype(np.int64).reshape(0)
+        if chosen.min() < 0 or chosen.max() >= len(self):
+            raise IndexError(f"indices from {chosen.min()} to {chosen.max()} into {len(self)} images")
+        return chosen.astype(np.int64, copy=False)
+
+    def _gather(self, places: np.ndarray) -> np.ndarray | Tensor:
+        """Copy the uint8 images at checked places of this split."""
+        rows = places if self._rows is None else self._rows[places]
+        if isinstance(self._stored, Tensor):
+            return self._stored.index_select(0, torch.from_numpy(rows).to(self._stored.device))
+        if isinstance(self._stored, np.memmap) and self._stored.nbytes > MAPPED_BYTES:
+            return self._read(rows)
+        return np.asarray(np.take(self._stored, rows, axis=0))
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        """Copy rows out of the file itself: sorted for its read-ahead, neighbours in one call."""
+        images = np.empty((len(rows), *self._stored.shape[1:]), dtype=np.uint8)
+        if len(rows) == 0:
+            return images
+        size = images[0].nbytes
+        flat = memoryview(images.reshape(-1))
+        order = np.argsort(rows, kind="stable")
+        joined = (np.diff(rows[order]) == 1) & (np.diff(order) == 1)
+        for run in np.split(order, np.flatnonzero(~joined) + 1):
+            self._read_run(flat[run[0] * size : (run[-1] + 1) * size], int(rows[run[0]]) * size)
+        return images
+
+    def _read_run(self, target: memoryview, start: int) -> None:
+        done = 0
+        while done < len(target):
+            got = os.preadv(self._file, [target[done:]], self._stored.offset + start + done)
+            if got == 0:
+                raise CondenseryError(
+                    f"{self._stored.filename}: became shorter while in use; prepare it again"
+                )
+            done += got
+
+
+@dataclass(frozen=True)
+class RealData:
+    """A prepared data set: its description, its training split and its test split."""
+
+    info: DataInfo
+    train: Split
+    test: Split

@@ -1,0 +1,92 @@
+"""What a source holds: labelled uint8 images of two splits, in parts that can be read one by one."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import pickle
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from condensery.errors import CondenseryError
+
+Piece = tuple[np.ndarray, np.ndarray]
+"""uint8 images (n, C, H, W) and their int64 labels (n,)."""
+
+Part = Callable[[], Iterator[Piece]]
+"""A resumable unit of a split: it yields its pieces each time that it is called."""
+
+
+class Shape(NamedTuple):
+    """Channels, height and width (pixels) of the prepared images."""
+
+    channels: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The two splits of a source.
+
+    ``place`` is where it lies, ``classes`` are the names that the source itself gives (None: it gives
+    none), ``fingerprint`` changes when its files do, so that a half-finished preparation is not continued
+    from other files.
+    """
+
+    place: Path
+    classes: tuple[str, ...] | None
+    train: Sequence[Part]
+    test: Sequence[Part]
+    fingerprint: str
+
+    def parts(self, split: str) -> Sequence[Part]:
+        """Return the parts of ``"train"`` or ``"test"``."""
+        return self.train if split == "train" else self.test
+
+
+def one_piece(images: np.ndarray, labels: np.ndarray) -> Iterator[Piece]:
+    """Yield arrays that are in memory already as one piece."""
+    yield np.ascontiguousarray(images), labels.astype(np.int64)
+
+
+def fingerprint(files: Sequence[Path], root: Path) -> str:
+    """Return a digest of the names under `root` and the sizes of the files of a source."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(root).as_posix()}\0{file.stat().st_size}\0".encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what a damaged file makes its parser raise into one line that names the file."""
+    try:
+        yield
+    except (
+        *(OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, SyntaxError),
+        *(MemoryError, OverflowError, RuntimeError, NotImplementedError, ImportError),
+        *(zlib.error, struct.error, pickle.UnpicklingError, zipfile.BadZipFile),
+    ) as error:
+        reason = str(error).replace("\n", " ") or type(error).__name__
+        raise CondenseryError(
+            f"{path}: truncated or altered, cannot be read ({reason}); replace it"
+        ) from None
+
+
+def decompressed(path: Path) -> bytes:
+    """Return the bytes of a file that may be compressed with gzip or bzip2 (by its ending)."""
+    with readable(path):
+        data = path.read_bytes()
+        if path.suffix == ".gz":
+            return gzip.decompress(data)
+        return bz2.decompress(data) if path.suffix == ".bz2" else data

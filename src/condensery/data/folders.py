@@ -1,0 +1,100 @@
+"""Image folders: one folder a class, any image format, resized to the prepared size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from condensery.data.contents import Contents, Piece, Shape, fingerprint, readable
+from condensery.errors import CondenseryError
+
+ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGES_PER_PART = 2_000
+
+
+def read_image_folder(root: Path, shape: Shape) -> Contents:
+    """Read ``train/<class>/...`` and ``test/<class>/...`` (or ``val/<class>/...``), sub-folders included.
+
+    The classes are the sorted names of the folders of ``train``. An image becomes grey or RGB, is cut to the
+    centre with the prepared aspect ratio and is resized with antialiasing (bicubic); one that has the size
+    already is taken as it is.
+
+    Raises:
+        CondenseryError: a split is missing or empty, or a test class has no training images.
+    """
+    places = {
+        "train": root / "train",
+        "test": next((root / name for name in ("test", "val") if (root / name).is_dir()), root / "test"),
+    }
+    for place in places.values():
+        if not place.is_dir():
+            raise CondenseryError(
+                f"{place}: no such folder; an image folder has train/<class>/ and test/<class>/"
+            )
+    classes = sorted(entry.name for entry in places["train"].iterdir() if entry.is_dir())
+    files = {split: _labelled(place, classes) for split, place in places.items()}
+    return _contents(root, classes, files["train"], files["test"], shape)
+
+
+def read_tiny_imagenet(root: Path, shape: Shape) -> Contents:
+    """Read the official layout: train/<wnid>/images/*, val/images/* and val/val_annotations.txt."""
+    annotations = root / "val" / "val_annotations.txt"
+    classes = sorted(entry.name for entry in (root / "train").iterdir() if entry.is_dir())
+    label = {name: c for c, name in enumerate(classes)}
+    with readable(annotations):
+        rows = [line.split("\t")[:2] for line in annotations.read_text(encoding="utf-8").splitlines() if line]
+        test = sorted((root / "val" / "images" / name, label[wnid]) for name, wnid in rows)
+    return _contents(root, classes, _labelled(root / "train", classes), test, shape)
+
+
+def _labelled(place: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
+    unknown = {entry.name for entry in place.iterdir() if entry.is_dir()} - set(classes)
+    if unknown:
+        raise CondenseryError(
+            f"{place / min(unknown)}: no training images for this class; add or remove the folder"
+        )
+    found = []
+    for c, name in enumerate(classes):
+        if (place / name).is_dir():
+            images = (file for file in (place / name).rglob("*") if file.suffix.lower() in ENDINGS)
+            found += [(file, c) for file in sorted(images)]
+    if not found:
+        raise CondenseryError(f"{place}: holds no images; an image folder has {place.name}/<class>/<image>")
+    return found
+
+
+def _contents(
+    root: Path, classes: list[str], train: list[tuple[Path, int]], test: list[tuple[Path, int]], shape: Shape
+) -> Contents:
+    splits = [
+        [partial(_part, rows[i : i + IMAGES_PER_PART], shape) for i in range(0, len(rows), IMAGES_PER_PART)]
+        for rows in (train, test)
+    ]
+    with readable(root):
+        print_of_files = fingerprint([file for file, _ in (*train, *test)], root)
+    return Contents(root, tuple(classes), *splits, print_of_files)
+
+
+def _part(rows: Sequence[tuple[Path, int]], shape: Shape) -> Iterator[Piece]:
+    # Decoding releases the interpreter lock; map keeps the order.
+    with ThreadPoolExecutor(
+        max_workers=os.process_cpu_count() if hasattr(os, "process_cpu_count") else None
+    ) as pool:
+        images = np.stack(list(pool.map(lambda row: _image(row[0], shape), rows)))
+    yield images, np.array([c for _, c in rows], dtype=np.int64)
+
+
+def _image(path: Path, shape: Shape) -> np.ndarray:
+    with readable(path), Image.open(path) as opened:
+        image = opened.convert("L" if shape.channels == 1 else "RGB")
+    size = (shape.width, shape.height)
+    if image.size != size:
+        image = ImageOps.fit(image, size, method=Image.Resampling.BICUBIC)
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

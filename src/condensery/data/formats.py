@@ -1,0 +1,209 @@
+"""Readers of data sets that come as a few files: idx, CIFAR, SVHN, USPS, digits, tinyimagenet.pt."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from condensery.data.contents import Contents, Piece, Shape, decompressed, fingerprint, one_piece, readable
+
+IDX_FILES = tuple(f"{s}-{p}-ubyte" for s in ("train", "t10k") for p in ("images-idx3", "labels-idx1"))
+
+
+def read_idx(folder: Path, shape: Shape, *, compressed: bool = False) -> Contents:
+    """Read MNIST's four idx files, ``compressed`` (.gz, as published) or else unpacked where they are."""
+
+    def place(name: str) -> Path:
+        plain, packed = folder / name, folder / f"{name}.gz"
+        return packed if compressed or not plain.is_file() else plain
+
+    files = [place(name) for name in IDX_FILES]
+
+    def part(images: Path, labels: Path) -> Iterator[Piece]:
+        yield from one_piece(_idx(images)[:, None], _idx(labels))
+
+    train, test = ([partial(part, *pair)] for pair in (files[:2], files[2:]))
+    return Contents(folder, None, train, test, fingerprint(files, folder))
+
+
+def _idx(path: Path) -> np.ndarray:
+    """Read one idx file: two zero bytes, type 8 (bytes), the number of sides, the sides, the values."""
+    data = decompressed(path)
+    with readable(path):
+        if data[:3] != b"\0\0\x08":
+            raise ValueError("not an idx file of unsigned bytes")
+        sides = np.frombuffer(data, ">u4", count=data[3], offset=4).astype(int)
+        values = np.frombuffer(data, np.uint8, offset=4 + 4 * data[3])
+        return values.reshape(tuple(sides))
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    return text.encode("latin1")
+
+
+_REBUILD = np.empty(0).__reduce__()[0]
+_FROM_BUFFER = np.empty(0).__reduce_ex__(5)[0]
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): _REBUILD,
+    ("numpy._core.multiarray", "_reconstruct"): _REBUILD,
+    ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
+    ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _latin1,
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """An unpickler that can build arrays and plain values and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
+        return _ALLOWED[module, name]
+
+
+def unpickle(path: Path) -> dict[str, Any]:
+    """Read a pickled dictionary of arrays and plain values, running none of the code that it may name.
+
+    Raises:
+        CondenseryError: the file is truncated, altered, or holds anything else.
+    """
+    with readable(path), path.open("rb") as stream:
+        values = _ArraysOnly(stream, encoding="latin1").load()
+        if not isinstance(values, dict):
+            raise ValueError("not a dictionary")
+        return values
+
+
+def read_cifar(
+    folder: Path, shape: Shape, *, train: tuple[str, ...], test: str, meta: str, labels: str
+) -> Contents:
+    """Read CIFAR's pickled batches of rows of 3 * 32 * 32 bytes.
+
+    Args:
+        folder: where the files lie.
+        shape: not needed, the format has one.
+        train: the files of the training split.
+        test: the file of the test split.
+        meta: the file with the class names, and ``labels`` the key of the labels: CIFAR-10 and CIFAR-100
+            differ in both.
+        labels: see ``meta``.
+    """
+    name_key = "fine_label_names" if labels == "fine_labels" else "label_names"
+
+    def part(path: Path) -> Iterator[Piece]:
+        batch = unpickle(path)
+        with readable(path):
+            images = np.asarray(batch["data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
+            found = np.asarray(batch[labels], dtype=np.int64)
+        yield from one_piece(images, found)
+
+    with readable(folder / meta):
+        classes = tuple(str(c) for c in unpickle(folder / meta)[name_key])
+    files = [folder / name for name in (*train, test)]
+    parts = [partial(part, file) for file in files]
+    return Contents(folder, classes, parts[:-1], parts[-1:], fingerprint(files, folder))
+
+
+def read_svhn(folder: Path, shape: Shape) -> Contents:
+    """Read SVHN's cropped digits: Matlab files with X (32, 32, 3, N) and y (N, 1), where 10 means 0."""
+    from scipy.io import loadmat
+
+    def part(path: Path) -> Iterator[Piece]:
+        with readable(path):
+            values = loadmat(path)
+            images, labels = values["X"].transpose(3, 2, 0, 1), values["y"].reshape(-1).astype(np.int64)
+        yield from one_piece(images, np.where(labels == 10, 0, labels))
+
+    files = [folder / "train_32x32.mat", folder / "test_32x32.mat"]
+    return Contents(
+        folder, None, [partial(part, files[0])], [partial(part, files[1])], fingerprint(files, folder)
+    )
+
+
+def usps_bytes(values: np.ndarray) -> np.ndarray:
+    """Turn USPS values in [-1, 1] into uint8 as torchvision does: (value + 1) / 2 * 255, rounded down.
+
+    The arithmetic is in float32 there, which decides where the rounding falls.
+    """
+    return ((values.astype(np.float32) + 1) / 2 * 255).astype(np.uint8)
+
+
+def read_usps(folder: Path, shape: Shape) -> Contents:
+    """Read USPS in LIBSVM's text format (one image a line: label 1..10, then index:value in [-1, 1])."""
+
+    def part(path: Path) -> Iterator[Piece]:
+        lines = decompressed(path).decode("latin1").splitlines()
+        with readable(path):
+            values, labels = np.full((len(lines), 256), -1.0), np.empty(len(lines), dtype=np.int64)
+            for row, line in enumerate(lines):
+                label, *pixels = line.split()
+                labels[row] = int(float(label)) - 1
+                for pixel in pixels:
+                    place, value = pixel.split(":")
+                    values[row, int(place) - 1] = float(value)
+        yield from one_piece(usps_bytes(values).reshape(-1, 1, 16, 16), labels)
+
+    files = [folder / "usps.bz2", folder / "usps.t.bz2"]
+    return Contents(
+        folder, None, [partial(part, files[0])], [partial(part, files[1])], fingerprint(files, folder)
+    )
+
+
+def read_usps_npz(path: Path, shape: Shape) -> Contents:
+    """Read USPS from an .npz: x_train_milli, x_test_milli (int16, value times 1000), y_train, y_test."""
+
+    def part(split: str) -> Iterator[Piece]:
+        with readable(path), np.load(path, allow_pickle=False) as values:
+            images = usps_bytes(values[f"x_{split}_milli"][:, None] / 1000)
+            labels = values[f"y_{split}"]
+        yield from one_piece(images, labels)
+
+    return Contents(
+        path, None, [partial(part, "train")], [partial(part, "test")], fingerprint([path], path.parent)
+    )
+
+
+def read_digits(folder: Path, shape: Shape) -> Contents:
+    """Read scikit-learn's digits: 1,797 images of 8x8 pixels from 0 to 16, scaled to 0..255 and rounded.
+
+    They come in one set; of each class every fifth image (in the order of the set) is a test image, so that
+    the split is stratified and the same everywhere.
+    """
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    pixels = np.rint(images * 255 / 16).astype(np.uint8).reshape(-1, 1, 8, 8)
+    tested = np.zeros(len(labels), dtype=bool)
+    for c in range(10):
+        tested[np.flatnonzero(labels == c)[4::5]] = True
+    train, test = ([partial(one_piece, pixels[chosen], labels[chosen])] for chosen in (~tested, tested))
+    return Contents(Path("scikit-learn"), None, train, test, "digits")
+
+
+def read_tensors(path: Path, shape: Shape) -> Contents:
+    """Read tinyimagenet.pt: uint8 images_{train,val} (N, 3, H, W), labels_{train,val} and classes."""
+    with readable(path):
+        values = torch.load(path, weights_only=True, mmap=True)
+        splits = [(values[f"images_{s}"], values[f"labels_{s}"]) for s in ("train", "val")]
+        classes = tuple(str(c) for c in values["classes"])
+        if any(images.dtype != torch.uint8 or len(images) != len(labels) for images, labels in splits):
+            raise ValueError("the images are not uint8 or do not fit the labels")
+
+    def part(images: torch.Tensor, labels: torch.Tensor) -> Iterator[Piece]:
+        with readable(path):
+            chunk = images.numpy(), labels.numpy()
+        yield from one_piece(*chunk)
+
+    train, test = (
+        [partial(part, images[i : i + 10_000], labels[i : i + 10_000]) for i in range(0, len(images), 10_000)]
+        for images, labels in splits
+    )
+    return Contents(path, classes, train, test, fingerprint([path], path.parent))

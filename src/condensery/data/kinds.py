@@ -1,0 +1,95 @@
+"""The kinds of source: the files of each, with the checksums that torchvision publishes, and its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from torchvision import datasets as published
+
+from condensery.data import formats
+from condensery.data.contents import Contents, Shape
+from condensery.data.folders import read_image_folder, read_tiny_imagenet
+from condensery.data.imagenet import BATCHES, read_batches
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file to download: its name, its MD5 and its official addresses, tried in turn."""
+
+    name: str
+    md5: str
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of source.
+
+    ``read`` opens a folder (or a file) of the kind; ``members`` are the files that must be there, with the
+    MD5 to check (None: any origin will do), each with one of the ``endings``; ``downloads`` are fetched
+    into ``folder`` under the raw root; ``built_in`` needs no file.
+    """
+
+    read: Callable[[Path, Shape], Contents]
+    members: tuple[tuple[str, str | None], ...] = ()
+    downloads: tuple[Remote, ...] = ()
+    folder: str = ""
+    endings: tuple[str, ...] = ("",)
+    built_in: bool = False
+
+
+def _idx(source: type[published.MNIST]) -> Kind:
+    resources = tuple(
+        Remote(name, md5, tuple(mirror + name for mirror in source.mirrors)) for name, md5 in source.resources
+    )
+    members = tuple((file.name, file.md5) for file in resources)
+    read = partial(formats.read_idx, compressed=True)
+    return Kind(read, members, resources, f"{source.__name__}/raw")
+
+
+def _cifar(source: type[published.CIFAR10], labels: str) -> Kind:
+    train, test = ([tuple(row) for row in rows] for rows in (source.train_list, source.test_list))
+    meta = source.meta["filename"]
+    read = partial(
+        formats.read_cifar, train=tuple(name for name, _ in train), test=test[0][0], meta=meta, labels=labels
+    )
+    members = (*train, *test, (meta, source.meta["md5"]))
+    return Kind(read, members, (Remote(source.filename, source.tgz_md5, (source.url,)),))
+
+
+def _files(source: type, folder: str, read: Callable[[Path, Shape], Contents]) -> Kind:
+    rows = [source.split_list[split] for split in ("train", "test")]
+    downloads = tuple(Remote(name, md5, (url,)) for url, name, md5 in rows)
+    return Kind(
+        read, tuple((file.name, file.md5) for file in downloads), downloads, folder, downloads[0].name
+    )
+
+
+def _unchecked(names: Iterable[str]) -> tuple[tuple[str, None], ...]:
+    return tuple((name, None) for name in names)
+
+
+_TINY = Remote(
+    "tiny-imagenet-200.zip",
+    "90528d7ca1a48142e341f4ef8d21d0de",
+    ("http://cs231n.stanford.edu/tiny-imagenet-200.zip",),
+)
+
+KINDS = {
+    "digits": Kind(formats.read_digits, built_in=True),
+    "mnist": _idx(published.MNIST),
+    "fashionmnist": _idx(published.FashionMNIST),
+    "idx": Kind(formats.read_idx, _unchecked(formats.IDX_FILES), endings=("", ".gz")),
+    "svhn": _files(published.SVHN, "svhn", formats.read_svhn),
+    "usps": _files(published.USPS, "usps", formats.read_usps),
+    "usps-npz": Kind(formats.read_usps_npz),
+    "cifar10": _cifar(published.CIFAR10, "labels"),
+    "cifar100": _cifar(published.CIFAR100, "fine_labels"),
+    "tinyimagenet": Kind(read_tiny_imagenet, _unchecked(["val/val_annotations.txt"]), (_TINY,)),
+    "tensors": Kind(formats.read_tensors),
+    "image-folder": Kind(read_image_folder, _unchecked(["train"])),
+    "imagenet-batches": Kind(read_batches, _unchecked(BATCHES), endings=("", ".npz")),
+}

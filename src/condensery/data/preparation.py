@@ -1,0 +1,250 @@
+"""Preparation of a data set: from its source into memory-mapped arrays, resumable, never half made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from condensery.data.arrays import DataInfo
+from condensery.data.contents import Contents, Shape
+from condensery.data.storage import (
+    FILES,
+    HEADER_BYTES,
+    LAYOUT,
+    SPLITS,
+    Description,
+    content_checksum,
+    file_sha256,
+    header,
+    load,
+    rows_in_file,
+)
+from condensery.errors import CondenseryError
+from condensery.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -> None:
+    """Make the prepared folder of a data set from the first of its sources that is there.
+
+    A complete folder made for the same entry is left alone. Work in progress lies in ``out_dir/.partial``;
+    a run that was killed is continued from there, a run that fails removes it. Images are streamed, so that
+    memory does not grow with the data set.
+
+    Args:
+        name: the name of the data set.
+        spec: its entry of config/datasets.yaml (the keys are explained there).
+        raw_root: the folder that relative source paths start from, and where downloads are kept.
+        out_dir: the folder to make (see `condensery.data.storage` for its layout).
+
+    Raises:
+        CondenseryError: no source is there, or one is truncated or altered.
+    """
+    identity = _identity(name, spec)
+    if _complete(out_dir, identity, spec):
+        log.info("%s: already prepared in %s", name, out_dir)
+        return
+    existed = out_dir.exists()
+    partial = out_dir / ".partial"
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        _make(name, spec, identity, raw_root, out_dir, partial)
+    except Exception as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        if not existed:
+            shutil.rmtree(out_dir, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise CondenseryError(
+                f"{out_dir}: {name} cannot be prepared ({error}); see to the disk"
+            ) from error
+        raise
+    shutil.rmtree(partial)
+
+
+def _identity(name: str, spec: Mapping[str, Any]) -> str:
+    """Address everything of an entry that the prepared bytes depend on; where they come from is not part."""
+    known = {key: spec.get(key) for key in ("channels", "size", "classes", "mean", "std")}
+    return hashlib.sha256(json.dumps([LAYOUT, name, known], sort_keys=True).encode()).hexdigest()
+
+
+def _complete(out_dir: Path, identity: str, spec: Mapping[str, Any]) -> bool:
+    if not (out_dir / "info.json").exists():
+        return False
+    try:
+        load(out_dir)
+        found = Description.read(out_dir)
+    except CondenseryError as error:
+        log.warning("preparing again: %s", error)
+        return False
+    return found.identity == identity and found.content == spec.get("content", found.content)
+
+
+def _make(
+    name: str, spec: Mapping[str, Any], identity: str, raw_root: Path, out_dir: Path, partial: Path
+) -> None:
+    # torchvision takes seconds and much memory to import, and nothing but this needs it.
+    from condensery.data.sources import open_first
+
+    shape = Shape(spec["channels"], *spec["size"])
+    source, contents = open_first(name, spec["sources"], shape, raw_root, partial)
+    classes = _classes(name, spec["classes"], contents)
+    parts = [len(contents.parts(split)) for split in SPLITS]
+    address = hashlib.sha256(json.dumps([identity, source, contents.fingerprint, parts]).encode()).hexdigest()
+    journal = _Journal(partial / "progress.json", address)
+    for split in SPLITS:
+        _write_split(split, contents, shape, len(classes), journal, partial)
+    counts = {split: journal.images(split) for split in SPLITS}
+    content = {
+        split: content_checksum(
+            rows_in_file(partial / f"{split}_images.npy", shape, np.uint8),
+            np.load(partial / f"{split}_labels.npy"),
+        )
+        for split in SPLITS
+    }
+    for split, wanted in (source.get("content") or spec.get("content") or {}).items():
+        if content[split] != wanted:
+            raise CondenseryError(
+                f"{name}: the {split} images of {contents.place} are not the published ones "
+                f"(content checksum {content[split]}, not {wanted}); replace the files or change the source"
+            )
+    mean, std = _statistics(spec, shape.channels, rows_in_file(partial / "train_images.npy", shape, np.uint8))
+    info = DataInfo(name, shape.channels, shape.height, shape.width, classes, mean, std)
+    sums = {file: file_sha256(partial / file) for file in FILES}
+    described = Description(info, identity, _told(source), counts, sums, content)
+    described.write(partial / "info.json")
+    (out_dir / "info.json").unlink(missing_ok=True)
+    for file in (*FILES, "info.json"):
+        _sync(partial / file)
+        os.replace(partial / file, out_dir / file)
+    log.info("%s: %d training and %d test images from %s", name, *counts.values(), _told(source))
+
+
+def _told(source: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(source[key]) for key in ("kind", "path", "url") if key in source}
+
+
+def _classes(name: str, wanted: int | list[str], contents: Contents) -> tuple[str, ...]:
+    """Settle the class names: those of the entry, or those of the source if the entry only counts them."""
+    named = wanted if isinstance(wanted, list) else contents.classes
+    count = wanted if isinstance(wanted, int) else len(wanted)
+    if named is None:
+        named = [str(c) for c in range(count)]
+    if len(named) != count or (contents.classes is not None and len(contents.classes) != count):
+        found = len(contents.classes if contents.classes is not None else named)
+        raise CondenseryError(
+            f"{name}: its source has {found} classes, config/datasets.yaml says {count}; correct it"
+        )
+    return tuple(str(c) for c in named)
+
+
+class _Journal:
+    """How many parts and images of each split lie in the partial files, written after each part."""
+
+    def __init__(self, path: Path, address: str) -> None:
+        self._path = path
+        self._state: dict[str, Any] = {"address": address}
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        if found.get("address") == address:
+            self._state = found
+
+    def parts(self, split: str) -> int:
+        return self._state.get(split, [0, 0])[0]
+
+    def images(self, split: str) -> int:
+        return self._state.get(split, [0, 0])[1]
+
+    def record(self, split: str, parts: int, images: int) -> None:
+        self._state[split] = [parts, images]
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(json.dumps(self._state), encoding="utf-8")
+        _sync(fresh)
+        os.replace(fresh, self._path)
+
+
+def _write_split(
+    split: str, contents: Contents, shape: Shape, classes: int, journal: _Journal, partial: Path
+) -> None:
+    """Append the parts that the journal does not list yet, then write the heads of the two files."""
+    files = [partial / f"{split}_images.npy", partial / f"{split}_labels.npy"]
+    row_bytes = (shape.channels * shape.height * shape.width, 8)
+    done, count = journal.parts(split), journal.images(split)
+    for file, size in zip(files, row_bytes, strict=True):
+        file.touch()
+        if file.stat().st_size < HEADER_BYTES + count * size:
+            done = count = 0
+    for file, size in zip(files, row_bytes, strict=True):
+        os.truncate(file, HEADER_BYTES + count * size)
+    parts = contents.parts(split)
+    with (
+        files[0].open("ab") as images_file,
+        files[1].open("ab") as labels_file,
+        Progress(f"{split} images, parts", len(parts)) as progress,
+    ):
+        for number in range(done, len(parts)):
+            for images, labels in parts[number]():
+                _check_piece(contents.place, images, labels, shape, classes)
+                images_file.write(np.ascontiguousarray(images).data)
+                labels_file.write(labels.astype("<i8").data)
+                count += len(labels)
+            for stream in (images_file, labels_file):
+                stream.flush()
+                os.fsync(stream.fileno())
+            journal.record(split, number + 1, count)
+            if len(parts) > 1:
+                progress.step(number + 1)
+    heads = (header((count, *shape), np.uint8), header((count,), np.int64))
+    for file, head in zip(files, heads, strict=True):
+        with file.open("r+b") as stream:
+            stream.write(head)
+
+
+def _check_piece(place: Path, images: np.ndarray, labels: np.ndarray, shape: Shape, classes: int) -> None:
+    if images.dtype != np.uint8 or images.shape[1:] != tuple(shape) or len(images) != len(labels):
+        raise CondenseryError(
+            f"{place}: holds {images.dtype} images of shape {images.shape[1:]}, not uint8 {tuple(shape)}; "
+            "correct channels and size in config/datasets.yaml or change the source"
+        )
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise CondenseryError(
+            f"{place}: labels from {labels.min()} to {labels.max()} instead of 0 to {classes - 1}; "
+            "correct classes in config/datasets.yaml or change the source"
+        )
+
+
+def _statistics(
+    spec: Mapping[str, Any], channels: int, train: Iterable[np.ndarray]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and population standard deviation a channel in units of [0, 1] (computed where `auto`)."""
+    given = {key: spec.get(key, "auto") for key in ("mean", "std")}
+    if "auto" in given.values():
+        counts = np.zeros((channels, 256), dtype=np.int64)
+        for images in train:
+            for channel, row in enumerate(counts):
+                row += np.bincount(images[:, channel].reshape(-1), minlength=256)
+        share, values = counts / counts.sum(axis=1, keepdims=True), np.arange(256) / 255
+        mean = share @ values
+        computed = {"mean": mean, "std": np.sqrt(np.maximum(share @ values**2 - mean**2, 0))}
+        given |= {
+            key: [round(float(v), 4) for v in computed[key]]
+            for key, value in given.items()
+            if value == "auto"
+        }
+    # A channel without any variation is centred and not scaled.
+    return tuple(map(float, given["mean"])), tuple(float(v) or 1.0 for v in given["std"])
+
+
+def _sync(path: Path) -> None:
+    with path.open("r+b") as stream:
+        os.fsync(stream.fileno())

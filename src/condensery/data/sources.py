@@ -1,0 +1,165 @@
+"""Where data sets come from: local folders and archives, mirrors and official downloads, in order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from torchvision.datasets.utils import calculate_md5, download_url
+
+from condensery.data.contents import Contents, Shape
+from condensery.data.kinds import KINDS, Kind
+from condensery.errors import CondenseryError
+
+log = logging.getLogger(__name__)
+
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
+
+
+class _AbsentError(Exception):
+    """This source is not there; the next one may be."""
+
+
+def open_first(
+    name: str, sources: Sequence[Mapping[str, Any]], shape: Shape, raw_root: Path, scratch: Path
+) -> tuple[dict[str, Any], Contents]:
+    """Open the first source that is there.
+
+    Args:
+        name: the data set, for messages.
+        sources: entries with a ``kind`` (a key of `condensery.data.kinds.KINDS`) and a ``path`` (local), a
+            ``url`` (a mirror's folder) or neither (the official addresses).
+        shape: channels, height and width of the prepared images.
+        raw_root: where relative paths start and downloads go.
+        scratch: a folder for what is unpacked from archives; the caller removes it.
+
+    Returns:
+        The source's entry and its contents.
+
+    Raises:
+        CondenseryError: a source is there but truncated or altered, or none is there.
+    """
+    reasons = []
+    for source in sources:
+        kind = KINDS.get(source["kind"])
+        if kind is None:
+            raise CondenseryError(
+                f"{name}: unknown source kind {source['kind']!r}; there are {', '.join(sorted(KINDS))}"
+            )
+        try:
+            place = _locate(source, kind, raw_root, scratch)
+            log.info("%s: reading %s from %s", name, source["kind"], place)
+            return dict(source), kind.read(place, shape)
+        except _AbsentError as reason:
+            reasons.append(str(reason))
+    raise CondenseryError(
+        f"{name}: no source is there ({'; '.join(reasons)}); put a copy in one of these places or add a "
+        "source to config/datasets.yaml"
+    )
+
+
+def _locate(source: Mapping[str, Any], kind: Kind, raw_root: Path, scratch: Path) -> Path:
+    """Return the folder (or the one file) that the kind's reader reads, its checksums checked."""
+    if kind.built_in:
+        return raw_root
+    if "path" in source:
+        place = raw_root / source["path"]
+        if not place.exists():
+            raise _AbsentError(f"{place} does not exist")
+        if place.is_file() and place.name.endswith(ARCHIVES):
+            _check_md5(place, {file.name: file.md5 for file in kind.downloads}.get(place.name))
+            place = _unpack(place, kind, scratch)
+    else:
+        place = _download(source.get("url"), kind, raw_root, scratch)
+    lacking = _lacking(place, kind)
+    if lacking:
+        raise _AbsentError(f"{place} lacks {lacking}")
+    for name, md5 in kind.members:
+        _check_md5(place / name, md5)
+    return place
+
+
+def _lacking(place: Path, kind: Kind) -> str | None:
+    """Name the first file of the kind that is not in a folder (for a kind that is one file: not the file)."""
+    for name, _ in kind.members:
+        if not any((place / f"{name}{ending}").exists() for ending in kind.endings):
+            return name
+    return None
+
+
+def _check_md5(path: Path, md5: str | None) -> None:
+    if md5 is not None and calculate_md5(path) != md5:
+        raise CondenseryError(
+            f"{path}: truncated or altered (its MD5 is not the published {md5}); replace it, "
+            "or remove it to use the next source"
+        )
+
+
+def _download(url: str | None, kind: Kind, raw_root: Path, scratch: Path) -> Path:
+    """Fetch the files of a kind, each whole and with its MD5 before it gets its name under raw_root."""
+    if not kind.downloads:
+        raise _AbsentError("it can only be read from a local path")
+    folder = raw_root / kind.folder
+    for file in kind.downloads:
+        target = folder / file.name
+        if target.exists() and calculate_md5(target) == file.md5:
+            continue
+        addresses = file.urls if url is None else (f"{url.rstrip('/')}/{file.name}",)
+        fetched = _fetch(addresses, file.name, file.md5, scratch / "downloads")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.move(fetched, target.with_name(target.name + ".new"))
+        os.replace(target.with_name(target.name + ".new"), target)
+    if kind.downloads[0].name.endswith(ARCHIVES):
+        return _unpack(folder / kind.downloads[0].name, kind, scratch)
+    return folder
+
+
+def _fetch(addresses: Sequence[str], name: str, md5: str, folder: Path) -> Path:
+    reasons = []
+    for address in addresses:
+        try:
+            if address.startswith("file:"):  # torchvision's downloader needs a length, which files do not tell
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(url2pathname(urlsplit(address).path), folder / name)
+                if calculate_md5(folder / name) != md5:
+                    raise ValueError(f"its MD5 is not the published {md5}")
+            else:
+                download_url(address, folder, name, md5)
+            return folder / name
+        except (OSError, RuntimeError, ValueError) as error:
+            (folder / name).unlink(missing_ok=True)
+            reasons.append(f"{address}: {error}".replace("\n", " "))
+    raise _AbsentError("; ".join(reasons))
+
+
+def _unpack(archive: Path, kind: Kind, scratch: Path) -> Path:
+    """Unpack an archive into the scratch folder and return the folder in it that holds the kind's files."""
+    target = scratch / "unpacked"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    try:
+        if archive.name.endswith(".zip"):
+            with zipfile.ZipFile(archive) as bundle:
+                bundle.extractall(target)
+        else:
+            with tarfile.open(archive) as bundle:
+                bundle.extractall(target, filter="data")
+    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
+        raise CondenseryError(
+            f"{archive}: cannot be unpacked, truncated or altered ({error}); replace it"
+        ) from None
+    folder = target
+    while lacking := _lacking(folder, kind):
+        inner = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("__")]
+        if len(inner) != 1:
+            raise CondenseryError(f"{archive}: lacks {lacking}; it is not an archive of this kind")
+        folder = inner[0]
+    return folder

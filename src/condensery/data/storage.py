@@ -1,0 +1,169 @@
+"""The prepared layout of a data set: two arrays a split and a description, written last.
+
+A prepared folder holds ``train_images.npy``, ``train_labels.npy``, ``test_images.npy``,
+``test_labels.npy`` (uint8 (N, C, H, W) and int64 (N,)) and ``info.json``. The folder is complete when
+``info.json`` is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from condensery.data.arrays import DataInfo, RealData, Split
+from condensery.errors import CondenseryError
+
+LAYOUT = 1
+SPLITS = ("train", "test")
+FILES = tuple(f"{split}_{part}.npy" for split in SPLITS for part in ("images", "labels"))
+HEADER_BYTES = 128
+READ_BYTES = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class Description:
+    """The contents of info.json.
+
+    ``identity`` says what the folder was prepared for, ``source`` where the images came from; ``counts``
+    has the images of each split, ``sha256`` the checksum of each file and ``content`` that of each split.
+    """
+
+    info: DataInfo
+    identity: str
+    source: dict[str, str]
+    counts: dict[str, int]
+    sha256: dict[str, str]
+    content: dict[str, str]
+
+    def write(self, path: Path) -> None:
+        """Write the description as JSON."""
+        fields = {"layout": LAYOUT, **vars(self.info), **{k: v for k, v in vars(self).items() if k != "info"}}
+        path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Description:
+        """Read the description of a prepared folder.
+
+        Raises:
+            CondenseryError: the folder is not complete, or its info.json is not one of this version.
+        """
+        path = folder / "info.json"
+        again = f"prepare it again with scripts/prepare.py --data {folder.name}"
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            if fields["layout"] != LAYOUT:
+                raise CondenseryError(f"{path}: written by another version of condensery; {again}")
+            info = DataInfo(
+                **{key: fields[key] for key in ("name", "channels", "height", "width")},
+                **{key: tuple(fields[key]) for key in ("classes", "mean", "std")},
+            )
+            return cls(info, *(fields[k] for k in ("identity", "source", "counts", "sha256", "content")))
+        except FileNotFoundError:
+            raise CondenseryError(f"{folder}: no prepared data set (no info.json); {again}") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CondenseryError(f"{path}: damaged ({error!r}); {again}") from None
+
+
+def header(shape: tuple[int, ...], dtype: type) -> bytes:
+    """Return the head of a .npy file (format 1.0), always 128 bytes, so that rows can be appended first."""
+    descriptor = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    text = repr({"descr": descriptor, "fortran_order": False, "shape": shape})
+    return b"\x93NUMPY\x01\x00\x76\x00" + text.encode("latin1").ljust(HEADER_BYTES - 11) + b"\n"
+
+
+def load(prepared_dir: Path) -> RealData:
+    """Open a prepared data set; the images are memory-mapped and none of them is read.
+
+    Raises:
+        CondenseryError: the folder is not complete, or a file has not the size, the type or the labels that
+            info.json tells. Altered bytes are found by `verify`.
+    """
+    described = Description.read(prepared_dir)
+    info = described.info
+    parts = []
+    for split in SPLITS:
+        count = described.counts[split]
+        images = _open(
+            prepared_dir / f"{split}_images.npy", (count, info.channels, info.height, info.width), np.uint8
+        )
+        labels = np.array(_open(prepared_dir / f"{split}_labels.npy", (count,), np.int64))
+        if count and not 0 <= labels.min() <= labels.max() < len(info.classes):
+            raise CondenseryError(
+                f"{prepared_dir / f'{split}_labels.npy'}: labels outside 0 to {len(info.classes) - 1}; "
+                "remove the folder and prepare it again"
+            )
+        parts.append(Split(images, labels, info))
+    return RealData(info, *parts)
+
+
+def verify(prepared_dir: Path) -> None:
+    """Read every byte of a prepared data set and compare it with the checksums of info.json.
+
+    Raises:
+        CondenseryError: a file is not the one that was prepared.
+    """
+    described = Description.read(prepared_dir)
+    load(prepared_dir)
+    for name in FILES:
+        if file_sha256(prepared_dir / name) != described.sha256.get(name):
+            raise CondenseryError(
+                f"{prepared_dir / name}: altered since it was prepared (its SHA-256 differs from info.json); "
+                "remove the folder and prepare it again"
+            )
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def rows_in_file(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[np.ndarray]:
+    """Read a prepared array (rows of `shape`) from its file, a few megabytes at a time."""
+    row = int(np.prod(shape))
+    step = max(1, READ_BYTES // row)
+    with path.open("rb") as stream:
+        stream.seek(HEADER_BYTES)
+        while (values := np.fromfile(stream, dtype=dtype, count=step * row)).size:
+            yield values.reshape(-1, *shape)
+
+
+def content_checksum(images: Iterable[np.ndarray], labels: np.ndarray) -> str:
+    """Return a checksum of the set of labelled images, whatever their order and their file format.
+
+    It is the SHA-256 over the sorted SHA-256 digests of every image (its C * H * W bytes) followed by its
+    label (8 bytes, little-endian), so that two sources of one data set can be told to be the same.
+
+    Args:
+        images: uint8 (n, C, H, W), in pieces.
+        labels: integers (N,).
+    """
+    tails = iter(labels.astype("<i8"))
+    digests = [
+        hashlib.sha256(image.tobytes() + next(tails).tobytes()).digest()
+        for piece in images
+        for image in piece
+    ]
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
+def _open(path: Path, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    again = "remove the folder and prepare it again"
+    wanted = HEADER_BYTES + int(np.prod(shape)) * np.dtype(dtype).itemsize
+    try:
+        size = path.stat().st_size
+        if size != wanted:
+            raise CondenseryError(f"{path}: truncated or altered ({size} bytes instead of {wanted}); {again}")
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise CondenseryError(f"{path}: cannot be read ({error}); {again}") from None
+    if array.shape != shape or array.dtype != dtype:
+        raise CondenseryError(
+            f"{path}: holds {array.dtype} {array.shape} instead of {np.dtype(dtype)} {shape}; {again}"
+        )
+    return array
