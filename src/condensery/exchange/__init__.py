@@ -1,0 +1,16 @@
+"""Synthetic sets in other people's formats: PNG folders, NumPy archives, the authors' ``.pt`` layout."""
+
+from __future__ import annotations
+
+from condensery.exchange.npz import from_npz, to_npz
+from condensery.exchange.png import from_png_folders, to_png_folders
+from condensery.exchange.reference import from_reference_pt, to_reference_pt
+
+__all__ = [
+    "from_npz",
+    "from_png_folders",
+    "from_reference_pt",
+    "to_npz",
+    "to_png_folders",
+    "to_reference_pt",
+]

@@ -1,0 +1,52 @@
+"""What every import asks of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from condensery.data import DataInfo
+from condensery.errors import CondenseryError
+from condensery.synthetic import SyntheticSet
+
+
+def existing(path: Path) -> Path:
+    """Return the path of a file that is there; raise `CondenseryError` otherwise."""
+    path = Path(path)
+    if not path.is_file():
+        raise CondenseryError(f"{path}: no such file; give a synthetic set to import")
+    return path
+
+
+def for_data(path: Path, info: DataInfo, *, classes: Sequence[str] | None, **parts: Any) -> SyntheticSet:
+    """Build an imported set, normalised as the data is, with errors that name the file.
+
+    Where the source does not name its classes, every class of the data must have an image: a set of ten
+    classes would otherwise pass for one of a hundred.
+
+    Args:
+        path: where the set comes from.
+        info: the data set that it stands for.
+        classes: the class names that the source gives, or None.
+        parts: the other fields of `SyntheticSet`.
+
+    Raises:
+        CondenseryError: the parts do not agree with each other or with the data.
+    """
+    try:
+        names = info.classes if classes is None else tuple(classes)
+        synthetic = SyntheticSet(classes=names, mean=info.mean, std=info.std, **parts)
+    except CondenseryError as error:
+        raise CondenseryError(
+            f"{path}: not a set of {info.name}: {error}; give the set's own data"
+        ) from error
+    synthetic.source = str(path)
+    synthetic.check_against(info)
+    present = len(synthetic.class_indices.unique())
+    if classes is None and present != len(info.classes):
+        raise CondenseryError(
+            f"{path}: images of {present} classes, but {info.name} has {len(info.classes)}; "
+            "give the set's own data"
+        )
+    return synthetic

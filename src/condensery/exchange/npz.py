@@ -1,0 +1,65 @@
+"""A synthetic set as a NumPy archive, lossless and without pickles."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from condensery.checkpoint import atomic
+from condensery.errors import CondenseryError
+from condensery.exchange.checks import existing
+from condensery.synthetic import SyntheticSet
+
+
+def to_npz(synthetic: SyntheticSet, path: Path) -> None:
+    """Write a NumPy archive without pickles; equal sets give equal bytes.
+
+    Entries: ``images`` (N, C, H, W) float32 normalised, ``labels``, ``classes``, ``mean``, ``std``,
+    ``provenance`` (JSON text), and ``learning_rate`` where there is one.
+    """
+    entries: dict[str, np.ndarray] = {
+        "images": synthetic.images.cpu().numpy(),
+        "labels": synthetic.labels.cpu().numpy(),
+        "classes": np.array(synthetic.classes),
+        "mean": np.array(synthetic.mean),
+        "std": np.array(synthetic.std),
+        "provenance": np.array(json.dumps(synthetic.provenance, sort_keys=True)),
+    }
+    rate = synthetic.learning_rate
+    if rate is not None:
+        entries["learning_rate"] = rate.cpu().numpy() if isinstance(rate, Tensor) else np.array(rate)
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **entries)
+
+
+def from_npz(path: Path) -> SyntheticSet:
+    """Read an archive with the entries of `to_npz`; a learning rate of no dimensions becomes a number.
+
+    Raises:
+        CondenseryError: the file is absent, damaged, or lacks an entry.
+    """
+    path = existing(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            entries = {name: archive[name] for name in archive.files}
+        rate = entries.get("learning_rate")
+        synthetic = SyntheticSet(
+            torch.from_numpy(entries["images"]),
+            torch.from_numpy(entries["labels"]),
+            tuple(entries["classes"].tolist()),
+            tuple(entries["mean"].tolist()),
+            tuple(entries["std"].tolist()),
+            json.loads(entries["provenance"].item()),
+            None if rate is None else rate.item() if rate.ndim == 0 else torch.from_numpy(rate),
+        )
+    except KeyError as error:
+        raise CondenseryError(f"{path}: has no entry {error}; write it as export_set.py does") from error
+    except (ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, CondenseryError) as error:
+        raise CondenseryError(f"{path}: not a synthetic set as .npz ({error}); export it again") from error
+    synthetic.source = str(path)
+    return synthetic

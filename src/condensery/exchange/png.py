@@ -1,0 +1,142 @@
+"""A synthetic set as folders of PNG images, for people to look at and for other tools."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from condensery.checkpoint import atomic
+from condensery.data import DataInfo, normalise
+from condensery.errors import CondenseryError
+from condensery.exchange.checks import for_data
+from condensery.synthetic import SyntheticSet
+
+_INDEX = "set.json"
+_MODES = {1: "L", 3: "RGB"}
+
+
+def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
+    """Write one PNG an image, in [0, 1] space rounded to 8 bits, one folder a class.
+
+    The layout is ``<class index>_<class name>/<position>.png``; ``set.json`` beside the folders keeps what
+    pixels cannot: the order, the normalisation, soft labels, a learned learning rate and the provenance.
+
+    Raises:
+        CondenseryError: the folder exists and is not empty, or the images are neither grey nor RGB.
+    """
+    folder = Path(folder)
+    channels = synthetic.images.shape[1]
+    if channels not in _MODES:
+        raise CondenseryError(f"{synthetic.source}: PNG holds 1 or 3 channels, not {channels}; use npz")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise CondenseryError(f"{folder}: exists and is not an empty folder; give a new name")
+    pixels = synthetic.uint8_images().permute(0, 2, 3, 1).cpu().numpy()
+    with atomic(folder) as temporary:
+        files = []
+        for position, label in enumerate(synthetic.class_indices.tolist()):
+            name = f"{_class_folder(label, synthetic.classes)}/{position:05d}.png"
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            pixel = pixels[position, :, :, 0] if channels == 1 else pixels[position]
+            Image.fromarray(np.ascontiguousarray(pixel)).save(temporary / name)
+            files.append(name)
+        rate = synthetic.learning_rate
+        index = {
+            "files": files,
+            "classes": synthetic.classes,
+            "mean": synthetic.mean,
+            "std": synthetic.std,
+            "soft_labels": synthetic.labels.tolist() if synthetic.labels.ndim == 2 else None,
+            "learning_rate": rate.tolist() if isinstance(rate, Tensor) else rate,
+            "provenance": synthetic.provenance,
+        }
+        temporary.mkdir(exist_ok=True)
+        (temporary / _INDEX).write_text(json.dumps(index, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def from_png_folders(folder: Path, info: DataInfo) -> SyntheticSet:
+    """Read class folders of PNG images, ours or anybody's, for a data set.
+
+    Args:
+        folder: holds folders named ``<class index>`` or ``<class index>_<anything>``. With the ``set.json``
+            of `to_png_folders` the set comes back whole, its pixels within half an 8-bit step of what they
+            were clamped to; without it, images are ordered by class and file name.
+        info: the data set, whose mean and std normalise the pixels.
+
+    Raises:
+        CondenseryError: no images, a damaged or wrongly sized image, or classes that the data does not have.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CondenseryError(f"{folder}: no such folder; give the folder that holds the class folders")
+    index = _read_index(folder)
+    names = index.get("files") or sorted(str(path.relative_to(folder)) for path in folder.glob("*/*.png"))
+    labelled = [(_class_of(folder, name), name) for name in names]
+    if not labelled:
+        raise CondenseryError(
+            f"{folder}: holds no <class index>_<name>/*.png; give the folder of class folders"
+        )
+    if "files" not in index:
+        labelled.sort()
+    pixels = torch.stack([_read_png(folder / name, info) for _, name in labelled])
+    soft, rate = index.get("soft_labels"), index.get("learning_rate")
+    labels = torch.tensor([label for label, _ in labelled]) if soft is None else torch.tensor(soft)
+    provenance = index.get("provenance", {}) | {"imported": {"format": "png", "file": folder.name}}
+    return for_data(
+        folder,
+        info,
+        images=normalise(pixels, info.mean, info.std),
+        labels=labels,
+        classes=index.get("classes"),
+        provenance=provenance,
+        learning_rate=torch.tensor(rate) if isinstance(rate, list) else rate,
+    )
+
+
+def _class_folder(index: int, classes: Sequence[str]) -> str:
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", classes[index]).strip("_")[:40]
+    return f"{index:0{len(str(len(classes) - 1))}d}_{plain}".rstrip("_")
+
+
+def _class_of(folder: Path, name: str) -> int:
+    match = re.match(r"(\d+)(?:_[^/]*)?/[^/]+$", Path(name).as_posix())
+    if not match:
+        raise CondenseryError(
+            f"{folder}: {name!r} is not <class index>_<name>/<image>.png; rename the folder"
+        )
+    return int(match[1])
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    path = folder / _INDEX
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise CondenseryError(f"{path}: not JSON ({error}); delete it or export the set again") from error
+
+
+def _read_png(path: Path, info: DataInfo) -> Tensor:
+    """Read one image as (C, H, W) uint8."""
+    try:
+        with Image.open(path) as image:
+            pixels = np.array(image.convert(_MODES.get(info.channels)))
+    except FileNotFoundError as error:
+        raise CondenseryError(f"{path}: listed in {_INDEX} but absent; export the set again") from error
+    except OSError as error:
+        raise CondenseryError(f"{path}: not a readable image; export the set again") from error
+    if pixels.shape[:2] != (info.height, info.width):
+        height, width = pixels.shape[:2]
+        raise CondenseryError(
+            f"{path}: {height}x{width} pixels, but {info.name} has {info.height}x{info.width}; "
+            "give the set's own data"
+        )
+    return torch.from_numpy(pixels).reshape(info.height, info.width, info.channels).permute(2, 0, 1)

@@ -1,0 +1,139 @@
+"""Synthetic sets in the ``.pt`` layout of the authors' public code, in which sets are published."""
+
+from __future__ import annotations
+
+import _codecs
+import hashlib
+import io
+import pickle
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from condensery.checkpoint import atomic
+from condensery.data import DataInfo
+from condensery.errors import CondenseryError
+from condensery.exchange.checks import existing, for_data
+from condensery.synthetic import SyntheticSet
+
+# The published files carry their accuracies as NumPy numbers, which the safe reader of PyTorch refuses by
+# default. These few constructors make numbers and nothing else; NumPy 1 and 2 spell the first differently.
+_scalar = np.float64(0).__reduce__()[0]
+_SAFE = [
+    (_scalar, "numpy._core.multiarray.scalar"),
+    (_scalar, "numpy.core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64")),
+    _codecs.encode,
+]
+
+
+def to_reference_pt(sets: Sequence[SyntheticSet], path: Path) -> None:
+    """Write sets in the layout that the authors' public code reads, one entry an experiment.
+
+    The layout is ``{"data": [[images, labels], ...], "accs_all_exps": {}}`` with normalised float32 images
+    and int64 labels; provenance and learned learning rates have no place in it. The file holds tensors and
+    plain containers only, so that ``torch.load`` reads it with its safe default. Equal sets give equal bytes.
+
+    Raises:
+        CondenseryError: a set has soft labels, or the sets are not of one data set.
+    """
+    for each in sets:
+        if each.labels.ndim != 1:
+            raise CondenseryError(f"{each.source}: the .pt layout has no soft labels; export it as npz")
+        if each.classes != sets[0].classes or each.images.shape[1:] != sets[0].images.shape[1:]:
+            raise CondenseryError(f"{each.source}: not of the data set of {sets[0].source}; export it apart")
+    # Not straight to the file: torch.save would write the file's temporary name into it.
+    buffer = io.BytesIO()
+    data = [[each.images.cpu().contiguous(), each.labels.cpu().contiguous()] for each in sets]
+    torch.save({"data": data, "accs_all_exps": {}}, buffer)
+    with atomic(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def from_reference_pt(
+    path: Path,
+    info: DataInfo,
+    experiment: int = 0,
+    normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
+) -> SyntheticSet:
+    """Read one experiment of a ``.pt`` file in the layout that the authors' public code writes.
+
+    The file is read with ``weights_only=True``: it can hold tensors, containers and numbers, and no code.
+
+    Args:
+        path: the file.
+        info: the data set that the images stand for.
+        experiment: which entry of ``data``, from 0.
+        normalisation: the mean and std that the file was made with, when they are not those of `info`. (The
+            sets published with the DSA paper use the CIFAR-10 values for CIFAR-100.)
+
+    Raises:
+        CondenseryError: the file is absent, unsafe, of another layout, or does not match the data.
+    """
+    path = existing(path)
+    data = _load_safely(path)
+    data = data.get("data") if isinstance(data, dict) else None
+    if not isinstance(data, (list, tuple)) or not data:
+        raise CondenseryError(f"{path}: has no list 'data' of [images, labels]; give a file of that layout")
+    if not 0 <= experiment < len(data):
+        raise CondenseryError(f"{path}: has experiments 0 to {len(data) - 1}, not {experiment}; choose one")
+    entry = data[experiment]
+    if not isinstance(entry, (list, tuple)) or len(entry) != 2 or not all(map(torch.is_tensor, entry)):
+        raise CondenseryError(f"{path}: experiment {experiment} is not [images, labels]; give another file")
+    images, labels = entry[0].detach().float().contiguous(), entry[1].detach().long().flatten()
+    if not images.isfinite().all():
+        raise CondenseryError(
+            f"{path}: experiment {experiment} has pixels that are not finite; choose another"
+        )
+    if normalisation is not None and images.ndim == 4 and images.shape[1] == info.channels:
+        images = _renormalise(path, images, normalisation, info)
+    source = {
+        "format": "pt",
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "experiment": experiment,
+    }
+    return for_data(
+        path,
+        info,
+        images=images,
+        labels=labels,
+        classes=None,
+        provenance={"imported": source},
+    )
+
+
+def _load_safely(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals(_SAFE):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CondenseryError(
+            f"{path}: holds something else than tensors and numbers, which is not safe to read; "
+            "ask for a plain file"
+        ) from error
+    except PermissionError:
+        raise
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CondenseryError(f"{path}: not a whole file of torch.save; fetch it again") from error
+
+
+def _renormalise(
+    path: Path, images: Tensor, normalisation: tuple[Sequence[float], Sequence[float]], info: DataInfo
+) -> Tensor:
+    """Move images from one normalised space to another, without clamping."""
+    if not all(len(values) == info.channels for values in normalisation):
+        raise CondenseryError(
+            f"{path}: {info.name} has {info.channels} channels; give one mean and std for each"
+        )
+    old_mean, old_std, mean, std = (
+        torch.tensor(values, dtype=torch.float32).reshape(1, -1, 1, 1)
+        for values in (*normalisation, info.mean, info.std)
+    )
+    return (images * old_std + old_mean - mean) / std

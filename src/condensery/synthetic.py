@@ -1,0 +1,270 @@
+"""The synthetic set: a few images, their labels, and where they come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from condensery.checkpoint import read_tensors, write_tensors
+from condensery.errors import CondenseryError
+
+if TYPE_CHECKING:
+    from condensery.data import DataInfo
+
+SCHEMA = "synthetic-set/1"
+SHARD = "shard"
+"""The provenance entry that only a part of a set has, and that `gather` drops."""
+
+
+@dataclass(eq=False)
+class SyntheticSet:
+    """Images that stand for a data set.
+
+    Attributes:
+        images: (N, C, H, W) float32 in normalised space, (x / 255 - mean) / std, never clamped.
+        labels: (N,) int64 class indices, or (N, K) float32 soft labels over the K classes.
+        classes: the names of all K classes of the data set, also in a set that holds only some of them.
+        mean: per channel, in [0, 1] units; with `std` it undoes the normalisation.
+        std: per channel, in [0, 1] units.
+        provenance: JSON-able: the resolved experiment and the versions that made the set.
+        learning_rate: a learning rate learned with the images: a number, a tensor of one a step, or None.
+
+    Raises:
+        CondenseryError: when shapes, types or labels do not agree with each other.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    learning_rate: float | Tensor | None = None
+    source: str = field(default="synthetic set", init=False)
+    """How error messages call the set: its file, once it has one. Not stored."""
+
+    def __post_init__(self) -> None:
+        """Check that the parts agree."""
+        self.classes = tuple(str(name) for name in self.classes)
+        self.mean = tuple(float(value) for value in self.mean)
+        self.std = tuple(float(value) for value in self.std)
+        problem = self._problem()
+        if problem:
+            raise CondenseryError(problem)
+
+    def _problem(self) -> str | None:
+        images, labels = self.images, self.labels
+        if images.ndim != 4 or images.dtype != torch.float32:
+            return f"images must be (N, C, H, W) float32, got {_describe(images)}"
+        hard = labels.ndim == 1 and labels.dtype == torch.int64
+        soft = labels.ndim == 2 and labels.dtype == torch.float32 and labels.shape[1] == len(self.classes)
+        if not (hard or soft) or len(labels) != len(images):
+            wanted = f"({len(images)},) int64 or ({len(images)}, {len(self.classes)}) float32"
+            return f"labels must be {wanted}, got {_describe(labels)}"
+        if hard and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
+            return (
+                f"labels run from {int(labels.min())} to {int(labels.max())}, "
+                f"but there are {len(self.classes)} classes"
+            )
+        if not len(self.mean) == len(self.std) == images.shape[1]:
+            return f"{images.shape[1]} channels need as many means and standard deviations"
+        return None
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    @property
+    def class_indices(self) -> Tensor:
+        """The class of each image, (N,) int64; of a soft label, the most probable class."""
+        return self.labels if self.labels.ndim == 1 else self.labels.argmax(dim=1)
+
+    def save(self, path: Path) -> None:
+        """Write the set as one safetensors file, atomically; equal sets give equal bytes."""
+        tensors = {"images": self.images, "labels": self.labels}
+        rate = self.learning_rate
+        if isinstance(rate, Tensor):
+            tensors["learning_rate"] = rate
+        metadata = {
+            "schema": SCHEMA,
+            "classes": self.classes,
+            "mean": self.mean,
+            "std": self.std,
+            "provenance": self.provenance,
+            "learning_rate": None if isinstance(rate, Tensor) else rate,
+        }
+        write_tensors(path, tensors, metadata)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a set that `save` wrote.
+
+        Raises:
+            CondenseryError: the file is absent, damaged, or not a synthetic set.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise CondenseryError(f"{path}: no such synthetic set; condense it, or fetch it with `dvc pull`")
+        try:
+            tensors, metadata = read_tensors(path)
+        except ValueError as error:
+            raise CondenseryError(f"{path}: {error}; make or fetch the file again") from error
+        if metadata.get("schema") != SCHEMA:
+            raise CondenseryError(
+                f"{path}: holds {metadata.get('schema')!r}, not {SCHEMA!r}; give a synthetic set"
+            )
+        try:
+            loaded = cls(
+                tensors["images"],
+                tensors["labels"],
+                metadata["classes"],
+                metadata["mean"],
+                metadata["std"],
+                metadata["provenance"],
+                tensors.get("learning_rate", metadata["learning_rate"]),
+            )
+        except KeyError as error:
+            raise CondenseryError(f"{path}: has no {error}; make or fetch the file again") from error
+        except CondenseryError as error:
+            raise CondenseryError(f"{path}: {error}; make or fetch the file again") from error
+        loaded.source = str(path)
+        return loaded
+
+    def unit_images(self) -> Tensor:
+        """Return the images with the normalisation undone, (N, C, H, W) float32, clamped to [0, 1]."""
+        return (self.images * self._column(self.std) + self._column(self.mean)).clamp(0, 1)
+
+    def _column(self, values: tuple[float, ...]) -> Tensor:
+        return self.images.new_tensor(values).reshape(1, -1, 1, 1)
+
+    def uint8_images(self) -> Tensor:
+        """Return the images as 8-bit pixels, (N, C, H, W) uint8, rounded to the nearest value."""
+        return (self.unit_images() * 255).round().to(torch.uint8)
+
+    def as_dataset(self, space: Literal["normalised", "unit"]) -> TensorDataset:
+        """Return a Torch data set of (image, label).
+
+        Args:
+            space: ``"normalised"`` for networks trained on normalised data, or ``"unit"`` for [0, 1].
+
+        Raises:
+            CondenseryError: another space.
+        """
+        if space not in ("normalised", "unit"):
+            raise CondenseryError(f"space {space!r} is unknown; choose 'normalised' or 'unit'")
+        return TensorDataset(self.images if space == "normalised" else self.unit_images(), self.labels)
+
+    def check_against(self, info: DataInfo) -> None:
+        """Check that the set belongs to a data set: its classes, image shape and normalisation.
+
+        Raises:
+            CondenseryError: something differs; one line that says what.
+        """
+        have = f"{len(self.classes)} classes of {'x'.join(str(side) for side in self.images.shape[1:])}"
+        want = f"{len(info.classes)} classes of {info.channels}x{info.height}x{info.width}"
+        if have != want:
+            raise CondenseryError(
+                f"{self.source}: {have}, but {info.name} has {want}; give the set's own data"
+            )
+        for index, (mine, theirs) in enumerate(zip(self.classes, info.classes, strict=True)):
+            if mine != theirs:
+                raise CondenseryError(
+                    f"{self.source}: class {index} is {mine!r}, but {info.name} calls it {theirs!r}; "
+                    "give the set's own data"
+                )
+        for name in ("mean", "std"):
+            mine, theirs = getattr(self, name), getattr(info, name)
+            if not all(math.isclose(a, b, abs_tol=1e-4) for a, b in zip(mine, theirs, strict=True)):
+                raise CondenseryError(
+                    f"{self.source}: normalised with {name} {_numbers(mine)}, but {info.name} has "
+                    f"{_numbers(theirs)}; prepare the data with the set's values"
+                )
+
+
+def gather(sets: Sequence[SyntheticSet]) -> SyntheticSet:
+    """Join sets of different classes into one set ordered by class.
+
+    Parts that separate jobs made of one experiment, joined, equal the set that one job makes, byte for byte
+    when saved.
+
+    Raises:
+        CondenseryError: the parts come from different experiments, or a class is missing or comes twice.
+    """
+    if not sets:
+        raise CondenseryError("no parts to gather; give the file of each part")
+    first = sets[0]
+    owner: dict[int, SyntheticSet] = {}
+    for part in sets:
+        _check_same_experiment(first, part)
+        for index in part.class_indices.unique().tolist():
+            if index in owner:
+                raise CondenseryError(
+                    f"{part.source}: class {index} is also in {owner[index].source}; give each part once"
+                )
+            owner[index] = part
+    missing = sorted(set(range(len(first.classes))) - set(owner))
+    if missing:
+        listed = ", ".join(str(index) for index in missing[:10]) + (", ..." if len(missing) > 10 else "")
+        raise CondenseryError(f"{first.source}: no part holds class {listed}; give the parts of all classes")
+    order = torch.cat([part.class_indices for part in sets]).argsort(stable=True)
+    return SyntheticSet(
+        torch.cat([part.images for part in sets])[order],
+        torch.cat([part.labels for part in sets])[order],
+        first.classes,
+        first.mean,
+        first.std,
+        _common_provenance(first),
+        first.learning_rate,
+    )
+
+
+def _check_same_experiment(first: SyntheticSet, part: SyntheticSet) -> None:
+    def identity(each: SyntheticSet) -> dict[str, Any]:
+        rate = each.learning_rate
+        return {
+            "classes": list(each.classes),
+            "mean": list(each.mean),
+            "std": list(each.std),
+            "image shape": list(each.images.shape[1:]),
+            "kind of label": "hard" if each.labels.ndim == 1 else "soft",
+            "learning rate": rate.tolist() if isinstance(rate, Tensor) else rate,
+            "provenance": _common_provenance(each),
+        }
+
+    difference = _difference(identity(first), identity(part))
+    if difference:
+        where, mine, theirs = difference
+        raise CondenseryError(
+            f"{part.source}: {where} is {theirs!r}, but {mine!r} in {first.source}; "
+            "gather parts of one experiment only"
+        )
+
+
+def _common_provenance(part: SyntheticSet) -> dict[str, Any]:
+    return {key: value for key, value in part.provenance.items() if key != SHARD}
+
+
+def _difference(mine: Any, theirs: Any, where: str = "") -> tuple[str, Any, Any] | None:
+    """Return where two JSON-like values differ first, and the two values there."""
+    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+        for key in sorted({*mine, *theirs}):
+            inner = _difference(mine.get(key), theirs.get(key), f"{where}.{key}" if where else str(key))
+            if inner:
+                return inner
+        return None
+    return None if mine == theirs else (where, mine, theirs)
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
