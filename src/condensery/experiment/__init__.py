@@ -1,0 +1,8 @@
+"""The description of experiments: reading config/ strictly and resolving what one job needs."""
+
+from __future__ import annotations
+
+from condensery.experiment.config import Config, load_config
+from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation
+
+__all__ = ["Config", "Evaluation", "SetId", "WholeEvaluation", "load_config"]

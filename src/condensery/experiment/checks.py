@@ -1,0 +1,133 @@
+"""What the schemas cannot say: names that must exist in another file, and values of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from condensery.errors import CondenseryError
+from condensery.experiment.reading import check, place, schema, unknown
+from condensery.experiment.targets import WHOLE
+
+if TYPE_CHECKING:
+    from condensery.experiment.config import Config
+
+Keys = tuple[str | int, ...]
+
+
+def check_file(name: str, content: Mapping[str, Any], file: Path) -> None:
+    """Check one file against the schema called ``name``, and the parameters in it.
+
+    Raises:
+        CondenseryError: the first thing that is not allowed.
+    """
+    check(content, f"{name}.schema.yaml", file)
+    if name in ("methods", "recipes"):
+        for entry, values in content.items():
+            _check_values(name, entry, values["parameters"], file, (entry, "parameters"), partial=False)
+
+
+def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> None:
+    """Check that every name in config/ exists and that every value can be used.
+
+    Args:
+        config: what was read, each file checked on its own.
+        files: name -> path of the files beside the protocols.
+        protocol: path of the protocol.
+
+    Raises:
+        CondenseryError: the first name that does not exist, or value that cannot be used.
+    """
+    for dataset, entry in config.datasets.items():
+        for key in ("mean", "std"):
+            if entry[key] != "auto" and len(entry[key]) != entry["channels"]:
+                raise CondenseryError(
+                    f"{files['datasets']}: {dataset}.{key}: must have one value for each of the "
+                    f"{entry['channels']} channels, not {len(entry[key])}"
+                )
+    for method, entry in config.methods.items():
+        for recipe in entry["recipes"]:
+            _known("recipe", recipe, config.recipes, files["methods"], (method, "recipes"))
+    for kind in ("methods", "recipes"):
+        entries = getattr(config, kind)
+        for name, entry in entries.items():
+            _check_overrides(config, kind, name, entry, files[kind], (name,))
+        for name, entry in config.spec.get(kind, {}).items():
+            _known(kind[:-1], name, entries, protocol, (kind,))
+            _check_set(config, kind, name, entry.get("parameters", {}), protocol, (kind, name, "parameters"))
+            _check_overrides(config, kind, name, entry, protocol, (kind, name))
+    for target, blocks in config.spec["targets"].items():
+        for number, block in enumerate(blocks):
+            _check_block(config, block, protocol, ("targets", target, number))
+
+
+def _known(what: str, name: str, known: Mapping[str, Any], file: Path, keys: Keys) -> None:
+    if name not in known:
+        raise CondenseryError(f"{file}: {place(keys)}: {unknown(what, name, known)}")
+
+
+def _check_values(
+    kind: str, name: str, values: Mapping[str, Any], file: Path, keys: Keys, *, partial: bool
+) -> None:
+    """Check names, kinds and ranges of the parameters that workflow/schemas/ knows."""
+    if kind == "recipes":
+        check(values, "parameters.schema.yaml#/$defs/recipe", file, keys, partial=partial)
+    elif name in schema("parameters")["$defs"]["methods"]:
+        check(values, f"parameters.schema.yaml#/$defs/methods/{name}", file, keys, partial=partial)
+
+
+def _check_set(
+    config: Config, kind: str, name: str, values: Mapping[str, Any], file: Path, keys: Keys
+) -> None:
+    """Check values that replace those of an entry: each must be a parameter of it, and of the same kind."""
+    base = getattr(config, kind)[name]["parameters"]
+    for key, value in values.items():
+        _known("key", key, base, file, keys)
+        if None not in (value, base[key]) and _kind(value) is not _kind(base[key]):
+            raise CondenseryError(
+                f"{file}: {place((*keys, key))}: must be like {base[key]!r} of {kind}.yaml, not {value!r}"
+            )
+    _check_values(kind, name, values, file, keys, partial=True)
+
+
+def _kind(value: object) -> type:
+    return float if type(value) is int else type(value)
+
+
+def _check_overrides(
+    config: Config, kind: str, name: str, entry: Mapping[str, Any], file: Path, keys: Keys
+) -> None:
+    for number, override in enumerate(entry.get("overrides", [])):
+        here = (*keys, "overrides", number)
+        for condition in override["when"]:
+            if kind == "recipes":
+                _known("key", condition, {"dataset": None, "ipc": None}, file, (*here, "when"))
+        for dataset in override["when"].get("dataset", []):
+            _known("data set", dataset, config.datasets, file, (*here, "when", "dataset"))
+        _check_set(config, kind, name, override["set"], file, (*here, "set"))
+
+
+def _check_block(config: Config, block: Mapping[str, Any], file: Path, keys: Keys) -> None:
+    for dataset in block["datasets"]:
+        _known("data set", dataset, config.datasets, file, (*keys, "datasets"))
+    methods = config.methods if str(keys[1]).startswith("figure") else {**config.methods, WHOLE: None}
+    for method in block["methods"]:
+        _known("method", method, methods, file, (*keys, "methods"))
+    for recipe in block.get("recipes", []):
+        _known("recipe", recipe, config.recipes, file, (*keys, "recipes"))
+    if set(block["methods"]) == {WHOLE}:
+        return
+    for dataset, ipc, limit in _too_many(config, block):
+        raise CondenseryError(
+            f"{file}: {place((*keys, 'ipc'))}: {ipc} images per class, but the smallest class of {dataset} "
+            f"has {limit}; give {limit} or less"
+        )
+
+
+def _too_many(config: Config, block: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
+    for dataset in block["datasets"]:
+        limit = config.datasets[dataset].get("smallest_class")
+        for ipc in block["ipc"]:
+            if limit is not None and ipc > limit:
+                yield dataset, ipc, limit

@@ -1,0 +1,209 @@
+"""Reads the folder config/ and resolves one experiment from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from condensery.errors import CondenseryError
+from condensery.experiment import checks
+from condensery.experiment.reading import read, unknown
+from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, wholes_of
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config/ says, checked.
+
+    Attributes:
+        protocol: name of the protocol.
+        settings: config.yaml, with the values given instead of its own.
+        datasets: datasets.yaml, name -> entry.
+        methods: methods.yaml, name -> entry.
+        recipes: recipes.yaml, name -> entry.
+        spec: the protocol's file.
+    """
+
+    protocol: str
+    settings: dict[str, Any]
+    datasets: dict[str, dict[str, Any]]
+    methods: dict[str, dict[str, Any]]
+    recipes: dict[str, dict[str, Any]]
+    spec: dict[str, Any]
+
+    @property
+    def data_dir(self) -> Path:
+        """The folder with raw/ and prepared/."""
+        return Path(self.settings["data_dir"])
+
+    def dataset(self, name: str) -> dict[str, Any]:
+        """Return a data set's entry.
+
+        Raises:
+            CondenseryError: there is none.
+        """
+        return _entry("data set", name, self.datasets, "datasets.yaml")
+
+    def method(self, name: str) -> dict[str, Any]:
+        """Return a method's entry.
+
+        Raises:
+            CondenseryError: there is none.
+        """
+        return _entry("method", name, self.methods, "methods.yaml")
+
+    def network(self, dataset: str) -> str:
+        """Return the network that a data set is condensed and evaluated with by default."""
+        return self.dataset(dataset)["network"]
+
+    def class_count(self, dataset: str) -> int:
+        """Return the number of classes of a data set."""
+        classes = self.dataset(dataset)["classes"]
+        return classes if isinstance(classes, int) else len(classes)
+
+    def augmentation(self, dataset: str) -> str:
+        """Return the data set's strategy of differentiable Siamese augmentation."""
+        return self.dataset(dataset)["augmentation"]
+
+    def parameters(self, dataset: str, method: str, network: str, ipc: int) -> dict[str, Any]:
+        """Resolve a method's parameters for one set.
+
+        The published value, then the ``overrides`` of methods.yaml in their order, then what the protocol
+        sets, then the protocol's ``overrides``: the later wins.
+
+        Raises:
+            CondenseryError: there is no such data set or method.
+        """
+        self.dataset(dataset)
+        entries = [self.method(method), self.spec.get("methods", {}).get(method, {})]
+        return _resolve(entries, {"dataset": dataset, "network": network, "ipc": ipc})
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic to compute in: config.yaml's, or else the protocol's, or else fp32."""
+        return self.settings["precision"] or self.spec.get("precision", "fp32")
+
+    def recipe(self, name: str, dataset: str, ipc: int = 0) -> dict[str, Any]:
+        """Resolve a recipe for the sets of one data set and size; a whole data set has ipc 0.
+
+        Returns:
+            ``name``, ``epochs``, ``lr``, ``momentum``, ``weight_decay``, ``batch`` and ``augmentation``, the
+            last as a strategy, or ``none``.
+
+        Raises:
+            CondenseryError: there is no such data set or recipe.
+        """
+        entries = [
+            _entry("recipe", name, self.recipes, "recipes.yaml"),
+            self.spec.get("recipes", {}).get(name, {}),
+        ]
+        values = _resolve(entries, {"dataset": dataset, "ipc": ipc})
+        if values["augmentation"] == "dsa":
+            values["augmentation"] = self.augmentation(dataset)
+        return {"name": name, **values}
+
+    def shards(self, dataset: str, method: str, network: str) -> list[str]:
+        """Return the classes of each condensation job of a set, such as ``["0-4", "5-9"]``.
+
+        One range of all classes if config.yaml does not split them, or if they depend on each other:
+        through the method, or through batch norm, which mixes the classes of a step.
+        """
+        count = self.class_count(dataset)
+        size = self.settings["classes_per_job"] or count
+        if not self.method(method)["independent_classes"] or "bn" in network.split("-"):
+            size = count
+        ranges = [range(count)[first : first + size] for first in range(0, count, size)]
+        return [f"{r[0]}-{r[-1]}" if len(r) > 1 else f"{r[0]}" for r in ranges]
+
+    def networks(self) -> list[str]:
+        """Return every network that config/ names, sorted."""
+        named = (b["network"] for blocks in self.spec["targets"].values() for b in blocks if "network" in b)
+        return sorted({*self._networks.values(), *named})
+
+    def target_sets(self, target: str) -> list[SetId]:
+        """Return the coordinates of a target's synthetic sets, each once, in the order of the protocol."""
+        sets = (
+            s for block in self._blocks(target) for s in sets_of(block, self._networks, self.spec["sets"])
+        )
+        return list(dict.fromkeys(sets))
+
+    def target_evaluations(self, target: str) -> list[Evaluation]:
+        """Return what is trained on a target's sets: each set in every recipe of its method and block."""
+        evaluations = (
+            Evaluation(s, recipe, s.network)
+            for block in self._blocks(target)
+            for s in sets_of(block, self._networks, self.spec["sets"])
+            for recipe in self.methods[s.method]["recipes"]
+            if recipe in block.get("recipes", self.recipes)
+        )
+        return list(dict.fromkeys(evaluations))
+
+    def target_wholes(self, target: str) -> list[WholeEvaluation]:
+        """Return a target's trainings on whole data sets, each once."""
+        count = self.spec["whole_networks"]
+        wholes = (w for block in self._blocks(target) for w in wholes_of(block, self._networks, count))
+        return list(dict.fromkeys(wholes))
+
+    @property
+    def _networks(self) -> dict[str, str]:
+        return {name: entry["network"] for name, entry in self.datasets.items()}
+
+    def _blocks(self, target: str) -> list[dict[str, Any]]:
+        return _entry("target", target, self.spec["targets"], f"protocols/{self.protocol}.yaml")
+
+
+def load_config(
+    directory: Path, protocol: str | None = None, settings: Mapping[str, Any] | None = None
+) -> Config:
+    """Read and check everything in config/.
+
+    Args:
+        directory: the folder config/.
+        protocol: the protocol instead of the one that config.yaml names.
+        settings: other values instead of those of config.yaml.
+
+    Raises:
+        CondenseryError: a key is unknown, missing, of the wrong type or out of range, or a name is unknown;
+            one line that names the file and the key.
+    """
+    files = {name: directory / f"{name}.yaml" for name in ("config", "datasets", "methods", "recipes")}
+    content = {name: read(path) for name, path in files.items()}
+    for key, value in {**(settings or {}), **({"protocol": protocol} if protocol else {})}.items():
+        both = isinstance(value, dict) and isinstance(content["config"].get(key), dict)
+        content["config"][key] = {**content["config"][key], **value} if both else value
+    for name, path in files.items():
+        checks.check_file(name, content[name], path)
+    chosen = content["config"]["protocol"]
+    protocols = {path.stem: path for path in (directory / "protocols").glob("*.yaml")}
+    if chosen not in protocols:
+        raise CondenseryError(f"{files['config']}: protocol: {unknown('protocol', chosen, protocols)}")
+    spec = read(protocols[chosen])
+    checks.check_file("protocol", spec, protocols[chosen])
+    config = Config(
+        chosen, content["config"], content["datasets"], content["methods"], content["recipes"], spec
+    )
+    checks.check_names(config, files, protocols[chosen])
+    return config
+
+
+def _entry(what: str, name: str, entries: Mapping[str, Any], file: str) -> Any:
+    if name not in entries:
+        raise CondenseryError(f"{unknown(what, name, entries)} (in config/{file})")
+    return entries[name]
+
+
+def _resolve(entries: list[Mapping[str, Any]], coordinates: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for entry in entries:
+        values |= entry.get("parameters", {})
+        for override in _holding(entry, coordinates):
+            values |= override
+    return values
+
+
+def _holding(entry: Mapping[str, Any], coordinates: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for override in entry.get("overrides", []):
+        if all(coordinates.get(key) in values for key, values in override["when"].items()):
+            yield override["set"]

@@ -1,0 +1,184 @@
+"""Strict reading of YAML: no key twice, no key unknown, and one line that names the file and the key."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError, validators
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from condensery.errors import CondenseryError
+
+SCHEMAS = Path(__file__).resolve().parents[3] / "workflow" / "schemas"
+
+_EXPONENT = re.compile(r"[-+]?\d+\.?\d*[eE][-+]?\d+")
+_KINDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "a text",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping of keys",
+    "null": "null",
+}
+_LIMITS = {
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "exclusiveMinimum": "greater than {}",
+    "exclusiveMaximum": "less than {}",
+    "minItems": "a list of at least {}",
+    "minProperties": "a mapping of at least {} key",
+    "uniqueItems": "a list without repetitions",
+}
+
+
+def _is_number(_checker: object, value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# JSON Schema calls 20.0 an integer and lets infinity pass: both would fail late, inside a job.
+_Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"number": _is_number, "integer": _is_integer}
+    ),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key that is given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Raises:
+        CondenseryError: there is no such file, or it is no YAML mapping, or it gives a key twice.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CondenseryError(
+            f"{path}: cannot be read ({error.__class__.__name__}); restore the file"
+        ) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        problem = getattr(error, "problem", None) or "is not YAML"
+        raise CondenseryError(f"{path}:{line} {problem}; correct the file") from error
+    if not isinstance(content, dict):
+        raise CondenseryError(f"{path}: must hold keys and values; correct the file")
+    return content
+
+
+@cache
+def schema(name: str) -> dict[str, Any]:
+    """Read the schema called ``name`` from workflow/schemas/."""
+    return read(SCHEMAS / f"{name}.schema.yaml")
+
+
+@cache
+def _registry() -> Registry:
+    files = {path.name: read(path) for path in sorted(SCHEMAS.glob("*.schema.yaml"))}
+    return Registry().with_resources(
+        (name, DRAFT202012.create_resource(content)) for name, content in files.items()
+    )
+
+
+def check(
+    content: Any, reference: str, file: Path, keys: Iterable[str | int] = (), *, partial: bool = False
+) -> None:
+    """Refuse content that its schema does not allow.
+
+    Args:
+        content: what was read.
+        reference: the schema, such as ``methods.schema.yaml`` or ``parameters.schema.yaml#/$defs/recipe``.
+        file: the file that the message names.
+        keys: where in the file the content lies.
+        partial: allow keys to be absent at the top.
+
+    Raises:
+        CondenseryError: the first thing that is not allowed.
+    """
+    validator = _Validator({"$ref": reference}, registry=_registry())
+    errors = [
+        e
+        for e in validator.iter_errors(content)
+        if not (partial and e.validator == "required" and not e.path)
+    ]
+    if errors:
+        # An unknown key first: a misspelt one is often also the reason why another is missing.
+        first = min(
+            errors, key=lambda e: (e.validator != "additionalProperties", [str(p) for p in e.absolute_path])
+        )
+        raise CondenseryError(f"{file}: {_explain(first, [*keys, *first.absolute_path])}")
+
+
+def place(keys: Iterable[str | int]) -> str:
+    """Write where in a file something lies, such as ``targets.table1[0].ipc``."""
+    text = ""
+    for key in keys:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
+    return text
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """Say that a name is unknown, what it may have been meant to be and what there is."""
+    names = sorted(str(k) for k in known)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"unknown {what} {name!r}; {hint}there is {', '.join(names) or 'none'}"
+
+
+def _explain(error: ValidationError, keys: list[str | int]) -> str:
+    where = f"{place(keys)}: " if keys else ""
+    rule, limit, value = error.validator, error.validator_value, error.instance
+    if rule == "additionalProperties":
+        known = error.schema.get("properties", {})
+        extra = next(key for key in value if key not in known)
+        return where + unknown("key", extra, known)
+    if rule == "required":
+        missing = next(key for key in limit if key not in value)
+        return f"{where}key {missing!r} is missing; add it"
+    return f"{where}must be {_wanted(error.schema, rule, limit)}, not {_shown(value)}"
+
+
+def _wanted(schema: Mapping[str, Any], rule: str, limit: Any) -> str:
+    if rule == "type":
+        kinds = [limit] if isinstance(limit, str) else limit
+        return " or ".join(_KINDS[kind] for kind in kinds)
+    if rule == "enum":
+        return "one of " + ", ".join(map(str, limit))
+    if rule in _LIMITS:
+        return _LIMITS[rule].format(limit)
+    return schema.get("description", f"valid by the rule {rule!r} of its schema")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        text += " (a text for YAML: write exponents as 1.0e-3)"
+    return text if len(text) <= 100 else f"{text[:97]}..."
