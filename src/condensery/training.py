@@ -1,0 +1,317 @@
+"""Train networks on a set of images and test them: the evaluation of DM section 3.1 and DSA section 4.1.
+
+The recipe is stochastic gradient descent with cross-entropy; after half of the epochs the learning rate
+falls to a tenth and the momentum starts anew. Only the last epoch counts: nothing is selected.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from condensery import augment, networks, streams
+from condensery.checkpoint import Checkpoint
+from condensery.data import DataInfo, Split
+from condensery.device import Device
+from condensery.networks import Network
+from condensery.progress import Progress
+from condensery.synthetic import SyntheticSet
+
+TEST_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        name: what tables call it.
+        epochs: E; as in the authors' public code the loop runs E + 1 epochs, those with (zero-based) index
+            up to E // 2 + 1 at ``lr`` and the others at a tenth of it.
+        lr: learning rate.
+        momentum: of SGD; the buffer is lost when the learning rate falls.
+        weight_decay: of SGD.
+        batch: images in a batch; the last partial one is kept.
+        augmentation: a DSA strategy, applied with parameters of its own for every image, or ``none``.
+    """
+
+    name: str
+    epochs: int
+    lr: float
+    momentum: float
+    weight_decay: float
+    batch: int
+    augmentation: str
+
+    def rate(self, epoch: int) -> float:
+        """Return the learning rate of the epoch with this zero-based index."""
+        return self.lr if epoch <= self.epochs // 2 + 1 else self.lr / 10
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Training images that come in batches.
+
+    Attributes:
+        labels: int64 (N,) or soft float32 (N, classes), on the device.
+        batch: gives the images at some indices, float32 (n, C, H, W) on the device, normalised.
+    """
+
+    labels: Tensor
+    batch: Callable[[Tensor], Tensor]
+
+    @classmethod
+    def of_set(cls, synthetic: SyntheticSet, device: Device) -> Samples:
+        """Return the images of a synthetic set."""
+        images = synthetic.images.to(device.torch_device)
+        return cls(synthetic.labels.to(device.torch_device), lambda rows: images[rows.to(images.device)])
+
+    @classmethod
+    def of_split(cls, split: Split, device: Device) -> Samples:
+        """Return the images of a real split, whose bytes go to the device where that is not the host."""
+        where = device.torch_device
+        source = split if where.type == "cpu" else split.resident(where)
+        return cls(torch.as_tensor(split.labels).to(where), lambda rows: source.batch(rows, where))
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One trained network's result: its seed, test accuracy in percent, and seconds of work."""
+
+    network_seed: int
+    accuracy: float
+    train_seconds: float
+    test_seconds: float
+
+
+class Fleet:
+    """K networks of one shape, trained and tested at once or, where K is 1, as plain modules.
+
+    Their parameters are stacked along a new first dimension, (K, ...), and each network sees batches,
+    augmentations and initial weights from streams of its own seed, so that a network's result does not
+    depend on which others are trained beside it. ``images`` is how many each will see, in all epochs.
+    """
+
+    def __init__(self, name: str, info: DataInfo, seeds: Sequence[int], device: Device, *, images: int) -> None:
+        size = (info.height, info.width)
+        shape = {"channels": info.channels, "size": size, "classes": len(info.classes)}
+        self.seeds, self.device, self.size = tuple(seeds), device, size
+        nets = [
+            networks.initialise(networks.build(name, **shape), streams.generator(seed, "evaluation-network"))
+            for seed in seeds
+        ]
+        self.network = nets[0].to(device.torch_device)
+        if len(nets) == 1:
+            self.parameters = dict(self.network.named_parameters())
+            self.buffers = dict(self.network.named_buffers())
+        else:
+            stacked = torch.func.stack_module_state(nets)
+            self.parameters, self.buffers = (
+                {name: t.detach().to(device.torch_device) for name, t in part.items()} for part in stacked
+            )
+            for parameter in self.parameters.values():
+                parameter.requires_grad_()
+        work = images * networks.activations(self.network, info.channels, size)
+        self._forward = device.compiled(self.network, work)
+
+    def logits(self, images: Tensor, *, train: bool) -> Tensor:
+        """Return the logits, float32 (K, n, classes), of images (K, n, C, H, W), a batch for each network."""
+        self.network.train(train)
+        with self.device.autocast():
+            if len(self.seeds) == 1:
+                return self._forward(images[0]).float().unsqueeze(0)
+            call = torch.func.vmap(self._call, randomness="error")
+            return call(self.parameters, self.buffers, images).float()
+
+    def _call(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
+        return torch.func.functional_call(self.network, (parameters, buffers), (images,))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return parameters and buffers under the names of the module, each (K, ...) where K > 1."""
+        return self.parameters | self.buffers
+
+    @torch.no_grad()
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Set parameters and buffers to what :meth:`state` returned."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
+
+
+def train(
+    fleet: Fleet,
+    samples: Samples,
+    recipe: Recipe,
+    *,
+    checkpoint: Checkpoint | _GroupCheckpoint | None = None,
+    on_epoch: Callable[[int], None] | None = None,
+    on_batch: Callable[[Tensor, Tensor], None] | None = None,
+) -> None:
+    """Train every network of a fleet, in place.
+
+    Args:
+        fleet: the networks.
+        samples: the images, the same for all.
+        recipe: how.
+        checkpoint: where to save the state between epochs, and to resume from.
+        on_epoch: told the number of epochs done.
+        on_batch: told the indices, (K, n), and the logits, (K, n, classes), of every batch before its step.
+    """
+    parameters = list(fleet.parameters.values())
+    optimiser = _sgd(parameters, recipe, recipe.rate(0))
+    first = 0
+    resumed = checkpoint.load() if checkpoint else None
+    if resumed is not None:
+        first, state = resumed
+        fleet.load(state)
+        optimiser = _sgd(parameters, recipe, recipe.rate(max(first - 1, 0)))
+        for name, parameter in fleet.parameters.items():
+            if f"momentum of {name}" in state:
+                buffer = state[f"momentum of {name}"].to(parameter.device)
+                optimiser.state[parameter]["momentum_buffer"] = buffer
+    for epoch in range(first, recipe.epochs + 1):
+        if recipe.rate(epoch) != optimiser.param_groups[0]["lr"]:
+            optimiser = _sgd(parameters, recipe, recipe.rate(epoch))
+        for rows, images in _batches(fleet, samples, recipe, epoch):
+            logits = fleet.logits(images, train=True)
+            labels = samples.labels[rows.to(samples.labels.device)]
+            # A sum over networks, so that each gets the gradient of its own mean loss.
+            losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(0, 1), reduction="sum") / rows.shape[1]
+            optimiser.zero_grad()
+            losses.backward()
+            if on_batch:
+                on_batch(rows, logits.detach())
+            optimiser.step()
+        if checkpoint and checkpoint.due():
+            checkpoint.save(epoch + 1, fleet.state() | _momenta(fleet, optimiser))
+        if on_epoch:
+            on_epoch(epoch + 1)
+
+
+def _sgd(parameters: list[Tensor], recipe: Recipe, lr: float) -> torch.optim.SGD:
+    return torch.optim.SGD(parameters, lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+
+
+def _momenta(fleet: Fleet, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
+    held = ((name, optimiser.state[p].get("momentum_buffer")) for name, p in fleet.parameters.items())
+    return {f"momentum of {name}": buffer for name, buffer in held if buffer is not None}
+
+
+def _batches(fleet: Fleet, samples: Samples, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield an epoch's batches: indices (K, n) and augmented images (K, n, C, H, W)."""
+    orders = torch.stack(
+        [torch.randperm(len(samples), generator=streams.generator(seed, "shuffle", epoch)) for seed in fleet.seeds]
+    )
+    for number, rows in enumerate(orders.split(recipe.batch, dim=1)):
+        images = []
+        for seed, chosen in zip(fleet.seeds, rows, strict=True):
+            stream = streams.generator(seed, "augmentation", epoch, number)
+            draw = augment.draw(recipe.augmentation, len(chosen), fleet.size, stream)
+            images.append(augment.apply(samples.batch(chosen), draw))
+        yield rows, torch.stack(images)
+
+
+@torch.no_grad()
+def accuracies(fleet: Fleet, split: Split) -> list[float]:
+    """Return each network's top-1 accuracy on a split, in percent.
+
+    Batches all have one shape (the last is filled up with repetitions, which are not counted), so that a
+    compiled network is compiled once.
+    """
+    device = fleet.device.torch_device
+    correct = torch.zeros(len(fleet.seeds), dtype=torch.int64, device=device)
+    labels = torch.as_tensor(split.labels).to(device)
+    for rows in torch.arange(len(split)).split(TEST_BATCH):
+        filled = rows[torch.arange(TEST_BATCH) % len(rows)] if len(split) > TEST_BATCH else rows
+        images = split.batch(filled, device)
+        logits = fleet.logits(images.expand(len(fleet.seeds), *images.shape), train=False)
+        correct += (logits.argmax(-1)[:, : len(rows)] == labels[rows.to(device)]).sum(1)
+    return [100 * count / len(split) for count in correct.tolist()]
+
+
+class _GroupCheckpoint:
+    """One group's part in the checkpoint of a whole evaluation, which also holds what is finished."""
+
+    def __init__(self, whole: Checkpoint, number: int, epochs: int, outcomes: list[Outcome]) -> None:
+        self._whole, self._before, self._epochs = whole, number * epochs, epochs
+        self._outcomes = torch.tensor([astuple(outcome) for outcome in outcomes], dtype=torch.float64)
+        self._started = time.perf_counter()
+
+    def load(self) -> tuple[int, dict[str, Tensor]] | None:
+        found = self._whole.load()
+        if found is None or not 0 < found[0] - self._before <= self._epochs:
+            return None
+        self._started -= found[1]["seconds"].item()
+        return found[0] - self._before, found[1]
+
+    def due(self) -> bool:
+        return self._whole.due()
+
+    def save(self, epoch: int, state: Mapping[str, Tensor]) -> None:
+        extra = {"outcomes": self._outcomes, "seconds": torch.tensor(self.seconds(), dtype=torch.float64)}
+        self._whole.save(self._before + epoch, {**state, **extra})
+
+    def seconds(self) -> float:
+        """Return how long the group has been trained, in earlier runs too."""
+        return time.perf_counter() - self._started
+
+
+def _finished(checkpoint: Checkpoint | None) -> list[Outcome]:
+    found = checkpoint.load() if checkpoint else None
+    rows = found[1]["outcomes"].tolist() if found else []
+    return [Outcome(int(seed), *figures) for seed, *figures in rows]
+
+
+def evaluate(
+    network: str,
+    samples: Samples,
+    test: Split,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    device: Device,
+    *,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Train a fresh network for every seed and test it after its last epoch.
+
+    Args:
+        network: name of the evaluation network.
+        samples: what to train on.
+        test: the split to test on.
+        recipe: how to train.
+        seeds: one a network.
+        device: where; it says whether the networks are trained at once or one after the other.
+        checkpoint: where to save finished outcomes and the training under way, and to resume from.
+        progress: told the epochs done, over all groups.
+
+    Returns:
+        One outcome a seed. Networks that were trained at once share their time equally.
+    """
+    groups = [tuple(seeds)] if device.stack_networks else [(seed,) for seed in seeds]
+    epochs = recipe.epochs + 1
+    outcomes = _finished(checkpoint)
+    for number, group in enumerate(groups):
+        if group[0] in {outcome.network_seed for outcome in outcomes}:
+            continue
+        fleet = Fleet(network, test.info, group, device, images=len(samples) * epochs)
+        part = _GroupCheckpoint(checkpoint, number, epochs, outcomes) if checkpoint else None
+        before = number * epochs
+        started = time.perf_counter()
+        on_epoch = (lambda done, before=before: progress.step(before + done)) if progress else None
+        train(fleet, samples, recipe, checkpoint=part, on_epoch=on_epoch)
+        trained = part.seconds() if part else time.perf_counter() - started
+        started = time.perf_counter()
+        scores = accuracies(fleet, test)
+        tested = time.perf_counter() - started
+        for seed, score in zip(group, scores, strict=True):
+            outcomes.append(Outcome(seed, score, trained / len(group), tested / len(group)))
+    return outcomes

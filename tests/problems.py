@@ -1,0 +1,64 @@
+"""Small real data sets and problems that tests share: classes that differ, so that there is something to learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from condensery.data import DataInfo, RealData, Split
+from condensery.device import Device
+from condensery.methods import Problem
+
+CPU = Device(torch.device("cpu"), "fp32", compile=False, memory_bytes=10**9)
+STRATEGY = "color_crop_cutout_flip_scale_rotate"
+
+
+def real_data(classes: int = 3, per_class: int = 20, size: int = 16, channels: int = 3) -> RealData:
+    """Return images of noise around a pattern of their class, in mixed order; the last class is smaller."""
+    rng = np.random.default_rng(0)
+    names = tuple(f"class {c}" for c in range(classes))
+    info = DataInfo("patterns", channels, size, size, names, (0.5,) * channels, (0.25,) * channels)
+    patterns = rng.integers(40, 216, (classes, channels, size, size))
+
+    def split(count: int) -> Split:
+        labels = np.repeat(np.arange(classes), count)[: classes * count - count // 4]
+        labels = rng.permutation(labels)
+        noise = rng.normal(0, 30, (len(labels), channels, size, size))
+        return Split(np.clip(patterns[labels] + noise, 0, 255).astype(np.uint8), labels, info)
+
+    return RealData(info, split(per_class), split(per_class))
+
+
+def problem(data: RealData | None = None, **changes: Any) -> Problem:
+    """Return a small problem for DM with some fields changed."""
+    data = data or real_data()
+    parameters: dict[str, Any] = {"iterations": 4, "lr_img": 1.0, "momentum": 0.5, "batch_real": 8, "init": "real"}
+    parameters |= changes.pop("parameters", {})
+    fields: dict[str, Any] = {
+        "data": data,
+        "ipc": 2,
+        "classes": tuple(range(len(data.info.classes))),
+        "network": "convnet-d2-w16",
+        "parameters": parameters,
+        "augmentation": STRATEGY,
+        "seed": 0,
+        "device": CPU,
+        "features": None,
+    }
+    return Problem(**(fields | changes))
+
+
+def features_file(folder: Path, data: RealData, network: str = "convnet-d2-w16") -> Path:
+    """Return the file of a network trained for two epochs on the whole set."""
+    from condensery.checkpoint import write_tensors
+    from condensery.pretraining import pretrain
+    from condensery.training import Recipe
+
+    recipe = Recipe("features", epochs=2, lr=0.01, momentum=0.9, weight_decay=0.0, batch=16, augmentation="none")
+    path = folder / "features.safetensors"
+    about = {"dataset": data.info.name, "network": network}
+    write_tensors(path, pretrain(data, network, recipe, 0, CPU), about)
+    return path

@@ -1,0 +1,123 @@
+"""Training and testing against plain loops, schedules against the papers' protocol, resuming to the bit."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from condensery import augment, networks, streams, training
+from condensery.checkpoint import Checkpoint
+from condensery.training import Fleet, Recipe, Samples
+from tests import problems
+
+RECIPE = Recipe("dsa", epochs=6, lr=0.05, momentum=0.9, weight_decay=5e-4, batch=8, augmentation=problems.STRATEGY)
+
+
+def samples_of(data):
+    return Samples.of_split(data.train, problems.CPU)
+
+
+def plain_training(data, network, recipe, seed):
+    """The evaluation of DM section 3.1, as a plain loop over epochs and batches."""
+    net = networks.build(network, channels=3, size=(16, 16), classes=3)
+    networks.initialise(net, streams.generator(seed, "evaluation-network"))
+    images = data.train.batch(torch.arange(len(data.train)), torch.device("cpu"))
+    labels = torch.as_tensor(data.train.labels)
+    lr = recipe.lr
+    optimiser = torch.optim.SGD(net.parameters(), lr, momentum=0.9, weight_decay=5e-4)
+    for epoch in range(recipe.epochs + 1):
+        order = torch.randperm(len(images), generator=streams.generator(seed, "shuffle", epoch))
+        for number, rows in enumerate(order.split(recipe.batch)):
+            stream = streams.generator(seed, "augmentation", epoch, number)
+            batch = augment.apply(images[rows], augment.draw(recipe.augmentation, len(rows), (16, 16), stream))
+            optimiser.zero_grad()
+            F.cross_entropy(net(batch), labels[rows]).backward()
+            optimiser.step()
+        if epoch == recipe.epochs // 2 + 1:
+            optimiser = torch.optim.SGD(net.parameters(), lr * 0.1, momentum=0.9, weight_decay=5e-4)
+    return net
+
+
+@pytest.mark.parametrize("network", ["convnet-d2-w16", "convnet-d1-w16-bn"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_training_equals_a_plain_loop_however_many_networks(network, count):
+    data = problems.real_data()
+    fleet = Fleet(network, data.info, [5, 6, 7][:count], problems.CPU, images=0)
+    training.train(fleet, samples_of(data), RECIPE)
+    for k in range(count):
+        expected = plain_training(data, network, RECIPE, 5 + k).state_dict()
+        for name, tensor in fleet.state().items():
+            torch.testing.assert_close(tensor[k] if count > 1 else tensor, expected[name], rtol=2e-3, atol=2e-4)
+
+
+def test_networks_trained_at_once_score_as_one_by_one():
+    data = problems.real_data(per_class=40)
+    together = Fleet("convnet-d2-w16", data.info, [1, 2, 3], problems.CPU, images=0)
+    training.train(together, samples_of(data), RECIPE)
+    alone = []
+    for seed in (1, 2, 3):
+        fleet = Fleet("convnet-d2-w16", data.info, [seed], problems.CPU, images=0)
+        training.train(fleet, samples_of(data), RECIPE)
+        alone += training.accuracies(fleet, data.test)
+    assert training.accuracies(together, data.test) == alone
+
+
+@pytest.mark.parametrize(("epochs", "at_first_rate"), [(1000, 502), (300, 152), (1, 2)])
+def test_schedule(epochs, at_first_rate):
+    """1,001 epochs, of which 502 at the first rate; 301 and 152 for E = 300."""
+    recipe = dataclasses.replace(RECIPE, epochs=epochs)
+    rates = [recipe.rate(epoch) for epoch in range(epochs + 1)]
+    assert rates == [0.05] * at_first_rate + [0.005] * (epochs + 1 - at_first_rate)
+
+
+def test_accuracy_counts_every_test_image_once(monkeypatch):
+    data = problems.real_data(per_class=30)
+    fleet = Fleet("convnet-d2-w16", data.info, [0], problems.CPU, images=0)
+    training.train(fleet, samples_of(data), dataclasses.replace(RECIPE, epochs=1))
+    monkeypatch.setattr(training, "TEST_BATCH", 16)  # the last batch is partial
+    net = fleet.network.eval()
+    right = 0
+    for i in range(len(data.test)):
+        logits = net(data.test.batch(torch.tensor([i]), torch.device("cpu")))
+        right += int(logits.argmax() == data.test.labels[i])
+    assert training.accuracies(fleet, data.test) == [pytest.approx(100 * right / len(data.test))]
+
+
+def test_soft_labels_train_as_hard_ones_when_they_are_one_hot():
+    data = problems.real_data()
+    hard = samples_of(data)
+    soft = Samples(F.one_hot(hard.labels, 3).float(), hard.batch)
+    fleets = []
+    for samples in (hard, soft):
+        fleets.append(Fleet("mlp", data.info, [0], problems.CPU, images=0))
+        training.train(fleets[-1], samples, RECIPE)
+    for a, b in zip(fleets[0].state().values(), fleets[1].state().values(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+class Interrupted(Exception):
+    """Raised in the middle of a run."""
+
+
+@pytest.mark.parametrize("stop_at", [2, 5, 9])
+def test_an_interrupted_evaluation_gives_the_same_outcomes(tmp_path, stop_at):
+    data = problems.real_data()
+    arguments = ("convnet-d2-w16", samples_of(data), data.test, RECIPE, [4, 5], problems.CPU)
+    undisturbed = training.evaluate(*arguments)
+
+    class Stops(Checkpoint):
+        saves = 0
+
+        def save(self, step, state):
+            super().save(step, state)
+            self.saves += 1
+            if self.saves == stop_at:
+                raise Interrupted
+
+    with pytest.raises(Interrupted):
+        training.evaluate(*arguments, checkpoint=Stops(tmp_path / "state", "test", every_seconds=0))
+    resumed = training.evaluate(*arguments, checkpoint=Checkpoint(tmp_path / "state", "test", every_seconds=0))
+    assert [(o.network_seed, o.accuracy) for o in resumed] == [(o.network_seed, o.accuracy) for o in undisturbed]
