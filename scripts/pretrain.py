@@ -1,0 +1,52 @@
+"""Train the network that the coreset methods look through, on the whole training set.
+
+Example:
+    python scripts/pretrain.py --data digits --seed 0 --protocol smoke --out features.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from condensery import console
+from condensery.checkpoint import write_tensors
+from condensery.job import Job, add_arguments
+from condensery.pretraining import pretrain
+from condensery.progress import Progress
+from condensery.training import Recipe
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    parser.add_argument("--seed", type=int, required=True, metavar="N", help="seed of the network")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train and write the network and the forgetting events."""
+    args = parse()
+    job = Job.open(args)
+    values = job.config.recipe("features", args.data)
+    provenance = job.provenance(network=job.network, seed=args.seed, recipe=values)
+    checkpoint = job.checkpoint(provenance)
+    with Progress(f"features {args.data} seed {args.seed}", values["epochs"] + 1) as progress:
+        tensors = pretrain(
+            job.data,
+            job.network,
+            Recipe(**values),
+            args.seed,
+            job.device,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+    about = {"dataset": args.data, "network": job.network, "provenance": provenance}
+    write_tensors(args.out, tensors, about)
+    checkpoint.remove()
+
+
+if __name__ == "__main__":
+    raise SystemExit(console.run(main))

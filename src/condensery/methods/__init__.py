@@ -1,0 +1,13 @@
+"""Methods that make a synthetic set: one file each, found by being here."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from condensery.methods.base import Method, Problem, get, names, register
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["Method", "Problem", "get", "names", "register"]

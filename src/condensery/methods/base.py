@@ -1,0 +1,156 @@
+"""The one interface of all methods, and their registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from condensery import networks, streams
+from condensery.checkpoint import Checkpoint
+from condensery.data import RealData
+from condensery.device import Device
+from condensery.errors import CondenseryError
+from condensery.progress import Progress
+from condensery.synthetic import SyntheticSet
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One condensation: everything that a synthetic set depends on.
+
+    Attributes:
+        data: the real data; methods use its training split only.
+        ipc: images per class.
+        classes: the classes to condense: all of them, or a shard.
+        network: name of the condensing network.
+        parameters: the method's hyper-parameters, resolved for this problem.
+        augmentation: the data set's DSA strategy, such as ``color_crop_cutout_flip_scale_rotate``.
+        seed: seed of the set; every stream starts from it.
+        device: where to compute.
+        features: file with the network trained on the whole set, for methods that need one.
+    """
+
+    data: RealData
+    ipc: int
+    classes: tuple[int, ...]
+    network: str
+    parameters: Mapping[str, Any]
+    augmentation: str
+    seed: int
+    device: Device
+    features: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be condensed.
+
+        Raises:
+            CondenseryError: no such class, or more images per class than the data set has.
+        """
+        info = self.data.info
+        if self.ipc < 1:
+            raise CondenseryError(f"ipc {self.ipc} is not a number of images: give 1 or more")
+        for c in self.classes:
+            if not 0 <= c < len(info.classes):
+                raise CondenseryError(f"class {c} is not in {info.name}, which has classes 0 to {len(info.classes) - 1}")
+            size = len(self.data.train.indices_of(c))
+            if self.ipc > size:
+                raise CondenseryError(
+                    f"ipc {self.ipc} is more than the {size} training images of class {c} "
+                    f"({info.classes[c]}) of {info.name}: give {size} or less"
+                )
+
+    @property
+    def labels(self) -> Tensor:
+        """Labels of the synthetic set, ``ipc`` a class in the order of ``classes``: int64, (N,)."""
+        return torch.tensor(self.classes).repeat_interleave(self.ipc)
+
+    def new_network(self) -> networks.Network:
+        """Build the condensing network on the device; its weights are still to be drawn."""
+        info = self.data.info
+        net = networks.build(
+            self.network, channels=info.channels, size=(info.height, info.width), classes=len(info.classes)
+        )
+        return net.to(self.device.torch_device)
+
+    def random_images(self, c: int) -> np.ndarray:
+        """Return indices of ``ipc`` images of class ``c``, uniform without replacement: int64, (ipc,)."""
+        return self.random_batch(c, self.ipc, streams.generator(self.seed, "initial-images", c))
+
+    def random_batch(self, c: int, size: int, generator: torch.Generator) -> np.ndarray:
+        """Return indices of at most ``size`` images of class ``c``, uniform without replacement."""
+        pool = self.data.train.indices_of(c)
+        return pool[torch.randperm(len(pool), generator=generator)[:size].numpy()]
+
+    def select(self, indices: Iterable[np.ndarray]) -> SyntheticSet:
+        """Return the set made of the real images at ``indices``, one array a class."""
+        images = self.data.train.batch(np.concatenate(list(indices)), torch.device("cpu"))
+        return self.synthetic_set(images)
+
+    def synthetic_set(self, images: Tensor) -> SyntheticSet:
+        """Wrap finished images, (N, C, H, W) in the order of :attr:`labels`, as a synthetic set."""
+        info = self.data.info
+        return SyntheticSet(
+            images=images.detach().float().cpu().contiguous(),
+            labels=self.labels,
+            classes=info.classes,
+            mean=info.mean,
+            std=info.std,
+            provenance={},
+        )
+
+
+class Method(Protocol):
+    """What a method is: a name, two facts for the scheduler, and :meth:`condense`."""
+
+    name: str
+    independent_classes: bool
+    needs_features: bool
+
+    def condense(
+        self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
+    ) -> SyntheticSet:
+        """Make the synthetic set of a problem.
+
+        Args:
+            problem: what to condense.
+            checkpoint: where to save the state now and then, and to resume from.
+            progress: told the steps done.
+
+        Returns:
+            The set, its provenance left to the caller.
+        """
+        ...
+
+
+_METHODS: dict[str, Method] = {}
+
+
+def register(method: Callable[[], Method]) -> Callable[[], Method]:
+    """Class decorator: make one instance known under its ``name``."""
+    instance = method()
+    if instance.name in _METHODS:
+        raise ValueError(f"two methods are called {instance.name!r}")
+    _METHODS[instance.name] = instance
+    return method
+
+
+def get(name: str) -> Method:
+    """Return the method called ``name``.
+
+    Raises:
+        CondenseryError: there is none.
+    """
+    if name not in _METHODS:
+        raise CondenseryError(f"method {name!r} is unknown: choose one of {', '.join(names())}")
+    return _METHODS[name]
+
+
+def names() -> list[str]:
+    """Return the names of all methods, sorted."""
+    return sorted(_METHODS)

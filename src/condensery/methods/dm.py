@@ -1,0 +1,166 @@
+"""DM: match the mean features of real and synthetic images in many random networks.
+
+Source: *Dataset Condensation with Distribution Matching*, section 2.3, Algorithm 1 and equation 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from condensery import augment, networks, streams
+from condensery.augment import Draw
+from condensery.checkpoint import Checkpoint
+from condensery.data import Split
+from condensery.methods.base import Problem, register
+from condensery.networks import Network
+from condensery.progress import Progress
+from condensery.synthetic import SyntheticSet
+
+REPORT_EVERY = 10
+
+
+@register
+class DistributionMatching:
+    """Learn the pixels of each class by stochastic gradient descent on its feature-mean distance.
+
+    Parameters (``config/methods.yaml``): ``iterations``; ``lr_img`` and ``momentum`` of the pixels;
+    ``batch_real``, real images of a class in a step; ``init``, ``real`` or ``noise``.
+    """
+
+    name = "dm"
+    independent_classes = True
+    needs_features = False
+
+    def condense(
+        self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
+    ) -> SyntheticSet:
+        """See :class:`condensery.methods.base.Method`."""
+        parameters = problem.parameters
+        images = initial_images(problem, parameters["init"])
+        momentum = torch.zeros_like(images)
+        start = 0
+        resumed = checkpoint.load() if checkpoint else None
+        if resumed is not None:
+            start, state = resumed
+            images, momentum = (state[name].to(images.device) for name in ("images", "momentum"))
+        matcher = Matcher(problem)
+        for step in range(start, parameters["iterations"]):
+            gradient, loss = matcher.gradient(images, step)
+            momentum.mul_(parameters["momentum"]).add_(gradient)
+            images.sub_(momentum, alpha=parameters["lr_img"])
+            if progress and (step + 1) % REPORT_EVERY == 0:
+                progress.step(step + 1, loss=loss.item())
+            if checkpoint and checkpoint.due():
+                checkpoint.save(step + 1, {"images": images, "momentum": momentum})
+        return problem.synthetic_set(images)
+
+
+def initial_images(problem: Problem, init: str) -> Tensor:
+    """Return the first images of a set, float32 (N, C, H, W) on the device.
+
+    Args:
+        problem: the condensation.
+        init: ``real``, random real images of each class, or ``noise``, standard normal pixels.
+    """
+    device = problem.device.torch_device
+    if init == "real":
+        indices = np.concatenate([problem.random_images(c) for c in problem.classes])
+        return problem.data.train.batch(indices, device)
+    info = problem.data.info
+    shape = (problem.ipc, info.channels, info.height, info.width)
+    noise = [torch.randn(shape, generator=streams.generator(problem.seed, "noise", c)) for c in problem.classes]
+    return torch.cat(noise).to(device)
+
+
+class Matcher:
+    """The loss of one step and its gradient with respect to the pixels.
+
+    With instance norm an image's features do not depend on the rest of its batch, so classes go through
+    the network in groups as large as the memory budget allows. Batch norm takes its statistics from all
+    classes together (DM section 3.3), so all images of a kind make one batch.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._train = _on_device_if_small(problem)
+        self._network = problem.new_network().train()
+        for parameter in self._network.parameters():
+            parameter.requires_grad_(False)
+        info, parameters = problem.data.info, problem.parameters
+        floats = networks.activations(self._network, info.channels, (info.height, info.width))
+        images = parameters["iterations"] * len(problem.classes) * (parameters["batch_real"] + problem.ipc)
+        self._embed: Callable[[Tensor], Tensor] = problem.device.compiled(self._network.embed, images * floats)
+        self._groups = list(_class_groups(problem, self._network, floats))
+
+    def gradient(self, images: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Return the gradient of the loss of ``step``, shaped like ``images``, and the loss, a scalar.
+
+        Args:
+            images: all synthetic images, (classes * ipc, C, H, W), in the order of the problem's classes.
+            step: which step; it addresses the network, the real batches and the augmentations.
+        """
+        problem = self._problem
+        networks.initialise(self._network, streams.generator(problem.seed, "network", step))
+        size = images.shape[-2:]
+        gradient, total = torch.empty_like(images), images.new_zeros(())
+        for group in self._groups:
+            draws = [
+                augment.draw(problem.augmentation, 1, size, streams.generator(problem.seed, "siamese", step, c))
+                for c in (problem.classes[i] for i in group)
+            ]
+            real_means = self._real_means(group, draws, step)
+            rows = slice(group.start * problem.ipc, group.stop * problem.ipc)
+            leaf = images[rows].detach().requires_grad_()
+            with problem.device.autocast():
+                features = self._embed(_augmented(leaf.split(problem.ipc), draws))
+            means = features.float().view(len(group), problem.ipc, -1).mean(1)
+            loss = (real_means - means).square().sum()
+            (gradient[rows],) = torch.autograd.grad(loss, leaf)
+            total += loss.detach()
+        return gradient, total
+
+    @torch.no_grad()
+    def _real_means(self, group: range, draws: Sequence[Draw], step: int) -> Tensor:
+        """Return the mean features of each class's augmented real batch: float32, (classes, F)."""
+        problem = self._problem
+        batches = [
+            problem.random_batch(c, problem.parameters["batch_real"], streams.generator(problem.seed, "real", step, c))
+            for c in (problem.classes[i] for i in group)
+        ]
+        sizes = [len(batch) for batch in batches]
+        real = self._train.batch(np.concatenate(batches), problem.device.torch_device)
+        with problem.device.autocast():
+            features = self._embed(_augmented(real.split(sizes), draws))
+        return torch.stack([f.mean(0) for f in features.float().split(sizes)])
+
+
+def _augmented(parts: Sequence[Tensor], draws: Sequence[Draw]) -> Tensor:
+    return torch.cat([augment.apply(part, draw) for part, draw in zip(parts, draws, strict=True)])
+
+
+def _class_groups(problem: Problem, network: Network, floats: int) -> Iterator[range]:
+    """Yield ranges of positions in ``problem.classes`` that go through the network together.
+
+    Args:
+        problem: the condensation.
+        network: its network.
+        floats: activations of one image.
+    """
+    count = len(problem.classes)
+    images = max(problem.ipc, problem.parameters["batch_real"])
+    at_once = max(1, problem.device.images_at_once(floats) // images)
+    if networks.mixes_images(network):
+        at_once = count
+    for start in range(0, count, at_once):
+        yield range(start, min(start + at_once, count))
+
+
+def _on_device_if_small(problem: Problem) -> Split:
+    """Return the training split, its bytes on the device where they take at most the memory budget."""
+    train, info, device = problem.data.train, problem.data.info, problem.device
+    small = len(train) * info.channels * info.height * info.width <= device.memory_bytes
+    return train.resident(device.torch_device) if small and device.torch_device.type != "cpu" else train

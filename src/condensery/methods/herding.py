@@ -1,0 +1,56 @@
+"""Herding: real images whose mean feature approaches the class mean (Welling 2009; iCaRL, Algorithm 4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from condensery.checkpoint import Checkpoint
+from condensery.methods import features
+from condensery.methods.base import Problem, register
+from condensery.progress import Progress
+from condensery.synthetic import SyntheticSet
+
+
+@register
+class Herding:
+    """Select, class by class, the image that brings the mean of the selected closest to the class mean."""
+
+    name = "herding"
+    independent_classes = True
+    needs_features = True
+
+    def condense(
+        self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
+    ) -> SyntheticSet:
+        """See :class:`condensery.methods.base.Method`."""
+        net = features.network(problem)
+        return problem.select(
+            problem.data.train.indices_of(c)[herd(features.of_class(net, problem, c), problem.ipc).numpy()]
+            for c in problem.classes
+        )
+
+
+def herd(x: Tensor, count: int) -> Tensor:
+    """Return the places of ``count`` greedily selected rows, in the order of their selection.
+
+    The (i + 1)-th row x minimises the distance between ``mean * (i + 1)`` and ``sum(selected) + x``.
+
+    Args:
+        x: features of one class, float (n, F).
+        count: how many to select, at most n.
+
+    Returns:
+        int64 (count,), on the CPU, without repetition.
+    """
+    mean = x.mean(0)
+    total = torch.zeros_like(mean)
+    free = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    chosen = []
+    for i in range(count):
+        distance = (mean * (i + 1) - total - x).norm(dim=1)
+        best = int(distance.masked_fill(~free, torch.inf).argmin())
+        free[best] = False
+        total = total + x[best]
+        chosen.append(best)
+    return torch.tensor(chosen)

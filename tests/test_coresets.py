@@ -1,0 +1,124 @@
+"""Coreset methods against plain versions of their definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from condensery import methods
+from condensery.errors import CondenseryError
+from condensery.methods.herding import herd
+from condensery.methods.kcenter import k_center
+from condensery.pretraining import Forgetting
+from condensery.training import Fleet
+from tests import problems
+
+
+@pytest.fixture(scope="module")
+def data():
+    return problems.real_data()
+
+
+@pytest.fixture(scope="module")
+def features(data, tmp_path_factory):
+    return problems.features_file(tmp_path_factory.mktemp("features"), data)
+
+
+def test_herding_minimises_the_distance_of_the_mean_at_every_step():
+    x = torch.randn(30, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    chosen = herd(x, 12).tolist()
+    assert len(set(chosen)) == 12
+    for i in range(12):
+        distances = {
+            j: (x.mean(0) - x[[*chosen[:i], j]].mean(0)).norm().item() for j in range(30) if j not in chosen[:i]
+        }
+        assert chosen[i] == min(distances, key=distances.get)
+
+
+def test_k_center_takes_the_farthest_image_and_starts_at_the_mean():
+    x = torch.randn(30, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    chosen = k_center(x, 8).tolist()
+    assert chosen[0] == (x - x.mean(0)).norm(dim=1).argmin()
+    for i in range(1, 8):
+        reach = [min((x[j] - x[k]).norm().item() for k in chosen[:i]) for j in range(30)]
+        assert reach[chosen[i]] == max(reach)
+
+
+@pytest.mark.parametrize("select", [herd, k_center])
+def test_equal_images_are_selected_once_each(select):
+    assert sorted(select(torch.ones(4, 3), 4).tolist()) == [0, 1, 2, 3]
+
+
+def test_forgetting_counts_from_right_to_wrong():
+    history = np.array([[1, 0, 1, 0, 0], [0, 0, 1, 1, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]])  # image x epoch
+    watch = Forgetting(torch.zeros(4, dtype=torch.int64))
+    for right in history.T:
+        for rows in (torch.tensor([[2, 0]]), torch.tensor([[1, 3]])):
+            logits = torch.stack([torch.tensor([1.0, 0.0]) if right[i] else torch.tensor([0.0, 1.0]) for i in rows[0]])
+            watch.see(rows, logits[None])
+    assert watch.events(never_right=99).tolist() == [2, 0, 99, 0]
+
+
+def test_forgetting_takes_the_most_forgotten(data, features):
+    from condensery.checkpoint import read_tensors
+
+    events = read_tensors(features)[0]["forgetting_events"].numpy()
+    chosen = methods.get("forgetting").condense(problems.problem(data, ipc=5, features=features))
+    train = data.train.batch(np.arange(len(data.train)), torch.device("cpu"))
+    for c in range(3):
+        pool = data.train.indices_of(c)
+        picked = [
+            next(i for i in pool if torch.equal(train[i], image)) for image in chosen.images[chosen.labels == c]
+        ]
+        assert sorted(events[picked]) == sorted(events[pool])[-5:]
+
+
+@pytest.mark.parametrize("name", ["herding", "kcenter", "forgetting"])
+def test_selected_images_are_real_and_shards_agree(data, features, name):
+    whole = methods.get(name).condense(problems.problem(data, ipc=4, features=features))
+    train = data.train.batch(np.arange(len(data.train)), torch.device("cpu"))
+    for image, label in zip(whole.images, whole.labels, strict=True):
+        places = [i for i in range(len(train)) if torch.equal(train[i], image)]
+        assert places
+        assert data.train.labels[places[0]] == label
+    shard = methods.get(name).condense(problems.problem(data, ipc=4, features=features, classes=(1,)))
+    assert torch.equal(shard.images, whole.images[whole.labels == 1])
+
+
+def test_random_is_uniform_without_replacement(data):
+    counts = np.zeros(len(data.train))
+    for seed in range(200):
+        problem = problems.problem(data, ipc=5, seed=seed)
+        rows = problem.random_images(0)
+        assert len(set(rows)) == 5
+        counts[rows] += 1
+    pool = counts[data.train.indices_of(0)]
+    expected = 200 * 5 / len(pool)
+    assert counts.sum() == pool.sum() == 1000
+    assert abs(pool - expected).max() < 5 * expected**0.5
+
+
+def test_a_features_file_of_another_network_is_refused(data, features):
+    with pytest.raises(CondenseryError, match="convnet-d1-w16"):
+        methods.get("herding").condense(problems.problem(data, network="convnet-d1-w16", features=features))
+
+
+def test_a_missing_features_file_is_named(data):
+    with pytest.raises(CondenseryError, match="--features"):
+        methods.get("kcenter").condense(problems.problem(data))
+
+
+def test_more_images_than_a_class_has_are_refused(data):
+    with pytest.raises(CondenseryError, match=r"ipc 21 is more than the 20 training images of class"):
+        problems.problem(data, ipc=21)
+
+
+def test_the_features_network_is_the_trained_one(data, features):
+    from condensery.checkpoint import read_tensors
+    from condensery.training import accuracies
+
+    tensors, _ = read_tensors(features)
+    fleet = Fleet("convnet-d2-w16", data.info, [0], problems.CPU, images=0)
+    fleet.load({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
+    assert accuracies(fleet, data.test)[0] > 60  # chance is 33
