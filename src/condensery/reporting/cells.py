@@ -1,0 +1,140 @@
+"""Cells: what the networks of one experiment achieved together, beside the published number."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from condensery.errors import CondenseryError
+
+KEYS = ("protocol", "dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network")
+"""What names a cell."""
+
+NUMBERS = (
+    "mean",
+    "std",
+    "std_between_sets",
+    "std_between_networks",
+    "published_mean",
+    "published_std",
+    "difference",
+    "seconds",
+)
+"""The columns of cells that hold real numbers, or nothing."""
+
+COLUMNS = (
+    *KEYS,
+    "mean",
+    "std",
+    "std_between_sets",
+    "std_between_networks",
+    "sets",
+    "networks",
+    "n",
+    "published_mean",
+    "published_std",
+    "difference",
+    "source",
+    "images",
+    "epochs",
+    "device",
+    "precision",
+    "torch",
+    "condensery",
+    "commit",
+    "seconds",
+)
+"""All columns of cells, in the order of the CSV file."""
+
+_PROVENANCE = ("device", "precision", "torch", "condensery", "commit")
+
+
+def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Aggregate rows over sets and networks.
+
+    The papers print mean and population standard deviation over the pooled list of 5 sets x 20 networks
+    (DM section 3.1, DSA section 4.1). The pooled variance is split into its two components: pooled =
+    between sets + between networks, each set weighted by its number of networks (all alike, as a rule).
+
+    Args:
+        rows: as `rows.read_rows` returns them.
+        published: as `published.table1` returns them.
+
+    Returns:
+        One line a cell, sorted by `KEYS`, with `COLUMNS`. Accuracies and their deviations are in percent.
+        std is NaN for one network, std_between_sets for one set, std_between_networks for one network a
+        set. sets and networks are counts, networks over all sets; n writes them as sets x networks a set.
+        The whole training set (ipc 0) is one set, whatever the seeds. The published value stands in a cell
+        only if it was obtained in that recipe and with that network, difference = mean - published mean.
+        Several devices, precisions or versions are joined with " + "; seconds sums training and test.
+
+    Raises:
+        CondenseryError: the rows of a cell do not agree on the numbers of images or epochs.
+    """
+    lines = [
+        dict(zip(KEYS, key, strict=True)) | _summary(key, group)
+        for key, group in rows.groupby(list(KEYS), sort=True)
+    ]
+    joined = _beside(pd.DataFrame(lines), published)
+    joined["difference"] = joined["mean"] - joined["published_mean"]
+    return joined[list(COLUMNS)]
+
+
+def _summary(key: tuple, group: pd.DataFrame) -> dict[str, object]:
+    for name in ("images", "epochs"):
+        if group[name].nunique() > 1:
+            values = " and ".join(str(value) for value in sorted(group[name].unique()))
+            where = ", ".join(f"{part} {value}" for part, value in zip(KEYS, key, strict=True) if value != "")
+            raise CondenseryError(
+                f"{where}: rows with {values} {name} in one cell; evaluate the older ones again"
+            )
+    whole = group["ipc"].iloc[0] == 0
+    by_set = [group["accuracy"]] if whole else [part for _, part in group.groupby("set_seed")["accuracy"]]
+    counts = [len(part) for part in by_set]
+    summary: dict[str, object] = _deviations([part.to_numpy() for part in by_set])
+    summary |= {"sets": len(counts), "networks": sum(counts), "n": _counts(counts, whole)}
+    summary |= {name: group[name].iloc[0] for name in ("images", "epochs")}
+    summary |= {name: " + ".join(sorted(group[name].unique())) for name in _PROVENANCE}
+    summary["seconds"] = math.fsum(group["train_seconds"]) + math.fsum(group["test_seconds"])
+    return summary
+
+
+def _deviations(by_set: list[np.ndarray]) -> dict[str, object]:
+    pooled = np.concatenate(by_set)
+    weights = [len(part) for part in by_set]
+    means = np.array([part.mean() for part in by_set])
+    between = math.sqrt(np.average((means - pooled.mean()) ** 2, weights=weights))
+    within = math.sqrt(np.average([part.var() for part in by_set], weights=weights))
+    return {
+        "mean": pooled.mean(),
+        "std": pooled.std() if len(pooled) > 1 else math.nan,
+        "std_between_sets": between if len(by_set) > 1 else math.nan,
+        "std_between_networks": within if max(weights) > 1 else math.nan,
+    }
+
+
+def _counts(counts: list[int], whole: bool) -> str:
+    """Write 5 sets of 20 networks as 5x20, sets of 3 and 2 networks as 3+2, networks on the whole set as 5."""
+    if whole:
+        return str(counts[0])
+    return f"{len(counts)}x{counts[0]}" if len(set(counts)) == 1 else "+".join(str(count) for count in counts)
+
+
+def _beside(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    joined = measured.merge(
+        published.rename(columns={"recipe": "published_recipe"}),
+        on=["dataset", "ipc", "method", "evaluate_network"],
+        how="left",
+        validate="many_to_one",
+    )
+    same_recipe = joined["published_recipe"].isin([""]) | (joined["published_recipe"] == joined["recipe"])
+    same_network = joined["condense_network"].isin([""]) | (
+        joined["condense_network"] == joined["evaluate_network"]
+    )
+    comparable = same_recipe & same_network
+    for name in ("published_mean", "published_std"):
+        joined[name] = joined[name].where(comparable)
+    joined["source"] = joined["source"].where(comparable, "").fillna("")
+    return joined

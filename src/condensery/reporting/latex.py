@@ -1,0 +1,96 @@
+"""Tables as LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from condensery.reporting import layout
+from condensery.reporting.labels import Labels
+from condensery.reporting.layout import ABSENT, MINUS, TIMES, Cell
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    TIMES: r"$\times$",
+    MINUS: r"$-$",
+    ABSENT: "--",
+}
+
+
+def escape(text: str) -> str:
+    """Write plain text so that LaTeX prints it as it is."""
+    return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+def document(label: str, title: str, frame: pd.DataFrame, labels: Labels, notes: Sequence[str]) -> str:
+    """Write a table in the paper's layout; it needs the package booktabs.
+
+    Every line has the measured accuracies with their n, and below them the published values in brackets.
+
+    Raises:
+        CondenseryError: the cells do not fit the paper's layout.
+    """
+    methods, lines = layout.matrix(frame)
+    heads = ["Data set", "Img/cls", "Recipe", *(labels.method(method) for method in methods)]
+    body: list[str] = []
+    previous = None
+    for line in lines:
+        if previous is not None and line.dataset != previous:
+            body.append(r"\midrule")
+        name = line.dataset if line.dataset != previous else ""
+        previous = line.dataset
+        cells = [line.cells.get(method) for method in methods]
+        first = [escape(name), layout.size(line.ipc), escape(line.recipe or ABSENT)]
+        body.append(_line(first + [_measured(cell) for cell in cells]))
+        if any(_published(cell) for cell in cells):
+            body.append(_line(["", "", "", *(_published(cell) for cell in cells)]))
+    caption = escape(
+        " ".join([title.partition(": ")[2] + ".", labels.sentence(), *layout.facts(frame), *notes])
+    )
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs}",
+            r"\begin{table*}",
+            r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
+            rf"\caption{{{caption}}}",
+            rf"\label{{tab:{label}}}",
+            rf"\begin{{tabular}}{{lrl*{{{len(methods)}}}{{c}}}}",
+            r"\toprule",
+            _line([escape(head) for head in heads]),
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table*}",
+            "",
+        ]
+    )
+
+
+def _measured(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    text = escape(layout.measured(cell))
+    return rf"{text} {{\tiny({escape(layout.count(cell))})}}" if cell["networks"] else text
+
+
+def _published(cell: Cell | None) -> str:
+    if cell is None or layout.published(cell) == ABSENT:
+        return ""
+    # Braces, because a bracket right after \\ would be read as its optional argument.
+    return f"{{[}}{escape(layout.published(cell))}{{]}}"
+
+
+def _line(entries: Sequence[str]) -> str:
+    return " & ".join(entries) + r" \\"

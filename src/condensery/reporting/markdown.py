@@ -1,0 +1,84 @@
+"""Tables as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from condensery.reporting import layout
+from condensery.reporting.labels import Labels
+from condensery.reporting.layout import Cell
+
+_LONG = (
+    "Data set",
+    "Images/class",
+    "Method",
+    "Recipe",
+    "Network",
+    "Accuracy",
+    "n",
+    "Std between sets",
+    "Std between networks",
+    "Published",
+    "Difference",
+    "Time",
+)
+
+
+def document(title: str, frame: pd.DataFrame, labels: Labels, notes: Sequence[str]) -> str:
+    """Write a table: what it rests on, the paper's layout (methods are columns), then one line a cell.
+
+    Raises:
+        CondenseryError: the cells do not fit the paper's layout.
+    """
+    methods, lines = layout.matrix(frame)
+    compact = [
+        [line.dataset, layout.size(line.ipc), line.recipe or layout.ABSENT]
+        + [_compact(line.cells.get(method)) for method in methods]
+        for line in lines
+    ]
+    heads = ["Data set", "Images/class", "Recipe", *(labels.method(method) for method in methods)]
+    parts = [
+        f"# {title}",
+        " ".join([labels.sentence(), *layout.facts(frame)]),
+        " ".join(notes),
+        _table(heads, compact),
+        "## Every cell",
+        _table(_LONG, [_long(cell, labels) for cell in frame.to_dict("records")]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _compact(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    number = f" (n={layout.count(cell)})" if cell["networks"] else ""
+    beside = layout.published(cell)
+    return layout.measured(cell) + number + (f" [{beside}]" if beside != layout.ABSENT else "")
+
+
+def _long(cell: Cell, labels: Labels) -> list[str]:
+    return [
+        cell["dataset"],
+        layout.size(cell["ipc"]),
+        labels.method(cell["method"]),
+        cell["recipe"] or layout.ABSENT,
+        layout.networks(cell),
+        layout.measured(cell),
+        layout.count(cell),
+        layout.points(cell["std_between_sets"]),
+        layout.points(cell["std_between_networks"]),
+        layout.published(cell),
+        layout.difference(cell["difference"]),
+        layout.time(cell["seconds"]),
+    ]
+
+
+def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Write a pipe table whose source is aligned too."""
+    escaped = [[entry.replace("|", "\\|") for entry in line] for line in (heads, *lines)]
+    widths = [max(3, *(len(line[column]) for line in escaped)) for column in range(len(heads))]
+    padded = [[entry.ljust(width) for entry, width in zip(line, widths, strict=True)] for line in escaped]
+    rule = ["-" * width for width in widths]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (padded[0], rule, *padded[1:]))

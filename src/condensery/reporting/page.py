@@ -1,0 +1,194 @@
+"""One self-contained HTML page with every table and figure that exists."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from condensery.checkpoint import atomic
+from condensery.errors import CondenseryError
+from condensery.reporting import layout, tables
+from condensery.reporting.labels import Labels
+from condensery.reporting.layout import ABSENT, Cell
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2329; --soft: #5c6670; --rule: #d5dae0; --paper: #fff;
+  --band: #f5f7f9; --link: #0b5cad; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e7ea; --soft: #9aa5b0; --rule: #3a424a;
+  --paper: #15191d; --band: #1d2227; --link: #7db7f0; } }
+body { margin: 0 auto; padding: 2.5rem 1.5rem 5rem; max-width: 78rem; background: var(--paper);
+  color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
+h1, h2, h3 { line-height: 1.25; margin: 2.2em 0 .5em; } h1 { margin-top: 0; font-size: 1.9rem; }
+h2 { font-size: 1.35rem; border-top: 1px solid var(--rule); padding-top: 1.4em; } h3 { font-size: 1.05rem; }
+p { max-width: 48rem; margin: .5em 0; } .soft, figcaption { color: var(--soft); font-size: .9rem; }
+nav a { margin-right: 1.2em; } a { color: var(--link); }
+.wide { overflow-x: auto; margin: 1em 0; }
+table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .35em .8em; text-align: right; white-space: nowrap; vertical-align: top; }
+th { font-weight: 600; vertical-align: bottom; } .text { text-align: left; }
+thead tr { border-bottom: 2px solid var(--rule); } tr.first { border-top: 1px solid var(--rule); }
+tbody tr:hover { background: var(--band); }
+td small { display: block; color: var(--soft); font-size: .8rem; line-height: 1.35; }
+figure { margin: 1.2em 0; }
+figure img { max-width: 100%; height: auto; background: #fff; padding: .5rem; border-radius: 4px;
+  box-sizing: border-box; }
+figcaption { max-width: 48rem; margin-top: .6em; }
+"""
+
+_LONG = (
+    ("Images/class", ""),
+    ("Method", "text"),
+    ("Recipe", "text"),
+    ("Network", "text"),
+    ("Accuracy", ""),
+    ("n", ""),
+    ("Std between sets", ""),
+    ("Std between networks", ""),
+    ("Published", ""),
+    ("Difference", ""),
+    ("Source", "text"),
+    ("Time", ""),
+)
+
+
+def build(csvs: Sequence[Path], pngs: Sequence[Path], labels: Labels, out: Path) -> None:
+    """Write the page: tables first, then figures; images are inside it, and nothing is fetched.
+
+    Args:
+        csvs: tables that scripts/table.py wrote; the file name says which table it is.
+        pngs: figures that scripts/figure.py wrote, with title and caption inside.
+        labels: names for readers.
+        out: the HTML file.
+
+    Raises:
+        CondenseryError: nothing to show, a file that is absent or is not a table or figure of ours, or a
+            table of another protocol.
+    """
+    if not csvs and not pngs:
+        raise CondenseryError("nothing to report; make a table or a figure first")
+    sections = [_table(path, labels) for path in csvs] + [_figure(path) for path in pngs]
+    links = "".join(f'<a href="#{name}">{escape(title)}</a> ' for name, title, _ in sections)
+    heading = f"Results under protocol {labels.protocol}"
+    body = "\n".join(
+        f'<section id="{name}">\n<h2>{escape(title)}</h2>\n{content}\n</section>'
+        for name, title, content in sections
+    )
+    html = (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(heading)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{escape(heading)}</h1>\n<p>{escape(labels.description)}</p>\n<nav>{links}</nav>\n"
+        f"{body}\n</body>\n</html>\n"
+    )
+    with atomic(out) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
+    """Return anchor, title and HTML of a table: the paper's layout, then every cell by data set."""
+    spec = tables.find(path.stem)
+    frame = tables.read_cells(path)
+    foreign = set(frame["protocol"]) - {labels.protocol}
+    if foreign:
+        raise CondenseryError(
+            f"{path}: made under protocol {foreign.pop()!r}, not {labels.protocol!r}; give tables of one protocol"
+        )
+    caption = " ".join([labels.sentence(), *layout.facts(frame)])
+    parts = [
+        f'<p class="soft">{escape(caption)}</p>',
+        f'<p class="soft">{escape(" ".join(spec.notes))}</p>',
+        _matrix(frame, labels),
+    ]
+    for dataset, group in frame.groupby("dataset", sort=False):
+        parts += [f"<h3>{escape(str(dataset))}: every cell</h3>", _long(group, labels)]
+    return path.stem, spec.title, "\n".join(parts)
+
+
+def _matrix(frame: pd.DataFrame, labels: Labels) -> str:
+    methods, lines = layout.matrix(frame)
+    heads = [("Data set", "text"), ("Images/class", ""), ("Recipe", "text")]
+    heads += [(labels.method(method), "") for method in methods]
+    body = []
+    for i, line in enumerate(lines):
+        first = i == 0 or lines[i - 1].dataset != line.dataset
+        entries = [line.dataset if first else "", layout.size(line.ipc), line.recipe or ABSENT]
+        cells = "".join(
+            _entry(escape(text), kind) for text, (_, kind) in zip(entries, heads[:3], strict=True)
+        ) + "".join(_entry(_compact(line.cells.get(method)), "") for method in methods)
+        body.append(_row(cells, first))
+    return _grid(heads, body)
+
+
+def _compact(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    below = [f"n={layout.count(cell)}"] if cell["networks"] else []
+    beside = layout.published(cell)
+    below += [f"[{beside}]"] if beside != ABSENT else []
+    return escape(layout.measured(cell)) + "".join(f"<small>{escape(text)}</small>" for text in below)
+
+
+def _long(group: pd.DataFrame, labels: Labels) -> str:
+    body, previous = [], None
+    for cell in group.to_dict("records"):
+        entries = (
+            layout.size(cell["ipc"]) if cell["ipc"] != previous else "",
+            labels.method(cell["method"]),
+            cell["recipe"] or ABSENT,
+            layout.networks(cell),
+            layout.measured(cell),
+            layout.count(cell),
+            layout.points(cell["std_between_sets"]),
+            layout.points(cell["std_between_networks"]),
+            layout.published(cell),
+            layout.difference(cell["difference"]),
+            cell["source"],
+            layout.time(cell["seconds"]),
+        )
+        cells = "".join(_entry(escape(text), kind) for text, (_, kind) in zip(entries, _LONG, strict=True))
+        body.append(_row(cells, cell["ipc"] != previous))
+        previous = cell["ipc"]
+    return _grid(_LONG, body)
+
+
+def _grid(heads: Sequence[tuple[str, str]], body: Sequence[str]) -> str:
+    head = "".join(f"<th{_kind(kind)}>{escape(text)}</th>" for text, kind in heads)
+    rows = "\n".join(body)
+    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>'
+
+
+def _row(cells: str, first: bool) -> str:
+    return f"<tr{_kind('first' if first else '')}>{cells}</tr>"
+
+
+def _entry(html: str, kind: str) -> str:
+    return f"<td{_kind(kind)}>{html}</td>"
+
+
+def _kind(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""
+
+
+def _figure(path: Path) -> tuple[str, str, str]:
+    """Return anchor, title and HTML of a figure."""
+    try:
+        with Image.open(path) as image:
+            known = {name: image.info.get(name) for name in ("Title", "Description")}
+            width, height = image.size
+    except (FileNotFoundError, UnidentifiedImageError) as error:
+        raise CondenseryError(f"{path}: not a figure; make it with scripts/figure.py") from error
+    if not all(known.values()):
+        raise CondenseryError(f"{path}: has no title and caption inside; make it with scripts/figure.py")
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    title, caption = known["Title"], known["Description"]
+    return (
+        path.stem,
+        title,
+        f'<figure><img src="data:image/png;base64,{data}" alt="{escape(title)}" width="{width // 2}" '
+        f'height="{height // 2}"><figcaption>{escape(caption)}</figcaption></figure>',
+    )

@@ -1,0 +1,69 @@
+"""The numbers that the papers print, to stand beside measured ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from condensery.errors import CondenseryError
+
+_COLUMNS = ("dataset", "ipc", "method", "accuracy_mean", "accuracy_std", "source")
+
+# The coresets and the methods before DSA were evaluated in the recipe of the DC paper, without DSA
+# augmentation. How the networks on whole sets were trained the papers do not say: no entry, any recipe.
+_RECIPES = {
+    "random": "dc",
+    "herding": "dc",
+    "forgetting": "dc",
+    "kcenter": "dc",
+    "dd": "dc",
+    "ld": "dc",
+    "dc": "dc",
+    "dsa": "dsa",
+    "dm": "dsa",
+}
+# DM section 3.1: ConvNet with one more block for 64-pixel images; DM Table 1, note: other networks for DD, LD.
+_NETWORKS = {"tinyimagenet": "convnet-d4", "imagenet1k": "convnet-d4"}
+_NETWORKS_OF_DD_AND_LD = {"mnist": "lenet", "cifar10": "alexnet"}
+
+
+def table1(folder: Path) -> pd.DataFrame:
+    """Read table1.csv: the accuracies of DM Table 1, DSA Table 1 and DM section 3.2.
+
+    Returns:
+        One line a published cell, in the order of the file: dataset, ipc (0 for the whole set), method,
+        recipe ("" where the papers do not state it), evaluate_network, published_mean and published_std in
+        percent (std NaN where none is printed), source.
+
+    Raises:
+        CondenseryError: the file is absent, or has other columns, a repetition or an empty mean.
+    """
+    path = folder / "table1.csv"
+    try:
+        frame = pd.read_csv(path, dtype={"dataset": str, "ipc": "Int64", "method": str, "source": str})
+    except FileNotFoundError as error:
+        raise CondenseryError(f"{path}: not there; give the folder of the published numbers") from error
+    except ValueError as error:
+        raise CondenseryError(f"{path}: cannot be read as a table: {error}") from error
+    if tuple(frame.columns) != _COLUMNS:
+        raise CondenseryError(f"{path}: columns must be {', '.join(_COLUMNS)}")
+    frame["ipc"] = frame["ipc"].fillna(0).astype("int64")
+    frame = frame.rename(columns={"accuracy_mean": "published_mean", "accuracy_std": "published_std"})
+    if frame["published_mean"].isna().any():
+        raise CondenseryError(f"{path}: a line has no accuracy_mean; leave out what is not published")
+    again = frame[frame.duplicated(["dataset", "ipc", "method"])]
+    if len(again):
+        dataset, ipc, method = again.iloc[0][["dataset", "ipc", "method"]]
+        raise CondenseryError(f"{path}: {dataset}, ipc {ipc}, {method} comes twice; keep one line")
+    frame["recipe"] = [_RECIPES.get(method, "") for method in frame["method"]]
+    frame["evaluate_network"] = [
+        _network(dataset, method) for dataset, method in zip(frame["dataset"], frame["method"], strict=True)
+    ]
+    order = ["dataset", "ipc", "method", "recipe", "evaluate_network", "published_mean", "published_std"]
+    return frame[[*order, "source"]]
+
+
+def _network(dataset: str, method: str) -> str:
+    network = _NETWORKS.get(dataset, "convnet")
+    return _NETWORKS_OF_DD_AND_LD.get(dataset, network) if method in ("dd", "ld") else network

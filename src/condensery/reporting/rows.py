@@ -1,0 +1,172 @@
+"""Result rows: one row is one network, trained from scratch on one set and tested once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from condensery.checkpoint import atomic
+from condensery.errors import CondenseryError
+
+SCHEMA = pa.schema(
+    [
+        pa.field(name, kind, nullable=False)
+        for name, kind in (
+            ("protocol", pa.string()),
+            ("dataset", pa.string()),
+            ("method", pa.string()),
+            ("ipc", pa.int64()),  # images per class; 0 for the whole training set
+            ("condense_network", pa.string()),  # "" when no network was involved
+            ("evaluate_network", pa.string()),
+            ("recipe", pa.string()),
+            ("set_seed", pa.int64()),
+            ("network_seed", pa.int64()),
+            ("images", pa.int64()),  # training images
+            ("epochs", pa.int64()),
+            ("accuracy", pa.float64()),  # percent of the test split, 0 to 100
+            ("train_seconds", pa.float64()),
+            ("test_seconds", pa.float64()),
+            ("device", pa.string()),
+            ("precision", pa.string()),
+            ("torch", pa.string()),
+            ("python", pa.string()),
+            ("condensery", pa.string()),
+            ("commit", pa.string()),
+        )
+    ]
+)
+"""Names, types and order of the columns of a row file."""
+
+COORDINATES = (
+    "protocol",
+    "dataset",
+    "ipc",
+    "method",
+    "recipe",
+    "condense_network",
+    "evaluate_network",
+    "set_seed",
+    "network_seed",
+)
+"""What names a row: no two rows share all of them."""
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write rows as one Parquet file, atomically, with the columns of `SCHEMA` in their order.
+
+    Raises:
+        CondenseryError: no rows, a row with missing, additional or mistyped entries, or a value or
+            repetition that `read_rows` would refuse.
+    """
+    if not rows:
+        raise CondenseryError(f"{path}: no rows to write; evaluate at least one network")
+    for row in rows:
+        _check_names(set(row), path)
+    try:
+        table = pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMA)
+        frame = table.to_pandas()
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise CondenseryError(f"{path}: a row has an entry of the wrong type: {error}") from error
+    _check_values(frame.assign(file=str(path)))
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def row_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the row files that the paths name; a folder stands for every .parquet file below it.
+
+    Raises:
+        CondenseryError: a path does not exist.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            # Names that begin with a dot are files that are still being written.
+            files += sorted(file for file in path.rglob("*.parquet") if not file.name.startswith("."))
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise CondenseryError(f"{path}: no such row file; evaluate the set, or fetch it with `dvc pull`")
+    return files
+
+
+def read_rows(paths: Iterable[Path], protocol: str) -> pd.DataFrame:
+    """Read row files into one frame.
+
+    Args:
+        paths: Parquet files that `write_rows` wrote.
+        protocol: the protocol that every row must come from.
+
+    Returns:
+        The columns of `SCHEMA`, sorted by `COORDINATES`, whatever the order of the files.
+
+    Raises:
+        CondenseryError: no rows at all; a file that is damaged or has other columns or types; an empty
+            value; an accuracy outside 0 to 100; a row of another protocol; two rows with equal coordinates.
+    """
+    frames = [_read_file(path) for path in paths]
+    rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    if rows.empty:
+        raise CondenseryError(
+            f"no result rows of protocol {protocol!r}; give the row files of a table's cells"
+        )
+    foreign = rows[rows["protocol"] != protocol]
+    if len(foreign):
+        first = foreign.iloc[0]
+        raise CondenseryError(
+            f"{first['file']}: holds rows of protocol {first['protocol']!r}, not {protocol!r}; "
+            "give row files of one protocol"
+        )
+    _check_values(rows)
+    return rows.drop(columns="file").sort_values(list(COORDINATES), ignore_index=True)
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    try:
+        table = pq.ParquetFile(path).read()
+    except FileNotFoundError as error:
+        raise CondenseryError(f"{path}: no such row file; evaluate the set first") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CondenseryError(f"{path}: not a whole Parquet file ({error}); make it again") from error
+    _check_names(set(table.column_names), path)
+    for field in SCHEMA:
+        kind = table.schema.field(field.name).type
+        if kind != field.type:
+            raise CondenseryError(
+                f"{path}: column {field.name!r} holds {kind}, not {field.type}; make it again"
+            )
+        if table[field.name].null_count:
+            raise CondenseryError(f"{path}: column {field.name!r} has an empty value; make the file again")
+    return table.select(SCHEMA.names).to_pandas().assign(file=str(path))
+
+
+def _check_names(names: set[str], path: Path) -> None:
+    missing, unknown = set(SCHEMA.names) - names, names - set(SCHEMA.names)
+    if missing or unknown:
+        said = [f"lacks {', '.join(sorted(missing))}"] if missing else []
+        said += [f"has unknown {', '.join(sorted(unknown))}"] if unknown else []
+        raise CondenseryError(f"{path}: a row {' and '.join(said)}; make the rows with scripts/evaluate.py")
+
+
+def _check_values(rows: pd.DataFrame) -> None:
+    """Check values and coordinates; `file` is an additional column for the message."""
+    wrong = rows[~rows["accuracy"].between(0, 100)]
+    if len(wrong):
+        first = wrong.iloc[0]
+        raise CondenseryError(
+            f"{first['file']}: accuracy {first['accuracy']} is not a percentage from 0 to 100; make it again"
+        )
+    names = list(COORDINATES)
+    again = rows[rows.duplicated(names)]
+    if len(again):
+        second = again.iloc[0]
+        first = rows[(rows[names] == second[names]).all(axis=1)].iloc[0]
+        where = ", ".join(f"{name} {second[name]}" for name in names)
+        raise CondenseryError(
+            f"{second['file']}: the row of {where} is also in {first['file']}; give every row once"
+        )
