@@ -1,0 +1,100 @@
+"""Train fresh networks on a synthetic set, or on the whole training set, and test them.
+
+Writes one Parquet row for each trained network.
+
+Examples:
+    python scripts/evaluate.py --data digits --synthetic dm.safetensors --recipe dsa --protocol smoke --out rows.parquet
+    python scripts/evaluate.py --data digits --whole --recipe whole --networks 1 --protocol smoke --out rows.parquet
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from condensery import console
+from condensery.errors import CondenseryError
+from condensery.job import Job, add_arguments
+from condensery.progress import Progress
+from condensery.reporting.rows import write_rows
+from condensery.synthetic import SyntheticSet
+from condensery.training import Recipe, Samples, evaluate
+from condensery.versions import versions
+
+# Networks of different sets have different seeds: set s has the seeds s * 1000, s * 1000 + 1, ...
+SEEDS_PER_SET = 1000
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--synthetic", type=Path, metavar="FILE", help="train on this synthetic set")
+    source.add_argument("--whole", action="store_true", help="train on the whole training set")
+    parser.add_argument("--recipe", required=True, metavar="NAME", help="an entry of config/recipes.yaml")
+    parser.add_argument("--networks", type=int, metavar="N", help="how many; the protocol's number if not given")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the set; default: what the set says, or 0")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, test and write the rows."""
+    args = parse()
+    job = Job.open(args)
+    about: dict[str, Any] = {"method": "whole", "ipc": 0, "network": "", "seed": 0}
+    if args.whole:
+        samples, count = Samples.of_split(job.data.train, job.device), 1
+    else:
+        synthetic = SyntheticSet.load(args.synthetic)
+        synthetic.check_against(job.data.info)
+        samples, count = Samples.of_set(synthetic, job.device), job.config.spec["networks"]
+        # A set that was imported says less about its making.
+        about |= {"method": "imported", "ipc": len(samples) // len(synthetic.classes)}
+        about |= synthetic.provenance.get("experiment", {})
+    count = count if args.networks is None else args.networks
+    if not 0 < count <= SEEDS_PER_SET:
+        raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_SET}")
+    set_seed = about["seed"] if args.seed is None else args.seed
+    recipe = Recipe(**job.config.recipe(args.recipe, args.data, about["ipc"]))
+    content = "" if args.whole else hashlib.sha256(args.synthetic.read_bytes()).hexdigest()
+    checkpoint = job.checkpoint(
+        job.provenance(set=content, recipe=vars(recipe), network=job.network, networks=count, seed=set_seed)
+    )
+    label = f"{about['method']} {args.data} ipc {about['ipc']} seed {set_seed}, recipe {recipe.name}"
+    with Progress(label, count * (recipe.epochs + 1)) as progress:
+        outcomes = evaluate(
+            job.network,
+            samples,
+            job.data.test,
+            recipe,
+            range(set_seed * SEEDS_PER_SET, set_seed * SEEDS_PER_SET + count),
+            job.device,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+    common = {
+        "protocol": job.config.protocol,
+        "dataset": args.data,
+        "method": about["method"],
+        "ipc": about["ipc"],
+        "condense_network": about["network"],
+        "evaluate_network": job.network,
+        "recipe": args.recipe,
+        "set_seed": set_seed,
+        "images": len(samples),
+        "epochs": recipe.epochs,
+        "device": job.device.label,
+        "precision": job.device.precision,
+        **versions(),
+    }
+    write_rows([common | vars(outcome) for outcome in outcomes], args.out)
+    checkpoint.remove()
+
+
+if __name__ == "__main__":
+    raise SystemExit(console.run(main))
