@@ -1,0 +1,67 @@
+# Reads config/, checks it, and names the targets. Results lie at their coordinates:
+#   results/<protocol>/synthetic/<data set>/<method>/<network>/ipc<k>/seed<s>.safetensors
+#   results/<protocol>/accuracy/<data set>/<method>/<network>/ipc<k>/seed<s>/<recipe>-<network>.parquet
+#   results/<protocol>/accuracy/<data set>/whole/<recipe>-<network>/seed<s>.parquet
+#   results/<protocol>/tables/  figures/  report.html  logs/  benchmarks/
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+include: "workflow/rules/common.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+wildcard_constraints:
+    protocol=PROTOCOL,
+    dataset="|".join(CONFIG.datasets),
+    method="|".join(CONFIG.methods),
+    network="|".join(NETWORKS),
+    evaluation="|".join(NETWORKS),
+    recipe="|".join(CONFIG.recipes),
+    table="table1",
+    figure="figure2",
+    ipc=r"[1-9]\d*",
+    seed=r"\d+",
+    shard=r"\d+(-\d+)?",
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/condense.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    table1,
+    figure2,
+    report,
+    table,
+    figure,
+    page,
+
+
+rule all:
+    default_target: True
+    input:
+        TABLES,
+        FIGURES,
+        f"{RESULTS}/report.html",
+
+
+rule table1:
+    input:
+        expand(f"{RESULTS}/tables/table1.{{kind}}", kind=["csv", "md", "tex"]),
+
+
+rule figure2:
+    input:
+        expand(f"{RESULTS}/figures/figure2.{{kind}}", kind=["png", "pdf"]),
+
+
+rule report:
+    input:
+        f"{RESULTS}/report.html",

@@ -1,0 +1,54 @@
+# One job makes a whole set or, where config.yaml gives classes_per_job, some of its classes.
+rule condense:
+    input:
+        data=f"{DATA}/prepared/{{dataset}}/info.json",
+        features=features,
+    output:
+        temp(f"results/{{protocol}}/synthetic/{PART}.safetensors")
+        if SPLIT
+        else f"results/{{protocol}}/synthetic/{PART}.safetensors",
+    log:
+        f"results/{{protocol}}/logs/synthetic/{PART}.log",
+    benchmark:
+        f"results/{{protocol}}/benchmarks/synthetic/{PART}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: THREADS["condense"]
+    resources:
+        mem_mb=megabytes,
+        runtime=minutes,
+        gpu=GPU,
+        device=DEVICE,
+    params:
+        method=method,
+        precision=PRECISION,
+        prepared=subpath(input.data, parent=True),
+        classes=lambda w: f"--classes {w.shard}" if SPLIT else "",
+        features=lambda w, input: (
+            f"--features {input.features}" if input.features else ""
+        ),
+    shell:
+        "python scripts/condense.py --data {wildcards.dataset} --prepared {params.prepared}"
+        " --method {wildcards.method} --network {wildcards.network} --ipc {wildcards.ipc} --seed {wildcards.seed}"
+        " --protocol {wildcards.protocol} --precision {params.precision} --device {resources.device}"
+        " --threads {threads} {params.classes} {params.features} --out {output} > {log} 2>&1"
+
+
+if SPLIT:
+
+    rule gather:
+        input:
+            shards,
+        output:
+            f"results/{{protocol}}/synthetic/{SET}.safetensors",
+        log:
+            f"results/{{protocol}}/logs/gather/{SET}.log",
+        benchmark:
+            f"results/{{protocol}}/benchmarks/gather/{SET}.tsv"
+        conda:
+            "../../environment.yml"
+        resources:
+            mem_mb=megabytes,
+            runtime=10,
+        shell:
+            "python scripts/gather.py {input} --out {output} > {log} 2>&1"

@@ -1,0 +1,78 @@
+rule table:
+    input:
+        rows=rows,
+        published="config/published/{table}.csv",
+    output:
+        csv="results/{protocol}/tables/{table}.csv",
+        md=report(
+            "results/{protocol}/tables/{table}.md",
+            caption="../report/table1.rst",
+            category="Tables",
+            labels={
+                "protocol": "{protocol}",
+                "table": "{table}",
+                "format": "Markdown",
+            },
+        ),
+        tex="results/{protocol}/tables/{table}.tex",
+    log:
+        "results/{protocol}/logs/tables/{table}.log",
+    benchmark:
+        "results/{protocol}/benchmarks/tables/{table}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        prefix=subpath(output.csv, strip_suffix=".csv"),
+    shell:
+        "python scripts/table.py --table {wildcards.table} --protocol {wildcards.protocol}"
+        " --rows {input.rows} --out-prefix {params.prefix} > {log} 2>&1"
+
+
+rule figure:
+    input:
+        sets,
+    output:
+        png=report(
+            "results/{protocol}/figures/{figure}.png",
+            caption="../report/figure2.rst",
+            category="Figures",
+            labels={"protocol": "{protocol}", "figure": "{figure}", "format": "PNG"},
+        ),
+        pdf="results/{protocol}/figures/{figure}.pdf",
+    log:
+        "results/{protocol}/logs/figures/{figure}.log",
+    benchmark:
+        "results/{protocol}/benchmarks/figures/{figure}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        prefix=subpath(output.png, strip_suffix=".png"),
+    shell:
+        "python scripts/figure.py --figure {wildcards.figure} --protocol {wildcards.protocol}"
+        " --sets {input} --out-prefix {params.prefix} > {log} 2>&1"
+
+
+rule page:
+    input:
+        tables=TABLES,
+        figures=FIGURES,
+    output:
+        "results/{protocol}/report.html",
+    log:
+        "results/{protocol}/logs/report.log",
+    benchmark:
+        "results/{protocol}/benchmarks/report.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    shell:
+        "python scripts/report.py --protocol {wildcards.protocol} --tables {input.tables}"
+        " --figures {input.figures} --out {output} > {log} 2>&1"
