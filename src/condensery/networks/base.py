@@ -1,0 +1,87 @@
+"""What every network is: a body that embeds and a linear classifier; and the layers the families share."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from condensery.errors import CondenseryError
+
+# The maps of a network whose size is given in pixels: (height, width).
+Size = tuple[int, int]
+
+
+class Network(nn.Module):
+    """A body whose flattened output is the embedding, followed by one linear classifier.
+
+    Attributes:
+        body: maps images (N, C, H, W) to the last features, of any shape (N, ...).
+        features: F, the number of features of one image.
+        classifier: the linear layer from F features to the classes.
+    """
+
+    def __init__(self, body: nn.Module, features: int, classes: int) -> None:
+        """Join a body that gives this many features an image to a classifier of this many classes."""
+        super().__init__()
+        self.body = body
+        self.features = features
+        self.classifier = nn.Linear(features, classes)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the features before the classifier, (N, F), of images (N, C, H, W)."""
+        return self.body(images).flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits, (N, classes), of images (N, C, H, W)."""
+        return self.classifier(self.embed(images))
+
+
+def normalisation(kind: str, channels: int, size: Size) -> list[nn.Module]:
+    """Return the layer (none or one) that normalises maps of this many channels and this size.
+
+    Args:
+        kind: ``in``, ``bn``, ``ln``, ``gn`` or ``nonorm``. Instance norm is ``GroupNorm(C, C)``, group norm
+            has four groups, layer norm has one weight an element; all are affine (the authors' public code).
+        channels: number of channels C.
+        size: height and width of the maps in pixels.
+
+    Raises:
+        CondenseryError: group norm on a number of channels that four does not divide.
+    """
+    if kind == "nonorm":
+        return []
+    if kind == "bn":
+        return [nn.BatchNorm2d(channels)]
+    if kind == "ln":
+        return [nn.LayerNorm([channels, *size])]
+    if kind == "gn" and channels % 4:
+        raise CondenseryError(f"group norm has 4 groups, which do not divide the width {channels}: change it")
+    return [nn.GroupNorm(channels if kind == "in" else 4, channels)]
+
+
+def first_padding(channels: int, size: Size, ordinary: int) -> int:
+    """Return the padding of the first convolution.
+
+    It is two more than the ordinary one for grey images of 28 x 28, which become maps of 32 x 32 (the
+    authors' public code); images of any other shape keep their size.
+    """
+    return ordinary + 2 if channels == 1 and size == (28, 28) else ordinary
+
+
+def first_size(channels: int, size: Size) -> Size:
+    """Return the size of the maps after a first convolution that is padded by `first_padding`."""
+    return (32, 32) if channels == 1 and size == (28, 28) else size
+
+
+def can_halve(size: Size, *, last: bool) -> bool:
+    """Say whether maps of this size may be halved.
+
+    A halving is left out where it would leave less than one pixel, and, before the last one of a network,
+    less than two: over a single pixel instance norm is constant and everything below it would be lost.
+    From 32 x 32 on no family of the papers is touched.
+    """
+    return min(size) // 2 >= (1 if last else 2)
+
+
+def halved(size: Size) -> Size:
+    """Return the size after a pooling of 2 x 2 with stride 2."""
+    return size[0] // 2, size[1] // 2

@@ -1,0 +1,50 @@
+"""ConvNet: equal blocks of convolution, normalisation, activation and pooling (DM section 3.1)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from condensery.networks.base import Network, can_halve, first_padding, first_size, halved, normalisation
+
+ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "swish": nn.SiLU}
+NORMS = ("in", "bn", "ln", "gn", "nonorm")
+POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d, "nopool": None}
+
+
+def convnet(
+    channels: int,
+    size: tuple[int, int],
+    classes: int,
+    *,
+    depth: int = 3,
+    width: int = 128,
+    activation: str = "relu",
+    norm: str = "in",
+    pooling: str = "avg",
+) -> Network:
+    """Build a ConvNet.
+
+    Args:
+        channels: 1 or 3.
+        size: height and width of the images in pixels.
+        classes: number of classes.
+        depth: number of blocks; each halves the maps while `can_halve` allows.
+        width: channels of every block.
+        activation: a key of `ACTIVATIONS`; the slope of leakyrelu is 0.01, swish is x sigmoid(x).
+        norm: one of `NORMS`.
+        pooling: a key of `POOLINGS`, 2 x 2 with stride 2.
+
+    Raises:
+        CondenseryError: the width does not suit group norm.
+    """
+    layers: list[nn.Module] = []
+    padding, maps = first_padding(channels, size, 1), first_size(channels, size)
+    for block in range(depth):
+        layers.append(nn.Conv2d(width if block else channels, width, 3, padding=1 if block else padding))
+        layers += normalisation(norm, width, maps)
+        layers.append(ACTIVATIONS[activation]())
+        pool = POOLINGS[pooling]
+        if pool is not None and can_halve(maps, last=block == depth - 1):
+            layers.append(pool(2, 2))
+            maps = halved(maps)
+    return Network(nn.Sequential(*layers), width * maps[0] * maps[1], classes)

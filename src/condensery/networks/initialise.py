@@ -1,0 +1,53 @@
+"""Initial parameters from an explicit random stream."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from condensery.networks.base import Network
+
+_NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
+
+
+@torch.no_grad()
+def initialise(net: Network, generator: torch.Generator) -> Network:
+    """Give a network new initial parameters, in place, as a network that PyTorch has just built has.
+
+    Weights and biases of convolutions and linear layers are uniform in +-1/sqrt(fan-in), as by PyTorch's
+    ``reset_parameters`` (Kaiming uniform with a = sqrt(5)); normalisations start as the identity, and
+    running statistics are reset. Nothing is read from the global random state: one uniform vector, drawn on
+    the CPU and moved once, serves all parameters in the order of ``net.parameters()``, so the result is the
+    same on every device.
+
+    Args:
+        net: a network on any device, in any memory format.
+        generator: a CPU generator.
+
+    Returns:
+        The same network.
+
+    Raises:
+        TypeError: the network holds a parameterised module of an unknown kind.
+    """
+    drawn: list[torch.Tensor] = []
+    bounds: list[float] = []
+    for module in net.modules():
+        parameters = list(module.parameters(recurse=False))
+        if not parameters:
+            continue
+        if isinstance(module, _NORMS):
+            module.reset_parameters()  # constants; of batch norm the running statistics too
+        elif isinstance(module, nn.Conv2d | nn.Linear):
+            drawn += parameters
+            bounds += [1 / math.sqrt(module.weight[0].numel())] * len(parameters)
+        else:
+            raise TypeError(f"no initial distribution for {type(module).__name__}")
+    flat = torch.rand(sum(p.numel() for p in drawn), generator=generator).mul_(2).sub_(1)
+    values = flat.to(drawn[0].device).split([p.numel() for p in drawn])
+    torch._foreach_mul_(values, bounds)
+    for parameter, value in zip(drawn, values, strict=True):
+        parameter.copy_(value.view(parameter.shape))
+    return net

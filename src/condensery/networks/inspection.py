@@ -1,0 +1,34 @@
+"""What a network does to a batch: whether images mix, and how much memory they take."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from condensery.networks.base import Network, Size
+
+
+def mixes_images(net: Network) -> bool:
+    """Say whether an image's features in training mode depend on the other images of its batch."""
+    return any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
+
+
+def activations(net: Network, channels: int, size: Size) -> int:
+    """Return how many numbers one image of ``channels`` x ``size`` pixels leaves behind in all layers.
+
+    This is what a forward pass keeps for the backward pass, give or take what a compiler fuses.
+    """
+    count = 0
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal count
+        count += output.numel()
+
+    trial = copy.deepcopy(net).to("meta").eval()
+    for module in trial.modules():
+        if not list(module.children()):
+            module.register_forward_hook(add)
+    trial(torch.empty(1, channels, *size, device="meta"))
+    return count

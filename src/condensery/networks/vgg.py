@@ -1,0 +1,33 @@
+"""VGG-11 with one linear layer (the authors' public code)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from condensery.networks.base import Network, can_halve, first_padding, first_size, halved, normalisation
+
+# The channels of the convolutions; each group ends with max pooling.
+_GROUPS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
+
+
+def vgg11(channels: int, size: tuple[int, int], classes: int, *, norm: str = "in") -> Network:
+    """Build VGG-11: convolution 3 x 3, normalisation, ReLU; max pooling after each group.
+
+    Args:
+        channels: 1 or 3.
+        size: height and width of the images in pixels; up to 32 the features are 512.
+        classes: number of classes.
+        norm: ``in`` or ``bn``.
+    """
+    layers: list[nn.Module] = []
+    inputs, maps = channels, first_size(channels, size)
+    for group in _GROUPS:
+        for outputs in group:
+            padding = 1 if layers else first_padding(channels, size, 1)
+            layers.append(nn.Conv2d(inputs, outputs, 3, padding=padding))
+            layers += [*normalisation(norm, outputs, maps), nn.ReLU()]
+            inputs = outputs
+        if can_halve(maps, last=group is _GROUPS[-1]):
+            layers.append(nn.MaxPool2d(2, 2))
+            maps = halved(maps)
+    return Network(nn.Sequential(*layers), inputs * maps[0] * maps[1], classes)
