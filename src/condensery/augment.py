@@ -1,0 +1,282 @@
+"""Differentiable Siamese augmentation (DSA section 3, used by DM section 3.3 as well).
+
+An augmentation is drawn first and applied later, so one draw can serve two batches: the real and the
+synthetic images of a class see the same family with the same parameters. A draw has one parameter row
+that all images share (Siamese), or one row an image (ordinary training)::
+
+    shared = draw("color_crop_cutout_flip_scale_rotate", 1, (32, 32), generator)
+    real, synthetic = apply(real, shared), apply(synthetic, shared)
+
+Every family is a pure function of ``images`` (N, C, H, W), in normalised space, and of ``values`` (n, p),
+with n = 1 or N, and is differentiable in the images. One row is a fast path: its numbers are read on the
+host, which costs nothing while the draw stays on the CPU, where it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from condensery.errors import CondenseryError
+
+FAMILIES = ("color", "crop", "cutout", "flip", "scale", "rotate")
+
+# Strengths of the authors' public code.
+_CROP_RATIO = 0.125
+_CUTOUT_RATIO = 0.5
+_FLIP_PROBABILITY = 0.5
+_SCALE_RATIO = 1.2
+_ROTATE_DEGREES = 15.0
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One augmentation, ready to be applied.
+
+    Attributes:
+        family: one of `FAMILIES`, or None, which leaves the images as they are.
+        values: (n, p) float32 on the CPU: one row that the batch shares, or one row an image. The columns
+            are those that the function of the family names.
+    """
+
+    family: str | None
+    values: Tensor
+
+
+def parse(strategy: str) -> tuple[str, ...]:
+    """Split a strategy such as ``"color_crop_flip"`` into its families; ``"none"`` has none.
+
+    Raises:
+        CondenseryError: a family is unknown or repeated.
+    """
+    if strategy == "none":
+        return ()
+    families = tuple(strategy.split("_"))
+    for family in families:
+        if family not in FAMILIES:
+            raise CondenseryError(
+                f"unknown augmentation {family!r} in {strategy!r}: "
+                f"write 'none' or join some of {', '.join(FAMILIES)} with '_'"
+            )
+    if len(set(families)) < len(families):
+        raise CondenseryError(f"augmentation {strategy!r} names a family twice: name each once")
+    return families
+
+
+def draw(strategy: str, rows: int, size: tuple[int, int], generator: torch.Generator) -> Draw:
+    """Draw one family, uniform over those of the strategy, and ``rows`` independent rows of parameters.
+
+    Args:
+        strategy: see `parse`.
+        rows: 1 for a Siamese draw, or the number of images.
+        size: height and width of the images in pixels, which bound the shifts of crop and cutout.
+        generator: a CPU generator. Row i does not depend on ``rows``.
+
+    Raises:
+        CondenseryError: the strategy is not valid.
+    """
+    families = parse(strategy)
+    if not families:
+        return Draw(None, torch.empty(rows, 0))
+    family = families[int(torch.randint(len(families), (1,), generator=generator))]
+    columns, shape_values, _ = _TABLE[family]
+    # One call, filled row by row: a longer draw begins with the shorter one.
+    return Draw(family, shape_values(torch.rand(rows, columns, generator=generator), size))
+
+
+def apply(images: Tensor, draw: Draw) -> Tensor:
+    """Augment a batch.
+
+    Args:
+        images: (N, C, H, W), any floating type and device, in normalised space.
+        draw: one row for all images, or N rows.
+
+    Returns:
+        (N, C, H, W), of the type and on the device of ``images``, which stay as they are.
+
+    Raises:
+        ValueError: the number of rows is neither 1 nor N.
+    """
+    if draw.family is None:
+        return images
+    if draw.values.shape[0] not in (1, images.shape[0]):
+        raise ValueError(f"{draw.values.shape[0]} rows of parameters for {images.shape[0]} images")
+    return _TABLE[draw.family][2](images, draw.values)
+
+
+def color(images: Tensor, values: Tensor) -> Tensor:
+    """Change brightness, then saturation, then contrast.
+
+    With u_b, u_s, u_c in [0, 1): x + (u_b - 0.5); then 2 u_s times the distance from the pixel's mean over
+    channels; then (u_c + 0.5) times the distance from the mean of the image.
+
+    Args:
+        images: (N, C, H, W).
+        values: (n, 3) of u_b, u_s, u_c.
+    """
+    if values.shape[0] == 1:
+        brightness, saturation, contrast = values[0].tolist()
+    else:
+        brightness, saturation, contrast = values.to(images).view(-1, 3, 1, 1, 1).unbind(1)
+    # Both means commute with the offset, and saturation keeps the mean of the image: the brightness can
+    # come last and the two interpolations can share the statistics of the untouched images.
+    pixel_mean = images.mean(dim=1, keepdim=True)
+    image_mean = pixel_mean.mean(dim=(2, 3), keepdim=True)
+    saturated = torch.lerp(pixel_mean, images, 2 * saturation)
+    return torch.lerp(image_mean, saturated, contrast + 0.5) + (brightness - 0.5)
+
+
+def crop(images: Tensor, values: Tensor) -> Tensor:
+    """Move the window over the image by whole pixels; what lies outside is zero.
+
+    Args:
+        images: (N, C, H, W).
+        values: (n, 2) of whole numbers (down, right): output pixel (i, j) is input (i + down, j + right).
+    """
+    if values.shape[0] == 1:
+        down, right = (int(shift) for shift in values[0].tolist())
+        return F.pad(images, (-right, right, -down, down))
+    _, channels, height, width = images.shape
+    device = images.device
+    down, right = values.to(device, torch.int64).unbind(1)
+    # A border of one zero pixel is enough: every index outside is clamped onto it.
+    rows = (torch.arange(1, height + 1, device=device) + down[:, None]).clamp(0, height + 1)
+    cols = (torch.arange(1, width + 1, device=device) + right[:, None]).clamp(0, width + 1)
+    index = (rows[:, :, None] * (width + 2) + cols[:, None, :]).flatten(1)
+    padded = F.pad(images, (1, 1, 1, 1)).flatten(2)
+    return padded.gather(2, index[:, None].expand(-1, channels, -1)).view(images.shape)
+
+
+def cutout(images: Tensor, values: Tensor) -> Tensor:
+    """Set a square of half the side to zero; at a border it is cut off.
+
+    Args:
+        images: (N, C, H, W).
+        values: (n, 2) of whole numbers (row, column): the centre. Of a side s the square covers
+            ``[centre - s // 2, centre - s // 2 + s)``.
+    """
+    height, width = images.shape[-2:]
+    device = images.device
+    if values.shape[0] == 1:
+        row, column = values[0].tolist()
+        mask = torch.ones(height, width, dtype=images.dtype, device=device)
+        mask[_covered(int(row), height), _covered(int(column), width)] = 0
+        return images * mask
+    row, column = values.to(device, torch.int64).unbind(1)
+    inside = _is_covered(row, height)[:, :, None] & _is_covered(column, width)[:, None, :]
+    return images * ~inside[:, None]
+
+
+def flip(images: Tensor, values: Tensor) -> Tensor:
+    """Mirror left and right.
+
+    Args:
+        images: (N, C, H, W).
+        values: (n, 1) of u in [0, 1): below 0.5 the image is mirrored.
+    """
+    if values.shape[0] == 1:
+        return images.flip(3) if values.item() < _FLIP_PROBABILITY else images
+    mirrored = values.to(images.device).view(-1, 1, 1, 1) < _FLIP_PROBABILITY
+    return torch.where(mirrored, images.flip(3), images)
+
+
+def scale(images: Tensor, values: Tensor) -> Tensor:
+    """Zoom about the centre, bilinear, zero outside.
+
+    Args:
+        images: (N, C, H, W).
+        values: (n, 2) of (s_x, s_y): output position p shows input position (s_x p_x, s_y p_y), measured
+            from the centre, so values below 1 enlarge.
+    """
+    return _warp(images, torch.diag_embed(values))
+
+
+def rotate(images: Tensor, values: Tensor) -> Tensor:
+    """Turn about the centre, bilinear, zero outside.
+
+    Args:
+        images: (N, C, H, W).
+        values: (n, 1) of angles in degrees; positive turns the picture anticlockwise.
+    """
+    angle = torch.deg2rad(values[:, 0])
+    cos, sin = angle.cos(), angle.sin()
+    return _warp(images, torch.stack((cos, -sin, sin, cos), dim=1).view(-1, 2, 2))
+
+
+def _warp(images: Tensor, matrices: Tensor) -> Tensor:
+    """Sample each image where its matrix (n, 2, 2) sends the pixel centres (x, y), from the image centre."""
+    count, _, height, width = images.shape
+    # Sampling positions need more than a half-precision mantissa.
+    source = images if images.dtype in (torch.float32, torch.float64) else images.float()
+    like = {"dtype": source.dtype, "device": source.device}
+    x = torch.arange(width, **like) - (width - 1) / 2
+    y = torch.arange(height, **like)[:, None] - (height - 1) / 2
+    (a, b), (c, d) = (row.unbind(1) for row in matrices.to(**like)[..., None, None].unbind(1))
+    # By hand rather than by affine_grid, whose matrix product loses digits where TF32 is allowed.
+    # With align_corners=False the coordinate 1 is the outer edge, half a side from the centre.
+    grid = torch.stack(((a * x + b * y) * (2 / width), (c * x + d * y) * (2 / height)), dim=-1)
+    grid = grid.expand(count, -1, -1, -1)
+    warped = F.grid_sample(source, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return warped.to(images.dtype)
+
+
+def _side(length: int) -> int:
+    """Side of the cutout square along an axis of this length, in pixels."""
+    return int(length * _CUTOUT_RATIO + 0.5)
+
+
+def _covered(centre: int, length: int) -> slice:
+    start = centre - _side(length) // 2
+    return slice(max(start, 0), start + _side(length))
+
+
+def _is_covered(centre: Tensor, length: int) -> Tensor:
+    """Return (N, length) booleans: does the square of each centre (N,) reach each position?"""
+    start = centre[:, None] - _side(length) // 2
+    position = torch.arange(length, device=centre.device)
+    return (position >= start) & (position < start + _side(length))
+
+
+def _whole(uniform: Tensor, count: int) -> Tensor:
+    """Turn uniform draws in [0, 1) into whole numbers in [0, count); float32 cannot round up to count."""
+    return (uniform * count).floor()
+
+
+def _unit_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
+    return uniform
+
+
+def _crop_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
+    reach = [int(length * _CROP_RATIO + 0.5) for length in size]
+    return torch.stack([_whole(u, 2 * r + 1) - r for u, r in zip(uniform.unbind(1), reach, strict=True)], 1)
+
+
+def _cutout_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
+    # An even square has no middle pixel, so its centre may lie on either border: one place more.
+    places = [length + 1 - _side(length) % 2 for length in size]
+    return torch.stack([_whole(u, p) for u, p in zip(uniform.unbind(1), places, strict=True)], 1)
+
+
+def _scale_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
+    return uniform * (_SCALE_RATIO - 1 / _SCALE_RATIO) + 1 / _SCALE_RATIO
+
+
+def _rotate_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
+    return (uniform - 0.5) * (2 * _ROTATE_DEGREES)
+
+
+# family -> (columns, values from uniform draws and the image size, the function that applies them)
+_TABLE: dict[
+    str, tuple[int, Callable[[Tensor, tuple[int, int]], Tensor], Callable[[Tensor, Tensor], Tensor]]
+] = {
+    "color": (3, _unit_values, color),
+    "crop": (2, _crop_values, crop),
+    "cutout": (2, _cutout_values, cutout),
+    "flip": (1, _unit_values, flip),
+    "scale": (2, _scale_values, scale),
+    "rotate": (1, _rotate_values, rotate),
+}
