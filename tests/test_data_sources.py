@@ -7,6 +7,9 @@ import gzip
 import hashlib
 import pickle
 import tarfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -122,11 +125,22 @@ def test_official_files_come_from_a_mirror_or_the_official_address_and_are_kept(
         )
 
 
+def test_a_mirror_over_http(made_mnist):
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *given):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=made_mnist / "mirror")) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        source = {"kind": "mnist", "url": f"http://127.0.0.1:{server.server_port}"}
+        holds(prepared(entry(source), made_mnist / "http"), GREY)
+        server.shutdown()
+
+
 def test_sources_are_tried_in_order_and_only_absence_moves_on(made_mnist):
     here = {"kind": "idx", "path": "mirror"}
     absent = [{"kind": "mnist", "path": "no/such"}, {"kind": "mnist", "url": (made_mnist / "gone").as_uri()}]
-    assert_source = prepared(entry(*absent, here, {"kind": "mnist"}), made_mnist)
-    holds(assert_source, GREY)
+    holds(prepared(entry(*absent, here, {"kind": "mnist"}), made_mnist), GREY)
     assert '"kind": "idx"' in (made_mnist / "out" / "info.json").read_text()
 
     damaged = made_mnist / "mirror" / "t10k-labels-idx1-ubyte.gz"

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from condensery.data.contents import Contents, Piece, Shape, fingerprint, readable
 from condensery.errors import CondenseryError
@@ -93,8 +93,16 @@ def _part(rows: Sequence[tuple[Path, int]], shape: Shape) -> Iterator[Piece]:
 def _image(path: Path, shape: Shape) -> np.ndarray:
     with readable(path), Image.open(path) as opened:
         image = opened.convert("L" if shape.channels == 1 else "RGB")
-    size = (shape.width, shape.height)
-    if image.size != size:
-        image = ImageOps.fit(image, size, method=Image.Resampling.BICUBIC)
+    if image.size != (shape.width, shape.height):
+        image = _fitted(image, shape.width, shape.height)
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:
+    # Cut before resizing: resizing a box of the image would let its surroundings bleed into the border.
+    scale = min(image.width / width, image.height / height)
+    cut = (max(1, round(width * scale)), max(1, round(height * scale)))
+    left, top = (image.width - cut[0]) // 2, (image.height - cut[1]) // 2
+    middle = image.crop((left, top, left + cut[0], top + cut[1]))
+    return middle.resize((width, height), Image.Resampling.BICUBIC)

@@ -63,9 +63,7 @@ def _cifar(source: type[published.CIFAR10], labels: str) -> Kind:
 def _files(source: type, folder: str, read: Callable[[Path, Shape], Contents]) -> Kind:
     rows = [source.split_list[split] for split in ("train", "test")]
     downloads = tuple(Remote(name, md5, (url,)) for url, name, md5 in rows)
-    return Kind(
-        read, tuple((file.name, file.md5) for file in downloads), downloads, folder, downloads[0].name
-    )
+    return Kind(read, tuple((file.name, file.md5) for file in downloads), downloads, folder)
 
 
 def _unchecked(names: Iterable[str]) -> tuple[tuple[str, None], ...]:

@@ -126,7 +126,9 @@ def _fetch(addresses: Sequence[str], name: str, md5: str, folder: Path) -> Path:
     reasons = []
     for address in addresses:
         try:
-            if address.startswith("file:"):  # torchvision's downloader needs a length, which files do not tell
+            if address.startswith(
+                "file:"
+            ):  # torchvision's downloader needs a length, which files do not tell
                 folder.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(url2pathname(urlsplit(address).path), folder / name)
                 if calculate_md5(folder / name) != md5:
