@@ -11,7 +11,7 @@ def lenet(channels: int, size: tuple[int, int], classes: int) -> Network:
     """Build LeNet; its embedding is the second hidden linear layer (84), after the ReLU.
 
     The first convolution is padded by 2 for images under 32 pixels (28 x 28 in the authors' public code);
-    so is the second where its maps are smaller than its kernel, which happens under 10 pixels only.
+    so is the second where nothing would be left to pool, under 12 pixels.
 
     Args:
         channels: 1 or 3.
@@ -20,7 +20,7 @@ def lenet(channels: int, size: tuple[int, int], classes: int) -> Network:
     """
     layers: list[nn.Module] = []
     maps = size
-    for inputs, outputs, least in ((channels, 6, 32), (6, 16, 5)):
+    for inputs, outputs, least in ((channels, 6, 32), (6, 16, 6)):
         padding = 2 if min(maps) < least else 0
         layers += [nn.Conv2d(inputs, outputs, 5, padding=padding), nn.ReLU(), nn.MaxPool2d(2, 2)]
         maps = halved((maps[0] + 2 * padding - 4, maps[1] + 2 * padding - 4))

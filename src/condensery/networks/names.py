@@ -49,6 +49,8 @@ _OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
 
 _NUMBERS = {"depth": re.compile(r"d[1-9]\d?"), "width": re.compile(r"w[1-9]\d{0,4}")}
 
+_SMALLEST = 8
+
 _GRAMMAR = (
     "convnet with -d<depth>, -w<width>, -sigmoid|-relu|-leakyrelu|-swish, -in|-bn|-ln|-gn|-nonorm, "
     "-avg|-max|-nopool; mlp; lenet; alexnet[-in|-bn]; vgg11[-bn]; resnet18[-bn]; resnet18ap[-bn]"
@@ -61,16 +63,17 @@ def build(name: str, *, channels: int, size: tuple[int, int], classes: int) -> N
     Args:
         name: see the head of this module.
         channels: 1 (grey) or 3.
-        size: height and width of the images in pixels, from 8 to 64.
+        size: height and width of the images in pixels, at least 8 each.
         classes: number of classes.
 
     Raises:
-        CondenseryError: the name is unknown, or the images are too small or too large.
+        CondenseryError: the name is unknown, or the images are too small.
     """
     family, options = _parse(name)
-    if not all(8 <= side <= 64 for side in size):
+    if min(size) < _SMALLEST:
         raise CondenseryError(
-            f"network {name!r} for images of {size[0]}x{size[1]} pixels: sides from 8 to 64 are supported"
+            f"images of {size[0]}x{size[1]} pixels are too small for network {name!r}: "
+            f"enlarge them to {_SMALLEST}x{_SMALLEST} or more"
         )
     arguments: dict[str, str | int | bool] = {
         option: int(value[1:]) if option in _NUMBERS else value for option, value in options.items()

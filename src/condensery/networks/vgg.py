@@ -21,13 +21,13 @@ def vgg11(channels: int, size: tuple[int, int], classes: int, *, norm: str = "in
     """
     layers: list[nn.Module] = []
     inputs, maps = channels, first_size(channels, size)
-    for group in _GROUPS:
+    for index, group in enumerate(_GROUPS):
         for outputs in group:
             padding = 1 if layers else first_padding(channels, size, 1)
             layers.append(nn.Conv2d(inputs, outputs, 3, padding=padding))
             layers += [*normalisation(norm, outputs, maps), nn.ReLU()]
             inputs = outputs
-        if can_halve(maps, last=group is _GROUPS[-1]):
+        if can_halve(maps, last=index == len(_GROUPS) - 1):
             layers.append(nn.MaxPool2d(2, 2))
             maps = halved(maps)
     return Network(nn.Sequential(*layers), inputs * maps[0] * maps[1], classes)
