@@ -116,7 +116,7 @@ def _deviations(by_set: list[np.ndarray]) -> dict[str, object]:
 
 
 def _counts(counts: list[int], whole: bool) -> str:
-    """Write 5 sets of 20 networks as 5x20, sets of 3 and 2 networks as 3+2, networks on the whole set as 5."""
+    """Write 5 sets of 20 networks as 5x20, sets of 3 and 2 as 3+2, networks on the whole set as 5."""
     if whole:
         return str(counts[0])
     return f"{len(counts)}x{counts[0]}" if len(set(counts)) == 1 else "+".join(str(count) for count in counts)

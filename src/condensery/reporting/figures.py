@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,17 +17,23 @@ from matplotlib.figure import Figure
 from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
 from condensery.reporting.labels import Labels
-from condensery.reporting.layout import distinct, time
+from condensery.reporting.layout import VERSIONS, distinct, said_versions
 from condensery.synthetic import SyntheticSet
 
 MOST_CLASSES = 20
+"""A panel shows all classes of a set up to this number, ..."""
 FIRST_CLASSES = 10
+"""... and so many of a set that has more."""
 MOST_COLUMNS = 10
-_TILE_INCHES = 0.42
-_NAME_INCHES = 1.05
-_TITLE_INCHES = 0.55
+"""Images of a class that a panel shows."""
+
+_COORDINATES = ("protocol", "dataset", "method", "network", "ipc", "seed")
 _PANELS_A_ROW = 3
-_GAP = 2
+# In device pixels.
+_DPI = 200
+_TILE, _NAMES, _TITLE, _MARGIN, _NARROWEST = 96, 200, 110, 20, 500
+# In image pixels; smaller images are enlarged to about this size, so that gaps look alike.
+_GAP, _COMMON_SIDE = 2, 32
 # Type 42 keeps the text of the PDF searchable; no dates, so that equal figures are equal files.
 _STYLE = {"font.family": "DejaVu Sans", "pdf.fonttype": 42}
 
@@ -74,16 +81,10 @@ def build(name: str, sets: Sequence[SyntheticSet], labels: Labels) -> Drawing:
     if not sets:
         raise CondenseryError(f"no synthetic sets for {name}; give the files of its sets")
     for each in sets:
-        missing = [
-            key for key in ("protocol", "dataset", "method", "ipc", "seed") if key not in each.provenance
-        ]
-        if missing:
+        made = _experiment(each)
+        if made["protocol"] != labels.protocol:
             raise CondenseryError(
-                f"{each.source}: its provenance lacks {', '.join(missing)}; condense it with scripts/condense.py"
-            )
-        if each.provenance["protocol"] != labels.protocol:
-            raise CondenseryError(
-                f"{each.source}: made under protocol {each.provenance['protocol']!r}, not {labels.protocol!r}; "
+                f"{each.source}: made under protocol {made['protocol']!r}, not {labels.protocol!r}; "
                 "give sets of one protocol"
             )
     return FIGURES[name](sets, labels)
@@ -109,15 +110,23 @@ def _figure2(sets: Sequence[SyntheticSet], labels: Labels) -> Drawing:
     return Drawing(figure, title, " ".join(part for part in caption if part))
 
 
+def _experiment(synthetic: SyntheticSet) -> Mapping[str, Any]:
+    """Return the coordinates of a set: protocol, dataset, method, network, ipc, seed."""
+    experiment = synthetic.provenance.get("experiment", {})
+    missing = [key for key in _COORDINATES if key not in experiment]
+    if missing:
+        raise CondenseryError(
+            f"{synthetic.source}: its provenance lacks {', '.join(missing)}; make it with scripts/condense.py"
+        )
+    return experiment
+
+
 def _made(sets: Sequence[SyntheticSet]) -> str:
-    """Say where the sets were made and how long it took, as far as they know it."""
-    known = [each.provenance for each in sets]
-    devices = distinct(str(each["device"]) for each in known if "device" in each)
-    precisions = distinct(str(each["precision"]) for each in known if "precision" in each)
-    where = ", ".join(part for part in (devices, precisions) if part)
-    seconds = sum(float(each.get("seconds", 0)) for each in known)
-    spent = f" in {time(seconds)}" if seconds else ""
-    return f"Condensed on {where}{spent}." if where else f"Condensed{spent}." if spent else ""
+    """Say with which precision and versions the sets were made; a set does not know its machine."""
+    precisions = distinct(str(each.provenance.get("precision", "unknown precision")) for each in sets)
+    versions = [each.provenance.get("versions", {}) for each in sets]
+    known = {name: [str(each[name]) for each in versions if name in each] for name in VERSIONS}
+    return f"Condensed in {precisions}, {said_versions(known)}."
 
 
 def _tiles(synthetic: SyntheticSet) -> list[np.ndarray]:
@@ -131,47 +140,55 @@ def _tiles(synthetic: SyntheticSet) -> list[np.ndarray]:
 
 
 def _panels(sets: Sequence[SyntheticSet], tiles: Sequence[list[np.ndarray]], labels: Labels) -> Figure:
-    """Lay panels out row by row, every image of one size, so that panels of one height align."""
+    """Lay panels out row by row; every image pixel covers a whole number of device pixels."""
+    mosaics = [_mosaic(panel) for panel in tiles]
+    zooms = [max(1, round(_TILE / _side(panel))) for panel in tiles]
+    widths = [zoom * mosaic.shape[1] for zoom, mosaic in zip(zooms, mosaics, strict=True)]
+    heights = [zoom * mosaic.shape[0] for zoom, mosaic in zip(zooms, mosaics, strict=True)]
     rows = [
-        range(start, min(start + _PANELS_A_ROW, len(sets))) for start in range(0, len(sets), _PANELS_A_ROW)
+        range(first, min(first + _PANELS_A_ROW, len(sets))) for first in range(0, len(sets), _PANELS_A_ROW)
     ]
-    widths = [max(2.4, _TILE_INCHES * max(1, *map(len, panel))) for panel in tiles]
-    heights = [_TILE_INCHES * len(panel) for panel in tiles]
-    width = max(sum(widths[i] + _NAME_INCHES for i in row) for row in rows) + 0.1
-    height = sum(max(heights[i] for i in row) + _TITLE_INCHES for row in rows) + 0.1
-    figure = Figure(figsize=(width, height), dpi=200, facecolor="white")
-    top = height
+    across = max(sum(_NAMES + max(widths[i], _NARROWEST) for i in row) for row in rows) + _MARGIN
+    down = sum(_TITLE + max(heights[i] for i in row) for row in rows) + _MARGIN
+    figure = Figure(figsize=(across / _DPI, down / _DPI), dpi=_DPI, facecolor="white")
+    top = down
     for row in rows:
-        left = 0.0
-        top -= _TITLE_INCHES
+        left = 0
+        top -= _TITLE
         for i in row:
-            left += _NAME_INCHES
-            mosaic = _mosaic(tiles[i])
-            # The axes take the mosaic's own shape: imshow would centre it in any other.
-            across = heights[i] * mosaic.shape[1] / mosaic.shape[0]
-            axes = figure.add_axes(
-                (left / width, (top - heights[i]) / height, across / width, heights[i] / height)
-            )
-            _panel(axes, mosaic, sets[i], len(tiles[i]), labels)
-            left += widths[i]
+            left += _NAMES
+            place = (left / across, (top - heights[i]) / down, widths[i] / across, heights[i] / down)
+            _panel(figure.add_axes(place), mosaics[i], sets[i], tiles[i], labels)
+            left += max(widths[i], _NARROWEST)
         top -= max(heights[i] for i in row)
     return figure
 
 
 def _mosaic(tiles: Sequence[np.ndarray]) -> np.ndarray:
-    """Join the images of a panel, one line a class, with white gaps: (rows, columns, 3) in [0, 1]."""
-    side = next((panel.shape[1:3] for panel in tiles), (1, 1))
+    """Join the images of a panel, one line a class, with white gaps: (height, width, 3) in [0, 1]."""
+    side = _side(tiles)
+    wide = tiles[0].shape[2] * side // tiles[0].shape[1]
+    enlarge = side // tiles[0].shape[1]
     columns = max(1, *map(len, tiles))
-    step = (side[0] + _GAP, side[1] + _GAP)
-    mosaic = np.ones((len(tiles) * step[0] - _GAP, columns * step[1] - _GAP, 3), dtype=np.float32)
+    shape = (len(tiles) * (side + _GAP) - _GAP, columns * (wide + _GAP) - _GAP, 3)
+    mosaic = np.ones(shape, dtype=np.float32)
     for row, images in enumerate(tiles):
         for column, image in enumerate(images):
-            y, x = row * step[0], column * step[1]
-            mosaic[y : y + side[0], x : x + side[1]] = image
+            y, x = row * (side + _GAP), column * (wide + _GAP)
+            mosaic[y : y + side, x : x + wide] = image.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
     return mosaic
 
 
-def _panel(axes: Axes, mosaic: np.ndarray, synthetic: SyntheticSet, rows: int, labels: Labels) -> None:
+def _side(tiles: Sequence[np.ndarray]) -> int:
+    """Return the height of one image in the mosaic."""
+    height = tiles[0].shape[1]
+    return height * max(1, _COMMON_SIDE // height)
+
+
+def _panel(
+    axes: Axes, mosaic: np.ndarray, synthetic: SyntheticSet, tiles: Sequence[np.ndarray], labels: Labels
+) -> None:
+    rows, columns = len(tiles), max(map(len, tiles))
     axes.imshow(mosaic, interpolation="nearest", vmin=0, vmax=1, aspect="auto")
     side = (mosaic.shape[0] + _GAP) / rows
     names = [
@@ -183,7 +200,7 @@ def _panel(axes: Axes, mosaic: np.ndarray, synthetic: SyntheticSet, rows: int, l
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    made = synthetic.provenance
+    made = _experiment(synthetic)
     method = labels.method(made["method"])
     axes.set_title(
         f"{made['dataset']}, {method}, {made['ipc']} {'image' if made['ipc'] == 1 else 'images'}/class\n",
@@ -191,9 +208,11 @@ def _panel(axes: Axes, mosaic: np.ndarray, synthetic: SyntheticSet, rows: int, l
         loc="left",
         fontweight="bold",
     )
-    detail = f"protocol {made['protocol']}, seed {made['seed']}"
+    detail = f"protocol {made['protocol']}, {made['network']}, seed {made['seed']}"
     if rows < len(synthetic.classes):
         detail += f", classes 1 to {rows} of {len(synthetic.classes)}"
+    if columns < made["ipc"]:
+        detail += f", images 1 to {columns} of {made['ipc']}"
     axes.annotate(
         detail,
         (0, 1),

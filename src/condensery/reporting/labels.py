@@ -47,7 +47,7 @@ class Labels:
 
     def sentence(self) -> str:
         """Return the protocol as a caption begins."""
-        return f"Protocol {self.protocol}" + (f": {self.description}" if self.description else "") + "."
+        return f"Protocol {self.protocol}" + (f" ({self.description})" if self.description else "") + "."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -55,9 +55,7 @@ def document(label: str, title: str, frame: pd.DataFrame, labels: Labels, notes:
         body.append(_line(first + [_measured(cell) for cell in cells]))
         if any(_published(cell) for cell in cells):
             body.append(_line(["", "", "", *(_published(cell) for cell in cells)]))
-    caption = escape(
-        " ".join([title.partition(": ")[2] + ".", labels.sentence(), *layout.facts(frame), *notes])
-    )
+    caption = escape(" ".join([f"{title}.", labels.sentence(), *layout.facts(frame), *notes]))
     return "\n".join(
         [
             r"% \usepackage{booktabs}",

@@ -20,7 +20,8 @@ ABSENT = "\N{EN DASH}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 MINUS = "\N{MINUS SIGN}"
 
-_VERSIONS = {"condensery": "condensery", "commit": "commit", "torch": "PyTorch"}
+VERSIONS = {"condensery": "condensery", "commit": "commit", "torch": "PyTorch"}
+"""What is printed of the versions, and how it is called."""
 
 
 @dataclass(frozen=True)
@@ -116,16 +117,25 @@ def facts(frame: pd.DataFrame) -> list[str]:
     """Say what stands behind the measured cells of a table: how many networks, where, with what, how long."""
     cells = frame[frame["networks"] > 0]
     counts = sorted(set(cells["n"]), key=lambda n: [int(part) for part in n.replace("+", "x").split("x")])
-    versions = ", ".join(
-        f"{title} {distinct(value[:12] for value in _parts(cells[name]))}"
-        for name, title in _VERSIONS.items()
-    )
+    versions = {name: _parts(cells[name]) for name in VERSIONS}
+    listed = ", ".join(counts).replace("x", TIMES)
     return [
-        f"n (sets {TIMES} networks a set): {', '.join(counts).replace('x', TIMES)}.",
+        f"n = sets {TIMES} networks a set, or networks on the whole set: {listed}.",
         f"{cells['networks'].sum()} networks, trained and tested in {duration(cells['seconds'].sum())} "
         f"on {distinct(_parts(cells['device']))}, {distinct(_parts(cells['precision']))}.",
-        f"{versions[0].upper()}{versions[1:]}.",
+        f"Made with {said_versions(versions)}.",
     ]
+
+
+def said_versions(versions: Mapping[str, Iterable[str]]) -> str:
+    """Write the versions that a result depends on: the values of `VERSIONS` by name."""
+    said = {name: distinct(map(_short, values)) for name, values in versions.items()}
+    return ", ".join(f"{VERSIONS[name]} {value}" for name, value in said.items() if value)
+
+
+def _short(version: str) -> str:
+    """Shorten a commit to twelve digits; versions are shorter anyway."""
+    return version[:12] + ("-dirty" if version.endswith("-dirty") else "")
 
 
 def distinct(names: Iterable[str]) -> str:

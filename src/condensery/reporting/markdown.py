@@ -22,7 +22,7 @@ _LONG = (
     "Std between networks",
     "Published",
     "Difference",
-    "Time",
+    "Evaluation time",
 )
 
 

@@ -21,16 +21,17 @@ _STYLE = """
   --band: #f5f7f9; --link: #0b5cad; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e7ea; --soft: #9aa5b0; --rule: #3a424a;
   --paper: #15191d; --band: #1d2227; --link: #7db7f0; } }
-body { margin: 0 auto; padding: 2.5rem 1.5rem 5rem; max-width: 78rem; background: var(--paper);
+body { margin: 0 auto; padding: 2.5rem 1.5rem 5rem; max-width: 80rem; background: var(--paper);
   color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
 h1, h2, h3 { line-height: 1.25; margin: 2.2em 0 .5em; } h1 { margin-top: 0; font-size: 1.9rem; }
 h2 { font-size: 1.35rem; border-top: 1px solid var(--rule); padding-top: 1.4em; } h3 { font-size: 1.05rem; }
 p { max-width: 48rem; margin: .5em 0; } .soft, figcaption { color: var(--soft); font-size: .9rem; }
 nav a { margin-right: 1.2em; } a { color: var(--link); }
 .wide { overflow-x: auto; margin: 1em 0; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35em .8em; text-align: right; white-space: nowrap; vertical-align: top; }
-th { font-weight: 600; vertical-align: bottom; } .text { text-align: left; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .35em .6em; text-align: right; white-space: nowrap; vertical-align: top; }
+th { font-weight: 600; vertical-align: bottom; white-space: normal; max-width: 7.5em; }
+.text { text-align: left; }
 thead tr { border-bottom: 2px solid var(--rule); } tr.first { border-top: 1px solid var(--rule); }
 tbody tr:hover { background: var(--band); }
 td small { display: block; color: var(--soft); font-size: .8rem; line-height: 1.35; }
@@ -52,7 +53,7 @@ _LONG = (
     ("Published", ""),
     ("Difference", ""),
     ("Source", "text"),
-    ("Time", ""),
+    ("Evaluation time", ""),
 )
 
 
@@ -96,7 +97,8 @@ def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
     foreign = set(frame["protocol"]) - {labels.protocol}
     if foreign:
         raise CondenseryError(
-            f"{path}: made under protocol {foreign.pop()!r}, not {labels.protocol!r}; give tables of one protocol"
+            f"{path}: made under protocol {min(foreign)!r}, not {labels.protocol!r}; "
+            "give tables of one protocol"
         )
     caption = " ".join([labels.sentence(), *layout.facts(frame)])
     parts = [
@@ -158,8 +160,8 @@ def _long(group: pd.DataFrame, labels: Labels) -> str:
 
 def _grid(heads: Sequence[tuple[str, str]], body: Sequence[str]) -> str:
     head = "".join(f"<th{_kind(kind)}>{escape(text)}</th>" for text, kind in heads)
-    rows = "\n".join(body)
-    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>'
+    table = "\n".join([f"<thead><tr>{head}</tr></thead>", "<tbody>", *body, "</tbody>"])
+    return f'<div class="wide"><table>\n{table}\n</table></div>'
 
 
 def _row(cells: str, first: bool) -> str:

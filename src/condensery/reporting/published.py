@@ -23,7 +23,7 @@ _RECIPES = {
     "dsa": "dsa",
     "dm": "dsa",
 }
-# DM section 3.1: ConvNet with one more block for 64-pixel images; DM Table 1, note: other networks for DD, LD.
+# DM section 3.1: one more block for 64-pixel images; DM Table 1: other networks for DD and LD.
 _NETWORKS = {"tinyimagenet": "convnet-d4", "imagenet1k": "convnet-d4"}
 _NETWORKS_OF_DD_AND_LD = {"mnist": "lenet", "cifar10": "alexnet"}
 

@@ -67,6 +67,9 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         raise CondenseryError(f"{path}: no rows to write; evaluate at least one network")
     for row in rows:
         _check_names(set(row), path)
+        empty = [name for name in SCHEMA.names if row[name] is None]
+        if empty:
+            raise CondenseryError(f"{path}: a row has no value for {', '.join(empty)}; give one")
     try:
         table = pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMA)
         frame = table.to_pandas()

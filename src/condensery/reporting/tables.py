@@ -65,7 +65,7 @@ def read_cells(path: Path) -> pd.DataFrame:
     try:
         # An empty network name is a name; only in the columns of numbers does nothing mean NaN.
         frame = pd.read_csv(
-            path, keep_default_na=False, na_values=dict.fromkeys(NUMBERS, [""]), dtype={"n": str}
+            path, keep_default_na=False, na_values={name: [""] for name in NUMBERS}, dtype={"n": str}
         )
     except FileNotFoundError as error:
         raise CondenseryError(f"{path}: no such table; make it with scripts/table.py") from error
@@ -156,9 +156,10 @@ SPECS = {
         (
             "Accuracy on the test split in percent: mean and population standard deviation over the pooled "
             "networks of all sets.",
-            "In brackets the published value (DM Table 1, DSA Table 1), where recipe and network are the papers'.",
-            "Recipe dc trains without, recipe dsa with DSA augmentation; the published coresets were evaluated "
-            "in recipe dc.",
+            "In brackets the published value (DM Table 1, DSA Table 1), beside the recipe and network of the "
+            "papers.",
+            "Recipe dc trains without, recipe dsa with DSA augmentation; the published coresets were "
+            "evaluated in recipe dc.",
             "A dash: not measured under this protocol.",
         ),
         _table1,

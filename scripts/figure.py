@@ -1,0 +1,47 @@
+"""Make a figure of synthetic sets: PREFIX.png and PREFIX.pdf. Equal sets give equal files.
+
+Example:
+  python scripts/figure.py --figure figure2 --protocol laptop \\
+      --sets results/laptop/synthetic/cifar10/dm/convnet/ipc10/seed0.safetensors \\
+      --out-prefix results/laptop/figures/figure2
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from condensery import console
+from condensery.reporting import figures, labels
+from condensery.synthetic import SyntheticSet
+
+
+def main() -> None:
+    """Parse, load, draw, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(figures.FIGURES)}"
+    )
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="where every set must come from")
+    parser.add_argument(
+        "--sets",
+        nargs="+",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="synthetic sets (.safetensors), in the order of the panels",
+    )
+    labels.add_arguments(parser)
+    parser.add_argument("--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write")
+    arguments = parser.parse_args()
+    # It lists every glyph that goes into the PDF.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    sets = [SyntheticSet.load(path) for path in arguments.sets]
+    figures.build(arguments.figure, sets, labels.read(arguments)).write(arguments.out_prefix)
+
+
+if __name__ == "__main__":
+    raise SystemExit(console.run(main))

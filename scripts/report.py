@@ -1,0 +1,46 @@
+"""Make one HTML page of tables and figures. It holds all that it shows and needs no network.
+
+Example:
+  python scripts/report.py --protocol laptop --tables results/laptop/tables/table1.csv \\
+      --figures results/laptop/figures/figure2.png --out results/laptop/report.html
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from condensery import console
+from condensery.reporting import labels, page
+
+
+def main() -> None:
+    """Parse and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="where every table must come from")
+    parser.add_argument(
+        "--tables",
+        nargs="*",
+        type=Path,
+        default=[],
+        metavar="CSV",
+        help="tables that scripts/table.py wrote, named after the table",
+    )
+    parser.add_argument(
+        "--figures",
+        nargs="*",
+        type=Path,
+        default=[],
+        metavar="PNG",
+        help="figures that scripts/figure.py wrote",
+    )
+    labels.add_arguments(parser)
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the page (.html)")
+    arguments = parser.parse_args()
+    page.build(arguments.tables, arguments.figures, labels.read(arguments), arguments.out)
+
+
+if __name__ == "__main__":
+    raise SystemExit(console.run(main))

@@ -1,0 +1,268 @@
+"""The figure of synthetic images and the report page."""
+# ruff: noqa: RUF001 - tables print the true multiplication sign, minus sign and dash
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from condensery.errors import CondenseryError
+from condensery.reporting import figures, page, tables
+from condensery.reporting.labels import Labels
+from condensery.synthetic import SyntheticSet
+from tests.test_reporting import PUBLISHED
+from tests.test_reporting_tables import rows, run_script
+
+LABELS = Labels("smoke", "a <quick> check & more")
+
+
+def synthetic(
+    classes: int = 3, ipc: int = 2, side: int = 8, channels: int = 3, **changes: Any
+) -> SyntheticSet:
+    """Return a set whose images are of one colour each, most of them beyond the display range."""
+    count = classes * ipc
+    shade = torch.linspace(-3, 3, count).reshape(-1, 1, 1, 1)
+    experiment = {
+        "protocol": "smoke",
+        "dataset": "toy",
+        "method": "dm",
+        "network": "convnet",
+        "ipc": ipc,
+        "seed": 0,
+    }
+    return SyntheticSet(
+        shade.expand(count, channels, side, side).contiguous(),
+        torch.arange(classes).repeat_interleave(ipc),
+        tuple(f"kind {c}" for c in range(classes)),
+        (0.5,) * channels,
+        (0.25,) * channels,
+        {"experiment": experiment | changes, "precision": "fp32", "versions": {"torch": "2.11.0"}},
+    )
+
+
+def drawn_axes(sets: list[SyntheticSet]) -> list[Any]:
+    """Return the panels of figure 2."""
+    return figures.build("figure2", sets, LABELS).figure.axes
+
+
+def test_panel_shows_every_image_clipped_in_its_place() -> None:
+    made = synthetic()
+    # The order within the file must not matter for the lines: they are classes.
+    shuffled = torch.tensor([2, 0, 4, 1, 3, 5])
+    moved = SyntheticSet(
+        made.images[shuffled], made.labels[shuffled], made.classes, made.mean, made.std, made.provenance
+    )
+    (axes,) = drawn_axes([moved])
+    shown = np.asarray(axes.images[0].get_array())
+    assert shown.min() == 0.0
+    assert shown.max() == 1.0
+    assert axes.images[0].get_interpolation() == "nearest"
+    # The normalisation undone by hand, x * 0.25 + 0.5; lines are classes, in the order of the set.
+    shades = np.clip(np.linspace(-3, 3, 6) * 0.25 + 0.5, 0, 1)
+    wanted = [[shades[0], shades[1]], [shades[2], shades[3]], [shades[4], shades[5]]]
+    centres = axes.get_yticks()
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["kind 0", "kind 1", "kind 2"]
+    width = shown.shape[1]
+    for y, line in zip(centres, wanted, strict=True):
+        seen = [shown[round(y), round(width * x), 0] for x in (0.25, 0.75)]
+        assert seen == pytest.approx(line, abs=1e-6)
+
+
+def test_grey_images_stay_grey_and_colours_keep_their_order() -> None:
+    (axes,) = drawn_axes([synthetic(channels=1)])
+    shown = np.asarray(axes.images[0].get_array())
+    assert shown.shape[2] == 3
+    assert (shown[..., :1] == shown).all()
+    made = synthetic(1, 1)
+    made.images[:, 0], made.images[:, 1], made.images[:, 2] = 2.0, 0.0, -2.0
+    (axes,) = drawn_axes([made])
+    assert np.asarray(axes.images[0].get_array())[0, 0].tolist() == [1.0, 0.5, 0.0]
+
+
+def test_title_says_what_the_panel_is_and_what_it_leaves_out() -> None:
+    full, large = drawn_axes([synthetic(seed=4), synthetic(25, 12, dataset="large")])
+    texts = [axes.get_title(loc="left") + axes.texts[0].get_text() for axes in (full, large)]
+    assert texts[0] == "toy, DM, 2 images/class\nprotocol smoke, convnet, seed 4"
+    assert texts[1].endswith("seed 0, classes 1 to 10 of 25, images 1 to 10 of 12")
+    assert len(large.get_yticks()) == 10
+
+
+def test_every_image_pixel_covers_whole_device_pixels() -> None:
+    for side in (8, 28, 32, 64):
+        drawing = figures.build("figure2", [synthetic(side=side)], LABELS)
+        (axes,) = drawing.figure.axes
+        pixels = axes.get_window_extent()
+        down, across = axes.images[0].get_array().shape[:2]
+        for size, count in ((pixels.height, down), (pixels.width, across)):
+            assert size / count == pytest.approx(round(size / count), abs=1e-6)
+
+
+def test_equal_sets_give_equal_files_that_carry_their_caption(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        figures.build("figure2", [synthetic(), synthetic(channels=1)], LABELS).write(tmp_path / name)
+    for suffix in ("png", "pdf"):
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    with Image.open(tmp_path / "a.png") as image:
+        caption = image.info["Description"]
+    assert caption.startswith("Protocol smoke (a <quick> check & more). n: 2 synthetic sets")
+    assert "PyTorch 2.11.0" in caption
+
+
+def test_a_large_figure_stays_below_two_megabytes(tmp_path: Path) -> None:
+    made = synthetic(10, 10, side=32)
+    noise = torch.randn(made.images.shape, generator=torch.Generator().manual_seed(0))
+    made.images.copy_(noise)
+    figures.build("figure2", [made] * 3, LABELS).write(tmp_path / "figure2")
+    assert (tmp_path / "figure2.png").stat().st_size < 2_000_000
+
+
+def test_sets_that_do_not_belong_are_refused() -> None:
+    with pytest.raises(CondenseryError, match=r"protocol 'paper', not 'smoke'"):
+        figures.build("figure2", [synthetic(), synthetic(protocol="paper")], LABELS)
+    imported = synthetic()
+    imported.provenance = {"imported": {"format": "npz"}}
+    with pytest.raises(CondenseryError, match=r"lacks protocol, dataset, method"):
+        figures.build("figure2", [imported], LABELS)
+    with pytest.raises(CondenseryError, match=r"no synthetic sets"):
+        figures.build("figure2", [], LABELS)
+    with pytest.raises(CondenseryError, match=r"'figure0' is unknown"):
+        figures.build("figure0", [synthetic()], LABELS)
+
+
+class _Page(HTMLParser):
+    """Collects what a page refers to and checks that its elements nest."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+        self.anchors: list[str] = []
+        self.ids: list[str] = []
+        self.lines: list[list[str]] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        assert tag not in ("script", "link", "iframe", "object")
+        self.sources += [given["src"]] if "src" in given else []
+        self.anchors += [given["href"]] if "href" in given else []
+        self.ids += [given["id"]] if "id" in given else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.lines.append([])
+        elif tag in ("td", "th"):
+            self.lines[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "td" in self.open or "th" in self.open:
+            self.lines[-1][-1] += f"{data} "
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> tuple[str, Path]:
+    """A page of one table and one figure, and the folder of its parts."""
+    frame = pd.DataFrame(rows()).assign(protocol="smoke")
+    tables.build("table1", frame, PUBLISHED, LABELS).write(tmp_path / "table1")
+    figures.build("figure2", [synthetic()], LABELS).write(tmp_path / "figure2")
+    page.build([tmp_path / "table1.csv"], [tmp_path / "figure2.png"], LABELS, tmp_path / "report.html")
+    return (tmp_path / "report.html").read_text(encoding="utf-8"), tmp_path
+
+
+def test_page_holds_all_that_it_shows(report: tuple[str, Path]) -> None:
+    html, folder = report
+    seen = _Page(html)
+    assert seen.open == []
+    assert seen.anchors == ["#table1", "#figure2"]
+    assert seen.ids == ["table1", "figure2"]
+    (source,) = seen.sources
+    head, data = source.split(",")
+    assert head == "data:image/png;base64"
+    assert base64.b64decode(data) == (folder / "figure2.png").read_bytes()
+    Image.open(io.BytesIO(base64.b64decode(data))).verify()
+    assert not re.search(r"https?:|url\(|@import", html)
+    assert str(folder) not in html
+
+
+def test_page_shows_measured_and_published_and_escapes(report: tuple[str, Path]) -> None:
+    html, _ = report
+    lines = [[" ".join(entry.split()) for entry in line] for line in _Page(html).lines]
+    matrix = [entry for line in lines for entry in line if entry.startswith("48.5") and "n=" in entry]
+    assert matrix == ["48.5 ± 1.1 n=2×2 [48.9 ± 0.6]"]
+    (dm,) = [line for line in lines if "DM" in line and "dsa" in line]
+    assert dm[4:10] == ["48.5 ± 1.1", "2×2", "0.5", "1.0", "48.9 ± 0.6", "−0.4"]
+    assert "a &lt;quick&gt; check &amp; more" in html
+    assert "<quick>" not in html
+    assert "11 networks, trained and tested in 28 s on cpu, fp32." in html
+
+
+def test_page_refuses_what_is_not_ours(report: tuple[str, Path]) -> None:
+    _, folder = report
+    out = folder / "other.html"
+    with pytest.raises(CondenseryError, match=r"made under protocol 'smoke', not 'paper'"):
+        page.build([folder / "table1.csv"], [], Labels("paper"), out)
+    with pytest.raises(CondenseryError, match=r"nothing to report"):
+        page.build([], [], LABELS, out)
+    (folder / "table2.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(CondenseryError, match=r"'table2' is unknown"):
+        page.build([folder / "table2.csv"], [], LABELS, out)
+    (folder / "table1.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(CondenseryError, match=r"not the columns of a table"):
+        page.build([folder / "table1.csv"], [], LABELS, out)
+    Image.new("RGB", (4, 4)).save(folder / "plain.png")
+    with pytest.raises(CondenseryError, match=r"no title and caption"):
+        page.build([], [folder / "plain.png"], LABELS, out)
+    with pytest.raises(CondenseryError, match=r"not a figure"):
+        page.build([], [folder / "gone.png"], LABELS, out)
+    assert not out.exists()
+
+
+def test_scripts_draw_and_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    synthetic().save(tmp_path / "set.safetensors")
+    figure = [
+        "--figure",
+        "figure2",
+        "--out-prefix",
+        tmp_path / "figure2",
+        "--sets",
+        tmp_path / "set.safetensors",
+    ]
+    assert run_script(monkeypatch, capsys, "figure", "--protocol", "paper", *figure) == (
+        1,
+        f"error: {tmp_path}/set.safetensors: made under protocol 'smoke', not 'paper'; "
+        "give sets of one protocol\n",
+    )
+    assert not list(tmp_path.glob("figure2*"))
+    assert run_script(monkeypatch, capsys, "figure", "--protocol", "smoke", *figure) == (0, "")
+    out = tmp_path / "report.html"
+    assert run_script(
+        monkeypatch,
+        capsys,
+        "report",
+        "--protocol",
+        "smoke",
+        "--figures",
+        tmp_path / "figure2.png",
+        "--out",
+        out,
+    ) == (0, "")
+    assert "lowered for a quick check" in out.read_text(encoding="utf-8")

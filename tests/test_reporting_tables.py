@@ -1,0 +1,229 @@
+"""Tables as CSV, Markdown and LaTeX."""
+# ruff: noqa: RUF001 - tables print the true multiplication sign, minus sign and dash
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from condensery.errors import CondenseryError
+from condensery.reporting import latex, layout, tables
+from condensery.reporting.labels import Labels
+from condensery.reporting.rows import write_rows
+from tests.test_reporting import PUBLISHED, row, table
+
+ROOT = PUBLISHED.parents[1]
+LABELS = Labels("test", "made by hand", {"mine": "My_Method"})
+
+
+def rows() -> list[dict[str, Any]]:
+    """Return rows of two data sets, one of them unpublished, with the whole set and a method of the user."""
+    coreset = {"method": "random", "condense_network": "convnet"}
+    whole = {"method": "whole", "ipc": 0, "condense_network": "", "recipe": "whole", "images": 50000}
+    return [
+        *table([[47.0, 49.0], [48.0, 50.0]]),
+        *table([[25.0, 27.0]], **coreset, recipe="dc"),
+        *table([[30.0, 32.0]], **coreset, recipe="dsa"),
+        *table([[84.0, 85.0]], **whole),
+        *table([[61.0]], dataset="digits", method="mine", ipc=1, images=10),
+    ]
+
+
+def built() -> tables.Table:
+    """Build table 1 from the rows."""
+    return tables.build("table1", pd.DataFrame(rows()), PUBLISHED, LABELS)
+
+
+def pipe_tables(text: str) -> list[list[dict[str, str]]]:
+    """Read every pipe table of a Markdown text as a list of lines."""
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    split = [[re.split(r"(?<!\\)\|", line)[1:-1] for line in block] for block in blocks]
+    return [
+        [dict(zip(map(str.strip, block[0]), map(str.strip, line), strict=True)) for line in block[2:]]
+        for block in split
+    ]
+
+
+def test_order_is_that_of_the_papers_and_others_follow() -> None:
+    frame = built().cells
+    places = list(zip(frame["dataset"], frame["ipc"], frame["recipe"], frame["method"], strict=True))
+    assert places == [
+        ("cifar10", 10, "dc", "random"),
+        ("cifar10", 10, "dc", "herding"),
+        ("cifar10", 10, "dc", "forgetting"),
+        ("cifar10", 10, "dc", "dd"),
+        ("cifar10", 10, "dc", "ld"),
+        ("cifar10", 10, "dc", "dc"),
+        ("cifar10", 10, "dsa", "random"),
+        ("cifar10", 10, "dsa", "dsa"),
+        ("cifar10", 10, "dsa", "dm"),
+        ("cifar10", 0, "whole", "whole"),
+        ("digits", 1, "dsa", "mine"),
+    ]
+    assert layout.method_order(["whole", "mine", "dm", "random"]) == ["random", "dm", "mine", "whole"]
+
+
+def test_markdown_matrix_has_measured_count_and_published() -> None:
+    compact, _ = pipe_tables(built().markdown)
+    dc, dsa, whole, digits = compact
+    assert dc["Random"] == "26.0 ± 1.0 (n=1×2) [26.0 ± 1.2]"
+    assert dc["Herding"] == "– [31.6 ± 0.7]"
+    assert dc["DM"] == ""
+    assert dsa["Random"] == "31.0 ± 1.0 (n=1×2)"
+    assert dsa["DM"] == "48.5 ± 1.1 (n=2×2) [48.9 ± 0.6]"
+    assert whole["Images/class"] == "all"
+    assert whole["Whole set"] == "84.5 ± 0.5 (n=2) [84.8 ± 0.1]"
+    assert digits["My_Method"] == "61.0 (n=1×1)"
+
+
+def test_markdown_lists_every_cell_with_its_components() -> None:
+    _, every = pipe_tables(built().markdown)
+    dm = next(line for line in every if line["Method"] == "DM")
+    assert dm == {
+        "Data set": "cifar10",
+        "Images/class": "10",
+        "Method": "DM",
+        "Recipe": "dsa",
+        "Network": "convnet",
+        "Accuracy": "48.5 ± 1.1",
+        "n": "2×2",
+        "Std between sets": "0.5",
+        "Std between networks": "1.0",
+        "Published": "48.9 ± 0.6",
+        "Difference": "−0.4",
+        "Evaluation time": "10 s",
+    }
+    assert len(every) == len(built().cells)
+
+
+def test_caption_says_protocol_counts_machine_versions_and_time() -> None:
+    caption = built().markdown.split("\n\n")[1]
+    assert caption.startswith("Protocol test (made by hand). ")
+    assert (
+        "on the whole set: 1×1, 1×2, 2, 2×2. 11 networks, trained and tested in 28 s on cpu, fp32." in caption
+    )
+    assert "condensery 0.1.0, commit 000000000000, PyTorch 2.11.0" in caption
+
+
+def test_csv_reads_back_as_the_cells(tmp_path: Path) -> None:
+    made = built()
+    made.write(tmp_path / "deep" / "table1")
+    pd.testing.assert_frame_equal(
+        tables.read_cells(tmp_path / "deep" / "table1.csv"), made.cells, check_dtype=False, atol=1e-4
+    )
+    with open(tmp_path / "deep" / "table1.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    dm = next(line for line in lines if line["method"] == "dm")
+    assert (float(dm["mean"]), float(dm["difference"]), dm["n"]) == (48.5, pytest.approx(-0.4), "2x2")
+    assert sum(line["networks"] == "0" for line in lines) == 6
+
+
+def test_latex_is_balanced_and_escaped() -> None:
+    text = built().latex
+    body = text[text.index("\\begin") :]
+    bare = re.sub(r"\\[\\{}&%$#_]", "", body)
+    depth = 0
+    for character in bare:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        assert depth >= 0
+    assert depth == 0
+    assert bare.count("$") % 2 == 0
+    assert body.isascii()
+    for environment in ("table*", "tabular"):
+        assert body.count(f"\\begin{{{environment}}}") == body.count(f"\\end{{{environment}}}") == 1
+    columns = int(re.search(r"\*\{(\d+)\}\{c\}", body)[1]) + 3
+    inside = body.split("\\toprule\n")[1].split("\\bottomrule")[0]
+    lines = [line for line in inside.splitlines() if line != "\\midrule"]
+    assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines} == {columns}
+    assert all(line.endswith(" \\\\") for line in lines)
+    assert "My\\_Method" in body
+    assert "48.5 $\\pm$ 1.1 {\\tiny(2$\\times$2)}" in body
+    assert "{[}48.9 $\\pm$ 0.6{]}" in body
+
+
+def test_latex_escapes_every_special_character() -> None:
+    assert latex.escape("a_b & 5% {x} #1 $ ~^\\") == (
+        r"a\_b \& 5\% \{x\} \#1 \$ \textasciitilde{}\textasciicircum{}\textbackslash{}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "text"),
+    [(0.52, math.nan, "0.52"), (1.3, math.nan, "1.3"), (99.6, 0.0, "99.6 ± 0.0"), (math.nan, math.nan, "–")],
+)
+def test_published_values_are_written_as_printed(mean: float, std: float, text: str) -> None:
+    assert layout.published({"published_mean": mean, "published_std": std}) == text
+
+
+def test_two_networks_in_one_place_are_refused() -> None:
+    frame = pd.DataFrame([row(), row(evaluate_network="alexnet")])
+    with pytest.raises(CondenseryError, match=r"convnet to alexnet and convnet share one cell"):
+        tables.build("table1", frame, PUBLISHED, LABELS)
+
+
+def run_script(
+    patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str], name: str, *arguments: object
+) -> tuple[object, str]:
+    """Run a script as a command in the root of the project; return its exit status and standard error."""
+    patch.chdir(ROOT)
+    patch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(f"scripts/{name}.py", run_name="__main__")
+    return ended.value.code, captured.readouterr().err
+
+
+def test_script_writes_the_same_bytes_from_files_folders_and_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i, each in enumerate(rows()):
+        write_rows([each | {"protocol": "smoke"}], tmp_path / "rows" / f"{i}.parquet")
+    files = sorted((tmp_path / "rows").iterdir())
+    (tmp_path / "list.txt").write_text("\n".join(map(str, reversed(files))) + "\n")
+    sources = {
+        "a": ["--rows", tmp_path / "rows"],
+        "b": ["--rows", *files[3:], *files[:3]],
+        "c": ["--rows-from", tmp_path / "list.txt"],
+    }
+    for name, source in sources.items():
+        common = ["--table", "table1", "--protocol", "smoke", "--out-prefix", tmp_path / name]
+        assert run_script(monkeypatch, capsys, "table", *common, *source) == (0, "")
+    for suffix in ("csv", "md", "tex"):
+        assert len({(tmp_path / f"{name}.{suffix}").read_bytes() for name in sources}) == 1
+    assert "Protocol smoke (lowered for a quick check" in (tmp_path / "a.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("table_name", "protocol", "with_rows", "message"),
+    [
+        ("table1", "smoke", True, "holds rows of protocol 'test', not 'smoke'"),
+        ("table1", "no-such", True, "no-such.yaml: no such file"),
+        ("table1", "smoke", False, "no result rows of protocol 'smoke'"),
+        ("table0", "smoke", True, "table 'table0' is unknown"),
+    ],
+)
+def test_script_ends_with_one_line_and_no_table(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    table_name: str,
+    protocol: str,
+    with_rows: bool,
+    message: str,
+) -> None:
+    write_rows([row()], tmp_path / "a.parquet")
+    given = ["--rows", tmp_path / "a.parquet"] if with_rows else []
+    common = ["--table", table_name, "--protocol", protocol, "--out-prefix", tmp_path / "out"]
+    status, said = run_script(monkeypatch, capsys, "table", *common, *given)
+    assert status == 1
+    assert said.startswith("error: ")
+    assert message in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.glob("out*"))
