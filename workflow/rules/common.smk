@@ -7,11 +7,8 @@ from condensery.errors import CondenseryError
 from condensery.experiment import Evaluation, SetId, WholeEvaluation, load_config
 
 # The jobs run in the environment that Snakemake runs in, whether or not it is activated.
-os.environ.update(
-    PATH=os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    )
-)
+PATH = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+os.environ.update(PATH=os.pathsep.join(PATH))
 
 # `config` holds what the command line gave; everything else is read, and checked, by the library.
 try:
@@ -20,12 +17,12 @@ except CondenseryError as error:
     sys.exit(f"error: {error}")
 
 PROTOCOL = CONFIG.protocol
-DATA = CONFIG.settings["data_dir"]
 PRECISION = CONFIG.precision
+DATA = CONFIG.settings["data_dir"]
 DEVICE = CONFIG.settings["device"]
-THREADS = CONFIG.settings["threads"]
 GPU = CONFIG.settings["gpu"]
-
+THREADS = CONFIG.settings["threads"]
+LABELS = [CONFIG.spec["description"], *(m["title"] for m in CONFIG.methods.values())]
 NETWORKS = CONFIG.networks()
 
 SET = "{dataset}/{method}/{network}/ipc{ipc}/seed{seed}"
@@ -52,63 +49,51 @@ def sets(wildcards) -> list[str]:
 
 
 def rows(wildcards) -> list[str]:
-    target = wildcards.table
-    return [
-        rows_path(e)
-        for e in CONFIG.target_evaluations(target) + CONFIG.target_wholes(target)
-    ]
+    of = wildcards.table
+    evaluations = CONFIG.target_evaluations(of) + CONFIG.target_wholes(of)
+    return [rows_path(e) for e in evaluations]
 
 
 def features(wildcards) -> list[str]:
     needed = CONFIG.method(wildcards.method)["needs_features"]
-    path = f"{RESULTS}/features/{wildcards.dataset}/{wildcards.network}/seed{wildcards.seed}.safetensors"
-    return [path] if needed else []
+    path = "features/{dataset}/{network}/seed{seed}.safetensors".format(**wildcards)
+    return [f"{RESULTS}/{path}"] if needed else []
 
 
-def shards(wildcards) -> list[str]:
-    w = wildcards
+def shards(w) -> list[str]:
     folder = f"{RESULTS}/synthetic/{SET.format(**w)}"
-    return [
-        f"{folder}/classes{shard}.safetensors"
-        for shard in CONFIG.shards(w.dataset, w.method, w.network)
-    ]
+    parts = CONFIG.shards(w.dataset, w.method, w.network)
+    return [f"{folder}/classes{part}.safetensors" for part in parts]
 
 
 def content(wildcards) -> dict:
     # What the prepared bytes depend on: another place to find them makes nothing anew.
     entry = CONFIG.dataset(wildcards.dataset)
-    return {
-        key: entry.get(key)
-        for key in ("channels", "size", "classes", "mean", "std", "content")
-    }
+    aside = ("sources", "augmentation", "network", "smallest_class")
+    return {key: entry[key] for key in entry if key not in aside}
 
 
-def method(wildcards) -> dict:
-    w = wildcards
+def method(w) -> dict:
     values = CONFIG.parameters(w.dataset, w.method, w.network, int(w.ipc))
     return values | {"augmentation": CONFIG.augmentation(w.dataset)}
 
 
-def recipe(wildcards) -> dict:
-    w = wildcards
+def recipe(w) -> dict:
     return CONFIG.recipe(w.get("recipe", "features"), w.dataset, int(w.get("ipc", 0)))
+
+
+def floats(dataset: str, images: int) -> int:
+    # In so many images of every class.
+    height, width = CONFIG.dataset(dataset)["size"]
+    return 3 * height * width * CONFIG.class_count(dataset) * images
 
 
 def minutes(wildcards, attempt: int) -> int:
     # A GPU of 2018 needs 72 minutes for the longest CIFAR-10 set and 9 hours for a set of TinyImageNet (DM).
-    height, width = CONFIG.dataset(wildcards.dataset)["size"]
-    return attempt * (
-        60 + 2 * CONFIG.class_count(wildcards.dataset) * height * width // 1000
-    )
+    return attempt * (60 + floats(wildcards.dataset, 1) // 1500)
 
 
 def megabytes(wildcards, attempt: int) -> int:
     # The library and, four times, the synthetic images and 256 real ones of every class as float32.
-    entry = CONFIG.dataset(wildcards.dataset)
-    height, width = entry["size"]
-    images = CONFIG.class_count(wildcards.dataset) * (
-        256 + int(wildcards.get("ipc", 0))
-    )
-    return attempt * (
-        4000 + 16 * images * entry["channels"] * height * width // 1000000
-    )
+    images = 256 + int(wildcards.get("ipc", 0))
+    return attempt * (4000 + 16 * floats(wildcards.dataset, images) // 1000000)

@@ -25,6 +25,7 @@ rule table:
         mem_mb=2000,
         runtime=10,
     params:
+        labels=LABELS,
         prefix=subpath(output.csv, strip_suffix=".csv"),
     shell:
         "python scripts/table.py --table {wildcards.table} --protocol {wildcards.protocol}"
@@ -52,6 +53,7 @@ rule figure:
         mem_mb=4000,
         runtime=10,
     params:
+        labels=LABELS,
         prefix=subpath(output.png, strip_suffix=".png"),
     shell:
         "python scripts/figure.py --figure {wildcards.figure} --protocol {wildcards.protocol}"
@@ -73,6 +75,8 @@ rule page:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        labels=LABELS,
     shell:
         "python scripts/report.py --protocol {wildcards.protocol} --tables {input.tables}"
         " --figures {input.figures} --out {output} > {log} 2>&1"

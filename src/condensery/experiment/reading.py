@@ -102,10 +102,12 @@ def schema(name: str) -> dict[str, Any]:
 
 @cache
 def _registry() -> Registry:
-    files = {path.name: read(path) for path in sorted(SCHEMAS.glob("*.schema.yaml"))}
-    return Registry().with_resources(
-        (name, DRAFT202012.create_resource(content)) for name, content in files.items()
-    )
+    # Without $schema, for which jsonschema would go back from _Validator to its own validator.
+    contents = {
+        path.name: {key: value for key, value in read(path).items() if key != "$schema"}
+        for path in SCHEMAS.glob("*.schema.yaml")
+    }
+    return Registry().with_resources((name, DRAFT202012.create_resource(c)) for name, c in contents.items())
 
 
 def check(
@@ -171,7 +173,7 @@ def _wanted(schema: Mapping[str, Any], rule: str, limit: Any) -> str:
         kinds = [limit] if isinstance(limit, str) else limit
         return " or ".join(_KINDS[kind] for kind in kinds)
     if rule == "enum":
-        return "one of " + ", ".join(map(str, limit))
+        return "one of " + ", ".join("null" if value is None else str(value) for value in limit)
     if rule in _LIMITS:
         return _LIMITS[rule].format(limit)
     return schema.get("description", f"valid by the rule {rule!r} of its schema")

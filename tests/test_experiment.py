@@ -1,0 +1,466 @@
+"""Reading of config/: strict, and resolved to the values that the papers state."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from condensery import methods, networks
+from condensery.data.kinds import KINDS
+from condensery.errors import CondenseryError
+from condensery.experiment import Config, load_config
+from condensery.experiment.reading import check, read
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "config"
+HERE = Path("config")
+
+
+@pytest.fixture(scope="module")
+def paper() -> Config:
+    return load_config(CONFIG, "paper")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return shutil.copytree(CONFIG, tmp_path / "config")
+
+
+def edit(path: Path, keys: tuple[str | int, ...], value: Any) -> None:
+    """Set one value of a YAML file; ``...`` removes its key."""
+    content = yaml.safe_load(path.read_text())
+    place = content
+    for key in keys[:-1]:
+        place = place[key]
+    if value is ...:
+        del place[keys[-1]]
+    else:
+        place[keys[-1]] = value
+    path.write_text(yaml.safe_dump(content))
+
+
+def small(**changes: Any) -> dict[str, Any]:
+    """Return a protocol with one block of everything, its keys replaced by ``changes``."""
+    block = {"datasets": ["digits"], "methods": ["dm"], "ipc": [1]}
+    whole = {"description": "small", "sets": 1, "networks": 1, "whole_networks": 1}
+    return whole | {"targets": {"table1": [block], "figure2": [block]}} | changes
+
+
+def load_small(folder: Path, **changes: Any) -> Config:
+    (folder / "protocols" / "small.yaml").write_text(yaml.safe_dump(small(**changes)))
+    return load_config(folder, "small")
+
+
+def refusal(folder: Path, protocol: str = "smoke") -> str:
+    with pytest.raises(CondenseryError) as caught:
+        load_config(folder, protocol)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# ---- what the papers state
+
+
+@pytest.mark.parametrize(
+    ("dataset", "network", "ipc", "expected"),
+    [
+        ("mnist", "convnet", 1, {"iterations": 20000, "lr_img": 1.0}),
+        ("cifar10", "convnet", 50, {"iterations": 20000, "lr_img": 1.0}),
+        ("cifar10", "convnet", 100, {"iterations": 20000, "lr_img": 10.0}),
+        ("cifar10", "convnet", 1250, {"iterations": 20000, "lr_img": 10.0}),
+        ("cifar100", "convnet", 100, {"iterations": 20000, "lr_img": 1.0}),
+        ("tinyimagenet", "convnet-d4", 10, {"iterations": 10000, "lr_img": 1.0}),
+        ("imagenet1k", "convnet-d4", 1, {"iterations": 10000, "lr_img": 1.0}),
+    ],
+)
+def test_dm_has_the_published_values(
+    paper: Config, dataset: str, network: str, ipc: int, expected: dict[str, float]
+) -> None:
+    common = {"momentum": 0.5, "batch_real": 256, "init": "real"}
+    assert paper.network(dataset) == network
+    assert paper.parameters(dataset, "dm", network, ipc) == common | expected
+
+
+def test_evaluation_has_the_published_values(paper: Config) -> None:
+    common = {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256}
+    full = "color_crop_cutout_flip_scale_rotate"
+    assert paper.recipe("dsa", "cifar10") == {"name": "dsa", "epochs": 1000, "augmentation": full} | common
+    assert paper.recipe("dc", "cifar10") == {"name": "dc", "epochs": 300, "augmentation": "none"} | common
+    assert (paper.spec["sets"], paper.spec["networks"]) == (5, 20)
+
+
+def test_digits_and_numbers_are_not_flipped(paper: Config) -> None:
+    flipped = {name for name in paper.datasets if "flip" in paper.augmentation(name).split("_")}
+    assert {"mnist", "svhn", "digits", "usps"}.isdisjoint(flipped)
+    assert {"fashionmnist", "cifar10", "cifar100", "tinyimagenet"} <= flipped
+
+
+def test_coresets_are_evaluated_with_both_recipes(paper: Config) -> None:
+    recipes = {name: entry["recipes"] for name, entry in paper.methods.items()}
+    assert recipes.pop("dm") == ["dsa"]
+    assert set(map(tuple, recipes.values())) == {("dc", "dsa")}
+
+
+def test_lowered_protocols_keep_what_they_do_not_name(paper: Config) -> None:
+    for protocol in ("laptop", "smoke"):
+        config = load_config(CONFIG, protocol)
+        lowered = config.parameters("cifar10", "dm", "convnet", 1000)
+        assert lowered["iterations"] < 20000
+        assert (lowered["lr_img"], lowered["momentum"]) == (10.0, 0.5)
+        assert config.recipe("dsa", "cifar10")["lr"] == paper.recipe("dsa", "cifar10")["lr"]
+
+
+# ---- resolution and targets
+
+
+def test_the_later_value_wins(folder: Path) -> None:
+    when = {"dataset": ["digits"], "ipc": [10]}
+    lowered = {
+        "parameters": {"iterations": 7, "batch_real": 8},
+        "overrides": [{"when": when, "set": {"batch_real": 9}}],
+    }
+    edit(
+        folder / "methods.yaml",
+        ("dm", "overrides"),
+        [
+            {"when": {"dataset": ["digits"]}, "set": {"iterations": 5, "lr_img": 2.0}},
+            {"when": when, "set": {"lr_img": 3.0}},
+        ],
+    )
+    config = load_small(folder, methods={"dm": lowered})
+    wanted = {"momentum": 0.5, "init": "real", "iterations": 7}
+    assert config.parameters("digits", "dm", "convnet", 10) == wanted | {"lr_img": 3.0, "batch_real": 9}
+    assert config.parameters("digits", "dm", "convnet", 1) == wanted | {"lr_img": 2.0, "batch_real": 8}
+    assert config.parameters("mnist", "dm", "convnet", 10) == wanted | {"lr_img": 1.0, "batch_real": 8}
+
+
+def test_table1_of_the_papers_has_every_cell(paper: Config) -> None:
+    sets, evaluations = paper.target_sets("table1"), paper.target_evaluations("table1")
+    assert len(set(sets)) == len(sets) == 6 * 5 * 3 * 5  # data sets, methods, ipc, seeds
+    assert len(set(evaluations)) == len(evaluations) == 6 * 3 * 5 * (4 * 2 + 1)  # coresets twice, DM once
+    assert {s.network for s in sets if s.dataset == "tinyimagenet"} == {"convnet-d4"}
+    assert {s.network for s in sets if s.dataset != "tinyimagenet"} == {"convnet"}
+    wholes = paper.target_wholes("table1")
+    assert len(set(wholes)) == 6 * 5
+    assert {w.recipe for w in wholes} == {"whole"}
+
+
+def test_blocks_that_overlap_count_once(folder: Path) -> None:
+    blocks = [
+        {"datasets": ["digits"], "methods": ["dm", "whole"], "ipc": [1, 10]},
+        {"datasets": ["digits"], "methods": ["random", "dm", "whole"], "ipc": [10]},
+        {"datasets": ["digits"], "methods": ["dm"], "ipc": [10], "network": "convnet-bn", "sets": 1},
+    ]
+    config = load_small(folder, sets=2, targets={"table1": blocks, "figure2": blocks[2:]})
+    coordinates = [(s.method, s.network, s.ipc, s.seed) for s in config.target_sets("table1")]
+    assert sorted(coordinates) == sorted(
+        [("dm", "convnet", ipc, seed) for ipc in (1, 10) for seed in (0, 1)]
+        + [("random", "convnet", 10, seed) for seed in (0, 1)]
+        + [("dm", "convnet-bn", 10, 0)]
+    )
+    assert len(config.target_wholes("table1")) == 1
+    assert len(config.target_sets("figure2")) == 1
+    assert set(config.networks()) == {"convnet", "convnet-d4", "convnet-bn"}
+
+
+@given(st.integers(1, 120))
+def test_shards_cover_each_class_once_and_in_order(size: int) -> None:
+    config = load_config(CONFIG, settings={"classes_per_job": size})
+    covered = []
+    for shard in config.shards("cifar100", "dm", "convnet"):
+        first, _, last = shard.partition("-")
+        part = list(range(int(first), int(last or first) + 1))
+        assert len(part) <= size
+        covered += part
+    assert covered == list(range(100))
+
+
+def test_classes_that_depend_on_each_other_are_not_split(folder: Path) -> None:
+    edit(folder / "methods.yaml", ("herding", "independent_classes"), False)
+    config = load_config(folder, settings={"classes_per_job": 3})
+    assert config.shards("digits", "dm", "convnet") == ["0-2", "3-5", "6-8", "9"]
+    assert config.shards("digits", "dm", "convnet-d4-bn") == ["0-9"]
+    assert config.shards("digits", "herding", "convnet") == ["0-9"]
+
+
+@pytest.mark.parametrize("call", ["dataset", "method"])
+def test_unknown_names_are_refused(paper: Config, call: str) -> None:
+    with pytest.raises(CondenseryError, match="'cifar11'"):
+        getattr(paper, call)("cifar11")
+
+
+def test_a_block_may_ask_for_some_recipes_only(folder: Path) -> None:
+    blocks = [
+        {"datasets": ["digits"], "methods": ["random", "dm"], "ipc": [1], "recipes": ["dsa"]},
+        {"datasets": ["digits"], "methods": ["random"], "ipc": [10]},
+    ]
+    config = load_small(folder, targets={"table1": blocks, "figure2": blocks[:1]})
+    made = sorted((e.set.method, e.set.ipc, e.recipe) for e in config.target_evaluations("table1"))
+    assert made == [("dm", 1, "dsa"), ("random", 1, "dsa"), ("random", 10, "dc"), ("random", 10, "dsa")]
+
+
+def test_recipes_resolve_by_data_set_and_size(folder: Path) -> None:
+    when = {"dataset": ["digits"], "ipc": [50]}
+    lowered = {"parameters": {"epochs": 9}, "overrides": [{"when": when, "set": {"epochs": 4}}]}
+    config = load_small(folder, recipes={"dsa": lowered})
+    assert config.recipe("dsa", "digits", 50)["epochs"] == 4
+    assert config.recipe("dsa", "digits", 10)["epochs"] == config.recipe("dsa", "mnist", 50)["epochs"] == 9
+
+
+def test_precision_is_the_protocols_unless_it_is_given(folder: Path) -> None:
+    assert load_small(folder).precision == "fp32"
+    assert load_small(folder, precision="bf16").precision == "bf16"
+    assert load_config(folder, "small", {"precision": "tf32"}).precision == "tf32"
+
+
+# ---- agreement with the library
+
+
+def test_methods_agree_with_the_library(paper: Config) -> None:
+    assert sorted(paper.methods) == methods.names()
+    for name, entry in paper.methods.items():
+        method = methods.get(name)
+        assert entry["independent_classes"] is method.independent_classes, name
+        assert entry["needs_features"] is method.needs_features, name
+
+
+def test_source_kinds_agree_with_the_library() -> None:
+    schema = read(ROOT / "workflow" / "schemas" / "datasets.schema.yaml")
+    kinds = schema["additionalProperties"]["properties"]["sources"]["items"]["properties"]["kind"]["enum"]
+    assert sorted(kinds) == sorted(KINDS)
+
+
+NETWORKS = [
+    *networks.search_space(),
+    "convnet-d4",
+    "convnet-swish-bn",
+    "mlp",
+    "lenet",
+    "alexnet-bn",
+    "vgg11",
+    "vgg11-bn",
+]
+NETWORKS += [
+    "resnet18",
+    "resnet18-bn",
+    "resnet18ap-bn",
+    "convnet-nonorm-nopool",
+    "alexnet-nonorm",
+    "resnet18ap",
+]
+NO_NETWORKS = [
+    "",
+    "convnett",
+    "convnet-d0",
+    "convnet-w",
+    "convnet-elu",
+    "mlp-bn",
+    "lenet-in",
+    "vgg11-gn",
+    "ConvNet",
+    "vgg16",
+]
+
+
+def test_network_names_agree_with_the_library() -> None:
+    reference = "common.schema.yaml#/$defs/network"
+    for name in NETWORKS:
+        networks.canonical(name)
+        check(name, reference, HERE)
+    for name in NO_NETWORKS:
+        with pytest.raises(CondenseryError):
+            networks.canonical(name)
+        with pytest.raises(CondenseryError):
+            check(name, reference, HERE)
+
+
+# ---- refusals
+
+TABLE = ("targets", "table1", 0)
+LONG = ("dm", "parameters")
+REFUSED = [
+    ("config.yaml", ("protocl",), "smoke", "unknown key 'protocl'; did you mean 'protocol'"),
+    ("config.yaml", ("device",), ..., "'device' is missing"),
+    ("config.yaml", ("device",), "gpu", "device: must be auto, cpu"),
+    ("config.yaml", ("precision",), "fp16", "precision: must be one of null, fp32, tf32, bf16, not 'fp16'"),
+    ("config.yaml", ("gpu",), -1, "gpu: must be at least 0, not -1"),
+    ("config.yaml", ("gpu",), True, "gpu: must be a whole number, not True"),
+    ("config.yaml", ("classes_per_job",), 0, "classes_per_job: must be null, or a whole number"),
+    ("config.yaml", ("classes_per_job",), 2.0, "classes_per_job: must be null, or a whole number"),
+    ("config.yaml", ("threads", "condense"), "2", "threads.condense: must be a whole number, not '2'"),
+    ("config.yaml", ("threads", "sleep"), 1, "threads: unknown key 'sleep'"),
+    ("datasets.yaml", ("digits", "chanels"), 1, "digits: unknown key 'chanels'; did you mean 'channels'"),
+    ("datasets.yaml", ("digits", "channels"), 2, "digits.channels: must be one of 1, 3, not 2"),
+    ("datasets.yaml", ("digits", "mean"), [0.1, 0.1, 0.1], "digits.mean: must have one value for each"),
+    ("datasets.yaml", ("digits", "std"), [0.0], "digits.std: must be auto, or one value above 0"),
+    ("datasets.yaml", ("digits", "size"), [8], "digits.size: must be a list of at least 2"),
+    (
+        "datasets.yaml",
+        ("digits", "augmentation"),
+        "color_flop",
+        "digits.augmentation: must be none, or families",
+    ),
+    ("datasets.yaml", ("digits", "network"), "convnet-d", "digits.network: must be a network such as"),
+    ("datasets.yaml", ("digits", "sources"), [], "digits.sources: must be a list of at least 1"),
+    ("datasets.yaml", ("digits", "sources", 0, "kind"), "cifar", "digits.sources[0].kind: must be one of"),
+    ("methods.yaml", ("dm", "title"), ..., "dm: key 'title' is missing"),
+    ("methods.yaml", ("whole",), {}, "must be a method's name"),
+    (
+        "methods.yaml",
+        (*LONG, "iteration"),
+        5,
+        "dm.parameters: unknown key 'iteration'; did you mean 'iterations'",
+    ),
+    ("methods.yaml", (*LONG, "iterations"), ..., "dm.parameters: key 'iterations' is missing"),
+    ("methods.yaml", (*LONG, "iterations"), 20000.0, "dm.parameters.iterations: must be a whole number"),
+    (
+        "methods.yaml",
+        (*LONG, "lr_img"),
+        "1e-3",
+        "dm.parameters.lr_img: must be a number, not '1e-3' (a text for",
+    ),
+    ("methods.yaml", (*LONG, "lr_img"), float("inf"), "dm.parameters.lr_img: must be"),
+    ("methods.yaml", (*LONG, "lr_img"), float("nan"), "dm.parameters.lr_img: must be"),
+    ("methods.yaml", (*LONG, "momentum"), 1.0, "dm.parameters.momentum: must be less than 1"),
+    ("methods.yaml", (*LONG, "init"), "zero", "dm.parameters.init: must be one of real, noise"),
+    ("methods.yaml", ("random", "parameters", "x"), 1, "random.parameters: unknown key 'x'"),
+    ("methods.yaml", ("dm", "recipes"), ["dsaa"], "dm.recipes: unknown recipe 'dsaa'; did you mean 'dsa'"),
+    ("methods.yaml", ("dm", "overrides", 0, "set", "lr"), 1.0, "dm.overrides[0].set: unknown key 'lr'"),
+    (
+        "methods.yaml",
+        ("dm", "overrides", 0, "set", "iterations"),
+        0,
+        "set.iterations: must be at least 1, not 0",
+    ),
+    ("methods.yaml", ("dm", "overrides", 0, "when"), {"data": ["mnist"]}, "when: unknown key 'data'"),
+    (
+        "methods.yaml",
+        ("dm", "overrides", 0, "when", "dataset"),
+        ["mnits"],
+        "unknown data set 'mnits'; did you mean",
+    ),
+    ("recipes.yaml", ("dsa", "parameters", "epochs"), 0, "dsa.parameters.epochs: must be at least 1"),
+    ("recipes.yaml", ("dsa", "parameters", "batchsize"), 9, "dsa.parameters: unknown key 'batchsize'"),
+    ("recipes.yaml", ("dsa",), ..., "key 'dsa' is missing"),
+    ("protocols/smoke.yaml", ("seeds",), 3, "unknown key 'seeds'"),
+    ("protocols/smoke.yaml", ("sets",), 0, "sets: must be at least 1, not 0"),
+    (
+        "protocols/smoke.yaml",
+        ("targets", "table11"),
+        [],
+        "targets: unknown key 'table11'; did you mean 'table1'",
+    ),
+    ("protocols/smoke.yaml", (*TABLE, "dataset"), ["digits"], "targets.table1[0]: unknown key 'dataset'"),
+    (
+        "protocols/smoke.yaml",
+        (*TABLE, "datasets"),
+        ["cifar11"],
+        "targets.table1[0].datasets: unknown data set 'cifar11'",
+    ),
+    (
+        "protocols/smoke.yaml",
+        (*TABLE, "methods"),
+        ["DM"],
+        "targets.table1[0].methods[0]: must be a name of lower-case",
+    ),
+    ("protocols/smoke.yaml", (*TABLE, "methods"), ["dmm"], "targets.table1[0].methods: unknown method 'dmm'"),
+    (
+        "protocols/smoke.yaml",
+        (*TABLE, "ipc"),
+        [1, 1],
+        "targets.table1[0].ipc: must be a list without repetitions",
+    ),
+    ("protocols/smoke.yaml", (*TABLE, "ipc"), [0], "targets.table1[0].ipc[0]: must be at least 1, not 0"),
+    ("protocols/smoke.yaml", (*TABLE, "network"), "resnet50", "targets.table1[0].network: must be a network"),
+    (
+        "protocols/smoke.yaml",
+        ("precision",),
+        "fp64",
+        "precision: must be one of fp32, tf32, bf16, not 'fp64'",
+    ),
+    ("protocols/smoke.yaml", (*TABLE, "recipes"), ["dsb"], "targets.table1[0].recipes: unknown recipe 'dsb'"),
+    (
+        "protocols/smoke.yaml",
+        (*TABLE, "recipes"),
+        ["dc"],
+        "targets.table1[0].recipes: has none of dm's; add one of dsa",
+    ),
+    ("protocols/smoke.yaml", ("targets", "figure2", 0, "methods"), ["whole"], "unknown method 'whole'"),
+    (
+        "protocols/smoke.yaml",
+        ("methods", "dm", "parameters", "iterations"),
+        "60",
+        "iterations: must be like 20000",
+    ),
+    (
+        "protocols/smoke.yaml",
+        ("methods", "dm", "parameters", "iters"),
+        60,
+        "methods.dm.parameters: unknown key 'iters'",
+    ),
+    ("protocols/smoke.yaml", ("methods", "mtt"), {"parameters": {"a": 1}}, "methods: unknown method 'mtt'"),
+    (
+        "protocols/smoke.yaml",
+        ("recipes", "dsa", "parameters", "lr"),
+        0,
+        "recipes.dsa.parameters.lr: must be greater than 0",
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "keys", "value", "expected"), REFUSED, ids=[row[3] for row in REFUSED])
+def test_a_wrong_value_is_one_line_with_file_and_key(
+    folder: Path, file: str, keys: tuple[str | int, ...], value: Any, expected: str
+) -> None:
+    edit(folder / file, keys, value)
+    message = refusal(folder)
+    assert message.startswith(f"{folder / file}: ")
+    assert expected in message
+
+
+def test_too_many_images_per_class_are_refused_where_the_class_size_is_known(folder: Path) -> None:
+    edit(folder / "datasets.yaml", ("digits", "smallest_class"), 10)
+    load_config(folder, "smoke")
+    edit(folder / "datasets.yaml", ("digits", "smallest_class"), 9)
+    message = refusal(folder)
+    assert message.startswith(
+        f"{folder / 'protocols/smoke.yaml'}: targets.table1[0].ipc: 10 images per class"
+    )
+    assert "has 9" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("protocol: smoke\nprotocol: paper\n", "line 2: key 'protocol' is given twice"),
+        ("protocol: [smoke\n", "line 2: "),
+        ("- protocol\n", "must hold keys and values"),
+        ("", "must hold keys and values"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_one_line(folder: Path, text: str, expected: str) -> None:
+    (folder / "config.yaml").write_text(text)
+    message = refusal(folder)
+    assert message.startswith(f"{folder / 'config.yaml'}:")
+    assert expected in message
+
+
+def test_missing_files_and_unknown_protocols_are_one_line(folder: Path) -> None:
+    assert "unknown protocol 'smoky'; did you mean 'smoke'" in refusal(folder, "smoky")
+    (folder / "recipes.yaml").unlink()
+    assert refusal(folder).startswith(f"{folder / 'recipes.yaml'}: cannot be read")
+
+
+def test_given_settings_replace_those_of_the_file(folder: Path) -> None:
+    config = load_config(folder, settings={"protocol": "smoke", "threads": {"condense": 7}})
+    assert config.protocol == "smoke"
+    assert config.settings["threads"] == {"prepare": 1, "pretrain": 2, "condense": 7, "evaluate": 1}
+    with pytest.raises(CondenseryError, match="unknown key 'thread'"):
+        load_config(folder, settings={"thread": 1})

@@ -1,0 +1,234 @@
+"""The workflow: what it plans, what it repeats, how it refuses. Stand-ins take the place of the scripts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Writes what it was called with to the outputs that the rule expects.
+STAND_IN = """
+import sys
+from pathlib import Path
+words = sys.argv
+out = Path(words[words.index("--out-prefix" if "--out-prefix" in words else "--out") + 1])
+names = {"prepare": [out / "info.json"], "table": [Path(f"{out}.{kind}") for kind in ("csv", "md", "tex")],
+         "figure": [Path(f"{out}.{kind}") for kind in ("png", "pdf")]}
+for path in names.get(Path(words[0]).stem, [out]):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(" ".join(words[1:]))
+"""
+
+SMALL = """
+description: small
+sets: 1
+networks: 3
+whole_networks: 1
+targets:
+  table1: [{datasets: [digits], methods: [random, herding, dm, whole], ipc: [2]}]
+  figure2: [{datasets: [digits], methods: [dm], ipc: [2]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a working directory with the real config/, a small protocol and stand-ins for the scripts."""
+    made = tmp_path_factory.mktemp("workflow")
+    shutil.copytree(ROOT / "config", made / "config")
+    (made / "config" / "protocols" / "small.yaml").write_text(SMALL)
+    (made / "scripts").mkdir()
+    for script in ("prepare", "pretrain", "condense", "gather", "evaluate", "table", "figure", "report"):
+        (made / "scripts" / f"{script}.py").write_text(STAND_IN)
+    return made
+
+
+def snakemake(folder: Path, *options: str, targets: tuple[str, ...] = (), **settings: object) -> str:
+    """Run Snakemake, its environment not activated: the jobs must find their Python all the same.
+
+    Returns:
+        What it said.
+    """
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *options]
+    config = ["--config", *(f"{key}={value}" for key, value in settings.items())] if settings else []
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": os.defpath}
+    done = subprocess.run(
+        [*command, *config, "--", *targets],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
+    return done.stderr + done.stdout
+
+
+def plan(folder: Path, *targets: str, options: tuple[str, ...] = (), **settings: object) -> dict[str, int]:
+    """Return rule -> number of jobs of a dry run."""
+    told = snakemake(folder, "--dry-run", *options, targets=targets, **settings)
+    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", told, re.MULTILINE)}
+    if "total" not in jobs:
+        assert "Nothing to be done" in told, told
+    return jobs
+
+
+def refusal(folder: Path, **settings: object) -> str:
+    """Return the one line that a run ends with before any job."""
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        snakemake(folder, "--cores", "1", targets=("table1",), **settings)
+    told = caught.value.stderr + caught.value.stdout
+    lines = [line for line in told.splitlines() if line and not line.startswith("Using ")]
+    assert len(lines) == 1, told
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "jobs"),
+    [
+        # 6 data sets, 5 methods, 3 sizes, 5 seeds; the sets of figure 2 are among them.
+        ("paper", {"prepare": 6, "pretrain": 30, "condense": 450, "evaluate": 810, "evaluate_whole": 30}),
+        # 1 data set, 2 sizes, 2 seeds; coresets are evaluated with both recipes.
+        ("smoke", {"prepare": 1, "pretrain": 2, "condense": 20, "evaluate": 36, "evaluate_whole": 1}),
+    ],
+)
+def test_a_dry_run_plans_every_cell(tmp_path: Path, protocol: str, jobs: dict[str, int]) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    planned = plan(tmp_path, "table1", "figure2", "report", protocol=protocol)
+    once = dict.fromkeys(("table", "figure", "page", "table1", "figure2", "report"), 1)
+    assert planned == jobs | once | {"total": sum(jobs.values()) + len(once)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["paper", "laptop", "smoke"])
+@pytest.mark.parametrize("target", ["table1", "figure2", "report", "all"])
+def test_every_target_of_every_protocol_plans_jobs(tmp_path: Path, protocol: str, target: str) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    assert plan(tmp_path, target, protocol=protocol)["condense"] > 0
+
+
+def test_no_target_is_all(folder: Path) -> None:
+    planned = plan(folder, options=("--forceall",), protocol="small")
+    assert planned["all"] == planned["table"] == planned["figure"] == planned["page"] == 1
+
+
+def test_classes_are_condensed_in_jobs_of_the_size_asked_for(folder: Path) -> None:
+    planned = plan(folder, "table1", options=("--forceall",), protocol="small", classes_per_job=4)
+    # 0-3, 4-7 and 8-9 of each of three methods.
+    assert (planned["condense"], planned["gather"]) == (9, 3)
+
+
+def test_mistakes_are_one_line_before_any_job(folder: Path) -> None:
+    assert refusal(folder, protocl="small").startswith("error: config/config.yaml: unknown key 'protocl'")
+    wrong = folder / "config" / "protocols" / "wrong.yaml"
+    wrong.write_text(SMALL.replace("herding", "hearding"))
+    message = refusal(folder, protocol="wrong")
+    wrong.unlink()
+    assert message.startswith("error: config/protocols/wrong.yaml: targets.table1[0].methods: unknown method")
+    assert not (folder / "results" / "wrong").exists()
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path) -> Path:
+    """Return the folder after a run of everything."""
+    snakemake(folder, "--cores", "2", targets=("all",), protocol="small")
+    return folder
+
+
+def test_results_lie_at_their_coordinates(finished: Path) -> None:
+    results = finished / "results" / "small"
+    made = {str(path.relative_to(results)) for path in results.rglob("*") if path.is_file()}
+    expected = {
+        "features/digits/convnet/seed0.safetensors",
+        "synthetic/digits/random/convnet/ipc2/seed0.safetensors",
+        "synthetic/digits/herding/convnet/ipc2/seed0.safetensors",
+        "synthetic/digits/dm/convnet/ipc2/seed0.safetensors",
+        "accuracy/digits/random/convnet/ipc2/seed0/dc-convnet.parquet",
+        "accuracy/digits/random/convnet/ipc2/seed0/dsa-convnet.parquet",
+        "accuracy/digits/herding/convnet/ipc2/seed0/dc-convnet.parquet",
+        "accuracy/digits/herding/convnet/ipc2/seed0/dsa-convnet.parquet",
+        "accuracy/digits/dm/convnet/ipc2/seed0/dsa-convnet.parquet",
+        "accuracy/digits/whole/whole-convnet/seed0.parquet",
+        *(f"tables/table1.{kind}" for kind in ("csv", "md", "tex")),
+        *(f"figures/figure2.{kind}" for kind in ("png", "pdf")),
+        "report.html",
+    }
+    assert {path for path in made if not path.startswith(("logs/", "benchmarks/"))} == expected
+    # prepare, pretrain, 3 condense, 5 evaluate, evaluate_whole, table, figure, page
+    for kind in ("logs", "benchmarks"):
+        assert len([path for path in made if path.startswith(f"{kind}/")]) == 14
+    assert (finished / "data" / "prepared" / "digits" / "info.json").exists()
+
+
+def test_jobs_are_told_their_coordinates(finished: Path) -> None:
+    results = finished / "results" / "small"
+    condense = (results / "synthetic/digits/herding/convnet/ipc2/seed0.safetensors").read_text().split()
+    assert dict(zip(condense[::2], condense[1::2], strict=True)) == {
+        "--data": "digits",
+        "--prepared": "data/prepared/digits",
+        "--method": "herding",
+        "--network": "convnet",
+        "--ipc": "2",
+        "--seed": "0",
+        "--protocol": "small",
+        "--precision": "fp32",
+        "--device": "auto",
+        "--threads": "2",
+        "--features": "results/small/features/digits/convnet/seed0.safetensors",
+        "--out": "results/small/synthetic/digits/herding/convnet/ipc2/seed0.safetensors",
+    }
+    evaluate = (results / "accuracy/digits/dm/convnet/ipc2/seed0/dsa-convnet.parquet").read_text()
+    assert "--recipe dsa --networks 3 " in evaluate
+    assert (results / "tables/table1.csv").read_text().count(".parquet") == 6
+
+
+def test_nothing_is_repeated_without_a_reason(finished: Path) -> None:
+    assert plan(finished, "all", protocol="small") == {}
+    # Where a job runs is no part of what it makes, nor are new times of old contents.
+    (finished / "results/small/synthetic/digits/dm/convnet/ipc2/seed0.safetensors").touch()
+    assert plan(finished, "all", protocol="small", device="cpu", gpu=1) == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "repeated"),
+    [
+        ("protocols/small.yaml", "networks: 3", "networks: 4", {"evaluate": 5}),
+        pytest.param("recipes.yaml", "epochs: 300", "epochs: 301", {"evaluate": 2}, marks=pytest.mark.slow),
+        ("methods.yaml", "iterations: 20000", "iterations: 20001", {"condense": 1, "evaluate": 1}),
+        pytest.param("methods.yaml", "title: Herding", "title: herding", {}, marks=pytest.mark.slow),
+        # Another place to look for the images makes nothing anew.
+        ("datasets.yaml", "- {kind: digits}", "- {kind: digits}\n    - {kind: idx, path: x}", None),
+    ],
+)
+def test_a_change_repeats_what_depends_on_it(
+    finished: Path, file: str, old: str, new: str, repeated: dict[str, int] | None
+) -> None:
+    path = finished / "config" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    try:
+        jobs = plan(finished, "table1", protocol="small")
+    finally:
+        path.write_text(text)
+    if repeated is None:
+        assert jobs == {}
+    else:
+        assert jobs == repeated | {"table": 1, "table1": 1, "total": sum(repeated.values()) + 2}
+
+
+@pytest.mark.slow
+def test_the_snakemake_report_has_captions_and_labels(finished: Path) -> None:
+    snakemake(finished, "--report", "report.zip", targets=("table1", "figure2"), protocol="small")
+    with zipfile.ZipFile(finished / "report.zip") as archive:
+        text = "".join(archive.read(name).decode(errors="replace") for name in archive.namelist())
+    for words in ("population standard deviation", "synthetic images that DM learned", "Markdown", "Figures"):
+        assert words in text
