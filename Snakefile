@@ -39,6 +39,7 @@ localrules:
     table1,
     figure2,
     report,
+    row_list,
     table,
     figure,
     page,

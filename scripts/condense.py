@@ -1,7 +1,8 @@
 """Make one synthetic set: condense a data set, or select from it, with one method and one seed.
 
 Example:
-    python scripts/condense.py --data digits --method dm --ipc 10 --seed 0 --protocol smoke --out dm.safetensors
+    python scripts/condense.py --data digits --method dm --ipc 10 --seed 0 --protocol smoke \\
+        --out dm.safetensors
 """
 
 from __future__ import annotations
@@ -25,8 +26,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--method", required=True, metavar="NAME", help="an entry of config/methods.yaml")
     parser.add_argument("--ipc", type=int, required=True, metavar="N", help="images per class")
     parser.add_argument("--seed", type=int, required=True, metavar="N", help="seed of the set")
-    parser.add_argument("--classes", metavar="LIST", help="a shard of the classes, such as 0-4 or 1,7; default: all")
-    parser.add_argument("--features", type=Path, metavar="FILE", help="what scripts/pretrain.py made (coresets)")
+    parser.add_argument(
+        "--classes", metavar="LIST", help="a shard of the classes, such as 0-4 or 1,7; default: all"
+    )
+    parser.add_argument(
+        "--features", type=Path, metavar="FILE", help="what scripts/pretrain.py made (coresets)"
+    )
     return parser.parse_args()
 
 

@@ -3,8 +3,9 @@
 Writes one Parquet row for each trained network.
 
 Examples:
-    python scripts/evaluate.py --data digits --synthetic dm.safetensors --recipe dsa --protocol smoke --out rows.parquet
-    python scripts/evaluate.py --data digits --whole --recipe whole --networks 1 --protocol smoke --out rows.parquet
+    python scripts/evaluate.py --data digits --synthetic dm.safetensors --recipe dsa --protocol smoke \\
+        --out rows.parquet
+    python scripts/evaluate.py --data digits --whole --recipe whole --protocol smoke --out rows.parquet
 """
 
 from __future__ import annotations
@@ -37,8 +38,12 @@ def parse() -> argparse.Namespace:
     source.add_argument("--synthetic", type=Path, metavar="FILE", help="train on this synthetic set")
     source.add_argument("--whole", action="store_true", help="train on the whole training set")
     parser.add_argument("--recipe", required=True, metavar="NAME", help="an entry of config/recipes.yaml")
-    parser.add_argument("--networks", type=int, metavar="N", help="how many; the protocol's number if not given")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of the set; default: what the set says, or 0")
+    parser.add_argument(
+        "--networks", type=int, metavar="N", help="how many; the protocol's number if not given"
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="seed of the set; default: what the set says, or 0"
+    )
     return parser.parse_args()
 
 

@@ -1,4 +1,9 @@
-"""Prepare a data set of config/datasets.yaml: from its source into memory-mapped arrays."""
+"""Prepare a data set of config/datasets.yaml: from its source into memory-mapped arrays.
+
+Examples:
+    python scripts/prepare.py --data digits
+    python scripts/prepare.py --data cifar10 --verify
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ def main() -> None:
     """Parse the command line and prepare, or verify, one data set."""
     parser = argparse.ArgumentParser(
         description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="A run that was stopped is continued by running it again. A complete folder is left alone.",
     )
     parser.add_argument("--data", required=True, help="name of the data set in config/datasets.yaml")

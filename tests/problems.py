@@ -1,4 +1,4 @@
-"""Small real data sets and problems that tests share: classes that differ, so that there is something to learn."""
+"""Small real data sets and problems that tests share: classes differ, so that there is something to learn."""
 
 from __future__ import annotations
 
@@ -35,7 +35,13 @@ def real_data(classes: int = 3, per_class: int = 20, size: int = 16, channels: i
 def problem(data: RealData | None = None, **changes: Any) -> Problem:
     """Return a small problem for DM with some fields changed."""
     data = data or real_data()
-    parameters: dict[str, Any] = {"iterations": 4, "lr_img": 1.0, "momentum": 0.5, "batch_real": 8, "init": "real"}
+    parameters: dict[str, Any] = {
+        "iterations": 4,
+        "lr_img": 1.0,
+        "momentum": 0.5,
+        "batch_real": 8,
+        "init": "real",
+    }
     parameters |= changes.pop("parameters", {})
     fields: dict[str, Any] = {
         "data": data,
@@ -57,7 +63,9 @@ def features_file(folder: Path, data: RealData, network: str = "convnet-d2-w16")
     from condensery.pretraining import pretrain
     from condensery.training import Recipe
 
-    recipe = Recipe("features", epochs=2, lr=0.01, momentum=0.9, weight_decay=0.0, batch=16, augmentation="none")
+    recipe = Recipe(
+        "features", epochs=2, lr=0.01, momentum=0.9, weight_decay=0.0, batch=16, augmentation="none"
+    )
     path = folder / "features.safetensors"
     about = {"dataset": data.info.name, "network": network}
     write_tensors(path, pretrain(data, network, recipe, 0, CPU), about)

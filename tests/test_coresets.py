@@ -31,7 +31,9 @@ def test_herding_minimises_the_distance_of_the_mean_at_every_step():
     assert len(set(chosen)) == 12
     for i in range(12):
         distances = {
-            j: (x.mean(0) - x[[*chosen[:i], j]].mean(0)).norm().item() for j in range(30) if j not in chosen[:i]
+            j: (x.mean(0) - x[[*chosen[:i], j]].mean(0)).norm().item()
+            for j in range(30)
+            if j not in chosen[:i]
         }
         assert chosen[i] == min(distances, key=distances.get)
 
@@ -55,7 +57,9 @@ def test_forgetting_counts_from_right_to_wrong():
     watch = Forgetting(torch.zeros(4, dtype=torch.int64))
     for right in history.T:
         for rows in (torch.tensor([[2, 0]]), torch.tensor([[1, 3]])):
-            logits = torch.stack([torch.tensor([1.0, 0.0]) if right[i] else torch.tensor([0.0, 1.0]) for i in rows[0]])
+            logits = torch.stack(
+                [torch.tensor([1.0, 0.0]) if right[i] else torch.tensor([0.0, 1.0]) for i in rows[0]]
+            )
             watch.see(rows, logits[None])
     assert watch.events(never_right=99).tolist() == [2, 0, 99, 0]
 
@@ -69,7 +73,8 @@ def test_forgetting_takes_the_most_forgotten(data, features):
     for c in range(3):
         pool = data.train.indices_of(c)
         picked = [
-            next(i for i in pool if torch.equal(train[i], image)) for image in chosen.images[chosen.labels == c]
+            next(i for i in pool if torch.equal(train[i], image))
+            for image in chosen.images[chosen.labels == c]
         ]
         assert sorted(events[picked]) == sorted(events[pool])[-5:]
 

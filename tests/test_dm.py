@@ -1,4 +1,4 @@
-"""DM: the loss and its gradient against a plain version, and the promises about order, shards and resuming."""
+"""DM: loss and gradient against a plain version, and the promises about order, shards and resuming."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def plain_step(problem, images, step):
         synthetic.append(augment.apply(own, draw))
     if problem.network.endswith("bn"):  # statistics of all classes together (DM section 3.3)
         sizes = [len(part) for part in real], [len(part) for part in synthetic]
-        pairs = zip(*(net.embed(torch.cat(x)).split(n) for x, n in zip((real, synthetic), sizes, strict=True)), strict=True)
+        pairs = zip(
+            *(net.embed(torch.cat(x)).split(n) for x, n in zip((real, synthetic), sizes, strict=True)),
+            strict=True,
+        )
     else:
         pairs = ((net.embed(r), net.embed(s)) for r, s in zip(real, synthetic, strict=True))
     return sum((r.detach().mean(0) - s.mean(0)).square().sum() for r, s in pairs)
@@ -76,7 +79,9 @@ def test_condensing_brings_the_means_closer():
     problem = problems.problem(parameters={"iterations": 40, "batch_real": 20})
     before = methods.get("random").condense(problem)
     after = DM.condense(problem)
-    unseen = [Matcher(problem).gradient(s.images, step=1000 + i)[1] for s in (before, after) for i in range(5)]
+    unseen = [
+        Matcher(problem).gradient(s.images, step=1000 + i)[1] for s in (before, after) for i in range(5)
+    ]
     assert sum(unseen[5:]) < 0.8 * sum(unseen[:5])
 
 
@@ -94,7 +99,9 @@ def test_condensing_by_class_equals_condensing_all_classes(name):
 
 
 def test_noise_is_standard_normal():
-    problem = problems.problem(ipc=40, parameters={"iterations": 0, "init": "noise"}, data=problems.real_data(per_class=60))
+    problem = problems.problem(
+        ipc=40, parameters={"iterations": 0, "init": "noise"}, data=problems.real_data(per_class=60)
+    )
     images = DM.condense(problem).images
     assert abs(images.mean()) < 0.01
     assert abs(images.std() - 1) < 0.01
@@ -129,7 +136,9 @@ def test_a_killed_run_ends_in_the_same_bytes(tmp_path: Path, kill_after: int):
     undisturbed = DM.condense(problems.problem(parameters={"iterations": 30}))
     undisturbed.save(tmp_path / "undisturbed.safetensors")
     command = [sys.executable, "-c", RUN, str(tmp_path / "state"), str(tmp_path / "resumed.safetensors")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as victim:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+    ) as victim:
         while int(victim.stdout.readline()) < kill_after:
             pass
         victim.send_signal(signal.SIGKILL)
@@ -139,11 +148,13 @@ def test_a_killed_run_ends_in_the_same_bytes(tmp_path: Path, kill_after: int):
     assert kill_after <= step < 30
     again = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
     assert int(again.stdout.split()[0]) == step + 1  # it went on where it was killed
-    assert (tmp_path / "resumed.safetensors").read_bytes() == (tmp_path / "undisturbed.safetensors").read_bytes()
+    assert (tmp_path / "resumed.safetensors").read_bytes() == (
+        tmp_path / "undisturbed.safetensors"
+    ).read_bytes()
 
 
 def test_matching_gradients_of_a_uniform_classifier_is_matching_means_times_a_constant():
-    """DM appendix D: with predictions p = 1/C the last layer's mean gradient is (1/C - 1[j = c]) mean(features)."""
+    """DM appendix D: where p = 1/C, the last layer has the mean gradient (1/C - 1[j = c]) mean(features)."""
     generator = torch.Generator().manual_seed(0)
     classes, c = 5, 2
     net = networks.build("convnet-d2-w16", channels=3, size=(16, 16), classes=classes)

@@ -19,7 +19,13 @@ def test_equal_addresses_give_equal_numbers():
 
 
 def test_every_part_of_the_address_counts():
-    addresses = [(0, "real", 1, 2), (1, "real", 1, 2), (0, "network", 1, 2), (0, "real", 2, 1), (0, "real", 12)]
+    addresses = [
+        (0, "real", 1, 2),
+        (1, "real", 1, 2),
+        (0, "network", 1, 2),
+        (0, "real", 2, 1),
+        (0, "real", 12),
+    ]
     assert len({first(*address) for address in addresses}) == len(addresses)
 
 
@@ -41,6 +47,8 @@ def test_the_global_state_is_neither_read_nor_moved():
 
 
 def test_neighbouring_streams_are_not_correlated():
-    draws = torch.stack([torch.randn(4000, generator=streams.generator(0, "real", step)) for step in range(8)])
+    draws = torch.stack(
+        [torch.randn(4000, generator=streams.generator(0, "real", step)) for step in range(8)]
+    )
     correlation = torch.corrcoef(draws) - torch.eye(8)
     assert correlation.abs().max() < 0.08  # five standard errors of 1 / sqrt(4000)

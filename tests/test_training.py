@@ -13,7 +13,9 @@ from condensery.checkpoint import Checkpoint
 from condensery.training import Fleet, Recipe, Samples
 from tests import problems
 
-RECIPE = Recipe("dsa", epochs=6, lr=0.05, momentum=0.9, weight_decay=5e-4, batch=8, augmentation=problems.STRATEGY)
+RECIPE = Recipe(
+    "dsa", epochs=6, lr=0.05, momentum=0.9, weight_decay=5e-4, batch=8, augmentation=problems.STRATEGY
+)
 
 
 def samples_of(data):
@@ -32,7 +34,9 @@ def plain_training(data, network, recipe, seed):
         order = torch.randperm(len(images), generator=streams.generator(seed, "shuffle", epoch))
         for number, rows in enumerate(order.split(recipe.batch)):
             stream = streams.generator(seed, "augmentation", epoch, number)
-            batch = augment.apply(images[rows], augment.draw(recipe.augmentation, len(rows), (16, 16), stream))
+            batch = augment.apply(
+                images[rows], augment.draw(recipe.augmentation, len(rows), (16, 16), stream)
+            )
             optimiser.zero_grad()
             F.cross_entropy(net(batch), labels[rows]).backward()
             optimiser.step()
@@ -50,7 +54,9 @@ def test_training_equals_a_plain_loop_however_many_networks(network, count):
     for k in range(count):
         expected = plain_training(data, network, RECIPE, 5 + k).state_dict()
         for name, tensor in fleet.state().items():
-            torch.testing.assert_close(tensor[k] if count > 1 else tensor, expected[name], rtol=2e-3, atol=2e-4)
+            torch.testing.assert_close(
+                tensor[k] if count > 1 else tensor, expected[name], rtol=2e-3, atol=2e-4
+            )
 
 
 def test_networks_trained_at_once_score_as_one_by_one():
@@ -119,5 +125,9 @@ def test_an_interrupted_evaluation_gives_the_same_outcomes(tmp_path, stop_at):
 
     with pytest.raises(Interrupted):
         training.evaluate(*arguments, checkpoint=Stops(tmp_path / "state", "test", every_seconds=0))
-    resumed = training.evaluate(*arguments, checkpoint=Checkpoint(tmp_path / "state", "test", every_seconds=0))
-    assert [(o.network_seed, o.accuracy) for o in resumed] == [(o.network_seed, o.accuracy) for o in undisturbed]
+    resumed = training.evaluate(
+        *arguments, checkpoint=Checkpoint(tmp_path / "state", "test", every_seconds=0)
+    )
+    assert [(o.network_seed, o.accuracy) for o in resumed] == [
+        (o.network_seed, o.accuracy) for o in undisturbed
+    ]

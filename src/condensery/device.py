@@ -109,7 +109,9 @@ def choose(
     except RuntimeError:
         raise CondenseryError(f"device {name!r} is unknown: choose auto, cpu, cuda or cuda:N") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise CondenseryError(f"device {name!r} is not on this machine: {torch.cuda.device_count()} CUDA devices seen")
+        raise CondenseryError(
+            f"device {name!r} is not on this machine: {torch.cuda.device_count()} CUDA devices seen"
+        )
     if precision == "tf32" and device.type != "cuda":
         raise CondenseryError("precision tf32 needs a CUDA device: choose fp32 or bf16")
     if device.type == "cuda":

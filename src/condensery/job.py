@@ -21,12 +21,20 @@ from condensery.versions import versions
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of every job to a parser."""
-    parser.add_argument("--data", required=True, metavar="NAME", help="data set, an entry of config/datasets.yaml")
+    parser.add_argument(
+        "--data", required=True, metavar="NAME", help="data set, an entry of config/datasets.yaml"
+    )
     parser.add_argument("--network", metavar="NAME", help="network; the data set's own if not given")
-    parser.add_argument("--protocol", metavar="NAME", help="file of config/protocols; config.yaml's if not given")
+    parser.add_argument(
+        "--protocol", metavar="NAME", help="file of config/protocols; config.yaml's if not given"
+    )
     parser.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
-    parser.add_argument("--prepared", type=Path, metavar="DIR", help="prepared data; default: data/prepared/NAME")
-    parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N; config.yaml's if not given")
+    parser.add_argument(
+        "--prepared", type=Path, metavar="DIR", help="prepared data; default: data/prepared/NAME"
+    )
+    parser.add_argument(
+        "--device", metavar="NAME", help="auto, cpu, cuda or cuda:N; config.yaml's if not given"
+    )
     parser.add_argument("--precision", choices=device.PRECISIONS, help="config.yaml's if not given")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; all cores if not given")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
@@ -51,7 +59,9 @@ class Job:
         """
         if args.threads:
             torch.set_num_threads(args.threads)
-        settings = {key: value for key in ("device", "precision") if (value := getattr(args, key)) is not None}
+        settings = {
+            key: value for key in ("device", "precision") if (value := getattr(args, key)) is not None
+        }
         config = load_config(args.config, args.protocol, settings)
         config.dataset(args.data)
         real = data.load(args.prepared or config.data_dir / "prepared" / args.data)

@@ -18,7 +18,6 @@ from condensery import augment, networks, streams
 from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, Split
 from condensery.device import Device
-from condensery.networks import Network
 from condensery.progress import Progress
 from condensery.synthetic import SyntheticSet
 
@@ -101,7 +100,9 @@ class Fleet:
     depend on which others are trained beside it. ``images`` is how many each will see, in all epochs.
     """
 
-    def __init__(self, name: str, info: DataInfo, seeds: Sequence[int], device: Device, *, images: int) -> None:
+    def __init__(
+        self, name: str, info: DataInfo, seeds: Sequence[int], device: Device, *, images: int
+    ) -> None:
         size = (info.height, info.width)
         shape = {"channels": info.channels, "size": size, "classes": len(info.classes)}
         self.seeds, self.device, self.size = tuple(seeds), device, size
@@ -184,7 +185,9 @@ def train(
             logits = fleet.logits(images, train=True)
             labels = samples.labels[rows.to(samples.labels.device)]
             # A sum over networks, so that each gets the gradient of its own mean loss.
-            losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(0, 1), reduction="sum") / rows.shape[1]
+            losses = (
+                F.cross_entropy(logits.flatten(0, 1), labels.flatten(0, 1), reduction="sum") / rows.shape[1]
+            )
             optimiser.zero_grad()
             losses.backward()
             if on_batch:
@@ -208,7 +211,10 @@ def _momenta(fleet: Fleet, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
 def _batches(fleet: Fleet, samples: Samples, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield an epoch's batches: indices (K, n) and augmented images (K, n, C, H, W)."""
     orders = torch.stack(
-        [torch.randperm(len(samples), generator=streams.generator(seed, "shuffle", epoch)) for seed in fleet.seeds]
+        [
+            torch.randperm(len(samples), generator=streams.generator(seed, "shuffle", epoch))
+            for seed in fleet.seeds
+        ]
     )
     for number, rows in enumerate(orders.split(recipe.batch, dim=1)):
         images = []

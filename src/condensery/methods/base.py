@@ -57,7 +57,9 @@ class Problem:
             raise CondenseryError(f"ipc {self.ipc} is not a number of images: give 1 or more")
         for c in self.classes:
             if not 0 <= c < len(info.classes):
-                raise CondenseryError(f"class {c} is not in {info.name}, which has classes 0 to {len(info.classes) - 1}")
+                raise CondenseryError(
+                    f"class {c} is not in {info.name}, which has classes 0 to {len(info.classes) - 1}"
+                )
             size = len(self.data.train.indices_of(c))
             if self.ipc > size:
                 raise CondenseryError(

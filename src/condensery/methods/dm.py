@@ -72,7 +72,9 @@ def initial_images(problem: Problem, init: str) -> Tensor:
         return problem.data.train.batch(indices, device)
     info = problem.data.info
     shape = (problem.ipc, info.channels, info.height, info.width)
-    noise = [torch.randn(shape, generator=streams.generator(problem.seed, "noise", c)) for c in problem.classes]
+    noise = [
+        torch.randn(shape, generator=streams.generator(problem.seed, "noise", c)) for c in problem.classes
+    ]
     return torch.cat(noise).to(device)
 
 
@@ -93,7 +95,9 @@ class Matcher:
         info, parameters = problem.data.info, problem.parameters
         floats = networks.activations(self._network, info.channels, (info.height, info.width))
         images = parameters["iterations"] * len(problem.classes) * (parameters["batch_real"] + problem.ipc)
-        self._embed: Callable[[Tensor], Tensor] = problem.device.compiled(self._network.embed, images * floats)
+        self._embed: Callable[[Tensor], Tensor] = problem.device.compiled(
+            self._network.embed, images * floats
+        )
         self._groups = list(_class_groups(problem, self._network, floats))
 
     def gradient(self, images: Tensor, step: int) -> tuple[Tensor, Tensor]:
@@ -109,7 +113,9 @@ class Matcher:
         gradient, total = torch.empty_like(images), images.new_zeros(())
         for group in self._groups:
             draws = [
-                augment.draw(problem.augmentation, 1, size, streams.generator(problem.seed, "siamese", step, c))
+                augment.draw(
+                    problem.augmentation, 1, size, streams.generator(problem.seed, "siamese", step, c)
+                )
                 for c in (problem.classes[i] for i in group)
             ]
             real_means = self._real_means(group, draws, step)
@@ -128,7 +134,9 @@ class Matcher:
         """Return the mean features of each class's augmented real batch: float32, (classes, F)."""
         problem = self._problem
         batches = [
-            problem.random_batch(c, problem.parameters["batch_real"], streams.generator(problem.seed, "real", step, c))
+            problem.random_batch(
+                c, problem.parameters["batch_real"], streams.generator(problem.seed, "real", step, c)
+            )
             for c in (problem.classes[i] for i in group)
         ]
         sizes = [len(batch) for batch in batches]

@@ -23,7 +23,9 @@ def read(problem: Problem) -> dict[str, Tensor]:
     """
     path = problem.features
     if path is None:
-        raise CondenseryError("this method looks at features: give the file that scripts/pretrain.py makes (--features)")
+        raise CondenseryError(
+            "this method looks at features: give the file that scripts/pretrain.py makes (--features)"
+        )
     try:
         tensors, about = read_tensors(Path(path))
     except (OSError, ValueError) as error:
@@ -31,7 +33,9 @@ def read(problem: Problem) -> dict[str, Tensor]:
     expected = {"dataset": problem.data.info.name, "network": problem.network}
     found = {name: about.get(name) for name in expected}
     if found != expected:
-        raise CondenseryError(f"{path}: made for {found}, but {expected} is needed: make it with scripts/pretrain.py")
+        raise CondenseryError(
+            f"{path}: made for {found}, but {expected} is needed: make it with scripts/pretrain.py"
+        )
     return tensors
 
 
@@ -39,13 +43,15 @@ def network(problem: Problem) -> Network:
     """Return the trained network, in evaluation mode on the problem's device."""
     tensors = read(problem)
     net = problem.new_network()
-    net.load_state_dict({name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")})
+    net.load_state_dict(
+        {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    )
     return net.eval()
 
 
 @torch.no_grad()
 def of_class(net: Network, problem: Problem, c: int) -> Tensor:
-    """Return the features of all training images of class ``c``, float32 (n, F), in the order of the split."""
+    """Return the features of all training images of class ``c``, float32 (n, F), in split order."""
     device = problem.device
     rows = problem.data.train.indices_of(c)
     batches = (rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH))

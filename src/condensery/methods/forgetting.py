@@ -34,5 +34,7 @@ class Forgetting:
     @staticmethod
     def _most_forgotten(problem: Problem, events: np.ndarray, c: int) -> np.ndarray:
         pool = problem.data.train.indices_of(c)
-        shuffled = pool[torch.randperm(len(pool), generator=streams.generator(problem.seed, "ties", c)).numpy()]
+        shuffled = pool[
+            torch.randperm(len(pool), generator=streams.generator(problem.seed, "ties", c)).numpy()
+        ]
         return shuffled[np.argsort(-events[shuffled], kind="stable")[: problem.ipc]]

@@ -1,4 +1,4 @@
-"""K-center: real images that leave no image of their class far away (Sener and Savarese 2018, Algorithm 1)."""
+"""K-center: real images that leave no image of their class far away (Sener and Savarese 2018)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class KCenter:
         """See :class:`condensery.methods.base.Method`."""
         net = features.network(problem)
         return problem.select(
-            problem.data.train.indices_of(c)[k_center(features.of_class(net, problem, c), problem.ipc).numpy()]
+            problem.data.train.indices_of(c)[
+                k_center(features.of_class(net, problem, c), problem.ipc).numpy()
+            ]
             for c in problem.classes
         )
 

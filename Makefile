@@ -1,0 +1,71 @@
+# Everything runs in one virtual environment; `make` alone lists what there is.
+
+VENV ?= .venv
+PYTHON ?= python3
+PROTOCOLS := paper laptop smoke
+TARGETS := table1 figure2 report all
+
+# The jobs call `python`, pytest calls the scripts: both are to find this environment first.
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help env quickstart test test-slow lint format dry-run lock clean
+
+help: ## List the commands
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+env: $(VENV)/installed ## Make the environment from requirements.lock (PYTHON=python3.12 chooses the Python)
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: $(PYTHON) is Python %d.%d; condensery needs 3.11 or newer: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing the versions of requirements.lock into $(VENV): a download of 2 to 3 GB on Linux, most of it PyTorch"
+	@python -m pip install -qq --disable-pip-version-check --requirement requirements.lock
+	@python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+quickstart: env ## Table 1, figure 2 and the report on the built-in digits: a few minutes without a GPU
+	snakemake --cores all --quiet rules host reason --config protocol=smoke -- table1 figure2 report
+	@echo
+	@sed '/^## Every cell/,$$d' results/smoke/tables/table1.md
+	@echo
+	@echo "Done. This was a quick check on 8x8 digits with few steps; README.md says how to run the rest. Look at:"
+	@for file in tables/table1.md figures/figure2.png report.html; do test -s results/smoke/$$file && echo "  results/smoke/$$file" || exit 1; done
+
+test: env ## Run the tests, except the slow ones
+	python -m pytest --numprocesses=logical --maxprocesses=8
+
+test-slow: env ## Run the slow tests
+	python -m pytest -m slow
+
+lint: env ## Check code and workflow style, changing nothing
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+format: env ## Bring code and workflow into the project's style
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile workflow
+
+dry-run: env ## Plan every target under every protocol; fail where nothing is planned
+	@for protocol in $(PROTOCOLS); do for target in $(TARGETS); do \
+	    plan=$$(snakemake --dry-run --forceall --quiet rules --cores 1 --config protocol=$$protocol -- $$target 2>&1) \
+	        || { echo "$$plan"; echo "error: $$target under $$protocol cannot be planned"; exit 1; }; \
+	    jobs=$$(echo "$$plan" | awk '$$1 == "total" {print $$2; exit}'); \
+	    test "$${jobs:-0}" -gt 0 || { echo "$$plan"; echo "error: $$target under $$protocol plans no job"; exit 1; }; \
+	    printf '%-8s %-8s %6d jobs\n' $$protocol $$target $$jobs; \
+	done; done
+
+lock: ## Resolve the dependencies of pyproject.toml anew and rewrite requirements.lock
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/pip install -qq '.[workflow,dev]'
+	{ sed -n '/^#/p' requirements.lock; \
+	  build/lock/bin/pip freeze --all --exclude pip --exclude condensery | \
+	  sed -E "/^(nvidia-|cuda-|triton=)/s/\$$/ ; sys_platform == 'linux' and platform_machine == 'x86_64'/"; } > build/requirements.lock
+	mv build/requirements.lock requirements.lock
+	rm -rf build/lock
+
+clean: ## Remove the smoke protocol's results and the caches; keep data, environment and other results
+	rm -rf results/smoke build .pytest_cache .ruff_cache .hypothesis

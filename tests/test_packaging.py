@@ -1,0 +1,176 @@
+"""The project as a whole: versions that agree, scripts that start, a repository fit for other machines."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.py"))
+# Names under which packages are imported, where they differ from those under which they are installed.
+IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn", "pyyaml": "yaml"}
+
+
+def _pins(lines: list[str]) -> dict[str, str]:
+    """Return {canonical name: version}, having checked that every line pins one version exactly."""
+    pins: dict[str, str] = {}
+    for line in lines:
+        requirement = Requirement(line)
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "==", line
+        name = canonicalize_name(requirement.name)
+        assert name not in pins, f"{name} is pinned twice"
+        pins[name] = specifier.version
+    return pins
+
+
+def _lock() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    return _pins([line for line in lines if line and not line.startswith("#")])
+
+
+def _conda() -> tuple[list[str], dict[str, str]]:
+    """Return environment.yml's conda packages and its pins of Python packages."""
+    entries = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    (pip,) = [entry["pip"] for entry in entries if isinstance(entry, dict)]
+    return [entry for entry in entries if isinstance(entry, str)], _pins(pip)
+
+
+def _requirements(*extras: str) -> dict[str, Requirement]:
+    listed = [*PROJECT["dependencies"]]
+    for extra in extras:
+        listed += PROJECT["optional-dependencies"][extra]
+    requirements = [Requirement(text) for text in listed]
+    return {canonicalize_name(requirement.name): requirement for requirement in requirements}
+
+
+def _tracked() -> list[Path]:
+    """Return the files that are in the repository, or would be by `git add --all`."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file() and not path.is_symlink()]
+
+
+def test_every_requirement_allows_its_locked_version() -> None:
+    lock = _lock()
+    for name, requirement in _requirements("workflow", "dev").items():
+        assert requirement.specifier.contains(lock[name]), f"{requirement} does not allow {name} {lock[name]}"
+
+
+def test_conda_environment_pins_the_direct_requirements_as_the_lock_does() -> None:
+    lock = _lock()
+    conda, pins = _conda()
+    assert pins == {name: lock[name] for name in _requirements("workflow", "dev")}
+    (python,) = [entry.partition("=")[2] for entry in conda if entry.startswith("python=")]
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python)
+
+
+def test_environment_has_the_locked_versions() -> None:
+    """Holds in the environment that `make env` makes; the lock is of no use where it is not followed."""
+    from importlib import metadata
+
+    have = {name: metadata.version(name) for name in _requirements("workflow", "dev")}
+    assert have == {name: _lock()[name] for name in have}
+
+
+def test_supported_pythons() -> None:
+    supported = Requirement(f"python{PROJECT['requires-python']}").specifier
+    assert not supported.contains("3.10")
+    assert all(supported.contains(version) for version in ("3.11", "3.12", "3.13"))
+    assert sys.version_info[:2] >= (3, 11)
+
+
+def test_all_code_is_of_the_oldest_supported_python() -> None:
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
+        ast.parse(path.read_text(), filename=str(path), feature_version=(3, 11))
+
+
+def test_every_import_of_the_library_is_a_declared_requirement() -> None:
+    declared = {IMPORTED_AS.get(name, name) for name in _requirements()}
+    imported: dict[str, Path] = {}
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0]: path for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported[node.module.partition(".")[0]] = path
+    foreign = set(imported) - set(sys.stdlib_module_names) - {"condensery"}
+    assert foreign - declared == set(), {name: str(imported[name]) for name in foreign - declared}
+    assert declared - foreign == set(), "declared, but nothing imports it"
+
+
+def test_library_imports_without_snakemake_and_dvc() -> None:
+    code = """
+import importlib, pkgutil, sys
+for name in ("snakemake", "dvc", "dvc_ssh", "pytest", "hypothesis"):
+    sys.modules[name] = None
+import condensery
+modules = [module.name for module in pkgutil.walk_packages(condensery.__path__, "condensery.")]
+for name in modules:
+    importlib.import_module(name)
+print(len(modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_script_explains_itself(script: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / script), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"python scripts/{script}" in done.stdout, "--help shows no example to copy"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tracked_files_are_small() -> None:
+    large = {str(path): path.stat().st_size for path in _tracked() if path.stat().st_size > 2 * 2**20}
+    assert large == {}
+
+
+def test_tracked_files_name_no_machine() -> None:
+    folders = "|".join(("home", "Users", "root", "work", "opt", "tmp"))
+    absolute = re.compile(rf"(?<![\w.$}}~>-])/(?:{folders})/\w".encode())
+    index = re.compile(b"//[^/\\s\"']*(?:" + b"|".join((b"pypi", b"pythonhosted", b"anaconda")) + b")")
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group().decode()}"
+        for path in _tracked()
+        for match in [*absolute.finditer(path.read_bytes()), *index.finditer(path.read_bytes())]
+        if b"\0" not in path.read_bytes()[:4096]
+    ]
+    assert found == []
+
+
+def test_readme_commands_are_make_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    named = {name for page in pages for name in re.findall(r"`?\bmake ([a-z-]+)`", page.read_text())}
+    assert {"quickstart", "test"} <= named <= targets
+
+
+def test_relative_links_of_the_pages_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "config").glob("*.md")]
+    broken = []
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target and not os.path.exists(page.parent / target):
+                broken.append(f"{page.name}: {target}")
+    assert broken == []
