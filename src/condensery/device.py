@@ -21,8 +21,9 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 
 _Module = TypeVar("_Module", bound=Callable[..., Tensor])
 
-# Activations below which compiling, some ten seconds, takes longer than it saves.
-WORTH_COMPILING = 2e10
+# Activations below which compiling takes longer than it saves: ten seconds the first time, three from the
+# compiler's cache.
+WORTH_COMPILING = 5e9
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4

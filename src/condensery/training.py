@@ -308,7 +308,7 @@ def evaluate(
     for number, group in enumerate(groups):
         if group[0] in {outcome.network_seed for outcome in outcomes}:
             continue
-        fleet = Fleet(network, test.info, group, device, images=len(samples) * epochs)
+        fleet = Fleet(network, test.info, group, device, images=len(samples) * epochs + len(test))
         part = _GroupCheckpoint(checkpoint, number, epochs, outcomes) if checkpoint else None
         before = number * epochs
         started = time.perf_counter()
