@@ -39,7 +39,6 @@ localrules:
     table1,
     figure2,
     report,
-    row_list,
     table,
     figure,
     page,

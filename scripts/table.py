@@ -4,9 +4,9 @@ Every cell has mean and population standard deviation over all networks, the dev
 between networks, the numbers of sets and networks, the published value and the difference.
 
 Examples:
-  python scripts/table.py --table table1 --protocol laptop --rows results/laptop/accuracy \\
+  python scripts/table.py --table table1 --protocol laptop --rows results/laptop/accuracy --only-target \\
       --out-prefix results/laptop/tables/table1
-  python scripts/table.py --table table1 --protocol paper --rows-from rows.txt --out-prefix table1
+  python scripts/table.py --table table1 --protocol smoke --rows mine.parquet --out-prefix mine
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 from condensery import console
-from condensery.errors import CondenseryError
+from condensery.experiment import Config, load_config
 from condensery.reporting import labels, rows, tables
 
 
@@ -30,12 +30,17 @@ def main() -> None:
         "--rows",
         nargs="+",
         type=Path,
-        default=[],
+        required=True,
         metavar="PATH",
         help="row files (.parquet) that scripts/evaluate.py wrote, or folders of them",
     )
     parser.add_argument(
-        "--rows-from", type=Path, metavar="FILE", help="a text file that names row files, one a line"
+        "--only-target",
+        action="store_true",
+        help="only the cells that the protocol lists for this table, each of which must be there",
+    )
+    parser.add_argument(
+        "--config", type=Path, default=Path("config"), metavar="DIR", help="default: %(default)s"
     )
     parser.add_argument(
         "--published",
@@ -48,18 +53,35 @@ def main() -> None:
     parser.add_argument("--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
     tables.find(arguments.table)
-    listed = _listed(arguments.rows_from) if arguments.rows_from else []
     names = labels.read(arguments)
-    measured = rows.read_rows(rows.row_files([*arguments.rows, *listed]), arguments.protocol)
+    measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol)
+    if arguments.only_target:
+        measured = rows.select(
+            measured, _target(load_config(arguments.config, arguments.protocol), arguments.table)
+        )
     tables.build(arguments.table, measured, arguments.published, names).write(arguments.out_prefix)
 
 
-def _listed(path: Path) -> list[Path]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise CondenseryError(f"{path}: not a text file; give a list of row files, one a line") from error
-    return [Path(line.strip()) for line in text.splitlines() if line.strip()]
+def _target(config: Config, table: str) -> list[dict[str, str | int]]:
+    """Return the coordinates of everything that the protocol trains for a table."""
+    on_sets = [
+        {
+            "dataset": e.set.dataset,
+            "method": e.set.method,
+            "ipc": e.set.ipc,
+            "condense_network": e.set.network,
+            "set_seed": e.set.seed,
+            "recipe": e.recipe,
+            "evaluate_network": e.network,
+        }
+        for e in config.target_evaluations(table)
+    ]
+    on_wholes = [
+        {"dataset": w.dataset, "method": "whole", "ipc": 0, "condense_network": "", "set_seed": w.seed}
+        | {"recipe": w.recipe, "evaluate_network": w.network}
+        for w in config.target_wholes(table)
+    ]
+    return on_sets + on_wholes
 
 
 if __name__ == "__main__":

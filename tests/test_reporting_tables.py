@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from condensery.errors import CondenseryError
+from condensery.experiment import load_config
 from condensery.reporting import latex, layout, tables
 from condensery.reporting.labels import Labels
 from condensery.reporting.rows import write_rows
@@ -180,17 +181,15 @@ def run_script(
     return ended.value.code, captured.readouterr().err
 
 
-def test_script_writes_the_same_bytes_from_files_folders_and_lists(
+def test_script_writes_the_same_bytes_from_files_and_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for i, each in enumerate(rows()):
         write_rows([each | {"protocol": "smoke"}], tmp_path / "rows" / f"{i}.parquet")
     files = sorted((tmp_path / "rows").iterdir())
-    (tmp_path / "list.txt").write_text("\n".join(map(str, reversed(files))) + "\n")
     sources = {
         "a": ["--rows", tmp_path / "rows"],
         "b": ["--rows", *files[3:], *files[:3]],
-        "c": ["--rows-from", tmp_path / "list.txt"],
     }
     for name, source in sources.items():
         common = ["--table", "table1", "--protocol", "smoke", "--out-prefix", tmp_path / name]
@@ -201,12 +200,11 @@ def test_script_writes_the_same_bytes_from_files_folders_and_lists(
 
 
 @pytest.mark.parametrize(
-    ("table_name", "protocol", "with_rows", "message"),
+    ("table_name", "protocol", "more", "message"),
     [
-        ("table1", "smoke", True, "holds rows of protocol 'test', not 'smoke'"),
-        ("table1", "no-such", True, "no-such.yaml: no such file"),
-        ("table1", "smoke", False, "no result rows of protocol 'smoke'"),
-        ("table0", "smoke", True, "table 'table0' is unknown"),
+        ("table1", "smoke", [], "holds rows of protocol 'test', not 'smoke'"),
+        ("table1", "no-such", [], "no-such.yaml: no such file"),
+        ("table0", "smoke", [], "table 'table0' is unknown"),
     ],
 )
 def test_script_ends_with_one_line_and_no_table(
@@ -215,11 +213,11 @@ def test_script_ends_with_one_line_and_no_table(
     capsys: pytest.CaptureFixture[str],
     table_name: str,
     protocol: str,
-    with_rows: bool,
+    more: list[str],
     message: str,
 ) -> None:
     write_rows([row()], tmp_path / "a.parquet")
-    given = ["--rows", tmp_path / "a.parquet"] if with_rows else []
+    given = ["--rows", tmp_path / "a.parquet", *more]
     common = ["--table", table_name, "--protocol", protocol, "--out-prefix", tmp_path / "out"]
     status, said = run_script(monkeypatch, capsys, "table", *common, *given)
     assert status == 1
@@ -227,3 +225,28 @@ def test_script_ends_with_one_line_and_no_table(
     assert message in said
     assert said.count("\n") == 1
     assert not list(tmp_path.glob("out*"))
+
+
+def test_only_the_target_is_a_table_of_its_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load_config(ROOT / "config", "smoke")
+    lines = [
+        row(protocol="smoke", dataset=e.set.dataset, method=e.set.method, ipc=e.set.ipc, set_seed=e.set.seed)
+        | {"recipe": e.recipe}
+        for e in config.target_evaluations("table1")
+    ]
+    whole = {"method": "whole", "ipc": 0, "condense_network": "", "recipe": "whole"}
+    lines.append(row(protocol="smoke", dataset="digits") | whole)
+    lines.append(row(protocol="smoke", dataset="digits", ipc=7))  # of an earlier protocol file
+    common = ["--table", "table1", "--protocol", "smoke", "--only-target", "--out-prefix", tmp_path / "out"]
+    write_rows(lines, tmp_path / "all.parquet")
+    done = run_script(monkeypatch, capsys, "table", *common, "--rows", tmp_path / "all.parquet")
+    assert done == (0, "")
+    made = tables.read_cells(tmp_path / "out.csv")
+    assert 7 not in set(made["ipc"])
+    assert made["networks"].sum() == len(lines) - 1
+    write_rows(lines[1:], tmp_path / "fewer.parquet")
+    status, said = run_script(monkeypatch, capsys, "table", *common, "--rows", tmp_path / "fewer.parquet")
+    assert status == 1
+    assert f"no rows of 1 of {len(lines) - 1} evaluations" in said

@@ -1,20 +1,6 @@
-# A file of file names, since the rows of a large table do not fit a command line.
-rule row_list:
-    input:
-        rows,
-    output:
-        "results/{protocol}/tables/{table}.rows.txt",
-    log:
-        "results/{protocol}/logs/tables/{table}.rows.log",
-    run:
-        with open(output[0], "w") as file:
-            file.writelines(f"{path}\n" for path in input)
-
-
 rule table:
     input:
         rows=rows,
-        listed="results/{protocol}/tables/{table}.rows.txt",
         published="config/published/{table}.csv",
     output:
         csv="results/{protocol}/tables/{table}.csv",
@@ -41,9 +27,10 @@ rule table:
     params:
         labels=LABELS,
         prefix=subpath(output.csv, strip_suffix=".csv"),
+        folder=f"{RESULTS}/accuracy",  # the rows of a large table do not fit a command line
     shell:
         "python scripts/table.py --table {wildcards.table} --protocol {wildcards.protocol}"
-        " --rows-from {input.listed} --out-prefix {params.prefix} > {log} 2>&1"
+        " --rows {params.folder} --only-target --out-prefix {params.prefix} > {log} 2>&1"
 
 
 rule figure:

@@ -129,6 +129,29 @@ def read_rows(paths: Iterable[Path], protocol: str) -> pd.DataFrame:
     return rows.drop(columns="file").sort_values(list(COORDINATES), ignore_index=True)
 
 
+def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, str | int]]) -> pd.DataFrame:
+    """Return the rows at some coordinates.
+
+    Args:
+        rows: as `read_rows` returns them.
+        wanted: values of some columns of `COORDINATES`, the same columns in each.
+
+    Raises:
+        CondenseryError: there is no row at one of the coordinates.
+    """
+    names = list(wanted[0])
+    chosen = pd.DataFrame(list(wanted))[names].drop_duplicates()
+    found = rows.merge(chosen, on=names)
+    missing = chosen.merge(rows[names].drop_duplicates(), on=names, how="left", indicator=True)
+    missing = missing[missing["_merge"] == "left_only"]
+    if len(missing):
+        first = ", ".join(f"{name} {missing.iloc[0][name]}" for name in names if missing.iloc[0][name] != "")
+        raise CondenseryError(
+            f"no rows of {len(missing)} of {len(chosen)} evaluations, such as {first}; run them"
+        )
+    return found.sort_values(list(COORDINATES), ignore_index=True)
+
+
 def _read_file(path: Path) -> pd.DataFrame:
     try:
         table = pq.ParquetFile(path).read()

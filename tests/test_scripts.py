@@ -1,0 +1,175 @@
+"""The scripts as a user runs them: from data to rows without Snakemake, and what they say to bad input."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from condensery.reporting.rows import read_rows
+from condensery.synthetic import SyntheticSet
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, ROOT / "scripts" / f"{script}.py", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared") / "digits"
+    done = run("prepare", "--data", "digits", "--out", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def condense(digits: Path, out: Path, method: str = "dm", ipc: int = 1, **more: object):
+    extra = [text for key, value in more.items() for text in (f"--{key}", value)]
+    return run(
+        "condense", "--data", "digits", "--prepared", digits, "--method", method, "--ipc", ipc,
+        "--seed", 0, "--protocol", "smoke", "--out", out, *extra,
+    )  # fmt: skip
+
+
+def evaluate(digits: Path, out: Path, *source: object):
+    return run(
+        "evaluate", "--data", "digits", "--prepared", digits, "--recipe", "dsa", "--protocol", "smoke",
+        "--networks", 2, "--out", out, *source,
+    )  # fmt: skip
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def test_from_data_to_rows(digits, tmp_path):
+    done = condense(digits, tmp_path / "dm.safetensors")
+    assert done.returncode == 0, done.stderr
+    synthetic = SyntheticSet.load(tmp_path / "dm.safetensors")
+    assert synthetic.images.shape == (10, 1, 8, 8)
+    experiment = synthetic.provenance["experiment"]
+    assert experiment["method"] == "dm"
+    assert experiment["parameters"]["iterations"] == 60  # what the smoke protocol says
+    done = evaluate(digits, tmp_path / "rows.parquet", "--synthetic", tmp_path / "dm.safetensors")
+    assert done.returncode == 0, done.stderr
+    rows = read_rows([tmp_path / "rows.parquet"], "smoke")
+    assert rows["network_seed"].tolist() == [0, 1]
+    assert (rows["accuracy"] > 15).all()  # chance is 10
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dm.safetensors", "rows.parquet"]
+
+
+def test_an_exported_set_comes_back_and_is_evaluated(digits, tmp_path):
+    condense(digits, tmp_path / "random.safetensors", "random", ipc=2)
+    out = tmp_path / "set.pt"
+    assert run("export_set", tmp_path / "random.safetensors", "--format", "pt", "--out", out).returncode == 0
+    back = tmp_path / "back.safetensors"
+    done = run("import_set", out, "--data", "digits", "--prepared", digits.parent, "--out", back)
+    assert done.returncode == 0, done.stderr
+    for name, path in (("first", tmp_path / "random.safetensors"), ("second", back)):
+        done = evaluate(digits, tmp_path / f"{name}.parquet", "--synthetic", path)
+        assert done.returncode == 0, done.stderr
+    first = read_rows([tmp_path / "first.parquet"], "smoke")
+    second = read_rows([tmp_path / "second.parquet"], "smoke")
+    assert first["accuracy"].tolist() == second["accuracy"].tolist()
+    assert second["method"].tolist() == ["imported"] * 2
+
+
+def test_a_killed_script_goes_on_where_it_was(digits, tmp_path):
+    whole, resumed = tmp_path / "whole.safetensors", tmp_path / "resumed.safetensors"
+    checkpoint = tmp_path / ".resumed.checkpoint"
+    assert condense(digits, whole, ipc=10).returncode == 0
+    program = (
+        "import runpy, sys; from condensery import checkpoint;"
+        "checkpoint.Checkpoint.due = lambda self: True;"  # a checkpoint at every step
+        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    arguments = [
+        ROOT / "scripts/condense.py", "--data", "digits", "--prepared", digits, "--method", "dm", "--ipc", 10,
+        "--seed", 0, "--protocol", "smoke", "--out", resumed,
+    ]  # fmt: skip
+    with subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], cwd=ROOT) as victim:
+        deadline = time.monotonic() + 300
+        while not checkpoint.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        victim.send_signal(signal.SIGKILL)
+    assert victim.returncode == -signal.SIGKILL
+    assert checkpoint.exists()
+    assert not resumed.exists()
+    assert condense(digits, resumed, ipc=10).returncode == 0
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert not checkpoint.exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "ipc", "words"),
+    [
+        ("dmm", 1, ["unknown method 'dmm'", "dm"]),
+        ("dm", 1000, ["ipc 1000", "training images of class"]),
+        ("herding", 1, ["scripts/pretrain.py", "--features"]),
+    ],
+)
+def test_what_cannot_be_condensed_is_said_in_one_line(digits, tmp_path, method, ipc, words):
+    assert_one_line(condense(digits, tmp_path / "set.safetensors", method, ipc), *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_data_set_is_named(tmp_path):
+    done = run("prepare", "--data", "cifar11", "--out", tmp_path / "cifar11")
+    assert_one_line(done, "unknown data set 'cifar11'", "cifar10")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_truncated_data_file_is_refused(digits, tmp_path):
+    copy = tmp_path / "digits"
+    shutil.copytree(digits, copy)
+    images = copy / "train_images.npy"
+    images.write_bytes(images.read_bytes()[:-100])
+    done = condense(copy, tmp_path / "set.safetensors")
+    assert_one_line(done, str(images))
+    assert not (tmp_path / "set.safetensors").exists()
+
+
+def test_an_altered_data_file_is_found(digits, tmp_path):
+    copy = tmp_path / "digits"
+    shutil.copytree(digits, copy)
+    images = np.load(copy / "train_images.npy", mmap_mode="r+")
+    images[0, 0, 0, 0] ^= 1
+    images.flush()
+    done = run("prepare", "--data", "digits", "--out", copy, "--verify")
+    assert_one_line(done, "train_images.npy")
+
+
+def test_a_set_of_other_classes_is_refused(digits, tmp_path):
+    path = tmp_path / "set.safetensors"
+    condense(digits, path, "random")
+    synthetic = SyntheticSet.load(path)
+    renamed = tuple(f"letter {name}" for name in synthetic.classes)
+    SyntheticSet(synthetic.images, synthetic.labels, renamed, synthetic.mean, synthetic.std, {}).save(path)
+    done = evaluate(digits, tmp_path / "rows.parquet", "--synthetic", path)
+    assert_one_line(done, str(path), "digits")
+    assert not (tmp_path / "rows.parquet").exists()
+
+
+def test_shards_of_classes_gather_to_the_whole_set(digits, tmp_path):
+    parts = []
+    for classes in ("0-3", "4-9"):
+        parts.append(tmp_path / f"{classes}.safetensors")
+        assert condense(digits, parts[-1], ipc=2, classes=classes).returncode == 0
+    assert run("gather", *parts, "--out", tmp_path / "gathered.safetensors").returncode == 0
+    condense(digits, tmp_path / "whole.safetensors", ipc=2)
+    whole, gathered = (SyntheticSet.load(tmp_path / f"{name}.safetensors") for name in ("whole", "gathered"))
+    assert gathered.provenance == whole.provenance
+    np.testing.assert_allclose(gathered.images, whole.images, rtol=0, atol=1e-4)
