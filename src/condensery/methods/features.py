@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from condensery.checkpoint import read_tensors
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem
-from condensery.networks import Network
+from condensery.networks import Network, activations
 
 _BATCH = 500
 
@@ -50,11 +52,25 @@ def network(problem: Problem) -> Network:
 
 
 @torch.no_grad()
-def of_class(net: Network, problem: Problem, c: int) -> Tensor:
-    """Return the features of all training images of class ``c``, float32 (n, F), in split order."""
-    device = problem.device
-    rows = problem.data.train.indices_of(c)
-    batches = (rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH))
-    with device.autocast():
-        parts = [net.embed(problem.data.train.batch(batch, device.torch_device)).float() for batch in batches]
-    return torch.cat(parts)
+def by_class(problem: Problem) -> Iterator[Tensor]:
+    """Yield, for each of the problem's classes, the features of all its training images.
+
+    Yields:
+        float32 (n, F), in the order of ``indices_of`` of the training split.
+
+    Raises:
+        CondenseryError: see :func:`read`.
+    """
+    net, train, info, device = network(problem), problem.data.train, problem.data.info, problem.device
+    pools = [train.indices_of(c) for c in problem.classes]
+    work = sum(len(pool) for pool in pools) * activations(net, info.channels, (info.height, info.width))
+    embed = device.compiled(net.embed, work)
+    for pool in pools:
+        # Batches of one shape, the last filled up with images whose features are dropped, compile once.
+        places = np.arange(-(-len(pool) // _BATCH) * _BATCH) % len(pool)
+        with device.autocast():
+            parts = [
+                embed(train.batch(pool[rows], device.torch_device)).float()
+                for rows in places.reshape(-1, _BATCH)
+            ]
+        yield torch.cat(parts)[: len(pool)]
