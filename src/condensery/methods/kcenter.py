@@ -24,12 +24,9 @@ class KCenter:
         self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
     ) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`."""
-        net = features.network(problem)
         return problem.select(
-            problem.data.train.indices_of(c)[
-                k_center(features.of_class(net, problem, c), problem.ipc).numpy()
-            ]
-            for c in problem.classes
+            problem.data.train.indices_of(c)[k_center(x, problem.ipc).numpy()]
+            for c, x in zip(problem.classes, features.by_class(problem), strict=True)
         )
 
 
