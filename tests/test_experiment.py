@@ -104,7 +104,8 @@ def test_digits_and_numbers_are_not_flipped(paper: Config) -> None:
 
 def test_coresets_are_evaluated_with_both_recipes(paper: Config) -> None:
     recipes = {name: entry["recipes"] for name, entry in paper.methods.items()}
-    assert recipes.pop("dm") == ["dsa"]
+    assert recipes.pop("dm") == recipes.pop("dsa") == ["dsa"]
+    assert recipes.pop("dc") == ["dc"]
     assert set(map(tuple, recipes.values())) == {("dc", "dsa")}
 
 
@@ -143,8 +144,10 @@ def test_the_later_value_wins(folder: Path) -> None:
 
 def test_table1_of_the_papers_has_every_cell(paper: Config) -> None:
     sets, evaluations = paper.target_sets("table1"), paper.target_evaluations("table1")
-    assert len(set(sets)) == len(sets) == 6 * 5 * 3 * 5  # data sets, methods, ipc, seeds
-    assert len(set(evaluations)) == len(evaluations) == 6 * 3 * 5 * (4 * 2 + 1)  # coresets twice, DM once
+    # Data sets, methods, ipc, seeds; DC and DSA on all data sets but TinyImageNet.
+    assert len(set(sets)) == len(sets) == 6 * 5 * 3 * 5 + 5 * 2 * 3 * 5
+    # Coresets twice, DM, DC and DSA once.
+    assert len(set(evaluations)) == len(evaluations) == 6 * 3 * 5 * (4 * 2 + 1) + 5 * 3 * 5 * 2
     assert {s.network for s in sets if s.dataset == "tinyimagenet"} == {"convnet-d4"}
     assert {s.network for s in sets if s.dataset != "tinyimagenet"} == {"convnet"}
     wholes = paper.target_wholes("table1")

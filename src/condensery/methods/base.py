@@ -13,7 +13,7 @@ from torch import Tensor
 
 from condensery import networks, streams
 from condensery.checkpoint import Checkpoint
-from condensery.data import RealData
+from condensery.data import RealData, Split
 from condensery.device import Device
 from condensery.errors import CondenseryError
 from condensery.progress import Progress
@@ -79,6 +79,27 @@ class Problem:
             self.network, channels=info.channels, size=(info.height, info.width), classes=len(info.classes)
         )
         return net.to(self.device.torch_device)
+
+    def training_split(self) -> Split:
+        """Return the training split, its bytes on the device where they take at most the memory budget."""
+        train, info, where = self.data.train, self.data.info, self.device.torch_device
+        size = len(train) * info.channels * info.height * info.width
+        return train.resident(where) if where.type != "cpu" and size <= self.device.memory_bytes else train
+
+    def initial_images(self, init: str) -> Tensor:
+        """Return the first images of a learned set, float32 (N, C, H, W) on the device.
+
+        Args:
+            init: ``real``, random real images of each class, or ``noise``, standard normal pixels.
+        """
+        device = self.device.torch_device
+        if init == "real":
+            indices = np.concatenate([self.random_images(c) for c in self.classes])
+            return self.data.train.batch(indices, device)
+        info = self.data.info
+        shape = (self.ipc, info.channels, info.height, info.width)
+        noise = [torch.randn(shape, generator=streams.generator(self.seed, "noise", c)) for c in self.classes]
+        return torch.cat(noise).to(device)
 
     def random_images(self, c: int) -> np.ndarray:
         """Return indices of ``ipc`` images of class ``c``, uniform without replacement: int64, (ipc,)."""

@@ -14,7 +14,6 @@ from torch import Tensor
 from condensery import augment, networks, streams
 from condensery.augment import Draw
 from condensery.checkpoint import Checkpoint
-from condensery.data import Split
 from condensery.methods.base import Problem, register
 from condensery.networks import Network
 from condensery.progress import Progress
@@ -40,7 +39,7 @@ class DistributionMatching:
     ) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`."""
         parameters = problem.parameters
-        images = initial_images(problem, parameters["init"])
+        images = problem.initial_images(parameters["init"])
         momentum = torch.zeros_like(images)
         start = 0
         resumed = checkpoint.load() if checkpoint else None
@@ -59,25 +58,6 @@ class DistributionMatching:
         return problem.synthetic_set(images)
 
 
-def initial_images(problem: Problem, init: str) -> Tensor:
-    """Return the first images of a set, float32 (N, C, H, W) on the device.
-
-    Args:
-        problem: the condensation.
-        init: ``real``, random real images of each class, or ``noise``, standard normal pixels.
-    """
-    device = problem.device.torch_device
-    if init == "real":
-        indices = np.concatenate([problem.random_images(c) for c in problem.classes])
-        return problem.data.train.batch(indices, device)
-    info = problem.data.info
-    shape = (problem.ipc, info.channels, info.height, info.width)
-    noise = [
-        torch.randn(shape, generator=streams.generator(problem.seed, "noise", c)) for c in problem.classes
-    ]
-    return torch.cat(noise).to(device)
-
-
 class Matcher:
     """The loss of one step and its gradient with respect to the pixels.
 
@@ -88,7 +68,7 @@ class Matcher:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self._train = _on_device_if_small(problem)
+        self._train = problem.training_split()
         self._network = problem.new_network().train()
         for parameter in self._network.parameters():
             parameter.requires_grad_(False)
@@ -165,10 +145,3 @@ def _class_groups(problem: Problem, network: Network, floats: int) -> Iterator[r
         at_once = count
     for start in range(0, count, at_once):
         yield range(start, min(start + at_once, count))
-
-
-def _on_device_if_small(problem: Problem) -> Split:
-    """Return the training split, its bytes on the device where they take at most the memory budget."""
-    train, info, device = problem.data.train, problem.data.info, problem.device
-    small = len(train) * info.channels * info.height * info.width <= device.memory_bytes
-    return train.resident(device.torch_device) if small and device.torch_device.type != "cpu" else train

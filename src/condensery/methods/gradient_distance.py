@@ -1,0 +1,55 @@
+"""Distances between the gradients that real and synthetic images give a network's parameters.
+
+Each takes two sequences of tensors, one tensor a parameter and shaped like it, in the order of
+``network.parameters()``, and returns a scalar that is differentiable in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+# Keeps a cosine finite where a gradient vanishes (the authors' public code).
+_EPSILON = 1e-6
+
+
+def layerwise(real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
+    """Return the sum of 1 - cosine over the output units of all layers (DC equations 9 and 10).
+
+    The gradient of a weight (out, ...) is one vector for each of its ``out`` units. Parameters of one
+    dimension, which are biases and the scales of most normalisations, contribute nothing, as in the
+    authors' public code.
+    """
+    pairs = zip(real, synthetic, strict=True)
+    return torch.stack(
+        [_one_minus_cosine(a.flatten(1), b.flatten(1)).sum() for a, b in pairs if a.dim() > 1]
+    ).sum()
+
+
+def mse(real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
+    """Return the squared Euclidean distance between the gradients of all parameters (DC, ablation)."""
+    return (_joined(real) - _joined(synthetic)).square().sum()
+
+
+def cos(real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
+    """Return 1 - cosine between the gradients of all parameters, each taken as one vector (DC, ablation)."""
+    return _one_minus_cosine(_joined(real), _joined(synthetic))
+
+
+DISTANCES: dict[str, Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]] = {
+    "layerwise": layerwise,
+    "mse": mse,
+    "cos": cos,
+}
+
+
+def _joined(gradients: Sequence[Tensor]) -> Tensor:
+    return torch.cat([gradient.flatten() for gradient in gradients])
+
+
+def _one_minus_cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Return 1 - cosine along the last dimension: (..., n) -> (...)."""
+    norms = torch.linalg.vector_norm(a, dim=-1) * torch.linalg.vector_norm(b, dim=-1)
+    return 1 - (a * b).sum(-1) / (norms + _EPSILON)

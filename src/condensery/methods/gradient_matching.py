@@ -1,0 +1,226 @@
+"""What DC and DSA share: match the gradients that a network gets from real and from synthetic images.
+
+Source: *Dataset Condensation with Gradient Matching* (DC), Algorithm 1; DSA section 3. For each of
+``iterations`` new random networks the two loops are::
+
+    for step in range(outer_loop):
+        pixels  <- one step of SGD on the sum over classes of the distance between gradients
+        network <- inner_loop epochs of SGD on the synthetic set    (not after the last step)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from condensery import augment, networks, streams
+from condensery.checkpoint import Checkpoint
+from condensery.errors import CondenseryError
+from condensery.methods.base import Problem
+from condensery.methods.gradient_distance import DISTANCES
+from condensery.progress import Progress
+from condensery.synthetic import SyntheticSet
+
+# Real images of a class that set the statistics of batch norm (the authors' public code).
+STATISTICS_IMAGES = 16
+
+
+class GradientMatching(ABC):
+    """Learn the pixels by stochastic gradient descent on a distance between network gradients.
+
+    Parameters (``config/methods.yaml``): ``iterations``, networks in all; ``outer_loop``, steps of the pixels
+    with each of them; ``inner_loop``, epochs that the network is trained for between two steps; ``lr_img``
+    and ``momentum`` of the pixels; ``lr_net`` of the network; ``batch_real``, real images of a class in a
+    step; ``batch_net``, synthetic images in a batch of the network's training; ``init``, ``real`` or
+    ``noise``; ``distance``, ``layerwise``, ``mse`` or ``cos``.
+
+    The classes depend on each other: the network is trained on all of them.
+    """
+
+    name: str
+    independent_classes = False
+    needs_features = False
+
+    @abstractmethod
+    def strategy(self, problem: Problem) -> str:
+        """Return the augmentation of the matching and of the network's training, or ``none``."""
+
+    def condense(
+        self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
+    ) -> SyntheticSet:
+        """See :class:`condensery.methods.base.Method`.
+
+        Raises:
+            CondenseryError: ``outer_loop`` or ``inner_loop`` has no value for this number of images per
+                class, or the augmentation does not suit the method.
+        """
+        parameters = problem.parameters
+        steps = self._steps(problem)
+        matcher = Matcher(problem, self.strategy(problem))
+        images = problem.initial_images(parameters["init"])
+        momentum = torch.zeros_like(images)
+        start = 0
+        resumed = checkpoint.load() if checkpoint else None
+        if resumed is not None:
+            start, state = resumed
+            images, momentum = (state[name].to(images.device) for name in ("images", "momentum"))
+        for iteration in range(start, parameters["iterations"]):
+            matcher.renew(iteration)
+            for step in range(steps):
+                gradient, loss = matcher.gradient(images, iteration, step)
+                momentum.mul_(parameters["momentum"]).add_(gradient)
+                images.sub_(momentum, alpha=parameters["lr_img"])
+                if step < steps - 1:
+                    matcher.train(images, iteration, step)
+            if progress:
+                progress.step(iteration + 1, loss=loss.item())
+            # Only between networks: what is then needed are the pixels and their momentum.
+            if checkpoint and checkpoint.due():
+                checkpoint.save(iteration + 1, {"images": images, "momentum": momentum})
+        return problem.synthetic_set(images)
+
+    def _steps(self, problem: Problem) -> int:
+        for key in ("outer_loop", "inner_loop"):
+            if problem.parameters[key] is None:
+                raise CondenseryError(
+                    f"{self.name} has no {key} for {problem.ipc} images per class: set {key} in an override "
+                    f"of {self.name} for ipc [{problem.ipc}], in config/methods.yaml or the protocol"
+                )
+        return problem.parameters["outer_loop"]
+
+
+class Matcher:
+    """One network at a time, the distance of its gradients and the network's own training.
+
+    Attributes:
+        network: the network of the current iteration, in the floating type of the images.
+    """
+
+    def __init__(self, problem: Problem, strategy: str) -> None:
+        """Build the network; :meth:`renew` draws its weights.
+
+        Args:
+            problem: the condensation.
+            strategy: the augmentation, or ``none``.
+        """
+        self._problem, self._strategy = problem, strategy
+        self._train = problem.training_split()
+        self._distance = DISTANCES[problem.parameters["distance"]]
+        self.network = problem.new_network()
+        self._parameters = list(self.network.parameters())
+        self._batch_norms = [m for m in self.network.modules() if isinstance(m, nn.BatchNorm2d)]
+        info = problem.data.info
+        floats = networks.activations(self.network, info.channels, (info.height, info.width))
+        self._at_once = problem.device.images_at_once(floats)
+        self._labels = problem.labels.to(problem.device.torch_device)
+
+    def renew(self, iteration: int) -> None:
+        """Give the network the initial weights of an iteration."""
+        networks.initialise(self.network, streams.generator(self._problem.seed, "network", iteration))
+
+    def gradient(self, images: Tensor, iteration: int, step: int) -> tuple[Tensor, Tensor]:
+        """Return the gradient of the loss with respect to the pixels, and the loss, a scalar.
+
+        The loss is a sum over classes and only a class's own images enter its part, so the graphs of the
+        classes are built, differentiated twice and dropped one after the other.
+
+        Args:
+            images: all synthetic images, (classes * ipc, C, H, W), in the order of the problem's classes.
+            iteration: which network; with the step it addresses real batches and augmentations.
+            step: which step with this network.
+        """
+        self._set_statistics(iteration, step)
+        gradient, total = torch.empty_like(images), images.new_zeros(())
+        ipc = self._problem.ipc
+        for i, c in enumerate(self._problem.classes):
+            own = slice(i * ipc, (i + 1) * ipc)
+            gradient[own], loss = self._class_gradient(images[own], iteration, step, c)
+            total += loss
+        return gradient, total
+
+    def train(self, images: Tensor, iteration: int, step: int) -> None:
+        """Train the network for ``inner_loop`` epochs on the synthetic set, by SGD without momentum.
+
+        Batch norm computes the statistics of its batches here, and keeps running ones. The last partial
+        batch is kept; each image is augmented with parameters of its own.
+        """
+        problem, parameters = self._problem, self._problem.parameters
+        self.network.train()
+        for epoch in range(parameters["inner_loop"]):
+            address = (iteration, step, epoch)
+            order = torch.randperm(
+                len(images), generator=streams.generator(problem.seed, "shuffle", *address)
+            )
+            for number, rows in enumerate(order.split(parameters["batch_net"])):
+                draw = augment.draw(
+                    self._strategy,
+                    len(rows),
+                    images.shape[-2:],
+                    streams.generator(problem.seed, "augmentation", *address, number),
+                )
+                rows = rows.to(images.device)
+                loss = self._loss(augment.apply(images[rows], draw), self._labels[rows])
+                gradients = torch.autograd.grad(loss / len(rows), self._parameters)
+                with torch.no_grad():
+                    torch._foreach_add_(self._parameters, gradients, alpha=-parameters["lr_net"])
+
+    def _class_gradient(self, images: Tensor, iteration: int, step: int, c: int) -> tuple[Tensor, Tensor]:
+        """Return one class's gradient with respect to its images, (ipc, C, H, W), and its distance."""
+        problem, address = self._problem, (iteration, step, c)
+        draw = augment.draw(
+            self._strategy, 1, images.shape[-2:], streams.generator(problem.seed, "siamese", *address)
+        )
+        chosen = problem.random_batch(
+            c, problem.parameters["batch_real"], streams.generator(problem.seed, "real", *address)
+        )
+        target = self._real_gradients(augment.apply(self._real(chosen, images.dtype), draw), c)
+        leaf = images.detach().requires_grad_()
+        loss = self._loss(augment.apply(leaf, draw), self._labels.new_full((len(leaf),), c)) / len(leaf)
+        reached = torch.autograd.grad(loss, self._parameters, create_graph=True)
+        distance = self._distance(target, reached)
+        (gradient,) = torch.autograd.grad(distance, leaf)
+        return gradient, distance.detach()
+
+    def _real_gradients(self, real: Tensor, c: int) -> Sequence[Tensor]:
+        """Return the gradient of the mean loss of a class's real images, a tensor for each parameter.
+
+        Images go through the network in parts that fit the memory budget, which changes nothing: matching
+        finds batch norm with fixed statistics, so that no image sees another.
+        """
+        sums: Sequence[Tensor] | None = None
+        for part in real.split(self._at_once):
+            loss = self._loss(part, self._labels.new_full((len(part),), c)) / len(real)
+            gradients = torch.autograd.grad(loss, self._parameters)
+            sums = gradients if sums is None else torch._foreach_add(sums, gradients)
+        return sums
+
+    def _set_statistics(self, iteration: int, step: int) -> None:
+        """Show batch norm real images of all classes, then fix its statistics; other networks have none."""
+        self.network.train()
+        if not self._batch_norms:
+            return
+        problem = self._problem
+        chosen = [
+            problem.random_batch(
+                c, STATISTICS_IMAGES, streams.generator(problem.seed, "statistics", iteration, step, c)
+            )
+            for c in problem.classes
+        ]
+        with torch.no_grad(), problem.device.autocast():
+            self.network(self._real(np.concatenate(chosen), self._parameters[0].dtype))
+        for module in self._batch_norms:
+            module.eval()
+
+    def _real(self, indices: np.ndarray, dtype: torch.dtype) -> Tensor:
+        return self._train.batch(indices, self._problem.device.torch_device).to(dtype)
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross-entropy, summed over the images and in their floating type."""
+        with self._problem.device.autocast():
+            logits = self.network(images)
+        return F.cross_entropy(logits.to(images.dtype), labels, reduction="sum")
