@@ -128,7 +128,7 @@ def test_what_cannot_be_condensed_is_said_in_one_line(digits, tmp_path, method, 
 
 def test_an_unknown_data_set_is_named(tmp_path):
     done = run("prepare", "--data", "cifar11", "--out", tmp_path / "cifar11")
-    assert_one_line(done, "unknown data set 'cifar11'", "cifar10")
+    assert_one_line(done, "no data set 'cifar11'", "cifar10")
     assert not list(tmp_path.iterdir())
 
 
