@@ -11,7 +11,7 @@ Source: *Dataset Condensation with Gradient Matching* (DC), Algorithm 1; DSA sec
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -117,7 +117,16 @@ class Matcher:
         info = problem.data.info
         floats = networks.activations(self.network, info.channels, (info.height, info.width))
         self._at_once = problem.device.images_at_once(floats)
+        # What is differentiated once; the compiler cannot differentiate its graphs twice.
+        self._forward = problem.device.compiled(self.network, self._images_seen() * floats)
         self._labels = problem.labels.to(problem.device.torch_device)
+
+    def _images_seen(self) -> int:
+        """Return how many images the network sees in the whole run, synthetic ones of the matching aside."""
+        parameters, classes = self._problem.parameters, len(self._problem.classes)
+        trained = parameters["inner_loop"] * classes * self._problem.ipc
+        steps = parameters["iterations"] * parameters["outer_loop"]
+        return steps * (classes * parameters["batch_real"] + trained)
 
     def renew(self, iteration: int) -> None:
         """Give the network the initial weights of an iteration."""
@@ -164,7 +173,7 @@ class Matcher:
                     streams.generator(problem.seed, "augmentation", *address, number),
                 )
                 rows = rows.to(images.device)
-                loss = self._loss(augment.apply(images[rows], draw), self._labels[rows])
+                loss = self._loss(self._forward, augment.apply(images[rows], draw), self._labels[rows])
                 gradients = torch.autograd.grad(loss / len(rows), self._parameters)
                 with torch.no_grad():
                     torch._foreach_add_(self._parameters, gradients, alpha=-parameters["lr_net"])
@@ -180,7 +189,8 @@ class Matcher:
         )
         target = self._real_gradients(augment.apply(self._real(chosen, images.dtype), draw), c)
         leaf = images.detach().requires_grad_()
-        loss = self._loss(augment.apply(leaf, draw), self._labels.new_full((len(leaf),), c)) / len(leaf)
+        labels = self._labels.new_full((len(leaf),), c)
+        loss = self._loss(self.network, augment.apply(leaf, draw), labels) / len(leaf)
         reached = torch.autograd.grad(loss, self._parameters, create_graph=True)
         distance = self._distance(target, reached)
         (gradient,) = torch.autograd.grad(distance, leaf)
@@ -194,7 +204,8 @@ class Matcher:
         """
         sums: Sequence[Tensor] | None = None
         for part in real.split(self._at_once):
-            loss = self._loss(part, self._labels.new_full((len(part),), c)) / len(real)
+            labels = self._labels.new_full((len(part),), c)
+            loss = self._loss(self._forward, part, labels) / len(real)
             gradients = torch.autograd.grad(loss, self._parameters)
             sums = gradients if sums is None else torch._foreach_add(sums, gradients)
         return sums
@@ -219,8 +230,8 @@ class Matcher:
     def _real(self, indices: np.ndarray, dtype: torch.dtype) -> Tensor:
         return self._train.batch(indices, self._problem.device.torch_device).to(dtype)
 
-    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _loss(self, network: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
         """Return the cross-entropy, summed over the images and in their floating type."""
         with self._problem.device.autocast():
-            logits = self.network(images)
+            logits = network(images)
         return F.cross_entropy(logits.to(images.dtype), labels, reduction="sum")
