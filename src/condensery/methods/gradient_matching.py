@@ -112,17 +112,19 @@ class Matcher:
         self._train = problem.training_split()
         self._distance = DISTANCES[problem.parameters["distance"]]
         self.network = problem.new_network()
-        self._parameters = list(self.network.parameters())
+        self._names, self._parameters = zip(*self.network.named_parameters(), strict=True)
         self._batch_norms = [m for m in self.network.modules() if isinstance(m, nn.BatchNorm2d)]
         info = problem.data.info
         floats = networks.activations(self.network, info.channels, (info.height, info.width))
         self._at_once = problem.device.images_at_once(floats)
-        # What is differentiated once; the compiler cannot differentiate its graphs twice.
-        self._forward = problem.device.compiled(self.network, self._images_seen() * floats)
+        work = self._images_seen() * floats
+        self._forward = problem.device.compiled(self.network, work)
+        # As one function, because the compiler cannot differentiate its graphs twice.
+        self._distance_and_gradient = problem.device.compiled(self._differentiate_twice, work)
         self._labels = problem.labels.to(problem.device.torch_device)
 
     def _images_seen(self) -> int:
-        """Return how many images the network sees in the whole run, synthetic ones of the matching aside."""
+        """Return how many images the network sees in the run, the synthetic ones of the matching aside."""
         parameters, classes = self._problem.parameters, len(self._problem.classes)
         trained = parameters["inner_loop"] * classes * self._problem.ipc
         steps = parameters["iterations"] * parameters["outer_loop"]
@@ -189,12 +191,38 @@ class Matcher:
         )
         target = self._real_gradients(augment.apply(self._real(chosen, images.dtype), draw), c)
         leaf = images.detach().requires_grad_()
+        augmented = augment.apply(leaf, draw)
         labels = self._labels.new_full((len(leaf),), c)
-        loss = self._loss(self.network, augment.apply(leaf, draw), labels) / len(leaf)
-        reached = torch.autograd.grad(loss, self._parameters, create_graph=True)
-        distance = self._distance(target, reached)
-        (gradient,) = torch.autograd.grad(distance, leaf)
-        return gradient, distance.detach()
+        upstream, distance = self._distance_and_gradient(
+            [parameter.detach() for parameter in self._parameters], target, augmented.detach(), labels
+        )
+        (gradient,) = torch.autograd.grad(augmented, leaf, upstream)
+        return gradient, distance
+
+    def _differentiate_twice(
+        self, parameters: Sequence[Tensor], target: Sequence[Tensor], images: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the gradient of the distance with respect to the images, and the distance.
+
+        Args:
+            parameters: of the network, in its order.
+            target: the gradients that the images are to give them.
+            images: (n, C, H, W).
+            labels: int64 (n,).
+        """
+
+        def mean_loss(parameters: Sequence[Tensor], images: Tensor) -> Tensor:
+            named = dict(zip(self._names, parameters, strict=True))
+
+            def network(images: Tensor) -> Tensor:
+                return torch.func.functional_call(self.network, named, (images,))
+
+            return self._loss(network, images, labels) / len(images)
+
+        def distance(images: Tensor) -> Tensor:
+            return self._distance(target, torch.func.grad(mean_loss)(parameters, images))
+
+        return torch.func.grad_and_value(distance)(images)
 
     def _real_gradients(self, real: Tensor, c: int) -> Sequence[Tensor]:
         """Return the gradient of the mean loss of a class's real images, a tensor for each parameter.
