@@ -117,18 +117,19 @@ class Matcher:
         info = problem.data.info
         floats = networks.activations(self.network, info.channels, (info.height, info.width))
         self._at_once = problem.device.images_at_once(floats)
-        work = self._images_seen() * floats
-        self._forward = problem.device.compiled(self.network, work)
+        once, twice = (images * floats for images in self._images_seen())
+        self._forward = problem.device.compiled(self.network, once)
         # As one function, because the compiler cannot differentiate its graphs twice.
-        self._distance_and_gradient = problem.device.compiled(self._differentiate_twice, work)
+        self._distance_and_gradient = problem.device.compiled(self._differentiate_twice, twice)
         self._labels = problem.labels.to(problem.device.torch_device)
 
-    def _images_seen(self) -> int:
-        """Return how many images the network sees in the run, the synthetic ones of the matching aside."""
+    def _images_seen(self) -> tuple[int, int]:
+        """Return how many images are differentiated once, real and in training, and how many twice."""
         parameters, classes = self._problem.parameters, len(self._problem.classes)
-        trained = parameters["inner_loop"] * classes * self._problem.ipc
+        synthetic = classes * self._problem.ipc
         steps = parameters["iterations"] * parameters["outer_loop"]
-        return steps * (classes * parameters["batch_real"] + trained)
+        once = classes * parameters["batch_real"] + parameters["inner_loop"] * synthetic
+        return steps * once, steps * synthetic
 
     def renew(self, iteration: int) -> None:
         """Give the network the initial weights of an iteration."""
