@@ -120,7 +120,8 @@ class Matcher:
         once, twice = (images * floats for images in self._images_seen())
         self._forward = problem.device.compiled(self.network, once)
         # As one function, because the compiler cannot differentiate its graphs twice.
-        self._distance_and_gradient = problem.device.compiled(self._differentiate_twice, twice)
+        # An image costs about three times as much there.
+        self._distance_and_gradient = problem.device.compiled(self._differentiate_twice, 3 * twice)
         self._labels = problem.labels.to(problem.device.torch_device)
 
     def _images_seen(self) -> tuple[int, int]:
