@@ -20,8 +20,9 @@ from condensery.errors import CondenseryError
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress
 from condensery.reporting.rows import write_rows
+from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
-from condensery.training import Recipe, Samples, evaluate
+from condensery.training import Recipe, evaluate
 from condensery.versions import versions
 
 # Networks of different sets have different seeds: set s has the seeds s * 1000, s * 1000 + 1, ...

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 
 from condensery import augment, networks, streams, training
 from condensery.checkpoint import Checkpoint
-from condensery.training import Fleet, Recipe, Samples
+from condensery.samples import Samples
+from condensery.training import Fleet, Recipe
 from tests import problems
 
 RECIPE = Recipe(

@@ -13,7 +13,8 @@ from condensery.checkpoint import Checkpoint
 from condensery.data import RealData
 from condensery.device import Device
 from condensery.progress import Progress
-from condensery.training import Fleet, Recipe, Samples, train
+from condensery.samples import Samples
+from condensery.training import Fleet, Recipe, train
 
 
 def pretrain(

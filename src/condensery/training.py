@@ -19,7 +19,7 @@ from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, Split
 from condensery.device import Device
 from condensery.progress import Progress
-from condensery.synthetic import SyntheticSet
+from condensery.samples import Samples
 
 TEST_BATCH = 500
 
@@ -50,36 +50,6 @@ class Recipe:
     def rate(self, epoch: int) -> float:
         """Return the learning rate of the epoch with this zero-based index."""
         return self.lr if epoch <= self.epochs // 2 + 1 else self.lr / 10
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Training images that come in batches.
-
-    Attributes:
-        labels: int64 (N,) or soft float32 (N, classes), on the device.
-        batch: gives the images at some indices, float32 (n, C, H, W) on the device, normalised.
-    """
-
-    labels: Tensor
-    batch: Callable[[Tensor], Tensor]
-
-    @classmethod
-    def of_set(cls, synthetic: SyntheticSet, device: Device) -> Samples:
-        """Return the images of a synthetic set."""
-        images = synthetic.images.to(device.torch_device)
-        return cls(synthetic.labels.to(device.torch_device), lambda rows: images[rows.to(images.device)])
-
-    @classmethod
-    def of_split(cls, split: Split, device: Device) -> Samples:
-        """Return the images of a real split, whose bytes go to the device where that is not the host."""
-        where = device.torch_device
-        source = split if where.type == "cpu" else split.resident(where)
-        return cls(torch.as_tensor(split.labels).to(where), lambda rows: source.batch(rows, where))
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.labels)
 
 
 @dataclass(frozen=True)
@@ -155,6 +125,7 @@ def train(
     checkpoint: Checkpoint | _GroupCheckpoint | None = None,
     on_epoch: Callable[[int], None] | None = None,
     on_batch: Callable[[Tensor, Tensor], None] | None = None,
+    beside: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> None:
     """Train every network of a fleet, in place.
 
@@ -165,6 +136,8 @@ def train(
         checkpoint: where to save the state between epochs, and to resume from.
         on_epoch: told the number of epochs done.
         on_batch: told the indices, (K, n), and the logits, (K, n, classes), of every batch before its step.
+        beside: a loss beside the cross-entropy: from a batch's images, (K, n, C, H, W), and logits, the sum
+            over the networks of its mean over the images.
     """
     parameters = list(fleet.parameters.values())
     optimiser = _sgd(parameters, recipe, recipe.rate(0))
@@ -188,6 +161,8 @@ def train(
             losses = (
                 F.cross_entropy(logits.flatten(0, 1), labels.flatten(0, 1), reduction="sum") / rows.shape[1]
             )
+            if beside:
+                losses = losses + beside(images, logits)
             optimiser.zero_grad()
             losses.backward()
             if on_batch:
@@ -248,7 +223,7 @@ class _GroupCheckpoint:
 
     def __init__(self, whole: Checkpoint, number: int, epochs: int, outcomes: list[Outcome]) -> None:
         self._whole, self._before, self._epochs = whole, number * epochs, epochs
-        self._outcomes = torch.tensor([astuple(outcome) for outcome in outcomes], dtype=torch.float64)
+        self._outcomes = _as_tensor(outcomes)
         self._started = time.perf_counter()
 
     def load(self) -> tuple[int, dict[str, Tensor]] | None:
@@ -268,6 +243,10 @@ class _GroupCheckpoint:
     def seconds(self) -> float:
         """Return how long the group has been trained, in earlier runs too."""
         return time.perf_counter() - self._started
+
+
+def _as_tensor(outcomes: list[Outcome]) -> Tensor:
+    return torch.tensor([astuple(outcome) for outcome in outcomes], dtype=torch.float64)
 
 
 def _finished(checkpoint: Checkpoint | None) -> list[Outcome]:
@@ -296,7 +275,8 @@ def evaluate(
         recipe: how to train.
         seeds: one a network.
         device: where; it says whether the networks are trained at once or one after the other.
-        checkpoint: where to save finished outcomes and the training under way, and to resume from.
+        checkpoint: where to save finished outcomes and the training under way, and to resume from; in the end
+            it holds all outcomes.
         progress: told the epochs done, over all groups.
 
     Returns:
@@ -320,4 +300,6 @@ def evaluate(
         tested = time.perf_counter() - started
         for seed, score in zip(group, scores, strict=True):
             outcomes.append(Outcome(seed, score, trained / len(group), tested / len(group)))
+        if checkpoint:
+            checkpoint.save(before + epochs, {"outcomes": _as_tensor(outcomes)})
     return outcomes

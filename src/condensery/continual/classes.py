@@ -1,0 +1,64 @@
+"""Class-incremental learning: after every step new networks learn all classes seen so far from the memory.
+
+Source: DM section 3.5, after GDumb (Prabhu, Torr and Dokania 2020). What a step condenses or selects stays in
+the memory for good; the images of earlier steps are gone.
+"""
+
+from __future__ import annotations
+
+from condensery.checkpoint import Checkpoint
+from condensery.data import RealData
+from condensery.data.views import of_classes
+from condensery.device import Device
+from condensery.progress import Progress
+from condensery.samples import Samples
+from condensery.synthetic import SyntheticSet
+from condensery.training import Outcome, Recipe, evaluate
+
+SEEDS_PER_STEP = 1000
+"""Networks that a step may train: those of different steps and orders have different seeds."""
+
+
+def network_seeds(order: int, steps: int, step: int, networks: int) -> range:
+    """Return the seeds of the networks of one step of one order."""
+    first = (order * steps + step) * SEEDS_PER_STEP
+    return range(first, first + networks)
+
+
+def evaluate_step(
+    data: RealData,
+    classes: tuple[int, ...],
+    memory: SyntheticSet,
+    network: str,
+    recipe: Recipe,
+    seeds: range,
+    device: Device,
+    *,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Train new networks on the memory alone and test them on all test images of the classes seen.
+
+    Their heads have all classes of the data set, at every step.
+
+    Args:
+        data: the real data; only its test split is used.
+        classes: the classes seen so far.
+        memory: their images.
+        network: name of the network.
+        recipe: how it is trained.
+        seeds: one a network.
+        device: where to compute.
+        checkpoint: where to save the training under way, and to resume from.
+        progress: told the epochs done, over all networks.
+    """
+    return evaluate(
+        network,
+        Samples.of_set(memory, device),
+        of_classes(data, classes).test,
+        recipe,
+        seeds,
+        device,
+        checkpoint=checkpoint,
+        progress=progress,
+    )

@@ -1,0 +1,240 @@
+"""Domain-incremental learning: one network learns one data set after another, all with the same classes.
+
+At every task it trains on the whole new data set and on the memory of the earlier ones, and is held to what
+the network before that task said by knowledge distillation (Castro et al. 2018, *End-to-end incremental
+learning*); without the distillation only the memory holds it. DSA compares memories in this experiment.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from condensery.checkpoint import Checkpoint
+from condensery.data import DataInfo, RealData
+from condensery.data.contents import Shape
+from condensery.data.views import shape_of
+from condensery.device import Device
+from condensery.errors import CondenseryError
+from condensery.progress import Progress
+from condensery.samples import Samples
+from condensery.synthetic import SyntheticSet
+from condensery.training import Fleet, Recipe, accuracies, train
+
+TEMPERATURE = 2.0
+"""Of the distillation (Castro et al. 2018)."""
+
+TASKS = 100
+"""Most tasks of a sequence: a network draws from streams of its own in each of them."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One data set of a sequence.
+
+    Attributes:
+        data: the data set, in the common shape.
+        recipe: how the network is trained on it.
+        memory: what is kept of it for later tasks; of the last task nothing.
+    """
+
+    data: RealData
+    recipe: Recipe
+    memory: SyntheticSet | None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One network after one task.
+
+    Attributes:
+        step: the task, from 0.
+        distillation: whether the network was held to the one before each task.
+        network_seed: its seed.
+        accuracies: in percent, on the test split of every task so far.
+        train_seconds: of the training on this task.
+        test_seconds: of all its tests after this task.
+    """
+
+    step: int
+    distillation: bool
+    network_seed: int
+    accuracies: tuple[float, ...]
+    train_seconds: float
+    test_seconds: float
+
+
+def common_shape(infos: Sequence[DataInfo]) -> Shape:
+    """Return the shape that the images of all data sets can take: the most channels, rows and columns.
+
+    Raises:
+        CondenseryError: the data sets have different numbers of classes.
+    """
+    counts = {len(info.classes) for info in infos}
+    if len(counts) > 1:
+        told = ", ".join(f"{info.name} {len(info.classes)}" for info in infos)
+        raise CondenseryError(f"a sequence needs data sets with equal numbers of classes, not {told}")
+    return Shape(*(max(sides) for sides in zip(*map(shape_of, infos), strict=True)))
+
+
+def distillation(logits: Tensor, teacher: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+    """Return the cross-entropy between the softened outputs of two networks (Castro et al. 2018).
+
+    Args:
+        logits: of the network in training, (K, n, classes).
+        teacher: of the network before the task, likewise.
+        temperature: that both are divided by.
+
+    Returns:
+        The mean over images, summed over the K networks: a scalar.
+    """
+    wanted = F.softmax(teacher / temperature, dim=-1)
+    return -(wanted * F.log_softmax(logits / temperature, dim=-1)).sum(-1).mean(1).sum()
+
+
+def learn(
+    network: str,
+    tasks: Sequence[Task],
+    seeds: Sequence[int],
+    device: Device,
+    *,
+    checkpoint: Callable[[str], Checkpoint | None] = lambda name: None,
+    progress: Progress | None = None,
+) -> Iterator[Learned]:
+    """Learn the tasks in their order, with and without distillation.
+
+    On the first task there is nothing to distil, so that both continue from the same network.
+
+    Args:
+        network: name of the network.
+        tasks: at most `TASKS`.
+        seeds: one a network.
+        device: where; it says whether the networks are trained at once or one after the other.
+        checkpoint: gives the checkpoint of a part of the work, by its name; kept until all is done.
+        progress: told the epochs done, of `epochs` for every seed.
+
+    Yields:
+        For every network, each task with and each without distillation.
+    """
+    done = 0
+    for group in [tuple(seeds)] if device.stack_networks else [(seed,) for seed in seeds]:
+        sequence = _Sequence(network, tasks, group, device, checkpoint, progress, done)
+        first = sequence.train(0, None, distil=False)
+        for distil in (True, False):
+            state = first
+            yield from sequence.test(0, state, distil)
+            for step in range(1, len(tasks)):
+                state = sequence.train(step, state, distil=distil)
+                yield from sequence.test(step, state, distil)
+        done = sequence.epochs_done
+
+
+def epochs(tasks: Sequence[Task]) -> int:
+    """Return how many epochs `learn` trains for each seed, or group of seeds trained at once."""
+    first, *others = (task.recipe.epochs + 1 for task in tasks)
+    return first + 2 * sum(others)
+
+
+@dataclass(frozen=True)
+class _State:
+    """Trained networks: their tensors and how long the last task took."""
+
+    tensors: dict[str, Tensor]
+    seconds: float
+
+
+class _Sequence:
+    """The networks of some seeds, trained at once on one task after another."""
+
+    def __init__(
+        self,
+        network: str,
+        tasks: Sequence[Task],
+        seeds: tuple[int, ...],
+        device: Device,
+        checkpoint: Callable[[str], Checkpoint | None],
+        progress: Progress | None,
+        epochs_done: int,
+    ) -> None:
+        self._network, self._tasks, self._seeds, self._device = network, tasks, seeds, device
+        self._checkpoint, self._progress, self.epochs_done = checkpoint, progress, epochs_done
+
+    def train(self, step: int, before: _State | None, *, distil: bool) -> _State:
+        task, device = self._tasks[step], self._device
+        memory = [Samples.of_set(each.memory, device) for each in self._tasks[:step]]
+        samples = Samples.joined([Samples.of_split(task.data.train, device), *memory])
+        seen = len(samples) * (task.recipe.epochs + 1)
+        fleet = self._fleet(step, before, images=seen)
+        teacher = self._fleet(step, before, images=seen) if before and distil else None
+        name = f"{self._seeds[0]}-{step}" + ("-distilled" if distil else "")
+        checkpoint = self._checkpoint(name)
+        timed = _Timed(checkpoint) if checkpoint else None
+        started, done = time.perf_counter(), self.epochs_done
+        progress = self._progress
+        train(
+            fleet,
+            samples,
+            task.recipe,
+            checkpoint=timed,
+            on_epoch=(lambda epoch: progress.step(done + epoch)) if progress else None,
+            beside=_held_to(teacher) if teacher else None,
+        )
+        if timed:
+            timed.save(task.recipe.epochs + 1, fleet.state())
+        self.epochs_done += task.recipe.epochs + 1
+        return _State(fleet.state(), timed.seconds() if timed else time.perf_counter() - started)
+
+    def test(self, step: int, state: _State, distil: bool) -> Iterator[Learned]:
+        splits = [task.data.test for task in self._tasks[: step + 1]]
+        fleet = self._fleet(step, state, images=sum(map(len, splits)))
+        started = time.perf_counter()
+        scores = zip(*(accuracies(fleet, split) for split in splits), strict=True)
+        for seed, of_tasks in zip(self._seeds, list(scores), strict=True):
+            tested = (time.perf_counter() - started) / len(self._seeds)
+            yield Learned(step, distil, seed, of_tasks, state.seconds / len(self._seeds), tested)
+
+    def _fleet(self, step: int, state: _State | None, *, images: int) -> Fleet:
+        streams = [seed * TASKS + step for seed in self._seeds]
+        fleet = Fleet(self._network, self._tasks[0].data.info, streams, self._device, images=images)
+        if state is not None:
+            fleet.load(state.tensors)
+        return fleet
+
+
+def _held_to(teacher: Fleet) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the distillation loss of a batch, from its images and the logits of the networks in training."""
+
+    def loss(images: Tensor, logits: Tensor) -> Tensor:
+        with torch.no_grad():
+            said = teacher.logits(images, train=False)
+        return distillation(logits, said)
+
+    return loss
+
+
+class _Timed:
+    """A checkpoint that also carries how long the training has taken, in earlier runs too."""
+
+    def __init__(self, inner: Checkpoint) -> None:
+        self._inner, self._started = inner, time.perf_counter()
+
+    def load(self) -> tuple[int, dict[str, Tensor]] | None:
+        found = self._inner.load()
+        if found is not None:
+            self._started -= found[1]["seconds"].item()
+        return found
+
+    def due(self) -> bool:
+        return self._inner.due()
+
+    def save(self, epoch: int, state: Mapping[str, Tensor]) -> None:
+        seconds = torch.tensor(self.seconds(), dtype=torch.float64)
+        self._inner.save(epoch, {**state, "seconds": seconds})
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._started

@@ -1,0 +1,28 @@
+"""Which classes come in which step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from condensery.errors import CondenseryError
+
+
+def class_order(seed: int, classes: int) -> tuple[int, ...]:
+    """Return a random order of the classes: that of NumPy's legacy generator with this seed.
+
+    The authors' public code seeds NumPy with 0 to 4 and permutes the 100 classes; NumPy keeps the output of
+    this generator fixed, so these are the published orders.
+    """
+    return tuple(int(c) for c in np.random.RandomState(seed).permutation(classes))
+
+
+def step_classes(seed: int, classes: int, steps: int) -> tuple[tuple[int, ...], ...]:
+    """Return the new classes of every step, ascending: consecutive groups of equal size of the order.
+
+    Raises:
+        CondenseryError: the classes cannot be divided into so many groups.
+    """
+    if not 0 < steps <= classes or classes % steps:
+        raise CondenseryError(f"{classes} classes cannot be split evenly into {steps} steps: give a divisor")
+    order, size = class_order(seed, classes), classes // steps
+    return tuple(tuple(sorted(order[first : first + size])) for first in range(0, classes, size))

@@ -1,0 +1,82 @@
+"""Views of a data set: without its test images, restricted to some classes, or brought to another shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from condensery.data.arrays import CHUNK_BYTES, DataInfo, RealData, Split
+from condensery.data.contents import Shape
+from condensery.errors import CondenseryError
+
+def training_only(data: RealData) -> RealData:
+    """Return the data set with an empty test split: what has no test image cannot leak one."""
+    return replace(data, test=data.test.subset(np.empty(0, dtype=np.int64)))
+
+
+def of_classes(data: RealData, classes: Sequence[int]) -> RealData:
+    """Return the images of some classes; labels, class names and so the heads of networks stay as they are.
+
+    Raises:
+        CondenseryError: no such class, or one that is given twice.
+    """
+    known = len(data.info.classes)
+    wrong = [c for c in classes if not 0 <= c < known or list(classes).count(c) > 1]
+    if wrong:
+        raise CondenseryError(
+            f"class {wrong[0]} comes twice or is not in {data.info.name}, which has classes 0 to {known - 1}"
+        )
+    told = ", ".join(str(c) for c in sorted(classes))
+    info = replace(data.info, name=f"{data.info.name}, classes {told}")
+    splits = (
+        split.subset(np.flatnonzero(np.isin(split.labels, list(classes)))) for split in (data.train, data.test)
+    )
+    return RealData(info, *(_named(split, info) for split in splits))
+
+
+def reshaped(data: RealData, shape: Shape) -> RealData:
+    """Return the images with another number of channels and pixels.
+
+    Grey is repeated, sizes change by bilinear interpolation, and the values are rounded to 8 bits again. The
+    images are made at once and held in memory (N * C * H * W bytes), unless the shape is the same.
+
+    Raises:
+        CondenseryError: colours would have to become grey.
+    """
+    info = data.info
+    if shape == shape_of(info):
+        return data
+    channels, height, width = shape
+    if info.channels not in (1, channels):
+        raise CondenseryError(f"{info.name} has {info.channels} channels, which cannot become {channels}")
+    repeat = channels // info.channels
+    told = f"{info.name} as {'x'.join(str(side) for side in shape)}"
+    info = DataInfo(
+        told, channels, height, width, info.classes, info.mean * repeat, info.std * repeat
+    )
+    return RealData(info, *(_resized(split, info) for split in (data.train, data.test)))
+
+
+def shape_of(info: DataInfo) -> Shape:
+    """Return channels, height and width of a data set's images."""
+    return Shape(info.channels, info.height, info.width)
+
+
+def _named(split: Split, info: DataInfo) -> Split:
+    split.info = info
+    return split
+
+
+def _resized(split: Split, info: DataInfo) -> Split:
+    images = np.empty((len(split), *shape_of(info)), dtype=np.uint8)
+    step = max(1, CHUNK_BYTES // (4 * int(np.prod(images.shape[1:]))))
+    for first in range(0, len(split), step):
+        rows = np.arange(first, min(first + step, len(split)))
+        part = torch.as_tensor(split.subset(rows).images).float()
+        part = F.interpolate(part, (info.height, info.width), mode="bilinear", align_corners=False)
+        images[rows] = part.round().to(torch.uint8).expand(-1, info.channels, -1, -1).numpy()
+    return Split(images, split.labels, info)

@@ -1,0 +1,62 @@
+"""Training images that come in batches, wherever they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from condensery.data import Split
+from condensery.device import Device
+from condensery.synthetic import SyntheticSet
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Training images that come in batches.
+
+    Attributes:
+        labels: int64 (N,) or soft float32 (N, classes), on the device.
+        batch: gives the images at some indices, float32 (n, C, H, W) on the device, normalised.
+    """
+
+    labels: Tensor
+    batch: Callable[[Tensor], Tensor]
+
+    @classmethod
+    def of_set(cls, synthetic: SyntheticSet, device: Device) -> Samples:
+        """Return the images of a synthetic set."""
+        images = synthetic.images.to(device.torch_device)
+        return cls(synthetic.labels.to(device.torch_device), lambda rows: images[rows.to(images.device)])
+
+    @classmethod
+    def of_split(cls, split: Split, device: Device) -> Samples:
+        """Return the images of a real split, whose bytes go to the device where that is not the host."""
+        where = device.torch_device
+        source = split if where.type == "cpu" else split.resident(where)
+        return cls(torch.as_tensor(split.labels).to(where), lambda rows: source.batch(rows, where))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Samples]) -> Samples:
+        """Return the images of all parts, in their order."""
+        firsts = list(accumulate(map(len, parts), initial=0))
+
+        def batch(rows: Tensor) -> Tensor:
+            part = torch.bucketize(rows, torch.tensor(firsts[1:]), right=True)
+            places = [(part == number).nonzero().flatten() for number in range(len(parts))]
+            images = [
+                each.batch(rows[place] - first)
+                for each, first, place in zip(parts, firsts, places, strict=False)
+                if len(place)
+            ]
+            joined = torch.cat(images)
+            return joined[torch.cat(places).argsort().to(joined.device)]
+
+        return cls(torch.cat([each.labels for each in parts]), batch)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)

@@ -1,0 +1,391 @@
+"""Continual learning: orders, memory, who sees what, and training against plain loops."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from condensery import methods, networks, streams, training
+from condensery.checkpoint import Checkpoint
+from condensery.continual import classes, domains, memory, orders
+from condensery.data import RealData, Split
+from condensery.data.views import of_classes, training_only
+from condensery.errors import CondenseryError
+from condensery.samples import Samples
+from condensery.synthetic import SyntheticSet
+from condensery.training import Recipe
+from tests import problems
+
+RECIPE = Recipe("dsa", epochs=2, lr=0.05, momentum=0.9, weight_decay=5e-4, batch=8, augmentation="none")
+AUGMENTED = dataclasses.replace(RECIPE, augmentation=problems.STRATEGY)
+
+
+# ---- orders
+
+
+def test_orders_are_those_of_numpys_seeded_generator() -> None:
+    assert orders.class_order(0, 10) == (2, 8, 4, 9, 1, 6, 7, 3, 0, 5)
+    before = np.random.get_state()
+    for seed in range(5):
+        np.random.seed(seed)
+        assert orders.class_order(seed, 100) == tuple(np.random.permutation(100))
+    np.random.set_state(before)
+
+
+@given(st.integers(0, 1000), st.integers(1, 12), st.integers(1, 12))
+def test_steps_share_the_classes_out(seed: int, steps: int, size: int) -> None:
+    groups = orders.step_classes(seed, steps * size, steps)
+    assert [len(group) for group in groups] == [size] * steps
+    order = orders.class_order(seed, steps * size)
+    for number, group in enumerate(groups):
+        assert set(group) == set(order[number * size : (number + 1) * size])
+        assert list(group) == sorted(group)
+
+
+@pytest.mark.parametrize("steps", [0, 3, 11])
+def test_uneven_steps_are_refused(steps: int) -> None:
+    with pytest.raises(CondenseryError, match="evenly"):
+        orders.step_classes(0, 10, steps)
+
+
+# ---- memory
+
+
+def synthetic(*labels: int) -> SyntheticSet:
+    """Return a set whose images say in their pixels which label they have."""
+    classes = torch.tensor(labels)
+    images = classes.float().reshape(-1, 1, 1, 1) + torch.arange(len(labels)).reshape(-1, 1, 1, 1) / 100
+    return SyntheticSet(
+        images.expand(-1, 3, 2, 2).contiguous(), classes, tuple("abcd"), (0.5,) * 3, (0.25,) * 3
+    )
+
+
+def test_memory_has_the_classes_seen_and_its_budget() -> None:
+    kept = memory.remember([synthetic(3, 3, 0, 0), synthetic(2, 2, 1, 1)], (0, 2), ipc=2)
+    assert kept.labels.tolist() == [0, 0, 2, 2]
+    assert kept.images[:, 0, 0, 0].tolist() == pytest.approx([0.02, 0.03, 2.0, 2.01])
+    assert memory.size([kept, kept]) == {
+        "memory_images": 8,
+        "memory_bytes": 8 * 3 * 2 * 2 * 4,
+        "memory_bytes_8bit": 8 * 3 * 2 * 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        ([synthetic(0, 0, 1)], "1 images of class 1"),
+        ([synthetic(0, 0, 1, 1), synthetic(0)], "3 images of class 0"),
+        ([synthetic(0, 0)], "0 images of class 1"),
+    ],
+)
+def test_a_memory_over_or_under_its_budget_is_refused(sets: list[SyntheticSet], told: str) -> None:
+    with pytest.raises(CondenseryError, match=told):
+        memory.remember(sets, (0, 1), ipc=2)
+
+
+def remembered(data: RealData, method: str, group: tuple[int, ...], folder: Path, **more) -> SyntheticSet:
+    """Return what one step keeps of its classes: from their training images alone."""
+    view = training_only(of_classes(data, group))
+    if methods.get(method).needs_features:
+        more |= {"features": problems.features_file(folder, view)}
+    return methods.get(method).condense(problems.problem(view, classes=group, **more))
+
+
+GRADIENTS = {
+    "iterations": 2,
+    "outer_loop": 2,
+    "inner_loop": 1,
+    "lr_img": 0.1,
+    "lr_net": 0.01,
+    "batch_net": 8,
+    "distance": "layerwise",
+}
+
+
+def parameters(method: str) -> dict[str, object]:
+    entry = GRADIENTS if method in ("dc", "dsa") else {"iterations": 3}
+    return {"parameters": entry | {"init": "real"}}
+
+
+@pytest.mark.parametrize("method", ["random", "dm"])
+def test_independent_classes_do_not_depend_on_the_steps(method: str, tmp_path: Path) -> None:
+    """Why their memory may come from one set of all classes."""
+    data = problems.real_data(classes=4)
+    whole = methods.get(method).condense(problems.problem(data, **parameters(method)))
+    for group in ((1, 3), (0, 2)):
+        step = remembered(data, method, group, tmp_path, **parameters(method))
+        assert step.labels.tolist() == [c for c in group for _ in range(2)]
+        for c in group:
+            torch.testing.assert_close(step.images[step.labels == c], whole.images[whole.labels == c])
+
+
+# ---- who sees what
+
+
+class Sealed(Split):
+    """A test split that nobody may look at."""
+
+    def batch(self, indices, device):
+        raise AssertionError("a test image was read")
+
+    def _gather(self, places):
+        raise AssertionError("a test image was read")
+
+    @property
+    def images(self):
+        raise AssertionError("test images were read")
+
+
+def sealed(data: RealData) -> RealData:
+    return dataclasses.replace(data, test=Sealed(data.test._stored, data.test.labels, data.info))
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_a_memory_is_made_of_the_steps_training_images(method: str, tmp_path: Path) -> None:
+    data = problems.real_data(classes=4)
+    others = data.train.images.copy()
+    others[np.isin(data.train.labels, (0, 2))] = 0  # the other classes could as well be black
+    changed = dataclasses.replace(data, train=Split(others, data.train.labels, data.info))
+    first = remembered(sealed(data), method, (1, 3), tmp_path, **parameters(method))
+    second = remembered(sealed(changed), method, (1, 3), tmp_path, **parameters(method))
+    assert torch.equal(first.images, second.images)
+    assert first.labels.tolist() == [1, 1, 3, 3]
+
+
+def test_a_method_that_looks_at_test_images_finds_none() -> None:
+    view = training_only(of_classes(problems.real_data(classes=4), (1, 3)))
+    with pytest.raises(IndexError):
+        view.test.batch(np.array([0]), torch.device("cpu"))
+
+
+def trained(monkeypatch, run) -> list[dict[str, torch.Tensor]]:
+    """Return the weights of every network at the moment of each of its tests."""
+    seen = []
+
+    def watch(fleet, split):
+        seen.append({name: tensor.detach().clone() for name, tensor in fleet.state().items()})
+        return [50.0] * len(fleet.seeds)
+
+    for module in (training, domains):
+        monkeypatch.setattr(module, "accuracies", watch)
+    run()
+    return seen
+
+
+def with_other_tests(data: RealData) -> RealData:
+    """Return the data with other test images under the same labels."""
+    return dataclasses.replace(data, test=Split(255 - data.test.images, data.test.labels, data.info))
+
+
+def learn_classes(data: RealData, folder: Path) -> list[list[training.Outcome]]:
+    groups = orders.step_classes(0, 4, 2)
+    sets = [remembered(data, "random", group, folder) for group in groups]
+    made = []
+    for number, seen in enumerate(accumulate(groups)):
+        kept = memory.remember(sets, seen, ipc=2)
+        seeds = classes.network_seeds(0, 2, number, 2)
+        made.append(classes.evaluate_step(data, seen, kept, "mlp", AUGMENTED, seeds, problems.CPU))
+    return made
+
+
+def tasks(data: list[RealData]) -> list[domains.Task]:
+    kept = [methods.get("random").condense(problems.problem(each)) for each in data]
+    return [domains.Task(*each) for each in zip(data, [RECIPE] * len(data), [*kept[:-1], None], strict=True)]
+
+
+def two_domains() -> list[RealData]:
+    first = problems.real_data()
+    darker = (Split(s.images // 3, s.labels, first.info) for s in (first.train, first.test))
+    return [first, RealData(first.info, *darker)]
+
+
+def test_no_test_image_reaches_a_networks_training(monkeypatch, tmp_path: Path) -> None:
+    """Swapping all test images leaves every network as it was."""
+    data = problems.real_data(classes=4)
+    both = two_domains()
+    runs = [
+        (lambda: learn_classes(data, tmp_path), lambda: learn_classes(with_other_tests(data), tmp_path)),
+        (
+            lambda: list(domains.learn("mlp", tasks(both), [0], problems.CPU)),
+            lambda: list(domains.learn("mlp", tasks([with_other_tests(d) for d in both]), [0], problems.CPU)),
+        ),
+    ]
+    for plain, swapped in runs:
+        first, second = trained(monkeypatch, plain), trained(monkeypatch, swapped)
+        assert len(first) == len(second) > 3
+        for a, b in zip(first, second, strict=True):
+            assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_networks_are_tested_on_all_images_of_the_classes_seen(monkeypatch, tmp_path: Path) -> None:
+    data = problems.real_data(classes=4)
+    tested = []
+    monkeypatch.setattr(training, "accuracies", lambda fleet, split: tested.append((fleet, split)) or [50.0])
+    outcomes = learn_classes(data, tmp_path)
+    first, second = orders.step_classes(0, 4, 2)
+    labels = data.test.labels.tolist()
+    for fleet, split in tested:
+        assert fleet.network.classifier.out_features == 4
+        assert set(split.labels) in (set(first), {*first, *second})
+        assert len(split) == sum(labels.count(c) for c in set(split.labels))
+    assert [len({*split.labels}) for _, split in tested] == [2, 2, 4, 4]
+    seeds = [outcome.network_seed for step in outcomes for outcome in step]
+    assert len(set(seeds)) == 4
+
+
+# ---- one data set after another
+
+
+def test_distillation_is_the_softened_cross_entropy() -> None:
+    rng = np.random.default_rng(0)
+    mine, theirs = rng.normal(size=(2, 3, 5, 4))
+
+    def soft(logits: np.ndarray) -> np.ndarray:
+        powers = (np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)) ** (1 / 2)
+        return powers / powers.sum(-1, keepdims=True)
+
+    # Castro et al. 2018: probabilities to the power of 1 / T, brought to a sum of 1.
+    expected = sum(-(soft(theirs[k]) * np.log(soft(mine[k]))).sum(-1).mean() for k in range(3))
+    got = domains.distillation(torch.tensor(mine), torch.tensor(theirs))
+    assert got.item() == pytest.approx(expected)
+
+
+def test_joined_samples_are_the_parts_in_their_order() -> None:
+    one, other = two_domains()
+    parts = [Samples.of_split(split, problems.CPU) for split in (one.train, other.train)]
+    kept = Samples.of_set(methods.get("random").condense(problems.problem(one)), problems.CPU)
+    joined = Samples.joined([parts[0], kept, parts[1]])
+    images = torch.cat([part.batch(torch.arange(len(part))) for part in (parts[0], kept, parts[1])])
+    rows = torch.randperm(len(joined), generator=torch.Generator().manual_seed(0))[:30]
+    assert torch.equal(joined.batch(rows), images[rows])
+    assert torch.equal(joined.labels, torch.cat([parts[0].labels, kept.labels, parts[1].labels]))
+
+
+def plain_sequence(both: list[RealData], distil: bool) -> list[float]:
+    """Two tasks as a plain loop: cross-entropy, and cross-entropy with the softened old outputs."""
+    cpu = torch.device("cpu")
+    kept = methods.get("random").condense(problems.problem(both[0]))
+    net = networks.build("mlp", channels=3, size=(16, 16), classes=3)
+    networks.initialise(net, streams.generator(0, "evaluation-network"))
+    for step, data in enumerate(both):
+        images = data.train.batch(torch.arange(len(data.train)), cpu)
+        labels = torch.as_tensor(data.train.labels)
+        old = networks.build("mlp", channels=3, size=(16, 16), classes=3)
+        old.load_state_dict(net.state_dict())
+        if step == 1:
+            images, labels = torch.cat([images, kept.images]), torch.cat([labels, kept.labels])
+        optimiser = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9, weight_decay=5e-4)
+        for epoch in range(3):
+            order = torch.randperm(len(images), generator=streams.generator(step, "shuffle", epoch))
+            for rows in order.split(8):
+                logits = net(images[rows])
+                loss = F.cross_entropy(logits, labels[rows])
+                if step == 1 and distil:
+                    wanted = F.softmax(old(images[rows]).detach() / 2, dim=1)
+                    loss = loss - (wanted * F.log_softmax(logits / 2, dim=1)).sum(1).mean()
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+    scores = []
+    for data in both:
+        logits = net(data.test.batch(torch.arange(len(data.test)), cpu))
+        scores.append(100 * float((logits.argmax(1) == torch.as_tensor(data.test.labels)).float().mean()))
+    return scores
+
+
+def test_a_sequence_equals_a_plain_loop() -> None:
+    both = two_domains()
+    learned = list(domains.learn("mlp", tasks(both), [0], problems.CPU))
+    assert [(one.step, one.distillation, len(one.accuracies)) for one in learned] == [
+        (0, True, 1),
+        (1, True, 2),
+        (0, False, 1),
+        (1, False, 2),
+    ]
+    assert learned[0].accuracies == learned[2].accuracies
+    for one in (learned[1], learned[3]):
+        assert one.accuracies == pytest.approx(plain_sequence(both, one.distillation), abs=1e-3)
+
+
+def test_networks_of_a_sequence_do_not_depend_on_each_other() -> None:
+    both = tasks(two_domains())
+
+    class Together(type(problems.CPU)):
+        stack_networks = True
+
+    fields = {field.name: getattr(problems.CPU, field.name) for field in dataclasses.fields(problems.CPU)}
+    stacked = list(domains.learn("mlp", both, [0, 1], Together(**fields)))
+    single = list(domains.learn("mlp", both, [0, 1], problems.CPU))
+
+    def scores(learned: list[domains.Learned]) -> dict[tuple, tuple[float, ...]]:
+        return {(one.network_seed, one.step, one.distillation): one.accuracies for one in learned}
+
+    assert scores(stacked) == scores(single)
+    assert len(scores(single)) == 8
+
+
+def test_the_common_shape_is_the_largest() -> None:
+    grey = problems.real_data(size=24, channels=1).info
+    assert domains.common_shape([grey, problems.real_data().info]) == (3, 24, 24)
+    with pytest.raises(CondenseryError, match="equal numbers of classes"):
+        domains.common_shape([grey, problems.real_data(classes=4).info])
+
+
+# ---- resuming
+
+
+class Interrupted(Exception):
+    """Raised in the middle of a run."""
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 9])
+def test_an_interrupted_sequence_gives_the_same_accuracies(tmp_path: Path, stop_at: int) -> None:
+    both = tasks(two_domains())
+    saves = 0
+
+    class Stops(Checkpoint):
+        def save(self, step, state):
+            nonlocal saves
+            super().save(step, state)
+            saves += 1
+            if saves == stop_at:
+                raise Interrupted
+
+    def run(kind: type[Checkpoint]) -> list[tuple]:
+        learned = domains.learn(
+            "mlp",
+            both,
+            [0],
+            problems.CPU,
+            checkpoint=lambda name: kind(tmp_path / name, "test", every_seconds=0),
+        )
+        return [(one.step, one.distillation, one.accuracies) for one in learned]
+
+    with pytest.raises(Interrupted):
+        run(Stops)
+    undisturbed = domains.learn("mlp", both, [0], problems.CPU)
+    assert run(Checkpoint) == [(one.step, one.distillation, one.accuracies) for one in undisturbed]
+
+
+def test_a_finished_evaluation_is_read_from_its_checkpoint(tmp_path: Path, monkeypatch) -> None:
+    data = problems.real_data()
+    kept = methods.get("random").condense(problems.problem(data))
+
+    def run() -> list[training.Outcome]:
+        checkpoint = Checkpoint(tmp_path / "state", "test")
+        return classes.evaluate_step(
+            data, (0, 1, 2), kept, "mlp", RECIPE, range(3), problems.CPU, checkpoint=checkpoint
+        )
+
+    first = run()
+    monkeypatch.setattr(training, "train", None)
+    assert run() == first
