@@ -54,8 +54,7 @@ def main() -> None:
     """Condense and write the set."""
     args = parse()
     job = Job.open(args)
-    job.config.method(args.method)
-    method = methods.get(args.method)
+    method = methods.get(job.config.implementation(args.method))
     parameters = job.config.parameters(args.data, args.method, job.network, args.ipc)
     augmentation = job.config.augmentation(args.data)
     whole = tuple(range(len(job.data.info.classes)))

@@ -103,7 +103,7 @@ def test_digits_and_numbers_are_not_flipped(paper: Config) -> None:
 
 
 def test_coresets_are_evaluated_with_both_recipes(paper: Config) -> None:
-    recipes = {name: entry["recipes"] for name, entry in paper.methods.items()}
+    recipes = {name: e["recipes"] for name, e in paper.methods.items() if "variant_of" not in e}
     assert recipes.pop("dm") == recipes.pop("dsa") == ["dsa"]
     assert recipes.pop("dc") == ["dc"]
     assert set(map(tuple, recipes.values())) == {("dc", "dsa")}
@@ -159,7 +159,7 @@ def test_blocks_that_overlap_count_once(folder: Path) -> None:
     blocks = [
         {"datasets": ["digits"], "methods": ["dm", "whole"], "ipc": [1, 10]},
         {"datasets": ["digits"], "methods": ["random", "dm", "whole"], "ipc": [10]},
-        {"datasets": ["digits"], "methods": ["dm"], "ipc": [10], "network": "convnet-bn", "sets": 1},
+        {"datasets": ["digits"], "methods": ["dm"], "ipc": [10], "networks": ["convnet-bn"], "sets": 1},
     ]
     config = load_small(folder, sets=2, targets={"table1": blocks, "figure2": blocks[2:]})
     coordinates = [(s.method, s.network, s.ipc, s.seed) for s in config.target_sets("table1")]
@@ -171,6 +171,101 @@ def test_blocks_that_overlap_count_once(folder: Path) -> None:
     assert len(config.target_wholes("table1")) == 1
     assert len(config.target_sets("figure2")) == 1
     assert set(config.networks()) == {"convnet", "convnet-d4", "convnet-bn"}
+
+
+def test_a_block_crosses_condensing_with_evaluation_networks(folder: Path) -> None:
+    block = {"datasets": ["digits"], "methods": ["dm", "whole"], "ipc": [1], "recipes": ["dsa"]}
+    crossed = block | {"networks": ["mlp", "convnet"], "evaluate": ["lenet", "mlp", "vgg11"]}
+    config = load_small(folder, targets={"table1": [crossed], "figure2": [block | {"methods": ["dm"]}]})
+    made = [(e.set.network, e.network) for e in config.target_evaluations("table1")]
+    assert made == [(c, e) for c in ("mlp", "convnet") for e in ("lenet", "mlp", "vgg11")]
+    assert [s.network for s in config.target_sets("table1")] == ["mlp", "convnet"]
+    assert [w.network for w in config.target_wholes("table1")] == ["lenet", "mlp", "vgg11"]
+    assert config.networks() == ["convnet", "convnet-d4", "lenet", "mlp", "vgg11"]
+
+
+def test_without_evaluation_networks_each_set_is_evaluated_on_its_own(folder: Path) -> None:
+    blocks = [{"datasets": ["digits"], "methods": ["dm", "whole"], "ipc": [1], "networks": ["mlp", "lenet"]}]
+    config = load_small(folder, targets={"table1": blocks})
+    assert {(e.set.network, e.network) for e in config.target_evaluations("table1")} == {
+        ("mlp", "mlp"),
+        ("lenet", "lenet"),
+    }
+    assert [w.network for w in config.target_wholes("table1")] == ["mlp", "lenet"]
+
+
+def test_a_target_that_the_protocol_does_not_list_is_one_line(folder: Path) -> None:
+    block = {"datasets": ["digits"], "methods": ["dm"], "ipc": [1]}
+    config = load_small(folder, targets={"table1": [block]})
+    with pytest.raises(CondenseryError, match=r"unknown target 'figure2'; .*protocols/small\.yaml"):
+        config.target_sets("figure2")
+
+
+# ---- variants
+
+
+def add_variants(folder: Path) -> None:
+    edit(
+        folder / "methods.yaml",
+        ("slow",),
+        {
+            "variant_of": "dm",
+            "title": "Slow DM",
+            "parameters": {"iterations": 3},
+            "overrides": [{"when": {"ipc": [10]}, "set": {"iterations": 4, "lr_img": 5.0}}],
+        },
+    )
+    edit(
+        folder / "recipes.yaml",
+        ("cropped",),
+        {"variant_of": "dsa", "title": "cropped", "parameters": {"augmentation": "crop_flip"}},
+    )
+
+
+def test_a_variant_is_its_base_but_for_what_it_gives(folder: Path) -> None:
+    add_variants(folder)
+    config = load_small(folder)
+    entry, base = config.method("slow"), config.method("dm")
+    assert (config.implementation("slow"), config.implementation("dm")) == ("dm", "dm")
+    assert entry["title"] == "Slow DM"
+    for key in ("reference", "independent_classes", "needs_features", "recipes"):
+        assert entry[key] == base[key]
+    of_base = config.parameters("cifar10", "dm", "convnet", 100)
+    assert of_base["lr_img"] == 10.0  # an override of the base holds for the variant
+    assert config.parameters("cifar10", "slow", "convnet", 100) == of_base | {"iterations": 3}
+    edit(folder / "methods.yaml", ("slow", "recipes"), ["dc"])
+    assert [e.recipe for e in _of_slow(folder).target_evaluations("table1")] == ["dc"]
+
+
+def _of_slow(folder: Path, **changes: Any) -> Config:
+    block = {"datasets": ["digits"], "methods": ["slow"], "ipc": [1]}
+    return load_small(folder, targets={"table1": [block]}, **changes)
+
+
+def test_a_variant_wins_over_what_the_protocol_sets_for_its_base(folder: Path) -> None:
+    add_variants(folder)
+    lowered = {"parameters": {"iterations": 7, "batch_real": 8, "lr_img": 2.0}}
+    later = {
+        "parameters": {"batch_real": 6},
+        "overrides": [{"when": {"ipc": [50]}, "set": {"batch_real": 5}}],
+    }
+    config = _of_slow(folder, methods={"dm": lowered, "slow": later})
+
+    def resolved(ipc: int) -> tuple[int, int, float]:
+        values = config.parameters("digits", "slow", "convnet", ipc)
+        return values["iterations"], values["batch_real"], values["lr_img"]
+
+    assert resolved(1) == (3, 6, 2.0)
+    assert resolved(10) == (4, 6, 5.0)
+    assert resolved(50) == (3, 5, 2.0)
+    assert config.parameters("digits", "dm", "convnet", 10)["batch_real"] == 8
+
+
+def test_a_variant_of_a_recipe_may_name_its_augmentation(folder: Path) -> None:
+    add_variants(folder)
+    config = load_small(folder, recipes={"dsa": {"parameters": {"epochs": 7}}})
+    base = config.recipe("dsa", "digits")
+    assert config.recipe("cropped", "digits") == base | {"name": "cropped", "augmentation": "crop_flip"}
 
 
 @given(st.integers(1, 120))
@@ -227,9 +322,9 @@ def test_precision_is_the_protocols_unless_it_is_given(folder: Path) -> None:
 
 
 def test_methods_agree_with_the_library(paper: Config) -> None:
-    assert sorted(paper.methods) == methods.names()
-    for name, entry in paper.methods.items():
-        method = methods.get(name)
+    assert sorted({paper.implementation(name) for name in paper.methods}) == methods.names()
+    for name in paper.methods:
+        entry, method = paper.method(name), methods.get(paper.implementation(name))
         assert entry["independent_classes"] is method.independent_classes, name
         assert entry["needs_features"] is method.needs_features, name
 
@@ -288,6 +383,7 @@ def test_network_names_agree_with_the_library() -> None:
 
 TABLE = ("targets", "table1", 0)
 LONG = ("dm", "parameters")
+VARIANT = {"variant_of": "dm", "title": "a variant"}
 REFUSED = [
     ("config.yaml", ("protocl",), "smoke", "unknown key 'protocl'; did you mean 'protocol'"),
     ("config.yaml", ("device",), ..., "'device' is missing"),
@@ -381,7 +477,45 @@ REFUSED = [
         "targets.table1[0].ipc: must be a list without repetitions",
     ),
     ("protocols/smoke.yaml", (*TABLE, "ipc"), [0], "targets.table1[0].ipc[0]: must be at least 1, not 0"),
-    ("protocols/smoke.yaml", (*TABLE, "network"), "resnet50", "targets.table1[0].network: must be a network"),
+    (
+        "protocols/smoke.yaml",
+        (*TABLE, "networks"),
+        ["resnet50"],
+        "targets.table1[0].networks[0]: must be a network",
+    ),
+    ("protocols/smoke.yaml", (*TABLE, "evaluate"), "mlp", "targets.table1[0].evaluate: must be a list"),
+    ("protocols/smoke.yaml", ("targets",), {}, "targets: must be a mapping of at least 1 key"),
+    ("methods.yaml", ("x",), VARIANT | {"variant_of": "dma"}, "x.variant_of: unknown method 'dma'; did you"),
+    ("methods.yaml", ("x",), VARIANT | {"needs_features": True}, "x: unknown key 'needs_features'"),
+    ("methods.yaml", ("x",), {"variant_of": "dm"}, "x: key 'title' is missing"),
+    (
+        "methods.yaml",
+        ("x",),
+        VARIANT | {"parameters": {"lr": 1.0}},
+        "x.parameters: unknown key 'lr'; there is batch_real",
+    ),
+    (
+        "methods.yaml",
+        ("x",),
+        VARIANT | {"parameters": {"init": "zero"}},
+        "x.parameters.init: must be one of real, noise",
+    ),
+    (
+        "methods.yaml",
+        ("x",),
+        VARIANT | {"overrides": [{"when": {"ipc": [1]}, "set": {"iterations": "9"}}]},
+        "x.overrides[0].set.iterations: must be like 20000",
+    ),
+    ("methods.yaml", ("dsa", "parameters", "strategy"), "crop_crop", "strategy: must be dataset (the data"),
+    ("methods.yaml", ("dc", "parameters", "strategy"), "crop", "dc.parameters: unknown key 'strategy'"),
+    ("methods.yaml", ("dsa", "parameters", "distance"), ..., "dsa.parameters: key 'distance' is missing"),
+    ("recipes.yaml", ("x",), VARIANT | {"variant_of": "cd"}, "x.variant_of: unknown recipe 'cd'"),
+    (
+        "recipes.yaml",
+        ("dsa", "parameters", "augmentation"),
+        "flop",
+        "augmentation: must be dsa (the data set's",
+    ),
     (
         "protocols/smoke.yaml",
         ("precision",),
@@ -426,6 +560,21 @@ def test_a_wrong_value_is_one_line_with_file_and_key(
     message = refusal(folder)
     assert message.startswith(f"{folder / file}: ")
     assert expected in message
+
+
+def test_a_variant_of_a_variant_is_refused(folder: Path) -> None:
+    add_variants(folder)
+    edit(folder / "methods.yaml", ("slower",), {"variant_of": "slow", "title": "slower"})
+    message = refusal(folder)
+    assert message == (
+        f"{folder / 'methods.yaml'}: slower.variant_of: 'slow' is a variant itself; name 'dm', its base"
+    )
+
+
+def test_a_merged_mapping_may_be_changed(folder: Path) -> None:
+    text = "base: &base {protocol: smoke}\nother: {<<: *base, protocol: paper}\n"
+    (folder / "merged.yaml").write_text(text)
+    assert read(folder / "merged.yaml")["other"] == {"protocol": "paper"}
 
 
 def test_too_many_images_per_class_are_refused_where_the_class_size_is_known(folder: Path) -> None:

@@ -16,7 +16,7 @@ from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.gradient_distance import DISTANCES, layerwise
-from condensery.methods.gradient_matching import Matcher
+from condensery.methods.gradient_matching import TRANSFORMS, Matcher
 from tests import problems
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -36,6 +36,8 @@ def problem(**changes):
         "batch_net": 4,
         "init": "real",
         "distance": "layerwise",
+        "strategy": "dataset",
+        "transform": "shared",
     }
     return problems.problem(**(changes | {"parameters": parameters | changes.get("parameters", {})}))
 
@@ -70,7 +72,26 @@ def real_images(case, purpose, address, c, count, dtype):
     return case.data.train.batch(pool[order[:count].numpy()], CPU).to(dtype)
 
 
-def plain_loss(case, strategy, net, images, iteration, step):
+def plain_draws(case, strategy, transform, address, c):
+    """Return the augmentations of a class's real and of its synthetic images."""
+    size = case.data.info.height, case.data.info.width
+    none, one, other = (
+        augment.draw(kind, 1, size, streams.generator(case.seed, purpose, *address, c))
+        for kind, purpose in (
+            ("none", ""),
+            (strategy, "siamese"),
+            (strategy, "synthetic-augmentation"),
+        )
+    )
+    return {
+        "shared": (one, one),
+        "independent": (one, other),
+        "real": (one, none),
+        "synthetic": (none, one),
+    }[transform]
+
+
+def plain_loss(case, strategy, net, images, iteration, step, transform="shared"):
     """Return the matching loss of all classes at ``images``, in one graph."""
     address, total = (iteration, step), 0.0
     net.train()
@@ -85,8 +106,7 @@ def plain_loss(case, strategy, net, images, iteration, step):
         for module in norms:
             module.eval()
     for i, c in enumerate(case.classes):
-        stream = streams.generator(case.seed, "siamese", *address, c)
-        draw = augment.draw(strategy, 1, images.shape[-2:], stream)
+        draws = plain_draws(case, strategy, transform, address, c)
         real = real_images(case, "real", address, c, case.parameters["batch_real"], images.dtype)
         own = images[i * case.ipc : (i + 1) * case.ipc]
         gradients = [
@@ -95,7 +115,7 @@ def plain_loss(case, strategy, net, images, iteration, step):
                 list(net.parameters()),
                 create_graph=True,
             )
-            for x in (real, own)
+            for x, draw in zip((real, own), draws, strict=True)
         ]
         total = total + plain_distance(
             case.parameters["distance"], [g.detach() for g in gradients[0]], gradients[1]
@@ -189,6 +209,43 @@ def test_gradient_is_that_of_a_plain_version(network, kind, strategy, memory_byt
         (expected_gradient,) = torch.autograd.grad(expected, images)
         torch.testing.assert_close(loss, expected.detach(), rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(gradient, expected_gradient, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_each_side_is_augmented_as_the_transform_says(transform):
+    case = problem(parameters={"transform": transform})
+    images = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    matcher = Matcher(case, "crop_scale", methods.get("dsa").transform(case))
+    matcher.network.double()
+    matcher.renew(0)
+    gradient, loss = matcher.gradient(images.detach(), 0, 0)
+    net = plain_network(case, 0, torch.float64)
+    expected = plain_loss(case, "crop_scale", net, images, 0, 0, transform)
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected, images)[0], rtol=1e-8, atol=1e-12)
+
+
+def test_transforms_differ():
+    """Also where a family is drawn that moves nothing: over the steps of a run."""
+    runs = [
+        methods.get("dsa").condense(problem(parameters={"transform": transform})).images
+        for transform in [*TRANSFORMS, "none"]
+    ]
+    assert not any(torch.equal(a, b) for i, a in enumerate(runs) for b in runs[:i])
+
+
+def test_dsa_without_a_transform_is_gradient_matching_from_real_images():
+    plain, none = (
+        methods.get(name).condense(problem(parameters={"transform": "none"})).images for name in ("dc", "dsa")
+    )
+    assert torch.equal(plain, none)
+
+
+def test_dsa_takes_the_families_that_it_is_given():
+    given = problem(augmentation="none", parameters={"strategy": "crop_scale"})
+    made = methods.get("dsa").condense(given).images
+    assert torch.equal(made, methods.get("dsa").condense(problem(augmentation="crop_scale")).images)
+    assert not torch.equal(made, methods.get("dsa").condense(problem()).images)
 
 
 @pytest.mark.parametrize("kind", DISTANCES)
@@ -358,7 +415,7 @@ def test_parameters_are_the_published_ones(name, ipc):
         "batch_net": 256,
         "init": {"dc": "noise", "dsa": "real"}[name],
         "distance": "layerwise",
-    }
+    } | ({"strategy": "dataset", "transform": "shared"} if name == "dsa" else {})
 
 
 @pytest.mark.parametrize("name", ["dc", "dsa"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
-from condensery.experiment.reading import check, place, schema, unknown
+from condensery.experiment.reading import base_of, check, place, schema, unknown
 from condensery.experiment.targets import WHOLE
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ Keys = tuple[str | int, ...]
 
 
 def check_file(name: str, content: Mapping[str, Any], file: Path) -> None:
-    """Check one file against the schema called ``name``, and the parameters in it.
+    """Check one file against the schema called ``name``, its variants, and the parameters of the others.
 
     Raises:
         CondenseryError: the first thing that is not allowed.
@@ -25,7 +25,10 @@ def check_file(name: str, content: Mapping[str, Any], file: Path) -> None:
     check(content, f"{name}.schema.yaml", file)
     if name in ("methods", "recipes"):
         for entry, values in content.items():
-            _check_values(name, entry, values["parameters"], file, (entry, "parameters"), partial=False)
+            if "variant_of" in values:
+                _check_base(name[:-1], values["variant_of"], content, file, (entry, "variant_of"))
+            else:
+                _check_values(name, entry, values["parameters"], file, (entry, "parameters"), partial=False)
 
 
 def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> None:
@@ -47,16 +50,15 @@ def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> No
                     f"{entry['channels']} channels, not {len(entry[key])}"
                 )
     for method, entry in config.methods.items():
-        for recipe in entry["recipes"]:
+        for recipe in entry.get("recipes", []):
             _known("recipe", recipe, config.recipes, files["methods"], (method, "recipes"))
     for kind in ("methods", "recipes"):
         entries = getattr(config, kind)
         for name, entry in entries.items():
-            _check_overrides(config, kind, name, entry, files[kind], (name,))
+            _check_changes(config, kind, name, entry, files[kind], (name,))
         for name, entry in config.spec.get(kind, {}).items():
             _known(kind[:-1], name, entries, protocol, (kind,))
-            _check_set(config, kind, name, entry.get("parameters", {}), protocol, (kind, name, "parameters"))
-            _check_overrides(config, kind, name, entry, protocol, (kind, name))
+            _check_changes(config, kind, name, entry, protocol, (kind, name))
     for target, blocks in config.spec["targets"].items():
         for number, block in enumerate(blocks):
             _check_block(config, block, protocol, ("targets", target, number))
@@ -65,6 +67,15 @@ def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> No
 def _known(what: str, name: str, known: Mapping[str, Any], file: Path, keys: Keys) -> None:
     if name not in known:
         raise CondenseryError(f"{file}: {place(keys)}: {unknown(what, name, known)}")
+
+
+def _check_base(what: str, base: str, entries: Mapping[str, Any], file: Path, keys: Keys) -> None:
+    _known(what, base, entries, file, keys)
+    if "variant_of" in entries[base]:
+        other = entries[base]["variant_of"]
+        raise CondenseryError(
+            f"{file}: {place(keys)}: {base!r} is a variant itself; name {other!r}, its base"
+        )
 
 
 def _check_values(
@@ -81,7 +92,9 @@ def _check_set(
     config: Config, kind: str, name: str, values: Mapping[str, Any], file: Path, keys: Keys
 ) -> None:
     """Check values that replace those of an entry: each must be a parameter of it, and of the same kind."""
-    base = getattr(config, kind)[name]["parameters"]
+    entries = getattr(config, kind)
+    name = base_of(name, entries[name])
+    base = entries[name]["parameters"]
     for key, value in values.items():
         _known("key", key, base, file, keys)
         if None not in (value, base[key]) and _kind(value) is not _kind(base[key]):
@@ -95,9 +108,11 @@ def _kind(value: object) -> type:
     return float if type(value) is int else type(value)
 
 
-def _check_overrides(
+def _check_changes(
     config: Config, kind: str, name: str, entry: Mapping[str, Any], file: Path, keys: Keys
 ) -> None:
+    """Check the parameters and the overrides of one entry."""
+    _check_set(config, kind, name, entry.get("parameters", {}), file, (*keys, "parameters"))
     for number, override in enumerate(entry.get("overrides", [])):
         here = (*keys, "overrides", number)
         for condition in override["when"]:
@@ -117,7 +132,7 @@ def _check_block(config: Config, block: Mapping[str, Any], file: Path, keys: Key
     for method in block["methods"]:
         _known("method", method, methods, file, (*keys, "methods"))
         if method != WHOLE and "recipes" in block:
-            used = config.methods[method]["recipes"]
+            used = config.method(method)["recipes"]
             if set(used).isdisjoint(block["recipes"]):
                 where = place((*keys, "recipes"))
                 raise CondenseryError(

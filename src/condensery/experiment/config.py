@@ -9,7 +9,7 @@ from typing import Any
 
 from condensery.errors import CondenseryError
 from condensery.experiment import checks
-from condensery.experiment.reading import read, unknown
+from condensery.experiment.reading import base_of, read, unknown
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, wholes_of
 
 
@@ -21,8 +21,8 @@ class Config:
         protocol: name of the protocol.
         settings: config.yaml, with the values given instead of its own.
         datasets: datasets.yaml, name -> entry.
-        methods: methods.yaml, name -> entry.
-        recipes: recipes.yaml, name -> entry.
+        methods: methods.yaml, name -> entry as it stands there; :meth:`method` completes a variant's.
+        recipes: recipes.yaml, name -> entry as it stands there.
         spec: the protocol's file.
     """
 
@@ -47,12 +47,20 @@ class Config:
         return _entry("data set", name, self.datasets, "datasets.yaml")
 
     def method(self, name: str) -> dict[str, Any]:
-        """Return a method's entry.
+        """Return a method's entry; what a variant's does not give is that of its base.
 
         Raises:
             CondenseryError: there is none.
         """
-        return _entry("method", name, self.methods, "methods.yaml")
+        return {**self.methods[self.implementation(name)], **self.methods[name]}
+
+    def implementation(self, name: str) -> str:
+        """Return the name of the method that a method is a variant of, or its own.
+
+        Raises:
+            CondenseryError: there is no such method.
+        """
+        return base_of(name, _entry("method", name, self.methods, "methods.yaml"))
 
     def network(self, dataset: str) -> str:
         """Return the network that a data set is condensed and evaluated with by default."""
@@ -71,14 +79,14 @@ class Config:
         """Resolve a method's parameters for one set.
 
         The published value, then the ``overrides`` of methods.yaml in their order, then what the protocol
-        sets, then the protocol's ``overrides``: the later wins.
+        sets, then the protocol's ``overrides``, then the same of a variant: the later wins.
 
         Raises:
             CondenseryError: there is no such data set or method.
         """
         self.dataset(dataset)
-        entries = [self.method(method), self.spec.get("methods", {}).get(method, {})]
-        return _resolve(entries, {"dataset": dataset, "network": network, "ipc": ipc})
+        self.method(method)
+        return self._resolve("methods", method, {"dataset": dataset, "network": network, "ipc": ipc})
 
     @property
     def precision(self) -> str:
@@ -95,11 +103,8 @@ class Config:
         Raises:
             CondenseryError: there is no such data set or recipe.
         """
-        entries = [
-            _entry("recipe", name, self.recipes, "recipes.yaml"),
-            self.spec.get("recipes", {}).get(name, {}),
-        ]
-        values = _resolve(entries, {"dataset": dataset, "ipc": ipc})
+        _entry("recipe", name, self.recipes, "recipes.yaml")
+        values = self._resolve("recipes", name, {"dataset": dataset, "ipc": ipc})
         if values["augmentation"] == "dsa":
             values["augmentation"] = self.augmentation(dataset)
         return {"name": name, **values}
@@ -119,7 +124,8 @@ class Config:
 
     def networks(self) -> list[str]:
         """Return every network that config/ names, sorted."""
-        named = (b["network"] for blocks in self.spec["targets"].values() for b in blocks if "network" in b)
+        blocks = [block for target in self.spec["targets"].values() for block in target]
+        named = (n for b in blocks for key in ("networks", "evaluate") for n in b.get(key, []))
         return sorted({*self._networks.values(), *named})
 
     def target_sets(self, target: str) -> list[SetId]:
@@ -130,13 +136,17 @@ class Config:
         return list(dict.fromkeys(sets))
 
     def target_evaluations(self, target: str) -> list[Evaluation]:
-        """Return what is trained on a target's sets: each set in every recipe of its method and block."""
+        """Return what is trained on a target's sets: every network of the block, in every recipe.
+
+        The recipes are those of the method that the block does not leave out.
+        """
         evaluations = (
-            Evaluation(s, recipe, s.network)
+            Evaluation(s, recipe, network)
             for block in self._blocks(target)
             for s in sets_of(block, self._networks, self.spec["sets"])
-            for recipe in self.methods[s.method]["recipes"]
+            for recipe in self.method(s.method)["recipes"]
             if recipe in block.get("recipes", self.recipes)
+            for network in block.get("evaluate", [s.network])
         )
         return list(dict.fromkeys(evaluations))
 
@@ -149,6 +159,16 @@ class Config:
     @property
     def _networks(self) -> dict[str, str]:
         return {name: entry["network"] for name, entry in self.datasets.items()}
+
+    def _resolve(self, kind: str, name: str, coordinates: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a method or recipe: of its base and its protocol, then of a variant."""
+        entries, values = getattr(self, kind), {}
+        for each in dict.fromkeys([base_of(name, entries[name]), name]):
+            for entry in (entries[each], self.spec.get(kind, {}).get(each, {})):
+                values |= entry.get("parameters", {})
+                for override in _holding(entry, coordinates):
+                    values |= override
+        return values
 
     def _blocks(self, target: str) -> list[dict[str, Any]]:
         return _entry("target", target, self.spec["targets"], f"protocols/{self.protocol}.yaml")
@@ -192,15 +212,6 @@ def _entry(what: str, name: str, entries: Mapping[str, Any], file: str) -> Any:
     if name not in entries:
         raise CondenseryError(f"{unknown(what, name, entries)} (in config/{file})")
     return entries[name]
-
-
-def _resolve(entries: list[Mapping[str, Any]], coordinates: Mapping[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for entry in entries:
-        values |= entry.get("parameters", {})
-        for override in _holding(entry, coordinates):
-            values |= override
-    return values
 
 
 def _holding(entry: Mapping[str, Any], coordinates: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -63,6 +63,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -137,6 +139,11 @@ def check(
             errors, key=lambda e: (e.validator != "additionalProperties", [str(p) for p in e.absolute_path])
         )
         raise CondenseryError(f"{file}: {_explain(first, [*keys, *first.absolute_path])}")
+
+
+def base_of(name: str, entry: Mapping[str, Any]) -> str:
+    """Return the name of the entry that an entry is a variant of, or its own."""
+    return entry.get("variant_of", name)
 
 
 def place(keys: Iterable[str | int]) -> str:

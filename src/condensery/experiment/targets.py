@@ -36,22 +36,28 @@ class WholeEvaluation(NamedTuple):
     seed: int
 
 
-def sets_of(block: Mapping[str, Any], networks: Mapping[str, str], sets: int) -> Iterator[SetId]:
+def sets_of(block: Mapping[str, Any], default: Mapping[str, str], sets: int) -> Iterator[SetId]:
     """Yield every set of a block of a protocol's target.
 
     Args:
-        block: its ``datasets``, ``methods``, ``ipc`` and, if it gives them, ``network`` and ``sets``.
-        networks: data set -> the network that it is condensed with unless the block names one.
+        block: its ``datasets``, ``methods``, ``ipc`` and, if it gives them, ``networks`` and ``sets``.
+        default: data set -> the network that it is condensed with unless the block names others.
         sets: independent sets of a cell unless the block says how many.
     """
     seeds = range(block.get("sets", sets))
     methods = [method for method in block["methods"] if method != WHOLE]
-    for dataset, method, ipc, seed in product(block["datasets"], methods, block["ipc"], seeds):
-        yield SetId(dataset, method, block.get("network", networks[dataset]), ipc, seed)
+    for dataset, method in product(block["datasets"], methods):
+        for network, ipc, seed in product(block.get("networks", [default[dataset]]), block["ipc"], seeds):
+            yield SetId(dataset, method, network, ipc, seed)
 
 
-def wholes_of(block: Mapping[str, Any], networks: Mapping[str, str], count: int) -> Iterator[WholeEvaluation]:
-    """Yield the ``count`` trainings on each whole data set of a block that lists ``whole`` as a method."""
+def wholes_of(block: Mapping[str, Any], default: Mapping[str, str], count: int) -> Iterator[WholeEvaluation]:
+    """Yield the trainings on the whole data sets of a block that lists ``whole`` as a method.
+
+    Each of the block's evaluation networks is trained ``count`` times.
+    """
     if WHOLE in block["methods"]:
-        for dataset, seed in product(block["datasets"], range(count)):
-            yield WholeEvaluation(dataset, WHOLE, block.get("network", networks[dataset]), seed)
+        for dataset in block["datasets"]:
+            networks = block.get("evaluate") or block.get("networks") or [default[dataset]]
+            for network, seed in product(networks, range(count)):
+                yield WholeEvaluation(dataset, WHOLE, network, seed)

@@ -12,7 +12,13 @@ from condensery.methods.gradient_matching import GradientMatching
 
 @register
 class DifferentiableSiameseAugmentation(GradientMatching):
-    """Gradient matching on images that the data set's strategy augments."""
+    """Gradient matching on augmented images.
+
+    Parameters besides those of :class:`GradientMatching`: ``strategy``, ``dataset`` for the data set's own or
+    the families themselves; ``transform``, which images the matching augments: ``shared``, real and synthetic
+    ones alike (DSA section 3), and for DSA's ablation ``independent``, each with a draw of its own, ``real``
+    or ``synthetic``, these only, and ``none``. The network's training is augmented unless that is ``none``.
+    """
 
     name = "dsa"
 
@@ -20,11 +26,21 @@ class DifferentiableSiameseAugmentation(GradientMatching):
         """See :class:`GradientMatching`.
 
         Raises:
-            CondenseryError: the data set has no augmentation, so that this would be DC.
+            CondenseryError: the data set has no augmentation, so that this would not be DSA.
         """
+        if problem.parameters["transform"] == "none":
+            return "none"
+        chosen = problem.parameters["strategy"]
+        if chosen != "dataset":
+            return chosen
         if problem.augmentation == "none":
             raise CondenseryError(
                 f"dsa augments, but {problem.data.info.name} has no augmentation: set it in "
                 "config/datasets.yaml, or condense with dc"
             )
         return problem.augmentation
+
+    def transform(self, problem: Problem) -> str:
+        """See :class:`GradientMatching`; without a strategy there is nothing to choose."""
+        chosen = problem.parameters["transform"]
+        return "shared" if chosen == "none" else chosen

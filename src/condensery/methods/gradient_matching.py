@@ -29,6 +29,14 @@ from condensery.synthetic import SyntheticSet
 # Real images of a class that set the statistics of batch norm (the authors' public code).
 STATISTICS_IMAGES = 16
 
+# What the matching augments -> the streams that the draws for real and for synthetic images come from.
+TRANSFORMS: dict[str, tuple[str | None, str | None]] = {
+    "shared": ("siamese", "siamese"),
+    "independent": ("siamese", "synthetic-augmentation"),
+    "real": ("siamese", None),
+    "synthetic": (None, "siamese"),
+}
+
 
 class GradientMatching(ABC):
     """Learn the pixels by stochastic gradient descent on a distance between network gradients.
@@ -50,6 +58,10 @@ class GradientMatching(ABC):
     def strategy(self, problem: Problem) -> str:
         """Return the augmentation of the matching and of the network's training, or ``none``."""
 
+    def transform(self, problem: Problem) -> str:
+        """Return which images the matching augments, a key of :data:`TRANSFORMS`."""
+        return "shared"
+
     def condense(
         self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
     ) -> SyntheticSet:
@@ -61,7 +73,7 @@ class GradientMatching(ABC):
         """
         parameters = problem.parameters
         steps = self._steps(problem)
-        matcher = Matcher(problem, self.strategy(problem))
+        matcher = Matcher(problem, self.strategy(problem), self.transform(problem))
         images = problem.initial_images(parameters["init"])
         momentum = torch.zeros_like(images)
         start = 0
@@ -101,14 +113,15 @@ class Matcher:
         network: the network of the current iteration, in the floating type of the images.
     """
 
-    def __init__(self, problem: Problem, strategy: str) -> None:
+    def __init__(self, problem: Problem, strategy: str, transform: str = "shared") -> None:
         """Build the network; :meth:`renew` draws its weights.
 
         Args:
             problem: the condensation.
             strategy: the augmentation, or ``none``.
+            transform: which images the matching augments, a key of :data:`TRANSFORMS`.
         """
-        self._problem, self._strategy = problem, strategy
+        self._problem, self._strategy, self._streams = problem, strategy, TRANSFORMS[transform]
         self._train = problem.training_split()
         self._distance = DISTANCES[problem.parameters["distance"]]
         self.network = problem.new_network()
@@ -185,15 +198,13 @@ class Matcher:
     def _class_gradient(self, images: Tensor, iteration: int, step: int, c: int) -> tuple[Tensor, Tensor]:
         """Return one class's gradient with respect to its images, (ipc, C, H, W), and its distance."""
         problem, address = self._problem, (iteration, step, c)
-        draw = augment.draw(
-            self._strategy, 1, images.shape[-2:], streams.generator(problem.seed, "siamese", *address)
-        )
+        of_real, of_synthetic = (self._draw(stream, images.shape[-2:], address) for stream in self._streams)
         chosen = problem.random_batch(
             c, problem.parameters["batch_real"], streams.generator(problem.seed, "real", *address)
         )
-        target = self._real_gradients(augment.apply(self._real(chosen, images.dtype), draw), c)
+        target = self._real_gradients(augment.apply(self._real(chosen, images.dtype), of_real), c)
         leaf = images.detach().requires_grad_()
-        augmented = augment.apply(leaf, draw)
+        augmented = augment.apply(leaf, of_synthetic)
         labels = self._labels.new_full((len(leaf),), c)
         upstream, distance = self._distance_and_gradient(
             [parameter.detach() for parameter in self._parameters], target, augmented.detach(), labels
@@ -225,6 +236,12 @@ class Matcher:
             return self._distance(target, torch.func.grad(mean_loss)(parameters, images))
 
         return torch.func.grad_and_value(distance)(images)
+
+    def _draw(self, stream: str | None, size: Sequence[int], address: tuple[int, int, int]) -> augment.Draw:
+        """Return the draw that a class's real or synthetic images share, or, of no stream, one of nothing."""
+        if stream is None:
+            return augment.Draw(None, torch.empty(1, 0))
+        return augment.draw(self._strategy, 1, size, streams.generator(self._problem.seed, stream, *address))
 
     def _real_gradients(self, real: Tensor, c: int) -> Sequence[Tensor]:
         """Return the gradient of the mean loss of a class's real images, a tensor for each parameter.
