@@ -13,6 +13,7 @@ from condensery.data.arrays import CHUNK_BYTES, DataInfo, RealData, Split
 from condensery.data.contents import Shape
 from condensery.errors import CondenseryError
 
+
 def training_only(data: RealData) -> RealData:
     """Return the data set with an empty test split: what has no test image cannot leak one."""
     return replace(data, test=data.test.subset(np.empty(0, dtype=np.int64)))
@@ -33,7 +34,8 @@ def of_classes(data: RealData, classes: Sequence[int]) -> RealData:
     told = ", ".join(str(c) for c in sorted(classes))
     info = replace(data.info, name=f"{data.info.name}, classes {told}")
     splits = (
-        split.subset(np.flatnonzero(np.isin(split.labels, list(classes)))) for split in (data.train, data.test)
+        split.subset(np.flatnonzero(np.isin(split.labels, list(classes))))
+        for split in (data.train, data.test)
     )
     return RealData(info, *(_named(split, info) for split in splits))
 
@@ -55,9 +57,7 @@ def reshaped(data: RealData, shape: Shape) -> RealData:
         raise CondenseryError(f"{info.name} has {info.channels} channels, which cannot become {channels}")
     repeat = channels // info.channels
     told = f"{info.name} as {'x'.join(str(side) for side in shape)}"
-    info = DataInfo(
-        told, channels, height, width, info.classes, info.mean * repeat, info.std * repeat
-    )
+    info = DataInfo(told, channels, height, width, info.classes, info.mean * repeat, info.std * repeat)
     return RealData(info, *(_resized(split, info) for split in (data.train, data.test)))
 
 
