@@ -1,8 +1,9 @@
-"""Result rows: one row is one network, trained from scratch on one set and tested once."""
+"""Result rows: one row is one trained network, and what it achieved."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,28 @@ COORDINATES = (
 """What names a row: no two rows share all of them."""
 
 
-def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write rows as one Parquet file, atomically, with the columns of `SCHEMA` in their order.
+@dataclass(frozen=True)
+class Kind:
+    """What the rows of an experiment are.
+
+    Attributes:
+        schema: names, types and order of the columns, ``protocol`` among them. Columns whose name ends with
+            ``accuracy`` are percentages; only nullable columns may have empty values.
+        coordinates: the columns that name a row: no two rows share all of them.
+        script: what makes such rows.
+    """
+
+    schema: pa.Schema
+    coordinates: tuple[str, ...]
+    script: str
+
+
+EVALUATION = Kind(SCHEMA, COORDINATES, "scripts/evaluate.py")
+"""One row a network that was trained from scratch on one set and tested once."""
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, kind: Kind = EVALUATION) -> None:
+    """Write rows as one Parquet file, atomically, with the columns of their kind in their order.
 
     Raises:
         CondenseryError: no rows, a row with missing, additional or mistyped entries, or a value or
@@ -66,16 +87,16 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     if not rows:
         raise CondenseryError(f"{path}: no rows to write; evaluate at least one network")
     for row in rows:
-        _check_names(set(row), path)
-        empty = [name for name in SCHEMA.names if row[name] is None]
+        _check_names(set(row), path, kind)
+        empty = [field.name for field in kind.schema if row[field.name] is None and not field.nullable]
         if empty:
             raise CondenseryError(f"{path}: a row has no value for {', '.join(empty)}; give one")
     try:
-        table = pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMA)
+        table = pa.Table.from_pylist([dict(row) for row in rows], schema=kind.schema)
         frame = table.to_pandas()
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise CondenseryError(f"{path}: a row has an entry of the wrong type: {error}") from error
-    _check_values(frame.assign(file=str(path)))
+    _check_values(frame.assign(file=str(path)), kind)
     with atomic(path) as temporary:
         pq.write_table(table, temporary)
 
@@ -98,21 +119,22 @@ def row_files(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def read_rows(paths: Iterable[Path], protocol: str) -> pd.DataFrame:
+def read_rows(paths: Iterable[Path], protocol: str, kind: Kind = EVALUATION) -> pd.DataFrame:
     """Read row files into one frame.
 
     Args:
         paths: Parquet files that `write_rows` wrote.
         protocol: the protocol that every row must come from.
+        kind: what the rows are.
 
     Returns:
-        The columns of `SCHEMA`, sorted by `COORDINATES`, whatever the order of the files.
+        The columns of the kind, sorted by its coordinates, whatever the order of the files.
 
     Raises:
         CondenseryError: no rows at all; a file that is damaged or has other columns or types; an empty
             value; an accuracy outside 0 to 100; a row of another protocol; two rows with equal coordinates.
     """
-    frames = [_read_file(path) for path in paths]
+    frames = [_read_file(path, kind) for path in paths]
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     if rows.empty:
         raise CondenseryError(
@@ -125,8 +147,8 @@ def read_rows(paths: Iterable[Path], protocol: str) -> pd.DataFrame:
             f"{first['file']}: holds rows of protocol {first['protocol']!r}, not {protocol!r}; "
             "give row files of one protocol"
         )
-    _check_values(rows)
-    return rows.drop(columns="file").sort_values(list(COORDINATES), ignore_index=True)
+    _check_values(rows, kind)
+    return rows.drop(columns="file").sort_values(list(kind.coordinates), ignore_index=True)
 
 
 def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, str | int]]) -> pd.DataFrame:
@@ -152,42 +174,47 @@ def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, str | int]]) -> pd.
     return found.sort_values(list(COORDINATES), ignore_index=True)
 
 
-def _read_file(path: Path) -> pd.DataFrame:
+def _read_file(path: Path, kind: Kind) -> pd.DataFrame:
     try:
         table = pq.ParquetFile(path).read()
     except FileNotFoundError as error:
         raise CondenseryError(f"{path}: no such row file; evaluate the set first") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise CondenseryError(f"{path}: not a whole Parquet file ({error}); make it again") from error
-    _check_names(set(table.column_names), path)
-    for field in SCHEMA:
-        kind = table.schema.field(field.name).type
-        if kind != field.type:
+    _check_names(set(table.column_names), path, kind)
+    for field in kind.schema:
+        found = table.schema.field(field.name).type
+        if found != field.type:
             raise CondenseryError(
-                f"{path}: column {field.name!r} holds {kind}, not {field.type}; make it again"
+                f"{path}: column {field.name!r} holds {found}, not {field.type}; make it again"
             )
-        if table[field.name].null_count:
+        if table[field.name].null_count and not field.nullable:
             raise CondenseryError(f"{path}: column {field.name!r} has an empty value; make the file again")
-    return table.select(SCHEMA.names).to_pandas().assign(file=str(path))
+    return table.select(kind.schema.names).to_pandas().assign(file=str(path))
 
 
-def _check_names(names: set[str], path: Path) -> None:
-    missing, unknown = set(SCHEMA.names) - names, names - set(SCHEMA.names)
+def _check_names(names: set[str], path: Path, kind: Kind) -> None:
+    missing, unknown = set(kind.schema.names) - names, names - set(kind.schema.names)
     if missing or unknown:
         said = [f"lacks {', '.join(sorted(missing))}"] if missing else []
         said += [f"has unknown {', '.join(sorted(unknown))}"] if unknown else []
-        raise CondenseryError(f"{path}: a row {' and '.join(said)}; make the rows with scripts/evaluate.py")
+        raise CondenseryError(f"{path}: a row {' and '.join(said)}; make the rows with {kind.script}")
 
 
-def _check_values(rows: pd.DataFrame) -> None:
+def _check_values(rows: pd.DataFrame, kind: Kind) -> None:
     """Check values and coordinates; `file` is an additional column for the message."""
-    wrong = rows[~rows["accuracy"].between(0, 100)]
-    if len(wrong):
-        first = wrong.iloc[0]
-        raise CondenseryError(
-            f"{first['file']}: accuracy {first['accuracy']} is not a percentage from 0 to 100; make it again"
-        )
-    names = list(COORDINATES)
+    for field in kind.schema:
+        if not field.name.endswith("accuracy"):
+            continue
+        given = rows if not field.nullable else rows[rows[field.name].notna()]
+        wrong = given[~given[field.name].between(0, 100)]
+        if len(wrong):
+            first = wrong.iloc[0]
+            raise CondenseryError(
+                f"{first['file']}: {field.name} {first[field.name]} is not a percentage from 0 to 100; "
+                "make it again"
+            )
+    names = list(kind.coordinates)
     again = rows[rows.duplicated(names)]
     if len(again):
         second = again.iloc[0]
