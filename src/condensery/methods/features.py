@@ -52,11 +52,11 @@ def network(problem: Problem) -> Network:
 
 
 @torch.no_grad()
-def by_class(problem: Problem) -> Iterator[Tensor]:
-    """Yield, for each of the problem's classes, the features of all its training images.
+def by_class(problem: Problem) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Yield, for each of the problem's classes, all its training images and their features.
 
     Yields:
-        float32 (n, F), in the order of ``indices_of`` of the training split.
+        Their indices, int64 (n,), and float32 (n, F).
 
     Raises:
         CondenseryError: see :func:`read`.
@@ -73,4 +73,4 @@ def by_class(problem: Problem) -> Iterator[Tensor]:
                 embed(train.batch(pool[rows], device.torch_device)).float()
                 for rows in places.reshape(-1, _BATCH)
             ]
-        yield torch.cat(parts)[: len(pool)]
+        yield pool, torch.cat(parts)[: len(pool)]

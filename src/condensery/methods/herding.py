@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from condensery.checkpoint import Checkpoint
 from condensery.methods import features
 from condensery.methods.base import Problem, register
-from condensery.progress import Progress
-from condensery.synthetic import SyntheticSet
+from condensery.methods.selection import Selection
 
 
 @register
-class Herding:
+class Herding(Selection):
     """Select, class by class, the image that brings the mean of the selected closest to the class mean."""
 
     name = "herding"
-    independent_classes = True
-    needs_features = True
 
-    def condense(
-        self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
-    ) -> SyntheticSet:
-        """See :class:`condensery.methods.base.Method`."""
-        return problem.select(
-            problem.data.train.indices_of(c)[herd(x, problem.ipc).numpy()]
-            for c, x in zip(problem.classes, features.by_class(problem), strict=True)
-        )
+    def choose(self, problem: Problem) -> Iterator[np.ndarray]:
+        """See :class:`Selection`."""
+        return (pool[herd(x, problem.ipc).numpy()] for pool, x in features.by_class(problem))
 
 
 def herd(x: Tensor, count: int) -> Tensor:

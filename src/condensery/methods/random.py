@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from condensery.checkpoint import Checkpoint
+from collections.abc import Iterator
+
+import numpy as np
+
 from condensery.methods.base import Problem, register
-from condensery.progress import Progress
-from condensery.synthetic import SyntheticSet
+from condensery.methods.selection import Selection
 
 
 @register
-class Random:
+class Random(Selection):
     """Select ``ipc`` images of each class uniformly without replacement."""
 
     name = "random"
-    independent_classes = True
     needs_features = False
 
-    def condense(
-        self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
-    ) -> SyntheticSet:
-        """See :class:`condensery.methods.base.Method`."""
-        return problem.select(problem.random_images(c) for c in problem.classes)
+    def choose(self, problem: Problem) -> Iterator[np.ndarray]:
+        """See :class:`Selection`."""
+        return (problem.random_images(c) for c in problem.classes)

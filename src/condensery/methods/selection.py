@@ -1,0 +1,31 @@
+"""What the methods share that select real images: they choose class by class, in no steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import numpy as np
+
+from condensery.checkpoint import Checkpoint
+from condensery.methods.base import Problem
+from condensery.progress import Progress
+from condensery.synthetic import SyntheticSet
+
+
+class Selection(ABC):
+    """A set of real images; a method says which."""
+
+    name: str
+    independent_classes = True
+    needs_features = True
+
+    @abstractmethod
+    def choose(self, problem: Problem) -> Iterable[np.ndarray]:
+        """Return, for each of the problem's classes, the indices of ``ipc`` training images: int64 (ipc,)."""
+
+    def condense(
+        self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
+    ) -> SyntheticSet:
+        """See :class:`condensery.methods.base.Method`."""
+        return problem.select(self.choose(problem))
