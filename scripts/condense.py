@@ -3,17 +3,23 @@
 Example:
     python scripts/condense.py --data digits --method dm --ipc 10 --seed 0 --protocol smoke \\
         --out dm.safetensors
+    python scripts/condense.py --data digits --method dm --ipc 10 --seed 0 --protocol smoke \\
+        --snapshots 15,30,60 --out trajectory
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from condensery import console, methods
+from condensery.checkpoint import atomic, check_new_folder
 from condensery.errors import CondenseryError
 from condensery.job import Job, add_arguments
 from condensery.methods import Problem
+from condensery.methods.recorder import Recorder, Snapshot
 from condensery.progress import Progress
 
 
@@ -32,22 +38,58 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--features", type=Path, metavar="FILE", help="what scripts/pretrain.py made (coresets)"
     )
+    parser.add_argument(
+        "--snapshots",
+        metavar="LIST",
+        help="iterations, such as 10,100: write the set as it is after each and the seconds that it took, as "
+        "step10.safetensors and step100.safetensors in the new folder --out, instead of the finished set",
+    )
     return parser.parse_args()
 
 
-def shard(text: str) -> tuple[int, ...]:
-    """Read a list of classes such as ``0-4`` or ``1,7-9``.
+def numbers(option: str, text: str) -> tuple[int, ...]:
+    """Read a list of numbers such as ``0-4`` or ``1,7-9``.
 
     Raises:
         CondenseryError: it is not one.
     """
-    classes: list[int] = []
+    found: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
         if not first.isdigit() or not (last or first).isdigit():
-            raise CondenseryError(f"--classes {text!r} is not a list of classes: write 0-4 or 1,7")
-        classes += range(int(first), int(last or first) + 1)
-    return tuple(classes)
+            raise CondenseryError(f"{option} {text!r} is not a list of numbers: write 0-4 or 1,7")
+        found += range(int(first), int(last or first) + 1)
+    return tuple(found)
+
+
+def snapshots(args: argparse.Namespace, parameters: Mapping[str, Any]) -> Recorder | None:
+    """Return what takes the snapshots, if any are asked for.
+
+    Raises:
+        CondenseryError: the method does not get there, or there is no room for the folder.
+    """
+    if args.snapshots is None:
+        return None
+    if "iterations" not in parameters:
+        raise CondenseryError(f"--snapshots: {args.method} has no iterations: leave it out")
+    steps, last = numbers("--snapshots", args.snapshots), parameters["iterations"]
+    for step in steps:
+        if not 0 < step <= last:
+            raise CondenseryError(
+                f"--snapshots {step}: {args.method} runs {last} iterations: give 1 to {last}"
+            )
+    check_new_folder(args.out)
+    return Recorder(steps)
+
+
+def write(snapshots: Sequence[Snapshot], problem: Problem, provenance: dict[str, Any], out: Path) -> None:
+    """Write the folder of snapshots: ordinary sets that also know step, seconds and device."""
+    with atomic(out) as temporary:
+        for snapshot in snapshots:
+            synthetic = problem.synthetic_set(snapshot.images)
+            taken = {"step": snapshot.step, "seconds": snapshot.seconds, "device": problem.device.label}
+            synthetic.provenance = provenance | {"snapshot": taken}
+            synthetic.save(temporary / f"step{snapshot.step}.safetensors")
 
 
 def main() -> None:
@@ -61,7 +103,7 @@ def main() -> None:
     problem = Problem(
         data=job.data,
         ipc=args.ipc,
-        classes=shard(args.classes) if args.classes else whole,
+        classes=numbers("--classes", args.classes) if args.classes else whole,
         network=job.network,
         parameters=parameters,
         augmentation=augmentation,
@@ -81,12 +123,16 @@ def main() -> None:
         if not method.independent_classes:
             raise CondenseryError(f"--classes: {args.method} condenses all classes together: leave it out")
         provenance["shard"] = list(problem.classes)
-    checkpoint = job.checkpoint(provenance)
+    recorder = snapshots(args, parameters)
+    checkpoint = job.checkpoint(provenance | {"snapshots": args.snapshots})
     label = f"{args.method} {args.data} ipc {args.ipc} seed {args.seed}"
     with Progress(label, parameters.get("iterations", 1)) as progress:
-        synthetic = method.condense(problem, checkpoint=checkpoint, progress=progress)
-    synthetic.provenance = provenance
-    synthetic.save(args.out)
+        synthetic = method.condense(problem, checkpoint=checkpoint, progress=progress, recorder=recorder)
+    if recorder:
+        write(recorder.snapshots, problem, provenance, args.out)
+    else:
+        synthetic.provenance = provenance
+        synthetic.save(args.out)
     checkpoint.remove()
 
 

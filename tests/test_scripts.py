@@ -113,6 +113,35 @@ def test_a_killed_script_goes_on_where_it_was(digits, tmp_path):
     assert not checkpoint.exists()
 
 
+def test_snapshots_are_sets_that_know_when_they_were_taken(digits, tmp_path):
+    done = condense(digits, tmp_path / "on the way", snapshots="20,60")
+    assert done.returncode == 0, done.stderr
+    assert condense(digits, tmp_path / "whole.safetensors").returncode == 0
+    made = [SyntheticSet.load(tmp_path / "on the way" / f"step{step}.safetensors") for step in (20, 60)]
+    whole = SyntheticSet.load(tmp_path / "whole.safetensors")
+    assert np.array_equal(made[1].images, whole.images)  # the smoke protocol has 60 iterations
+    assert not np.array_equal(made[0].images, whole.images)
+    taken = [each.provenance.pop("snapshot") for each in made]
+    assert [each["step"] for each in taken] == [20, 60]
+    assert 0 < taken[0]["seconds"] < taken[1]["seconds"]
+    assert made[0].provenance == made[1].provenance == whole.provenance
+    again = condense(digits, tmp_path / "on the way", snapshots="20,60")
+    assert_one_line(again, "on the way", "not an empty folder")
+
+
+@pytest.mark.parametrize(
+    ("method", "steps", "words"),
+    [
+        ("dm", "20,61", ["--snapshots 61", "dm runs 60 iterations"]),
+        ("dm", "ten", ["--snapshots 'ten'"]),
+        ("random", "1", ["--snapshots", "random has no iterations"]),
+    ],
+)
+def test_snapshots_that_cannot_be_taken_are_refused(digits, tmp_path, method, steps, words):
+    assert_one_line(condense(digits, tmp_path / "on the way", method, snapshots=steps), *words)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("method", "ipc", "words"),
     [

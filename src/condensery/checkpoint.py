@@ -17,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from condensery.errors import CondenseryError
+
 _log = logging.getLogger(__name__)
 _METADATA = "condensery"
 _SCHEMA = "checkpoint/1"
@@ -53,6 +55,16 @@ def atomic(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         raise
     _flush(path.parent)
+
+
+def check_new_folder(folder: Path) -> None:
+    """Check, before there is anything to lose, that `atomic` can give a folder this name.
+
+    Raises:
+        CondenseryError: the name is taken, by anything but an empty folder.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise CondenseryError(f"{folder}: exists and is not an empty folder; give a new name")
 
 
 def _flush(path: Path) -> None:

@@ -65,6 +65,11 @@ class Device:
         """Return the context in which networks run forward."""
         return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
+    def synchronise(self) -> None:
+        """Wait for what was started on the device: a GPU works on while the program goes ahead."""
+        if self.torch_device.type == "cuda":
+            torch.cuda.synchronize(self.torch_device)
+
     def compiled(self, function: _Module, work: float) -> _Module:
         """Return ``function`` compiled for fixed shapes, or itself where that does not pay.
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from condensery.checkpoint import atomic
+from condensery.checkpoint import atomic, check_new_folder
 from condensery.data import DataInfo, normalise
 from condensery.errors import CondenseryError
 from condensery.exchange.checks import for_data
@@ -36,8 +36,7 @@ def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
     channels = synthetic.images.shape[1]
     if channels not in _MODES:
         raise CondenseryError(f"{synthetic.source}: PNG holds 1 or 3 channels, not {channels}; use npz")
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise CondenseryError(f"{folder}: exists and is not an empty folder; give a new name")
+    check_new_folder(folder)
     pixels = synthetic.uint8_images().permute(0, 2, 3, 1).cpu().numpy()
     with atomic(folder) as temporary:
         files = []

@@ -16,6 +16,7 @@ from condensery.checkpoint import Checkpoint
 from condensery.data import RealData, Split
 from condensery.device import Device
 from condensery.errors import CondenseryError
+from condensery.methods.recorder import Recorder
 from condensery.progress import Progress
 from condensery.synthetic import SyntheticSet
 
@@ -136,7 +137,12 @@ class Method(Protocol):
     needs_features: bool
 
     def condense(
-        self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
+        self,
+        problem: Problem,
+        *,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+        recorder: Recorder | None = None,
     ) -> SyntheticSet:
         """Make the synthetic set of a problem.
 
@@ -144,6 +150,8 @@ class Method(Protocol):
             problem: what to condense.
             checkpoint: where to save the state now and then, and to resume from.
             progress: told the steps done.
+            recorder: shown the images after the iterations that it wants to see, by a method that has
+                iterations.
 
         Returns:
             The set, its provenance left to the caller.

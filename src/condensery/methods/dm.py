@@ -15,6 +15,8 @@ from condensery import augment, networks, streams
 from condensery.augment import Draw
 from condensery.checkpoint import Checkpoint
 from condensery.methods.base import Problem, register
+from condensery.methods.pixels import Pixels
+from condensery.methods.recorder import Recorder
 from condensery.networks import Network
 from condensery.progress import Progress
 from condensery.synthetic import SyntheticSet
@@ -35,27 +37,22 @@ class DistributionMatching:
     needs_features = False
 
     def condense(
-        self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
+        self,
+        problem: Problem,
+        *,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+        recorder: Recorder | None = None,
     ) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`."""
-        parameters = problem.parameters
-        images = problem.initial_images(parameters["init"])
-        momentum = torch.zeros_like(images)
-        start = 0
-        resumed = checkpoint.load() if checkpoint else None
-        if resumed is not None:
-            start, state = resumed
-            images, momentum = (state[name].to(images.device) for name in ("images", "momentum"))
+        pixels = Pixels(problem, checkpoint, recorder)
         matcher = Matcher(problem)
-        for step in range(start, parameters["iterations"]):
-            gradient, loss = matcher.gradient(images, step)
-            momentum.mul_(parameters["momentum"]).add_(gradient)
-            images.sub_(momentum, alpha=parameters["lr_img"])
+        for step in pixels.iterations():
+            gradient, loss = matcher.gradient(pixels.images, step)
+            pixels.step(gradient)
             if progress and (step + 1) % REPORT_EVERY == 0:
                 progress.step(step + 1, loss=loss.item())
-            if checkpoint and checkpoint.due():
-                checkpoint.save(step + 1, {"images": images, "momentum": momentum})
-        return problem.synthetic_set(images)
+        return problem.synthetic_set(pixels.images)
 
 
 class Matcher:

@@ -23,6 +23,8 @@ from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem
 from condensery.methods.gradient_distance import DISTANCES
+from condensery.methods.pixels import Pixels
+from condensery.methods.recorder import Recorder
 from condensery.progress import Progress
 from condensery.synthetic import SyntheticSet
 
@@ -63,7 +65,12 @@ class GradientMatching(ABC):
         return "shared"
 
     def condense(
-        self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
+        self,
+        problem: Problem,
+        *,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+        recorder: Recorder | None = None,
     ) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`.
 
@@ -71,30 +78,20 @@ class GradientMatching(ABC):
             CondenseryError: ``outer_loop`` or ``inner_loop`` has no value for this number of images per
                 class, or the augmentation does not suit the method.
         """
-        parameters = problem.parameters
         steps = self._steps(problem)
         matcher = Matcher(problem, self.strategy(problem), self.transform(problem))
-        images = problem.initial_images(parameters["init"])
-        momentum = torch.zeros_like(images)
-        start = 0
-        resumed = checkpoint.load() if checkpoint else None
-        if resumed is not None:
-            start, state = resumed
-            images, momentum = (state[name].to(images.device) for name in ("images", "momentum"))
-        for iteration in range(start, parameters["iterations"]):
+        pixels = Pixels(problem, checkpoint, recorder)
+        # An iteration is one network: between two of them the pixels are all that there is.
+        for iteration in pixels.iterations():
             matcher.renew(iteration)
             for step in range(steps):
-                gradient, loss = matcher.gradient(images, iteration, step)
-                momentum.mul_(parameters["momentum"]).add_(gradient)
-                images.sub_(momentum, alpha=parameters["lr_img"])
+                gradient, loss = matcher.gradient(pixels.images, iteration, step)
+                pixels.step(gradient)
                 if step < steps - 1:
-                    matcher.train(images, iteration, step)
+                    matcher.train(pixels.images, iteration, step)
             if progress:
                 progress.step(iteration + 1, loss=loss.item())
-            # Only between networks: what is then needed are the pixels and their momentum.
-            if checkpoint and checkpoint.due():
-                checkpoint.save(iteration + 1, {"images": images, "momentum": momentum})
-        return problem.synthetic_set(images)
+        return problem.synthetic_set(pixels.images)
 
     def _steps(self, problem: Problem) -> int:
         for key in ("outer_loop", "inner_loop"):

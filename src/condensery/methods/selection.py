@@ -9,6 +9,7 @@ import numpy as np
 
 from condensery.checkpoint import Checkpoint
 from condensery.methods.base import Problem
+from condensery.methods.recorder import Recorder
 from condensery.progress import Progress
 from condensery.synthetic import SyntheticSet
 
@@ -25,7 +26,12 @@ class Selection(ABC):
         """Return, for each of the problem's classes, the indices of ``ipc`` training images: int64 (ipc,)."""
 
     def condense(
-        self, problem: Problem, *, checkpoint: Checkpoint | None = None, progress: Progress | None = None
+        self,
+        problem: Problem,
+        *,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+        recorder: Recorder | None = None,
     ) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`."""
         return problem.select(self.choose(problem))
