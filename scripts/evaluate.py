@@ -19,10 +19,11 @@ from condensery import console
 from condensery.errors import CondenseryError
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress
+from condensery.recipes import Recipe
 from condensery.reporting.rows import write_rows
 from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
-from condensery.training import Recipe, evaluate
+from condensery.training import evaluate
 from condensery.versions import versions
 
 # Networks of different sets have different seeds: set s has the seeds s * 1000, s * 1000 + 1, ...
@@ -66,13 +67,13 @@ def main() -> None:
     if not 0 < count <= SEEDS_PER_SET:
         raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_SET}")
     set_seed = about["seed"] if args.seed is None else args.seed
-    recipe = Recipe(**job.config.recipe(args.recipe, args.data, about["ipc"]))
+    recipe = Recipe(**job.config.recipe(args.recipe, args.data, about["ipc"], job.network))
     content = "" if args.whole else hashlib.sha256(args.synthetic.read_bytes()).hexdigest()
     checkpoint = job.checkpoint(
         job.provenance(set=content, recipe=vars(recipe), network=job.network, networks=count, seed=set_seed)
     )
     label = f"{about['method']} {args.data} ipc {about['ipc']} seed {set_seed}, recipe {recipe.name}"
-    with Progress(label, count * (recipe.epochs + 1)) as progress:
+    with Progress(label, count * recipe.passes) as progress:
         outcomes = evaluate(
             job.network,
             samples,

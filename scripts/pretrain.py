@@ -13,7 +13,7 @@ from condensery.checkpoint import write_tensors
 from condensery.job import Job, add_arguments
 from condensery.pretraining import pretrain
 from condensery.progress import Progress
-from condensery.training import Recipe
+from condensery.recipes import Recipe
 
 
 def parse() -> argparse.Namespace:
@@ -30,14 +30,14 @@ def main() -> None:
     """Train and write the network and the forgetting events."""
     args = parse()
     job = Job.open(args)
-    values = job.config.recipe("features", args.data)
-    provenance = job.provenance(network=job.network, seed=args.seed, recipe=values)
+    recipe = Recipe(**job.config.recipe("features", args.data, network=job.network))
+    provenance = job.provenance(network=job.network, seed=args.seed, recipe=vars(recipe))
     checkpoint = job.checkpoint(provenance)
-    with Progress(f"features {args.data} seed {args.seed}", values["epochs"] + 1) as progress:
+    with Progress(f"features {args.data} seed {args.seed}", recipe.passes) as progress:
         tensors = pretrain(
             job.data,
             job.network,
-            Recipe(**values),
+            recipe,
             args.seed,
             job.device,
             checkpoint=checkpoint,

@@ -61,7 +61,7 @@ def features_file(folder: Path, data: RealData, network: str = "convnet-d2-w16")
     """Return the file of a network trained for two epochs on the whole set."""
     from condensery.checkpoint import write_tensors
     from condensery.pretraining import pretrain
-    from condensery.training import Recipe
+    from condensery.recipes import Recipe
 
     recipe = Recipe(
         "features", epochs=2, lr=0.01, momentum=0.9, weight_decay=0.0, batch=16, augmentation="none"

@@ -19,9 +19,9 @@ from condensery.continual import classes, domains, memory, orders
 from condensery.data import RealData, Split
 from condensery.data.views import of_classes, training_only
 from condensery.errors import CondenseryError
+from condensery.recipes import Recipe
 from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
-from condensery.training import Recipe
 from tests import problems
 
 RECIPE = Recipe("dsa", epochs=2, lr=0.05, momentum=0.9, weight_decay=5e-4, batch=8, augmentation="none")

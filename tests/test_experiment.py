@@ -93,6 +93,13 @@ def test_evaluation_has_the_published_values(paper: Config) -> None:
     full = "color_crop_cutout_flip_scale_rotate"
     assert paper.recipe("dsa", "cifar10") == {"name": "dsa", "epochs": 1000, "augmentation": full} | common
     assert paper.recipe("dc", "cifar10") == {"name": "dc", "epochs": 300, "augmentation": "none"} | common
+    for dataset, network, augmentation in (
+        ("mnist", "lenet", "dc_crop_scale_rotate"),
+        ("mnist", "convnet-bn", "dc_crop_noise"),
+        ("cifar10", "convnet-bn", "dc_crop_noise"),
+    ):
+        augmented = {"name": "dc", "epochs": 1000, "augmentation": augmentation}
+        assert paper.recipe("dc", dataset, 10, network) == augmented | common
     assert (paper.spec["sets"], paper.spec["networks"]) == (5, 20)
 
 
@@ -312,6 +319,13 @@ def test_recipes_resolve_by_data_set_and_size(folder: Path) -> None:
     assert config.recipe("dsa", "digits", 10)["epochs"] == config.recipe("dsa", "mnist", 50)["epochs"] == 9
 
 
+def test_a_protocol_may_train_without_the_augmentation_of_dc() -> None:
+    laptop = load_config(CONFIG, "laptop")
+    for network in ("convnet", "convnet-bn"):
+        values = laptop.recipe("dc", "mnist", 10, network)
+        assert (values["epochs"], values["augmentation"]) == (50, "none")
+
+
 def test_precision_is_the_protocols_unless_it_is_given(folder: Path) -> None:
     assert load_small(folder).precision == "fp32"
     assert load_small(folder, precision="bf16").precision == "bf16"
@@ -447,6 +461,13 @@ REFUSED = [
     ),
     ("recipes.yaml", ("dsa", "parameters", "epochs"), 0, "dsa.parameters.epochs: must be at least 1"),
     ("recipes.yaml", ("dsa", "parameters", "batchsize"), 9, "dsa.parameters: unknown key 'batchsize'"),
+    (
+        "recipes.yaml",
+        ("dc", "overrides", 0, "set", "augmentation"),
+        "dc_flip",
+        "dc.overrides[0].set.augmentation: must be dsa (the data set's strategy), none, families",
+    ),
+    ("recipes.yaml", ("dc", "overrides", 0, "when"), {"model": ["mlp"]}, "when: unknown key 'model'"),
     ("recipes.yaml", ("dsa",), ..., "key 'dsa' is missing"),
     ("protocols/smoke.yaml", ("seeds",), 3, "unknown key 'seeds'"),
     ("protocols/smoke.yaml", ("sets",), 0, "sets: must be at least 1, not 0"),

@@ -8,10 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from condensery import augment, networks, streams, training
+from condensery import augment, dc_augment, networks, streams, training
 from condensery.checkpoint import Checkpoint
+from condensery.recipes import Recipe
 from condensery.samples import Samples
-from condensery.training import Fleet, Recipe
+from condensery.training import Fleet
 from tests import problems
 
 RECIPE = Recipe(
@@ -35,9 +36,11 @@ def plain_training(data, network, recipe, seed):
         order = torch.randperm(len(images), generator=streams.generator(seed, "shuffle", epoch))
         for number, rows in enumerate(order.split(recipe.batch)):
             stream = streams.generator(seed, "augmentation", epoch, number)
-            batch = augment.apply(
-                images[rows], augment.draw(recipe.augmentation, len(rows), (16, 16), stream)
-            )
+            if recipe.augmentation.startswith("dc_"):
+                batch = dc_augment.augment(images[rows], recipe.augmentation, stream)
+            else:
+                draw = augment.draw(recipe.augmentation, len(rows), (16, 16), stream)
+                batch = augment.apply(images[rows], draw)
             optimiser.zero_grad()
             F.cross_entropy(net(batch), labels[rows]).backward()
             optimiser.step()
@@ -48,12 +51,14 @@ def plain_training(data, network, recipe, seed):
 
 @pytest.mark.parametrize("network", ["convnet-d2-w16", "convnet-d1-w16-bn"])
 @pytest.mark.parametrize("count", [1, 3])
-def test_training_equals_a_plain_loop_however_many_networks(network, count):
+@pytest.mark.parametrize("augmentation", [problems.STRATEGY, "dc_crop_rotate"])
+def test_training_equals_a_plain_loop_however_many_networks(network, count, augmentation):
     data = problems.real_data()
+    recipe = dataclasses.replace(RECIPE, augmentation=augmentation)
     fleet = Fleet(network, data.info, [5, 6, 7][:count], problems.CPU, images=0)
-    training.train(fleet, samples_of(data), RECIPE)
+    training.train(fleet, samples_of(data), recipe)
     for k in range(count):
-        expected = plain_training(data, network, RECIPE, 5 + k).state_dict()
+        expected = plain_training(data, network, recipe, 5 + k).state_dict()
         for name, tensor in fleet.state().items():
             torch.testing.assert_close(
                 tensor[k] if count > 1 else tensor, expected[name], rtol=2e-3, atol=2e-4

@@ -13,8 +13,9 @@ from condensery.checkpoint import Checkpoint
 from condensery.data import RealData
 from condensery.device import Device
 from condensery.progress import Progress
+from condensery.recipes import Recipe
 from condensery.samples import Samples
-from condensery.training import Fleet, Recipe, train
+from condensery.training import Fleet, train
 
 
 def pretrain(
@@ -42,7 +43,7 @@ def pretrain(
         ``network.*``, its parameters and buffers, and ``forgetting_events``, int64 (N,), one count for each
         training image; images that were never right have one more than the number of epochs.
     """
-    fleet = Fleet(network, data.info, [seed], device, images=len(data.train) * (recipe.epochs + 1))
+    fleet = Fleet(network, data.info, [seed], device, images=len(data.train) * recipe.passes)
     samples = Samples.of_split(data.train, device)
     watch = Forgetting(samples.labels)
     train(
@@ -54,7 +55,7 @@ def pretrain(
         on_batch=watch.see,
     )
     weights = {f"network.{name}": tensor.detach().cpu() for name, tensor in fleet.state().items()}
-    return weights | {"forgetting_events": watch.events(never_right=recipe.epochs + 2).cpu()}
+    return weights | {"forgetting_events": watch.events(never_right=recipe.passes + 1).cpu()}
 
 
 class Forgetting:

@@ -1,7 +1,6 @@
-"""Train networks on a set of images and test them: the evaluation of DM section 3.1 and DSA section 4.1.
+"""Train networks on a set of images, with cross-entropy, and test them.
 
-The recipe is stochastic gradient descent with cross-entropy; after half of the epochs the learning rate
-falls to a tenth and the momentum starts anew. Only the last epoch counts: nothing is selected.
+Only the last epoch counts: nothing is selected.
 """
 
 from __future__ import annotations
@@ -14,42 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from condensery import augment, networks, streams
+from condensery import augment, dc_augment, networks, streams
 from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, Split
 from condensery.device import Device
 from condensery.progress import Progress
+from condensery.recipes import Recipe
 from condensery.samples import Samples
 
 TEST_BATCH = 500
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
-
-    Attributes:
-        name: what tables call it.
-        epochs: E; as in the authors' public code the loop runs E + 1 epochs, those with (zero-based) index
-            up to E // 2 + 1 at ``lr`` and the others at a tenth of it.
-        lr: learning rate.
-        momentum: of SGD; the buffer is lost when the learning rate falls.
-        weight_decay: of SGD.
-        batch: images in a batch; the last partial one is kept.
-        augmentation: a DSA strategy, applied with parameters of its own for every image, or ``none``.
-    """
-
-    name: str
-    epochs: int
-    lr: float
-    momentum: float
-    weight_decay: float
-    batch: int
-    augmentation: str
-
-    def rate(self, epoch: int) -> float:
-        """Return the learning rate of the epoch with this zero-based index."""
-        return self.lr if epoch <= self.epochs // 2 + 1 else self.lr / 10
 
 
 @dataclass(frozen=True)
@@ -75,7 +47,7 @@ class Fleet:
     ) -> None:
         size = (info.height, info.width)
         shape = {"channels": info.channels, "size": size, "classes": len(info.classes)}
-        self.seeds, self.device, self.size = tuple(seeds), device, size
+        self.seeds, self.device = tuple(seeds), device
         nets = [
             networks.initialise(networks.build(name, **shape), streams.generator(seed, "evaluation-network"))
             for seed in seeds
@@ -151,7 +123,7 @@ def train(
             if f"momentum of {name}" in state:
                 buffer = state[f"momentum of {name}"].to(parameter.device)
                 optimiser.state[parameter]["momentum_buffer"] = buffer
-    for epoch in range(first, recipe.epochs + 1):
+    for epoch in range(first, recipe.passes):
         if recipe.rate(epoch) != optimiser.param_groups[0]["lr"]:
             optimiser = _sgd(parameters, recipe, recipe.rate(epoch))
         for rows, images in _batches(fleet, samples, recipe, epoch):
@@ -185,19 +157,20 @@ def _momenta(fleet: Fleet, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
 
 def _batches(fleet: Fleet, samples: Samples, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield an epoch's batches: indices (K, n) and augmented images (K, n, C, H, W)."""
-    orders = torch.stack(
-        [
-            torch.randperm(len(samples), generator=streams.generator(seed, "shuffle", epoch))
-            for seed in fleet.seeds
-        ]
-    )
+    orders = torch.stack([recipe.order(len(samples), seed, epoch) for seed in fleet.seeds])
     for number, rows in enumerate(orders.split(recipe.batch, dim=1)):
         images = []
         for seed, chosen in zip(fleet.seeds, rows, strict=True):
             stream = streams.generator(seed, "augmentation", epoch, number)
-            draw = augment.draw(recipe.augmentation, len(chosen), fleet.size, stream)
-            images.append(augment.apply(samples.batch(chosen), draw))
+            images.append(_augmented(samples.batch(chosen), recipe.augmentation, stream))
         yield rows, torch.stack(images)
+
+
+def _augmented(images: Tensor, augmentation: str, stream: torch.Generator) -> Tensor:
+    """Augment the images (n, C, H, W) of a batch, every image with parameters of its own."""
+    if augmentation.startswith(dc_augment.PREFIX):
+        return dc_augment.augment(images, augmentation, stream)
+    return augment.apply(images, augment.draw(augmentation, len(images), images.shape[-2:], stream))
 
 
 @torch.no_grad()
@@ -283,7 +256,7 @@ def evaluate(
         One outcome a seed. Networks that were trained at once share their time equally.
     """
     groups = [tuple(seeds)] if device.stack_networks else [(seed,) for seed in seeds]
-    epochs = recipe.epochs + 1
+    epochs = recipe.passes
     outcomes = _finished(checkpoint)
     for number, group in enumerate(groups):
         if group[0] in {outcome.network_seed for outcome in outcomes}:

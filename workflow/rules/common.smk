@@ -50,8 +50,7 @@ def sets(wildcards) -> list[str]:
 
 def rows(wildcards) -> list[str]:
     of = wildcards.table
-    evaluations = CONFIG.target_evaluations(of) + CONFIG.target_wholes(of)
-    return [rows_path(e) for e in evaluations]
+    return [*map(rows_path, CONFIG.target_evaluations(of) + CONFIG.target_wholes(of))]
 
 
 def features(wildcards) -> list[str]:
@@ -79,7 +78,8 @@ def method(w) -> dict:
 
 
 def recipe(w) -> dict:
-    return CONFIG.recipe(w.get("recipe", "features"), w.dataset, int(w.get("ipc", 0)))
+    name, ipc = w.get("recipe", "features"), int(w.get("ipc", 0))
+    return CONFIG.recipe(name, w.dataset, ipc, w.get("evaluation", w.get("network")))
 
 
 def floats(dataset: str, images: int) -> int:

@@ -11,9 +11,10 @@ from condensery.data import RealData
 from condensery.data.views import of_classes
 from condensery.device import Device
 from condensery.progress import Progress
+from condensery.recipes import Recipe
 from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
-from condensery.training import Outcome, Recipe, evaluate
+from condensery.training import Outcome, evaluate
 
 SEEDS_PER_STEP = 1000
 """Networks that a step may train: those of different steps and orders have different seeds."""

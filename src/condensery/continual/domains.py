@@ -22,9 +22,10 @@ from condensery.data.views import shape_of
 from condensery.device import Device
 from condensery.errors import CondenseryError
 from condensery.progress import Progress
+from condensery.recipes import Recipe
 from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
-from condensery.training import Fleet, Recipe, accuracies, train
+from condensery.training import Fleet, accuracies, train
 
 TEMPERATURE = 2.0
 """Of the distillation (Castro et al. 2018)."""
@@ -136,7 +137,7 @@ def learn(
 
 def epochs(tasks: Sequence[Task]) -> int:
     """Return how many epochs `learn` trains for each seed, or group of seeds trained at once."""
-    first, *others = (task.recipe.epochs + 1 for task in tasks)
+    first, *others = (task.recipe.passes for task in tasks)
     return first + 2 * sum(others)
 
 
@@ -168,7 +169,7 @@ class _Sequence:
         task, device = self._tasks[step], self._device
         memory = [Samples.of_set(each.memory, device) for each in self._tasks[:step]]
         samples = Samples.joined([Samples.of_split(task.data.train, device), *memory])
-        seen = len(samples) * (task.recipe.epochs + 1)
+        seen = len(samples) * task.recipe.passes
         fleet = self._fleet(step, before, images=seen)
         teacher = self._fleet(step, before, images=seen) if before and distil else None
         name = f"{self._seeds[0]}-{step}" + ("-distilled" if distil else "")
@@ -185,8 +186,8 @@ class _Sequence:
             beside=_held_to(teacher) if teacher else None,
         )
         if timed:
-            timed.save(task.recipe.epochs + 1, fleet.state())
-        self.epochs_done += task.recipe.epochs + 1
+            timed.save(task.recipe.passes, fleet.state())
+        self.epochs_done += task.recipe.passes
         return _State(fleet.state(), timed.seconds() if timed else time.perf_counter() - started)
 
     def test(self, step: int, state: _State, distil: bool) -> Iterator[Learned]:

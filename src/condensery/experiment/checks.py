@@ -115,9 +115,6 @@ def _check_changes(
     _check_set(config, kind, name, entry.get("parameters", {}), file, (*keys, "parameters"))
     for number, override in enumerate(entry.get("overrides", [])):
         here = (*keys, "overrides", number)
-        for condition in override["when"]:
-            if kind == "recipes":
-                _known("key", condition, {"dataset": None, "ipc": None}, file, (*here, "when"))
         for dataset in override["when"].get("dataset", []):
             _known("data set", dataset, config.datasets, file, (*here, "when", "dataset"))
         _check_set(config, kind, name, override["set"], file, (*here, "set"))

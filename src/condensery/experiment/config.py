@@ -93,18 +93,24 @@ class Config:
         """The arithmetic to compute in: config.yaml's, or else the protocol's, or else fp32."""
         return self.settings["precision"] or self.spec.get("precision", "fp32")
 
-    def recipe(self, name: str, dataset: str, ipc: int = 0) -> dict[str, Any]:
-        """Resolve a recipe for the sets of one data set and size; a whole data set has ipc 0.
+    def recipe(self, name: str, dataset: str, ipc: int = 0, network: str | None = None) -> dict[str, Any]:
+        """Resolve a recipe for one network on the sets of one data set and size.
+
+        Args:
+            name: the recipe.
+            dataset: the data set.
+            ipc: images per class; 0 for a whole data set.
+            network: the network that is trained; the data set's own if it is not given.
 
         Returns:
-            ``name``, ``epochs``, ``lr``, ``momentum``, ``weight_decay``, ``batch`` and ``augmentation``, the
-            last as a strategy, or ``none``.
+            ``name`` and the parameters of :class:`condensery.recipes.Recipe`, ``augmentation`` as a strategy.
 
         Raises:
             CondenseryError: there is no such data set or recipe.
         """
         _entry("recipe", name, self.recipes, "recipes.yaml")
-        values = self._resolve("recipes", name, {"dataset": dataset, "ipc": ipc})
+        coordinates = {"dataset": dataset, "network": network or self.network(dataset), "ipc": ipc}
+        values = self._resolve("recipes", name, coordinates)
         if values["augmentation"] == "dsa":
             values["augmentation"] = self.augmentation(dataset)
         return {"name": name, **values}

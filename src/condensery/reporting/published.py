@@ -10,8 +10,8 @@ from condensery.errors import CondenseryError
 
 _COLUMNS = ("dataset", "ipc", "method", "accuracy_mean", "accuracy_std", "source")
 
-# The coresets and the methods before DSA were evaluated in the recipe of the DC paper, without DSA
-# augmentation. How the networks on whole sets were trained the papers do not say: no entry, any recipe.
+# The coresets and the methods before DSA were evaluated in the recipe of the DC paper. How the networks on
+# whole sets were trained the papers do not say: no entry, any recipe.
 _RECIPES = {
     "random": "dc",
     "herding": "dc",

@@ -158,8 +158,8 @@ SPECS = {
             "networks of all sets.",
             "In brackets the published value (DM Table 1, DSA Table 1), beside the recipe and network of the "
             "papers.",
-            "Recipe dc trains without, recipe dsa with DSA augmentation; the published coresets were "
-            "evaluated in recipe dc.",
+            "Recipe dsa trains with DSA augmentation, recipe dc as DC was evaluated; so were the published "
+            "coresets.",
             "A dash: not measured under this protocol.",
         ),
         _table1,

@@ -1,0 +1,185 @@
+"""The augmentation of DC's evaluation: every image gets one family of its own, uniformly drawn.
+
+Source: the authors' public code for DC and DSA, which augments so on MNIST (crop, scale or rotate) and for
+batch-norm networks (crop or noise). It is not differentiable Siamese augmentation: there one family serves
+the whole batch, the strengths differ, and it can be differentiated; see :mod:`condensery.augment`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from condensery.errors import CondenseryError
+
+PREFIX = "dc_"
+FAMILIES = ("crop", "scale", "rotate", "noise")
+
+# Strengths of the authors' public code.
+_CROP_PIXELS = 4
+_SCALE = 0.2
+_ROTATE_DEGREES = 45
+_NOISE = 0.001
+
+
+def parse(strategy: str) -> tuple[str, ...]:
+    """Split a strategy such as ``"dc_crop_scale_rotate"`` into its families.
+
+    Raises:
+        CondenseryError: it does not begin with ``dc_``, or a family is unknown or repeated.
+    """
+    families = tuple(strategy.removeprefix(PREFIX).split("_"))
+    if not strategy.startswith(PREFIX) or len({*families} & {*FAMILIES}) < len(families):
+        raise CondenseryError(
+            f"unknown augmentation {strategy!r}: write {PREFIX} and some of {', '.join(FAMILIES)} with '_' "
+            "between them, each once"
+        )
+    return families
+
+
+def augment(images: Tensor, strategy: str, generator: torch.Generator) -> Tensor:
+    """Augment every image of a batch with one family of the strategy.
+
+    Args:
+        images: (N, C, H, W) float, in normalised space.
+        strategy: see `parse`.
+        generator: a CPU generator.
+
+    Returns:
+        (N, C, H, W), of the type and on the device of ``images``, which stay as they are.
+    """
+    families = parse(strategy)
+    chosen = torch.randint(len(families), (len(images),), generator=generator)
+    # Two numbers an image serve whichever family it gets.
+    values = torch.rand(len(images), 2, generator=generator)
+    fill = images.mean((0, 2, 3))
+    result = images.clone()
+    for index, family in enumerate(families):
+        rows = (chosen == index).nonzero().squeeze(1)
+        if not len(rows):
+            continue
+        own, uniform, rows = images[rows.to(images.device)], values[rows], rows.to(images.device)
+        if family == "crop":
+            result[rows] = crop(own, (uniform * 2 * _CROP_PIXELS).long() - _CROP_PIXELS, fill)
+        elif family == "scale":
+            factors = uniform * 2 * _SCALE + 1 - _SCALE
+            result[rows] = scale(own, (factors * torch.tensor(images.shape[-2:])).long())
+        elif family == "rotate":
+            degrees = (uniform[:, 0] * 2 * _ROTATE_DEGREES).long() - _ROTATE_DEGREES
+            result[rows] = rotate(own, degrees, fill.mean())
+        else:
+            noise = torch.randn(own.shape, generator=generator)
+            result[rows] = own + _NOISE * noise.to(own)
+    return result
+
+
+def crop(images: Tensor, shifts: Tensor, fill: Tensor) -> Tensor:
+    """Move the window over each image by whole pixels.
+
+    Args:
+        images: (n, C, H, W).
+        shifts: int64 (n, 2) of (down, right): output pixel (i, j) is input (i + down, j + right).
+        fill: (C,), what lies outside.
+    """
+    height, width = images.shape[-2:]
+    down, right = shifts.to(images.device).unbind(1)
+    rows = torch.arange(height, device=images.device) + down[:, None]
+    columns = torch.arange(width, device=images.device) + right[:, None]
+    return _pick(images, rows, columns, fill)
+
+
+def scale(images: Tensor, sizes: Tensor) -> Tensor:
+    """Resize each image, taking the nearest pixel, and centre it on zeros, or cut its border off.
+
+    Args:
+        images: (n, C, H, W).
+        sizes: int64 (n, 2) of new (height, width) in pixels.
+    """
+    sizes, places = sizes.to(images.device), []
+    # The largest side of old and new: on a square canvas of this size both are centred.
+    canvas = sizes.amax(1).clamp_min(max(images.shape[-2:]))
+    for side, new in zip(images.shape[-2:], sizes.unbind(1), strict=True):
+        start = (canvas - side) // 2 - (canvas - new) // 2
+        place = torch.arange(side, device=images.device) + start[:, None]
+        inside = (place >= 0) & (place < new[:, None])
+        places.append(torch.where(inside, place * side // new[:, None], -1))
+    return _pick(images, *places, images.new_zeros(images.shape[1]))
+
+
+def rotate(images: Tensor, degrees: Tensor, fill: Tensor) -> Tensor:
+    """Turn each image about its centre, interpolated with cubic splines; what lies outside is ``fill``.
+
+    As in SciPy's ``rotate``, which the authors' public code calls: the canvas grows with the turned image,
+    and its middle is cut out. Where it is an odd number of pixels larger, the picture moves by half a pixel.
+
+    Args:
+        images: (n, C, H, W).
+        degrees: (n,) angles; positive turns the picture anticlockwise.
+        fill: a scalar.
+    """
+    height, width = images.shape[-2:]
+    angle = torch.deg2rad(degrees.to(images.device, images.dtype))
+    cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    grown = [(cos.abs() * a + sin.abs() * b + 0.5).floor() for a, b in ((height, width), (width, height))]
+    like = {"dtype": images.dtype, "device": images.device}
+    y = torch.arange(height, **like)[:, None] - (height - 1) / 2 - (grown[0] - height) % 2 / 2
+    x = torch.arange(width, **like) - (width - 1) / 2 - (grown[1] - width) % 2 / 2
+    row = cos * y + sin * x + (height - 1) / 2
+    column = cos * x - sin * y + (width - 1) / 2
+    inside = (row >= 0) & (row <= height - 1) & (column >= 0) & (column <= width - 1)
+    return torch.where(inside[:, None], _spline(images, row, column), fill)
+
+
+def _pick(images: Tensor, rows: Tensor, columns: Tensor, fill: Tensor) -> Tensor:
+    """Return the pixels at (n, H) rows and (n, W) columns of each image; those outside are ``fill``, (C,)."""
+    _, channels, height, width = images.shape
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
+    index = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None]
+    picked = images.flatten(2).gather(2, index.flatten(1)[:, None].expand(-1, channels, -1))
+    return torch.where(inside[:, None], picked.view(images.shape), fill[:, None, None])
+
+
+def _spline(images: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Return the cubic spline through the pixels of each image at (n, H, W) rows and columns."""
+    _, channels, height, width = images.shape
+    coefficients = _coefficients(height, images) @ images @ _coefficients(width, images).T
+    flat, result = coefficients.flatten(2), torch.zeros_like(images)
+    rows, columns = _taps(row, height), _taps(column, width)
+    for i, vertical in rows:
+        for j, horizontal in columns:
+            index = (i * width + j).flatten(1)[:, None].expand(-1, channels, -1)
+            result += (vertical * horizontal)[:, None] * flat.gather(2, index).view(images.shape)
+    return result
+
+
+def _taps(place: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
+    """Return the four spline coefficients around each place, and their weights (cubic B-spline)."""
+    first = place.floor()
+    t = place - first
+    weights = (
+        (1 - t) ** 3 / 6,
+        (3 * t**3 - 6 * t**2 + 4) / 6,
+        (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
+        t**3 / 6,
+    )
+    return [
+        (_mirrored(first.long() + offset, length), weight)
+        for offset, weight in zip((-1, 0, 1, 2), weights, strict=True)
+    ]
+
+
+def _coefficients(length: int, like: Tensor) -> Tensor:
+    """Return the matrix that turns pixels of a line into the coefficients of the spline through them."""
+    at = torch.arange(length)
+    values = torch.zeros(length, length, dtype=torch.float64)
+    # At pixel i the spline is (c[i - 1] + 4 c[i] + c[i + 1]) / 6, mirrored at the border.
+    for offset, weight in ((-1, 1 / 6), (0, 4 / 6), (1, 1 / 6)):
+        values[at, _mirrored(at + offset, length)] += weight
+    return torch.linalg.inv(values).to(like)
+
+
+def _mirrored(index: Tensor, length: int) -> Tensor:
+    """Reflect indices at the centres of the first and last element."""
+    period = 2 * (length - 1)
+    index = index % period
+    return torch.where(index < length, index, period - index)
