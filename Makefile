@@ -3,7 +3,6 @@
 VENV ?= .venv
 PYTHON ?= python3
 PROTOCOLS := paper laptop smoke
-TARGETS := table1 figure2 report all
 
 # The jobs call `python`, pytest calls the scripts: both are to find this environment first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -49,13 +48,16 @@ format: env ## Bring code and workflow into the project's style
 	ruff format .
 	snakefmt Snakefile workflow
 
-dry-run: env ## Plan every target under every protocol; fail where nothing is planned
-	@for protocol in $(PROTOCOLS); do for target in $(TARGETS); do \
+dry-run: env ## Plan every target that a protocol lists, under every protocol; fail where nothing is planned
+	@for protocol in $(PROTOCOLS); do \
+	  targets=$$(snakemake --list-target-rules --config protocol=$$protocol) || exit 1; \
+	  test -n "$$targets" || { echo "error: protocol $$protocol lists no targets"; exit 1; }; \
+	  for target in $$targets; do \
 	    plan=$$(snakemake --dry-run --forceall --quiet rules --cores 1 --config protocol=$$protocol -- $$target 2>&1) \
 	        || { echo "$$plan"; echo "error: $$target under $$protocol cannot be planned"; exit 1; }; \
 	    jobs=$$(echo "$$plan" | awk '$$1 == "total" {print $$2; exit}'); \
 	    test "$${jobs:-0}" -gt 0 || { echo "$$plan"; echo "error: $$target under $$protocol plans no job"; exit 1; }; \
-	    printf '%-8s %-8s %6d jobs\n' $$protocol $$target $$jobs; \
+	    printf '%-8s %-24s %6d jobs\n' $$protocol $$target $$jobs; \
 	done; done
 
 lock: ## Resolve the dependencies of pyproject.toml anew and rewrite requirements.lock

@@ -21,7 +21,7 @@ wildcard_constraints:
     network="|".join(NETWORKS),
     evaluation="|".join(NETWORKS),
     recipe="|".join(CONFIG.recipes),
-    table="table1",
+    table="|".join(TABLES),
     figure="figure2",
     ipc=r"[1-9]\d*",
     seed=r"\d+",
@@ -36,8 +36,6 @@ include: "workflow/rules/report.smk"
 
 localrules:
     all,
-    table1,
-    figure2,
     report,
     table,
     figure,
@@ -47,19 +45,24 @@ localrules:
 rule all:
     default_target: True
     input:
-        TABLES,
-        FIGURES,
+        expand(f"{RESULTS}/tables/{{table}}.csv", table=TABLES),
+        expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURES),
         f"{RESULTS}/report.html",
 
 
-rule table1:
-    input:
-        expand(f"{RESULTS}/tables/table1.{{kind}}", kind=["csv", "md", "tex"]),
+# A target for everything that the protocol lists.
+for folder, names, kinds in (
+    ("tables", TABLES, ["csv", "md", "tex"]),
+    ("figures", FIGURES, ["png", "pdf"]),
+):
+    for target in names:
 
-
-rule figure2:
-    input:
-        expand(f"{RESULTS}/figures/figure2.{{kind}}", kind=["png", "pdf"]),
+        rule:
+            name:
+                target
+            input:
+                expand(f"{RESULTS}/{folder}/{target}.{{kind}}", kind=kinds),
+            localrule: True
 
 
 rule report:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from condensery import console
 from condensery.experiment import Config, load_config
-from condensery.reporting import labels, rows, tables
+from condensery.reporting import labels, rows, specs, tables
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--table", required=True, metavar="NAME", help=f"one of: {', '.join(tables.SPECS)}")
+    parser.add_argument("--table", required=True, metavar="NAME", help=f"one of: {', '.join(specs.SPECS)}")
     parser.add_argument("--protocol", required=True, metavar="NAME", help="where every row must come from")
     parser.add_argument(
         "--rows",
@@ -52,7 +52,7 @@ def main() -> None:
     labels.add_arguments(parser)
     parser.add_argument("--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
-    tables.find(arguments.table)
+    specs.find(arguments.table)
     names = labels.read(arguments)
     measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol)
     if arguments.only_target:

@@ -166,8 +166,39 @@ def test_published_values_are_written_as_printed(mean: float, std: float, text: 
 
 def test_two_networks_in_one_place_are_refused() -> None:
     frame = pd.DataFrame([row(), row(evaluate_network="alexnet")])
-    with pytest.raises(CondenseryError, match=r"convnet to alexnet and convnet share one cell"):
+    with pytest.raises(CondenseryError, match=r"evaluate_network convnet and of .* alexnet share one cell"):
         tables.build("table1", frame, PUBLISHED, LABELS)
+
+
+def test_a_cross_table_has_a_line_a_condensing_and_a_column_an_evaluation_network() -> None:
+    accuracy = {("mlp", "mlp"): 60.0, ("mlp", "convnet"): 61.0, ("convnet", "mlp"): 70.0}
+    accuracy |= {("convnet", "convnet"): 88.0, ("convnet", "resnet18"): 83.0}
+    place = {"dataset": "mnist", "ipc": 1, "method": "dsa", "images": 10}
+    crossed = [
+        row(accuracy=value, condense_network=on, evaluate_network=by, **place)
+        for (on, by), value in accuracy.items()
+    ]
+    made = tables.build("dsa_cross_architecture", pd.DataFrame(crossed), PUBLISHED, LABELS)
+    compact, every = pipe_tables(made.markdown)
+    of_mlp, of_convnet = compact
+    assert list(of_mlp)[:4] == ["Data set", "Images/class", "Method", "Condensed on"]
+    assert list(of_mlp)[4:] == ["mlp", "convnet", "resnet18"]
+    assert (of_mlp["Method"], of_mlp["Condensed on"]) == ("DSA", "mlp")
+    assert [of_mlp[name] for name in ("mlp", "convnet", "resnet18")] == ["60.0 (n=1×1)", "61.0 (n=1×1)", ""]
+    # DSA Table 1 has ConvNet on itself, and nothing else stands beside it.
+    assert of_convnet["convnet"] == "88.0 (n=1×1) [88.7 ± 0.6]"
+    assert sum("[" in text for line in compact for text in line.values()) == 1
+    assert len(every) == len(crossed)
+    assert "\\begin{tabular}{lrll*{3}{c}}" in made.latex
+
+
+def test_methods_that_have_recipes_of_their_own_stand_in_one_line() -> None:
+    each = [row(method=f"dsa-{name}", recipe=f"dsa_{name}", accuracy=40.0) for name in ("crop", "flip")]
+    each.append(row(method="dsa", recipe="dsa", accuracy=50.0))
+    made = tables.build("dsa_ablation", pd.DataFrame(each), PUBLISHED, LABELS)
+    (line,), every = pipe_tables(made.markdown)
+    assert (line["DSA"], line["dsa-crop"]) == ("50.0 (n=1×1) [52.1 ± 0.5]", "40.0 (n=1×1)")
+    assert [cell["Recipe"] for cell in every] == ["dsa", "dsa_crop", "dsa_flip"]
 
 
 def run_script(

@@ -71,6 +71,14 @@ def test_from_data_to_rows(digits, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dm.safetensors", "rows.parquet"]
 
 
+def test_a_variant_is_condensed_by_its_base_under_its_own_name(digits, tmp_path):
+    done = condense(digits, tmp_path / "crop.safetensors", "dsa-crop")
+    assert done.returncode == 0, done.stderr
+    experiment = SyntheticSet.load(tmp_path / "crop.safetensors").provenance["experiment"]
+    assert experiment["method"] == "dsa-crop"
+    assert experiment["parameters"]["strategy"] == "crop"
+
+
 def test_an_exported_set_comes_back_and_is_evaluated(digits, tmp_path):
     condense(digits, tmp_path / "random.safetensors", "random", ipc=2)
     out = tmp_path / "set.pt"

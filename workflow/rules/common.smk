@@ -13,6 +13,7 @@ os.environ.update(PATH=os.pathsep.join(PATH))
 # `config` holds what the command line gave; everything else is read, and checked, by the library.
 try:
     CONFIG = load_config(Path("config"), settings=config)
+    CONFIG.refuse_unlisted(sys.argv)
 except CondenseryError as error:
     sys.exit(f"error: {error}")
 
@@ -22,7 +23,6 @@ DATA = CONFIG.settings["data_dir"]
 DEVICE = CONFIG.settings["device"]
 GPU = CONFIG.settings["gpu"]
 THREADS = CONFIG.settings["threads"]
-LABELS = [CONFIG.spec["description"], *(m["title"] for m in CONFIG.methods.values())]
 NETWORKS = CONFIG.networks()
 
 SET = "{dataset}/{method}/{network}/ipc{ipc}/seed{seed}"
@@ -30,8 +30,8 @@ SPLIT = CONFIG.settings["classes_per_job"] is not None
 PART = f"{SET}/classes{{shard}}" if SPLIT else SET
 
 RESULTS = f"results/{PROTOCOL}"
-TABLES = [f"{RESULTS}/tables/table1.csv"]
-FIGURES = [f"{RESULTS}/figures/figure2.png"]
+FIGURES = [name for name in CONFIG.spec["targets"] if name.startswith("figure")]
+TABLES = [name for name in CONFIG.spec["targets"] if name not in FIGURES]
 
 
 def set_path(s: SetId) -> str:
@@ -48,15 +48,14 @@ def sets(wildcards) -> list[str]:
     return [set_path(s) for s in CONFIG.target_sets(wildcards.figure)]
 
 
-def rows(wildcards) -> list[str]:
-    of = wildcards.table
-    return [*map(rows_path, CONFIG.target_evaluations(of) + CONFIG.target_wholes(of))]
+def rows(w) -> list[str]:
+    trained = CONFIG.target_evaluations(w.table) + CONFIG.target_wholes(w.table)
+    return [*map(rows_path, trained)]
 
 
-def features(wildcards) -> list[str]:
-    needed = CONFIG.method(wildcards.method)["needs_features"]
-    path = "features/{dataset}/{network}/seed{seed}.safetensors".format(**wildcards)
-    return [f"{RESULTS}/{path}"] if needed else []
+def features(w) -> list[str]:
+    path = f"{RESULTS}/features/{w.dataset}/{w.network}/seed{w.seed}.safetensors"
+    return [path] if CONFIG.method(w.method)["needs_features"] else []
 
 
 def shards(w) -> list[str]:

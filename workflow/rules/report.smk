@@ -1,12 +1,15 @@
+LABELS = [CONFIG.spec["description"], *(m["title"] for m in CONFIG.methods.values())]
+
+
 rule table:
     input:
         rows=rows,
-        published="config/published/{table}.csv",
+        published=sorted(map(str, Path("config/published").glob("*.csv"))),
     output:
         csv="results/{protocol}/tables/{table}.csv",
         md=report(
             "results/{protocol}/tables/{table}.md",
-            caption="../report/table1.rst",
+            caption="../report/table.rst",
             category="Tables",
             labels={
                 "protocol": "{protocol}",
@@ -63,8 +66,8 @@ rule figure:
 
 rule page:
     input:
-        tables=TABLES,
-        figures=FIGURES,
+        tables=expand("results/{{protocol}}/tables/{table}.csv", table=TABLES),
+        figures=expand("results/{{protocol}}/figures/{figure}.png", figure=FIGURES),
     output:
         "results/{protocol}/report.html",
     log:

@@ -128,13 +128,6 @@ def _check_block(config: Config, block: Mapping[str, Any], file: Path, keys: Key
         _known("recipe", recipe, config.recipes, file, (*keys, "recipes"))
     for method in block["methods"]:
         _known("method", method, methods, file, (*keys, "methods"))
-        if method != WHOLE and "recipes" in block:
-            used = config.method(method)["recipes"]
-            if set(used).isdisjoint(block["recipes"]):
-                where = place((*keys, "recipes"))
-                raise CondenseryError(
-                    f"{file}: {where}: has none of {method}'s; add one of {', '.join(used)}"
-                )
     if set(block["methods"]) == {WHOLE}:
         return
     for dataset, ipc, limit in _too_many(config, block):

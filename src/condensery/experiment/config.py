@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from condensery.errors import CondenseryError
 from condensery.experiment import checks
-from condensery.experiment.reading import base_of, read, unknown
+from condensery.experiment.reading import base_of, read, schema, unknown
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, wholes_of
 
 
@@ -134,6 +134,20 @@ class Config:
         named = (n for b in blocks for key in ("networks", "evaluate") for n in b.get(key, []))
         return sorted({*self._networks.values(), *named})
 
+    def refuse_unlisted(self, names: Iterable[str]) -> None:
+        """Refuse targets that exist and that the protocol does not list; any other word is let through.
+
+        Raises:
+            CondenseryError: one of the names is such a target.
+        """
+        listed = self.spec["targets"]
+        for name in names:
+            if name in schema("protocol")["properties"]["targets"]["properties"] and name not in listed:
+                raise CondenseryError(
+                    f"config/protocols/{self.protocol}.yaml: lists no target {name!r}; add it there, take "
+                    f"another protocol, or one of {', '.join(listed)}"
+                )
+
     def target_sets(self, target: str) -> list[SetId]:
         """Return the coordinates of a target's synthetic sets, each once, in the order of the protocol."""
         sets = (
@@ -142,16 +156,12 @@ class Config:
         return list(dict.fromkeys(sets))
 
     def target_evaluations(self, target: str) -> list[Evaluation]:
-        """Return what is trained on a target's sets: every network of the block, in every recipe.
-
-        The recipes are those of the method that the block does not leave out.
-        """
+        """Return what is trained on a target's sets, in the recipes of the block or else of the method."""
         evaluations = (
             Evaluation(s, recipe, network)
             for block in self._blocks(target)
             for s in sets_of(block, self._networks, self.spec["sets"])
-            for recipe in self.method(s.method)["recipes"]
-            if recipe in block.get("recipes", self.recipes)
+            for recipe in block.get("recipes", self.method(s.method)["recipes"])
             for network in block.get("evaluate", [s.network])
         )
         return list(dict.fromkeys(evaluations))

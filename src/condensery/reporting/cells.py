@@ -60,7 +60,7 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         rows: as `rows.read_rows` returns them.
-        published: as `published.table1` returns them.
+        published: as the functions of reporting/published.py return them.
 
     Returns:
         One line a cell, sorted by `KEYS`, with `COLUMNS`. Accuracies and their deviations are in percent.
@@ -123,18 +123,21 @@ def _counts(counts: list[int], whole: bool) -> str:
 
 
 def _beside(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    joined = measured.merge(
-        published.rename(columns={"recipe": "published_recipe"}),
-        on=["dataset", "ipc", "method", "evaluate_network"],
+    known = _condensed_on(published).rename(columns={"recipe": "published_recipe"})
+    joined = _condensed_on(measured).merge(
+        known.drop(columns="condense_network"),
+        on=["dataset", "ipc", "method", "condensed_on", "evaluate_network"],
         how="left",
         validate="many_to_one",
     )
-    same_recipe = joined["published_recipe"].isin([""]) | (joined["published_recipe"] == joined["recipe"])
-    same_network = joined["condense_network"].isin([""]) | (
-        joined["condense_network"] == joined["evaluate_network"]
-    )
-    comparable = same_recipe & same_network
+    comparable = joined["published_recipe"].isin([""]) | (joined["published_recipe"] == joined["recipe"])
     for name in ("published_mean", "published_std"):
         joined[name] = joined[name].where(comparable)
     joined["source"] = joined["source"].where(comparable, "").fillna("")
     return joined
+
+
+def _condensed_on(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the condensing network, or the evaluation network where none is named."""
+    named = frame["condense_network"]
+    return frame.assign(condensed_on=named.where(named != "", frame["evaluate_network"]))

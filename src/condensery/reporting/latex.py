@@ -9,6 +9,9 @@ import pandas as pd
 from condensery.reporting import layout
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import ABSENT, MINUS, TIMES, Cell
+from condensery.reporting.specs import Spec
+
+_SHORT_HEADS = {"ipc": "Img/cls"}
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -33,7 +36,7 @@ def escape(text: str) -> str:
     return "".join(_ESCAPES.get(character, character) for character in text)
 
 
-def document(label: str, title: str, frame: pd.DataFrame, labels: Labels, notes: Sequence[str]) -> str:
+def document(label: str, spec: Spec, frame: pd.DataFrame, labels: Labels) -> str:
     """Write a table in the paper's layout; it needs the package booktabs.
 
     Every line has the measured accuracies with their n, and below them the published values in brackets.
@@ -41,21 +44,24 @@ def document(label: str, title: str, frame: pd.DataFrame, labels: Labels, notes:
     Raises:
         CondenseryError: the cells do not fit the paper's layout.
     """
-    methods, lines = layout.matrix(frame)
-    heads = ["Data set", "Img/cls", "Recipe", *(labels.method(method) for method in methods)]
+    columns, lines = layout.matrix(frame, spec.layout, labels)
+    names = spec.layout.lines
+    heads = [_SHORT_HEADS.get(name, layout.HEADS[name]) for name in names]
+    heads += [layout.shown(spec.layout.columns, column, labels) for column in columns]
     body: list[str] = []
     previous = None
     for line in lines:
-        if previous is not None and line.dataset != previous:
+        dataset, *rest = line.place
+        if previous is not None and dataset != previous:
             body.append(r"\midrule")
-        name = line.dataset if line.dataset != previous else ""
-        previous = line.dataset
-        cells = [line.cells.get(method) for method in methods]
-        first = [escape(name), layout.size(line.ipc), escape(line.recipe or ABSENT)]
-        body.append(_line(first + [_measured(cell) for cell in cells]))
+        first = [dataset if dataset != previous else "", *rest]
+        previous = dataset
+        cells = [line.cells.get(column) for column in columns]
+        body.append(_line([escape(text) for text in first] + [_measured(cell) for cell in cells]))
         if any(_published(cell) for cell in cells):
-            body.append(_line(["", "", "", *(_published(cell) for cell in cells)]))
-    caption = escape(" ".join([f"{title}.", labels.sentence(), *layout.facts(frame), *notes]))
+            body.append(_line([""] * len(names) + [_published(cell) for cell in cells]))
+    caption = escape(" ".join([f"{spec.title}.", labels.sentence(), *layout.facts(frame), *spec.notes]))
+    sides = "".join("r" if name == "ipc" else "l" for name in names)
     return "\n".join(
         [
             r"% \usepackage{booktabs}",
@@ -63,7 +69,7 @@ def document(label: str, title: str, frame: pd.DataFrame, labels: Labels, notes:
             r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
             rf"\caption{{{caption}}}",
             rf"\label{{tab:{label}}}",
-            rf"\begin{{tabular}}{{lrl*{{{len(methods)}}}{{c}}}}",
+            rf"\begin{{tabular}}{{{sides}*{{{len(columns)}}}{{c}}}}",
             r"\toprule",
             _line([escape(head) for head in heads]),
             r"\midrule",

@@ -11,7 +11,7 @@ import pandas as pd
 
 from condensery.errors import CondenseryError
 from condensery.progress import duration
-from condensery.reporting.labels import PAPER_TITLES
+from condensery.reporting.labels import PAPER_TITLES, Labels
 
 Cell = Mapping[str, Any]
 """One line of the frame that `cells.cells` returns."""
@@ -24,14 +24,61 @@ VERSIONS = {"condensery": "condensery", "commit": "commit", "torch": "PyTorch"}
 """What is printed of the versions, and how it is called."""
 
 
+HEADS = {
+    "dataset": "Data set",
+    "ipc": "Images/class",
+    "recipe": "Recipe",
+    "method": "Method",
+    "condense_network": "Condensed on",
+    "evaluate_network": "Evaluated on",
+}
+"""What names a place in a table, and what its column is called."""
+
+_FAMILIES = ("mlp", "convnet", "lenet", "alexnet", "vgg11", "resnet18", "resnet18ap")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paper's layout: what tells its lines apart, and what its columns. Both are names of `HEADS`.
+
+    The data set comes first. Cells that agree in all of these names share a place, so that everything else
+    has to be the same, or follow from them.
+    """
+
+    lines: tuple[str, ...]
+    columns: str = "method"
+
+
+TABLE1 = Layout(lines=("dataset", "ipc", "recipe"))
+"""That of DM Table 1."""
+
+
 @dataclass(frozen=True)
 class Line:
-    """One line of the paper's layout: the cells of one data set, size and recipe, by method."""
+    """One line of the paper's layout: its place, as texts under `Layout.lines`, and its cells by column."""
 
-    dataset: str
-    ipc: int
-    recipe: str
+    place: tuple[str, ...]
     cells: Mapping[str, Cell]
+
+
+def order(name: str, values: Iterable[Any]) -> list[Any]:
+    """Sort the distinct values of one of the columns of cells.
+
+    Methods as `method_order`, networks as in the papers, small sets first and the whole set last, all others
+    by name.
+    """
+    if name == "method":
+        return method_order(values)
+    if name.endswith("_network"):
+        return sorted(set(values), key=_network_place)
+    if name == "ipc":
+        return sorted(set(values), key=lambda ipc: (ipc == 0, ipc))
+    return sorted(set(values))
+
+
+def _network_place(name: str) -> tuple[int, str]:
+    family = name.split("-")[0]
+    return (_FAMILIES.index(family) if family in _FAMILIES else -1, name)
 
 
 def method_order(names: Iterable[str]) -> list[str]:
@@ -41,28 +88,48 @@ def method_order(names: Iterable[str]) -> list[str]:
     return sorted(set(names), key=lambda name: (paper.index(name) if name in paper else last - 0.5, name))
 
 
-def matrix(frame: pd.DataFrame) -> tuple[list[str], list[Line]]:
-    """Arrange cells as DM Table 1: methods are columns.
+def matrix(frame: pd.DataFrame, layout: Layout, labels: Labels) -> tuple[list[str], list[Line]]:
+    """Arrange cells in the paper's layout.
 
     Args:
-        frame: cells; the lines keep the order in which data set, ipc and recipe first appear.
+        frame: cells; the lines keep the order in which their places first appear.
+        layout: what the lines and the columns are.
+        labels: names for readers.
 
     Returns:
-        The methods, in order, and the lines.
+        The values of the columns, in order, and the lines.
 
     Raises:
-        CondenseryError: two cells have the same place, because their networks differ.
+        CondenseryError: two cells have the same place.
     """
-    lines: dict[tuple[str, int, str], dict[str, Cell]] = {}
+    lines: dict[tuple[Any, ...], dict[str, Cell]] = {}
     for cell in frame.to_dict("records"):
-        line = lines.setdefault((cell["dataset"], cell["ipc"], cell["recipe"]), {})
-        other = line.setdefault(cell["method"], cell)
+        place = tuple(cell[name] for name in layout.lines)
+        line = lines.setdefault(place, {})
+        other = line.setdefault(cell[layout.columns], cell)
         if other is not cell:
-            raise CondenseryError(
-                f"{cell['dataset']}, ipc {cell['ipc']}, {cell['method']}, recipe {cell['recipe']}: rows of "
-                f"networks {networks(other)} and {networks(cell)} share one cell; give the rows of one"
-            )
-    return method_order(frame["method"]), [Line(*key, cells=line) for key, line in lines.items()]
+            raise CondenseryError(_two_in_one(other, cell, layout))
+    made = [
+        Line(tuple(shown(name, value, labels) for name, value in zip(layout.lines, place, strict=True)), line)
+        for place, line in lines.items()
+    ]
+    return order(layout.columns, frame[layout.columns]), made
+
+
+def _two_in_one(one: Cell, other: Cell, layout: Layout) -> str:
+    where = ", ".join(f"{name} {one[name]}" for name in (*layout.lines, layout.columns))
+    first, second = (
+        ", ".join(f"{name} {cell[name]}" for name in HEADS if one[name] != other[name])
+        for cell in (one, other)
+    )
+    return f"{where}: rows of {first} and of {second} share one cell; give the rows of one"
+
+
+def shown(name: str, value: Any, labels: Labels) -> str:
+    """Write what names a place, a value of one of the columns of `HEADS`."""
+    if name == "ipc":
+        return size(value)
+    return (labels.method(value) if name == "method" else value) or ABSENT
 
 
 def points(number: float) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from condensery.reporting import layout
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import Cell
+from condensery.reporting.specs import Spec
 
 _LONG = (
     "Data set",
@@ -26,23 +27,20 @@ _LONG = (
 )
 
 
-def document(title: str, frame: pd.DataFrame, labels: Labels, notes: Sequence[str]) -> str:
-    """Write a table: what it rests on, the paper's layout (methods are columns), then one line a cell.
+def document(spec: Spec, frame: pd.DataFrame, labels: Labels) -> str:
+    """Write a table: what it rests on, the paper's layout, then one line a cell.
 
     Raises:
         CondenseryError: the cells do not fit the paper's layout.
     """
-    methods, lines = layout.matrix(frame)
-    compact = [
-        [line.dataset, layout.size(line.ipc), line.recipe or layout.ABSENT]
-        + [_compact(line.cells.get(method)) for method in methods]
-        for line in lines
-    ]
-    heads = ["Data set", "Images/class", "Recipe", *(labels.method(method) for method in methods)]
+    columns, lines = layout.matrix(frame, spec.layout, labels)
+    compact = [[*line.place, *(_compact(line.cells.get(column)) for column in columns)] for line in lines]
+    heads = [layout.HEADS[name] for name in spec.layout.lines]
+    heads += [layout.shown(spec.layout.columns, column, labels) for column in columns]
     parts = [
-        f"# {title}",
+        f"# {spec.title}",
         " ".join([labels.sentence(), *layout.facts(frame)]),
-        " ".join(notes),
+        " ".join(spec.notes),
         _table(heads, compact),
         "## Every cell",
         _table(_LONG, [_long(cell, labels) for cell in frame.to_dict("records")]),

@@ -12,9 +12,9 @@ from PIL import Image, UnidentifiedImageError
 
 from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
-from condensery.reporting import layout, tables
+from condensery.reporting import layout, specs, tables
 from condensery.reporting.labels import Labels
-from condensery.reporting.layout import ABSENT, Cell
+from condensery.reporting.layout import ABSENT, Cell, Layout
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2329; --soft: #5c6670; --rule: #d5dae0; --paper: #fff;
@@ -92,7 +92,7 @@ def build(csvs: Sequence[Path], pngs: Sequence[Path], labels: Labels, out: Path)
 
 def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
     """Return anchor, title and HTML of a table: the paper's layout, then every cell by data set."""
-    spec = tables.find(path.stem)
+    spec = specs.find(path.stem)
     frame = tables.read_cells(path)
     foreign = set(frame["protocol"]) - {labels.protocol}
     if foreign:
@@ -104,24 +104,23 @@ def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
     parts = [
         f'<p class="soft">{escape(caption)}</p>',
         f'<p class="soft">{escape(" ".join(spec.notes))}</p>',
-        _matrix(frame, labels),
+        _matrix(frame, spec.layout, labels),
     ]
     for dataset, group in frame.groupby("dataset", sort=False):
         parts += [f"<h3>{escape(str(dataset))}: every cell</h3>", _long(group, labels)]
     return path.stem, spec.title, "\n".join(parts)
 
 
-def _matrix(frame: pd.DataFrame, labels: Labels) -> str:
-    methods, lines = layout.matrix(frame)
-    heads = [("Data set", "text"), ("Images/class", ""), ("Recipe", "text")]
-    heads += [(labels.method(method), "") for method in methods]
+def _matrix(frame: pd.DataFrame, of: Layout, labels: Labels) -> str:
+    columns, lines = layout.matrix(frame, of, labels)
+    heads = [(layout.HEADS[name], "" if name == "ipc" else "text") for name in of.lines]
+    heads += [(layout.shown(of.columns, column, labels), "") for column in columns]
     body = []
     for i, line in enumerate(lines):
-        first = i == 0 or lines[i - 1].dataset != line.dataset
-        entries = [line.dataset if first else "", layout.size(line.ipc), line.recipe or ABSENT]
-        cells = "".join(
-            _entry(escape(text), kind) for text, (_, kind) in zip(entries, heads[:3], strict=True)
-        ) + "".join(_entry(_compact(line.cells.get(method)), "") for method in methods)
+        first = i == 0 or lines[i - 1].place[0] != line.place[0]
+        entries = [line.place[0] if first else "", *line.place[1:]]
+        entries = [escape(text) for text in entries] + [_compact(line.cells.get(each)) for each in columns]
+        cells = "".join(_entry(html, kind) for html, (_, kind) in zip(entries, heads, strict=True))
         body.append(_row(cells, first))
     return _grid(heads, body)
 

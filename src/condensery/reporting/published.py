@@ -9,6 +9,11 @@ import pandas as pd
 from condensery.errors import CondenseryError
 
 _COLUMNS = ("dataset", "ipc", "method", "accuracy_mean", "accuracy_std", "source")
+CELL = (
+    *("dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network"),
+    *("published_mean", "published_std", "source"),
+)
+"""The columns of published cells."""
 
 # The coresets and the methods before DSA were evaluated in the recipe of the DC paper. How the networks on
 # whole sets were trained the papers do not say: no entry, any recipe.
@@ -33,8 +38,8 @@ def table1(folder: Path) -> pd.DataFrame:
 
     Returns:
         One line a published cell, in the order of the file: dataset, ipc (0 for the whole set), method,
-        recipe ("" where the papers do not state it), evaluate_network, published_mean and published_std in
-        percent (std NaN where none is printed), source.
+        recipe ("" where the papers do not state it), condense_network ("" where it is the next),
+        evaluate_network, published_mean and published_std in percent (std NaN where none is printed), source.
 
     Raises:
         CondenseryError: the file is absent, or has other columns, a repetition or an empty mean.
@@ -60,8 +65,8 @@ def table1(folder: Path) -> pd.DataFrame:
     frame["evaluate_network"] = [
         _network(dataset, method) for dataset, method in zip(frame["dataset"], frame["method"], strict=True)
     ]
-    order = ["dataset", "ipc", "method", "recipe", "evaluate_network", "published_mean", "published_std"]
-    return frame[[*order, "source"]]
+    frame["condense_network"] = ""
+    return frame[list(CELL)]
 
 
 def _network(dataset: str, method: str) -> str:

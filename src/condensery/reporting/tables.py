@@ -1,8 +1,7 @@
-"""The tables by name. A table is a function of result rows; another table is another function here."""
+"""Makes tables: each is a function of result rows, which reporting/specs.py describes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,28 +9,14 @@ import pandas as pd
 
 from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
-from condensery.reporting import latex, markdown, published
-from condensery.reporting.cells import COLUMNS, NUMBERS, cells
+from condensery.reporting import latex, markdown
+from condensery.reporting.cells import COLUMNS, KEYS, NUMBERS, cells
 from condensery.reporting.labels import Labels
-from condensery.reporting.layout import method_order
+from condensery.reporting.layout import Layout, order
+from condensery.reporting.specs import find
 
 _COUNTS = ("ipc", "sets", "networks", "images", "epochs")
 _TEXTS = [name for name in COLUMNS if name not in (*NUMBERS, *_COUNTS)]
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What a table is.
-
-    Attributes:
-        title: number in the paper and subject.
-        notes: how to read it, one sentence each.
-        cells: makes its cells, in its order, from result rows and the folder of the published numbers.
-    """
-
-    title: str
-    notes: tuple[str, ...]
-    cells: Callable[[pd.DataFrame, Path], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -91,43 +76,29 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Table:
         CondenseryError: no such table, or rows that do not fit it.
     """
     spec = find(name)
-    frame = spec.cells(rows, folder)
-    return Table(
-        frame,
-        markdown.document(spec.title, frame, labels, spec.notes),
-        latex.document(name, spec.title, frame, labels, spec.notes),
-    )
+    known = spec.published(folder)
+    frame = cells(rows, known)
+    if spec.gaps:
+        frame = _with_gaps(frame, known, spec.layout)
+    frame = _in_order(frame, spec.layout, list(dict.fromkeys(known["dataset"])))
+    return Table(frame, markdown.document(spec, frame, labels), latex.document(name, spec, frame, labels))
 
 
-def find(name: str) -> Spec:
-    """Return what a table is.
-
-    Raises:
-        CondenseryError: no such table.
-    """
-    if name not in SPECS:
-        raise CondenseryError(f"table {name!r} is unknown; choose from {', '.join(SPECS)}")
-    return SPECS[name]
-
-
-def _table1(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """DM Table 1 and DSA Table 1: data sets x images per class x methods."""
-    known = published.table1(folder)
-    return _in_order(_with_gaps(cells(rows, known), known), list(dict.fromkeys(known["dataset"])))
-
-
-def _with_gaps(measured: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+def _with_gaps(measured: pd.DataFrame, known: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     """Add the published cells that were not measured, for the data sets and sizes that were."""
+    names = [*layout.lines, layout.columns]
     sizes = set(zip(measured["dataset"], measured["ipc"], strict=True)) | {
         (d, 0) for d in measured["dataset"]
     }
-    done = set(zip(measured["dataset"], measured["ipc"], measured["method"], measured["recipe"], strict=True))
-    done |= {(dataset, ipc, method, "") for dataset, ipc, method, _ in done}
+    # The papers do not state the recipe of everything: then any is that.
+    cells_of = measured[names].to_dict("records")
+    done = {tuple(cell.values()) for cell in cells_of}
+    if "recipe" in names:
+        done |= {tuple((cell | {"recipe": ""}).values()) for cell in cells_of}
     gaps = [
         line | {"protocol": measured["protocol"].iloc[0]}
         for line in known.to_dict("records")
-        if (line["dataset"], line["ipc"]) in sizes
-        and (line["dataset"], line["ipc"], line["method"], line["recipe"]) not in done
+        if (line["dataset"], line["ipc"]) in sizes and tuple(line[name] for name in names) not in done
     ]
     frame = pd.concat([measured, pd.DataFrame(gaps, columns=list(COLUMNS))], ignore_index=True)
     frame = frame.fillna({"seconds": 0.0} | dict.fromkeys(_COUNTS, 0))
@@ -135,34 +106,10 @@ def _with_gaps(measured: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(NUMBERS, float)).astype(dict.fromkeys(_COUNTS, int))
 
 
-def _in_order(frame: pd.DataFrame, datasets: list[str]) -> pd.DataFrame:
-    """Sort cells: data sets as published, others after them by name; small sets first, the whole set last."""
-    datasets = [*datasets, *sorted(set(frame["dataset"]) - set(datasets))]
-    methods = method_order(frame["method"])
-    place = frame.assign(
-        dataset=frame["dataset"].map(datasets.index),
-        method=frame["method"].map(methods.index),
-        ipc=frame["ipc"].replace(0, frame["ipc"].max() + 1),
-    )
-    order = place.sort_values(
-        ["dataset", "ipc", "recipe", "method", "condense_network", "evaluate_network"]
-    ).index
-    return frame.loc[order].reset_index(drop=True)
-
-
-SPECS = {
-    "table1": Spec(
-        "Table 1: accuracy of networks trained on synthetic sets and coresets",
-        (
-            "Accuracy on the test split in percent: mean and population standard deviation over the pooled "
-            "networks of all sets.",
-            "In brackets the published value (DM Table 1, DSA Table 1), beside the recipe and network of the "
-            "papers.",
-            "Recipe dsa trains with DSA augmentation, recipe dc as DC was evaluated; so were the published "
-            "coresets.",
-            "A dash: not measured under this protocol.",
-        ),
-        _table1,
-    ),
-}
-"""Every table by name."""
+def _in_order(frame: pd.DataFrame, layout: Layout, datasets: list[str]) -> pd.DataFrame:
+    """Sort cells by line and column: data sets as published, others after them by name."""
+    names = list(dict.fromkeys([*layout.lines, layout.columns, *KEYS[1:]]))
+    orders = {name: order(name, frame[name]) for name in names}
+    orders["dataset"] = list(dict.fromkeys([*datasets, *orders["dataset"]]))
+    places = pd.DataFrame({name: frame[name].map(orders[name].index) for name in names})
+    return frame.loc[places.sort_values(names).index].reset_index(drop=True)
