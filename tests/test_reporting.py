@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from condensery.errors import CondenseryError
+from condensery.experiment import load_config
 from condensery.reporting import published
 from condensery.reporting.cells import cells
 from condensery.reporting.rows import SCHEMA, read_rows, row_files, write_rows
@@ -222,6 +223,46 @@ def test_published_numbers_are_those_of_the_papers() -> None:
     assert known.loc[("mnist", 10, "dd"), "evaluate_network"] == "lenet"
     assert math.isnan(known.loc[("imagenet1k", 1, "random"), "published_std"])
     assert known.loc[("svhn", 0, "whole"), "published_mean"] == 95.4
+
+
+def test_published_networks_have_the_norm_of_their_table() -> None:
+    names = ["dataset", "method", "condense_network", "evaluate_network"]
+    second = published.table2(PUBLISHED).set_index(names)["published_mean"]
+    assert second["cifar10", "dm", "convnet", "convnet"] == 63.0
+    assert second["cifar100", "dsa", "convnet-bn", "convnet-bn"] == 44.6
+    assert second["tinyimagenet", "dm", "convnet-d4-bn", "convnet-d4-bn"] == 28.2
+    third = published.table3(PUBLISHED).set_index(names)["published_mean"]
+    assert third["cifar10", "dsa", "convnet-bn", "alexnet-bn"] == 53.3
+    assert third["cifar10", "dm", "resnet18ap-bn", "resnet18-bn"] == 52.2
+    assert (len(second), len(third)) == (10, 20)
+
+
+@pytest.mark.parametrize(
+    ("table", "target"),
+    [
+        (published.table2, "table2"),
+        (published.table3, "table3"),
+    ],
+)
+def test_the_paper_protocol_has_exactly_the_published_cells(table: Any, target: str) -> None:
+    known = table(PUBLISHED)
+    names = ["dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network"]
+    wanted = {
+        (e.set.dataset, e.set.ipc, e.set.method, e.recipe, e.set.network, e.network)
+        for e in load_config(PUBLISHED.parent, "paper").target_evaluations(target)
+    }
+    assert wanted == set(known[names].itertuples(index=False, name=None))
+
+
+def test_the_paper_protocol_has_the_published_larger_sets() -> None:
+    known = published.table1(PUBLISHED)
+    larger = known[known["source"].str.startswith("DM larger sets")]
+    sets = {
+        (s.dataset, s.method, s.ipc)
+        for s in load_config(PUBLISHED.parent, "paper").target_sets("larger_sets")
+    }
+    assert len(larger) == 5
+    assert set(larger[["dataset", "method", "ipc"]].itertuples(index=False, name=None)) <= sets
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from condensery.errors import CondenseryError
 from condensery.reporting import figures, page, tables
 from condensery.reporting.labels import Labels
 from condensery.synthetic import SyntheticSet
-from tests.test_reporting import PUBLISHED
+from tests.test_reporting import PUBLISHED, row
 from tests.test_reporting_tables import rows, run_script
 
 LABELS = Labels("smoke", "a <quick> check & more")
@@ -213,6 +213,26 @@ def test_page_shows_measured_and_published_and_escapes(report: tuple[str, Path])
     assert "11 networks, trained and tested in 28 s on cpu, fp32." in html
 
 
+def test_page_has_the_lines_and_columns_of_each_table(tmp_path: Path) -> None:
+    crossed = [
+        row(protocol="smoke", condense_network="mlp", evaluate_network=name, accuracy=accuracy)
+        for name, accuracy in (("mlp", 60.0), ("lenet", 61.0))
+    ]
+    whole = {"method": "whole", "ipc": 0, "condense_network": "", "recipe": "whole", "images": 50000}
+    larger = [row(protocol="smoke", accuracy=62.0), row(protocol="smoke", accuracy=80.0, **whole)]
+    csvs = []
+    for name, measured in (("dsa_cross_architecture", crossed), ("larger_sets", larger)):
+        tables.build(name, pd.DataFrame(measured), PUBLISHED, LABELS).write(tmp_path / name)
+        csvs.append(tmp_path / f"{name}.csv")
+    page.build(csvs, [], LABELS, tmp_path / "report.html")
+    seen = _Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    lines = [[" ".join(entry.split()) for entry in line] for line in seen.lines]
+    assert seen.ids == ["dsa_cross_architecture", "larger_sets"]
+    assert lines[0] == ["Data set", "Images/class", "Method", "Condensed on", "mlp", "lenet"]
+    assert lines[1] == ["cifar10", "10", "DM", "mlp", "60.0 n=1×1", "61.0 n=1×1"]
+    assert ["cifar10", "10", "dsa", "62.0 77.5 % n=1×1 [48.9 ± 0.6]", ""] in lines
+
+
 def test_page_refuses_what_is_not_ours(report: tuple[str, Path]) -> None:
     _, folder = report
     out = folder / "other.html"
@@ -220,9 +240,9 @@ def test_page_refuses_what_is_not_ours(report: tuple[str, Path]) -> None:
         page.build([folder / "table1.csv"], [], Labels("paper"), out)
     with pytest.raises(CondenseryError, match=r"nothing to report"):
         page.build([], [], LABELS, out)
-    (folder / "table2.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(CondenseryError, match=r"'table2' is unknown"):
-        page.build([folder / "table2.csv"], [], LABELS, out)
+    (folder / "table0.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(CondenseryError, match=r"'table0' is unknown"):
+        page.build([folder / "table0.csv"], [], LABELS, out)
     (folder / "table1.csv").write_text("a,b\n1,2\n")
     with pytest.raises(CondenseryError, match=r"not the columns of a table"):
         page.build([folder / "table1.csv"], [], LABELS, out)

@@ -192,6 +192,36 @@ def test_a_cross_table_has_a_line_a_condensing_and_a_column_an_evaluation_networ
     assert "\\begin{tabular}{lrll*{3}{c}}" in made.latex
 
 
+def test_the_published_part_of_a_cross_table_is_shown_too() -> None:
+    place = {"condense_network": "alexnet-bn", "evaluate_network": "vgg11-bn", "ipc": 50}
+    made = tables.build("table3", pd.DataFrame([row(accuracy=57.0, **place)]), PUBLISHED, LABELS)
+    compact, _ = pipe_tables(made.markdown)
+    assert [(line["Method"], line["Condensed on"]) for line in compact] == [
+        ("DSA", "convnet-bn"),
+        *(("DM", f"{name}-bn") for name in ("convnet", "alexnet", "vgg11", "resnet18ap")),
+    ]
+    assert list(compact[0])[4:] == ["convnet-bn", "alexnet-bn", "vgg11-bn", "resnet18-bn"]
+    assert compact[2]["vgg11-bn"] == "57.0 (n=1×1) [58.9 ± 0.4]"
+    assert compact[0]["resnet18-bn"] == "– [47.3 ± 1.0]"
+    assert float(made.cells["difference"].dropna().iloc[0]) == pytest.approx(-1.9)
+
+
+def test_larger_sets_are_relative_to_the_whole_set_of_their_data_set() -> None:
+    whole = {"method": "whole", "ipc": 0, "condense_network": "", "recipe": "whole", "images": 50000}
+    each = [
+        *table([[60.0, 64.0]], ipc=100, images=1000),
+        *table([[84.0, 80.0, 76.0]], **whole),
+        row(dataset="cifar100", ipc=100, images=10000, accuracy=40.0),
+    ]
+    made = tables.build("larger_sets", pd.DataFrame(each), PUBLISHED, LABELS)
+    (dm, of_whole, unknown), _ = pipe_tables(made.markdown)
+    # 62 of 80 percent.
+    assert dm["DM"] == "62.0 ± 2.0, 77.5 % (n=1×2) [67.0 ± 0.3]"
+    assert of_whole["Whole set"] == "80.0 ± 3.3 (n=3) [84.8 ± 0.1]"
+    assert unknown["DM"] == "40.0 (n=1×1)"
+    assert "62.0 $\\pm$ 2.0, 77.5 \\% {" in made.latex
+
+
 def test_methods_that_have_recipes_of_their_own_stand_in_one_line() -> None:
     each = [row(method=f"dsa-{name}", recipe=f"dsa_{name}", accuracy=40.0) for name in ("crop", "flip")]
     each.append(row(method="dsa", recipe="dsa", accuracy=50.0))

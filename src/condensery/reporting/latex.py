@@ -85,7 +85,7 @@ def document(label: str, spec: Spec, frame: pd.DataFrame, labels: Labels) -> str
 def _measured(cell: Cell | None) -> str:
     if cell is None:
         return ""
-    text = escape(layout.measured(cell))
+    text = escape(", ".join(filter(None, [layout.measured(cell), layout.relative(cell)])))
     return rf"{text} {{\tiny({escape(layout.count(cell))})}}" if cell["networks"] else text
 
 

@@ -39,14 +39,19 @@ _FAMILIES = ("mlp", "convnet", "lenet", "alexnet", "vgg11", "resnet18", "resnet1
 
 @dataclass(frozen=True)
 class Layout:
-    """The paper's layout: what tells its lines apart, and what its columns. Both are names of `HEADS`.
+    """The paper's layout.
 
-    The data set comes first. Cells that agree in all of these names share a place, so that everything else
-    has to be the same, or follow from them.
+    Cells that agree in lines and columns share a place, so that everything else has to follow from these.
+
+    Attributes:
+        lines: what tells lines apart, names of `HEADS`; the data set comes first.
+        columns: what tells columns apart, one of them.
+        relative: whether an accuracy is also given in percent of that on the whole set.
     """
 
     lines: tuple[str, ...]
     columns: str = "method"
+    relative: bool = False
 
 
 TABLE1 = Layout(lines=("dataset", "ipc", "recipe"))
@@ -103,7 +108,7 @@ def matrix(frame: pd.DataFrame, layout: Layout, labels: Labels) -> tuple[list[st
         CondenseryError: two cells have the same place.
     """
     lines: dict[tuple[Any, ...], dict[str, Cell]] = {}
-    for cell in frame.to_dict("records"):
+    for cell in _records(frame, layout):
         place = tuple(cell[name] for name in layout.lines)
         line = lines.setdefault(place, {})
         other = line.setdefault(cell[layout.columns], cell)
@@ -114,6 +119,15 @@ def matrix(frame: pd.DataFrame, layout: Layout, labels: Labels) -> tuple[list[st
         for place, line in lines.items()
     ]
     return order(layout.columns, frame[layout.columns]), made
+
+
+def _records(frame: pd.DataFrame, layout: Layout) -> list[dict[str, Any]]:
+    """Return the cells; in a relative layout, with the mean in percent of that on the whole set."""
+    if not layout.relative:
+        return frame.to_dict("records")
+    wholes = frame[frame["method"] == "whole"].groupby("dataset")["mean"].mean()
+    shares = 100 * frame["mean"] / frame["dataset"].map(wholes)
+    return frame.assign(relative=shares.where(frame["method"] != "whole")).to_dict("records")
 
 
 def _two_in_one(one: Cell, other: Cell, layout: Layout) -> str:
@@ -145,6 +159,12 @@ def difference(number: float) -> str:
 def measured(cell: Cell) -> str:
     """Write the measured accuracy of a cell with one decimal, ``47.5 ± 0.6``; ``47.5`` for one network."""
     return ABSENT if math.isnan(cell["mean"]) else _with_deviation(f"{cell['mean']:.1f}", cell["std"])
+
+
+def relative(cell: Cell) -> str:
+    """Write the accuracy in percent of that on the whole set, or nothing if it is not asked for or known."""
+    share = cell.get("relative", math.nan)
+    return "" if math.isnan(share) else f"{share:.1f} %"
 
 
 def published(cell: Cell) -> str:

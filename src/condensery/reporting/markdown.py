@@ -51,9 +51,10 @@ def document(spec: Spec, frame: pd.DataFrame, labels: Labels) -> str:
 def _compact(cell: Cell | None) -> str:
     if cell is None:
         return ""
+    share = f", {layout.relative(cell)}" if layout.relative(cell) else ""
     number = f" (n={layout.count(cell)})" if cell["networks"] else ""
     beside = layout.published(cell)
-    return layout.measured(cell) + number + (f" [{beside}]" if beside != layout.ABSENT else "")
+    return layout.measured(cell) + share + number + (f" [{beside}]" if beside != layout.ABSENT else "")
 
 
 def _long(cell: Cell, labels: Labels) -> list[str]:

@@ -128,7 +128,8 @@ def _matrix(frame: pd.DataFrame, of: Layout, labels: Labels) -> str:
 def _compact(cell: Cell | None) -> str:
     if cell is None:
         return ""
-    below = [f"n={layout.count(cell)}"] if cell["networks"] else []
+    below = [layout.relative(cell)] if layout.relative(cell) else []
+    below += [f"n={layout.count(cell)}"] if cell["networks"] else []
     beside = layout.published(cell)
     below += [f"[{beside}]"] if beside != ABSENT else []
     return escape(layout.measured(cell)) + "".join(f"<small>{escape(text)}</small>" for text in below)

@@ -33,8 +33,13 @@ _NETWORKS = {"tinyimagenet": "convnet-d4", "imagenet1k": "convnet-d4"}
 _NETWORKS_OF_DD_AND_LD = {"mnist": "lenet", "cifar10": "alexnet"}
 
 
+_NORMS = {"instancenorm": "", "batchnorm": "-bn"}
+# DM Table 3: the ResNet-18 that sets are condensed on has average pooling where the other has strides.
+_CONDENSING = {"resnet18": "resnet18ap"}
+
+
 def table1(folder: Path) -> pd.DataFrame:
-    """Read table1.csv: the accuracies of DM Table 1, DSA Table 1 and DM section 3.2.
+    """Read table1.csv: the accuracies of DM Table 1, DSA Table 1, DM section 3.2 and DM's larger sets.
 
     Returns:
         One line a published cell, in the order of the file: dataset, ipc (0 for the whole set), method,
@@ -44,29 +49,58 @@ def table1(folder: Path) -> pd.DataFrame:
     Raises:
         CondenseryError: the file is absent, or has other columns, a repetition or an empty mean.
     """
-    path = folder / "table1.csv"
+    frame = _read(folder / "table1.csv")
+    frame["evaluate_network"] = [
+        _network(dataset, method) for dataset, method in zip(frame["dataset"], frame["method"], strict=True)
+    ]
+    frame["condense_network"] = ""
+    return frame[list(CELL)]
+
+
+def table2(folder: Path) -> pd.DataFrame:
+    """Read table2_normalization.csv: DM Table 2, each set evaluated on the network that it was condensed on.
+
+    Returns, raises: as `table1`.
+    """
+    frame = _read(folder / "table2_normalization.csv", ("normalization",))
+    networks = pd.Series([_NETWORKS.get(dataset, "convnet") for dataset in frame["dataset"]])
+    frame["condense_network"] = frame["evaluate_network"] = networks + frame["normalization"].map(_NORMS)
+    return frame[list(CELL)]
+
+
+def table3(folder: Path) -> pd.DataFrame:
+    """Read table3_cross_architecture.csv: DM Table 3.
+
+    Returns, raises: as `table1`.
+    """
+    names = ("condense_network", "evaluate_network", "normalization")
+    frame = _read(folder / "table3_cross_architecture.csv", names)
+    norms = frame["normalization"].map(_NORMS)
+    frame["condense_network"] = frame["condense_network"].replace(_CONDENSING) + norms
+    frame["evaluate_network"] = frame["evaluate_network"] + norms
+    return frame[list(CELL)]
+
+
+def _read(path: Path, more: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Read a file of accuracies: its columns are `_COLUMNS` and ``more``, which tell cells apart as well."""
     try:
         frame = pd.read_csv(path, dtype={"dataset": str, "ipc": "Int64", "method": str, "source": str})
     except FileNotFoundError as error:
         raise CondenseryError(f"{path}: not there; give the folder of the published numbers") from error
     except ValueError as error:
         raise CondenseryError(f"{path}: cannot be read as a table: {error}") from error
-    if tuple(frame.columns) != _COLUMNS:
-        raise CondenseryError(f"{path}: columns must be {', '.join(_COLUMNS)}")
+    if sorted(frame.columns) != sorted((*_COLUMNS, *more)):
+        raise CondenseryError(f"{path}: columns must be {', '.join((*_COLUMNS, *more))}")
     frame["ipc"] = frame["ipc"].fillna(0).astype("int64")
     frame = frame.rename(columns={"accuracy_mean": "published_mean", "accuracy_std": "published_std"})
     if frame["published_mean"].isna().any():
         raise CondenseryError(f"{path}: a line has no accuracy_mean; leave out what is not published")
-    again = frame[frame.duplicated(["dataset", "ipc", "method"])]
+    again = frame[frame.duplicated(["dataset", "ipc", "method", *more])]
     if len(again):
-        dataset, ipc, method = again.iloc[0][["dataset", "ipc", "method"]]
-        raise CondenseryError(f"{path}: {dataset}, ipc {ipc}, {method} comes twice; keep one line")
+        dataset, ipc, *names = again.iloc[0][["dataset", "ipc", "method", *more]]
+        raise CondenseryError(f"{path}: {dataset}, ipc {ipc}, {', '.join(names)} comes twice; keep one line")
     frame["recipe"] = [_RECIPES.get(method, "") for method in frame["method"]]
-    frame["evaluate_network"] = [
-        _network(dataset, method) for dataset, method in zip(frame["dataset"], frame["method"], strict=True)
-    ]
-    frame["condense_network"] = ""
-    return frame[list(CELL)]
+    return frame
 
 
 def _network(dataset: str, method: str) -> str:

@@ -49,6 +49,8 @@ _ACCURACY = (
 )
 _OURS = "The other numbers that the DSA paper prints for this are not in config/published."
 
+_CROSSED = Layout(lines=("dataset", "ipc", "method", "condense_network"), columns="evaluate_network")
+
 SPECS = {
     "table1": Spec(
         "Table 1: accuracy of networks trained on synthetic sets and coresets",
@@ -61,6 +63,39 @@ SPECS = {
             "A dash: not measured under this protocol.",
         ),
         gaps=True,
+    ),
+    "table2": Spec(
+        "Table 2: instance norm against batch norm",
+        (
+            _ACCURACY,
+            "The network that a set was condensed on is also the one that was trained on it; it has batch "
+            "norm where its name ends with -bn, else instance norm.",
+            "In brackets the published value (DM Table 2).",
+        ),
+        Layout(lines=("dataset", "ipc", "condense_network")),
+        published.table2,
+        gaps=True,
+    ),
+    "table3": Spec(
+        "Table 3: condensed on one network, evaluated on another, with batch norm",
+        (
+            _ACCURACY,
+            "A line is the method and the network that a set was condensed on, a column the network that was "
+            "trained on it.",
+            "In brackets the published value (DM Table 3).",
+        ),
+        _CROSSED,
+        published.table3,
+        gaps=True,
+    ),
+    "larger_sets": Spec(
+        "Larger sets: DM against random selection",
+        (
+            _ACCURACY,
+            "After it, the mean in percent of that of the networks trained on the whole set.",
+            "In brackets the published accuracy (DM section 3.2; whole sets: DM Table 1).",
+        ),
+        Layout(lines=("dataset", "ipc", "recipe"), relative=True),
     ),
     "dsa_ablation": Spec(
         "DSA's families of augmentation, alone and combined",
@@ -89,7 +124,7 @@ SPECS = {
             "A line is the network that a set was condensed on, a column the one that was trained on it.",
             f"In brackets the published value of ConvNet on itself (DSA Table 1). {_OURS}",
         ),
-        Layout(lines=("dataset", "ipc", "method", "condense_network"), columns="evaluate_network"),
+        _CROSSED,
     ),
 }
 """Every table by name."""
