@@ -11,7 +11,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+
+from condensery.synthetic import SyntheticSet
 
 ROOT = Path(__file__).parents[1]
 
@@ -154,6 +157,25 @@ def test_classes_are_condensed_in_jobs_of_the_size_asked_for(folder: Path) -> No
     planned = plan(folder, "table1", options=("--forceall",), protocol="small", classes_per_job=4)
     # 0-3, 4-7 and 8-9 of each of three methods.
     assert (planned["condense"], planned["gather"]) == (9, 3)
+
+
+@pytest.mark.slow
+def test_classes_condensed_in_several_jobs_are_the_set_of_one_job(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    steps = "methods: {dm: {parameters: {iterations: 4, batch_real: 16}}}\n"
+    (tmp_path / "config" / "protocols" / "small.yaml").write_text(SMALL + steps)
+    target = Path("results/small/synthetic/digits/dm/convnet/ipc2/seed0.safetensors")
+    made = []
+    for split in ({}, {"classes_per_job": 4}):
+        snakemake(tmp_path, "--cores", "2", targets=(str(target),), protocol="small", **split)
+        made.append(SyntheticSet.load(tmp_path / target))
+        (tmp_path / target).unlink()
+    together, gathered = made
+    assert torch.equal(together.images, gathered.images)
+    assert torch.equal(together.labels, gathered.labels)
+    logs = sorted(path.stem for path in (tmp_path / "results/small/logs/synthetic").rglob("classes*.log"))
+    assert logs == ["classes0-3", "classes4-7", "classes8-9"]
 
 
 def test_mistakes_are_one_line_before_any_job(folder: Path) -> None:
