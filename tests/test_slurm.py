@@ -116,7 +116,7 @@ class Run:
                 command, cwd=project, env=environment, stdout=output, stderr=subprocess.STDOUT
             )
 
-    def finish(self, seconds: float = 480) -> int:
+    def finish(self, seconds: float = 900) -> int:
         """Wait for the end and return the exit status."""
         try:
             return self._process.wait(seconds)

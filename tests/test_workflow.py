@@ -159,6 +159,39 @@ def test_classes_are_condensed_in_jobs_of_the_size_asked_for(folder: Path) -> No
     assert (planned["condense"], planned["gather"]) == (9, 3)
 
 
+# Takes one of two pretended GPUs, and notes which, and from when to when it ran.
+TAKER = """
+import sys, time
+from pathlib import Path
+from condensery import slots
+began = time.time()
+slot = slots.take(["first", "second"])
+time.sleep(1)
+out = Path(sys.argv[sys.argv.index("--out") + 1])
+out.parent.mkdir(parents=True, exist_ok=True)
+out.write_text(f"{slot.index} {began} {time.time()}")
+"""
+
+
+def test_jobs_are_spread_over_the_gpus_of_a_machine(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    for part in ("config", "scripts"):
+        shutil.copytree(folder / part, tmp_path / part)
+    (tmp_path / "scripts/condense.py").write_text(TAKER)
+    results = "results/small/synthetic/digits/random/convnet/ipc3"
+    targets = [f"{results}/seed{seed}.safetensors" for seed in range(4)]
+    snakemake(tmp_path, "--cores", "8", targets=tuple(targets), protocol="small")
+    jobs = sorted(tuple(map(float, (tmp_path / target).read_text().split())) for target in targets)
+    assert [device for device, _, _ in jobs] == [0, 0, 1, 1]
+    for device, began, ended in jobs:
+        others = [other for other in jobs if other[1] < ended and began < other[2]]
+        # No two on one device, and none that waits for one with its cores idle.
+        assert len({other[0] for other in others}) == len(others) <= 2, (device, others)
+
+
 @pytest.mark.slow
 def test_classes_condensed_in_several_jobs_are_the_set_of_one_job(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")

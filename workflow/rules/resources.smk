@@ -1,5 +1,9 @@
 # What jobs ask a scheduler for: time, memory, GPUs, and which of them share a submission.
-from condensery import cost
+from condensery import cost, slots
+
+# On this machine (--cores) no more of the jobs that use a GPU run at once than it has GPUs: one each.
+if workflow.nodes is None and (HERE := slots.visible(os.environ)):
+    workflow.global_resources.setdefault("gpu", HERE)
 
 RATES = cost.read_rates(Path(workflow.basedir, "benchmarks/rates.yaml"), CONFIG)
 RATES = RATES["gpu" if GPU else "cpu"]
