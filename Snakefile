@@ -2,6 +2,7 @@
 #   results/<protocol>/synthetic/<data set>/<method>/<network>/ipc<k>/seed<s>.safetensors
 #   results/<protocol>/accuracy/<data set>/<method>/<network>/ipc<k>/seed<s>/<recipe>-<network>.parquet
 #   results/<protocol>/accuracy/<data set>/whole/<recipe>-<network>/seed<s>.parquet
+#   results/<protocol>/continual/<data sets>/steps<n>/<method>/<network>/ipc<k>/order<s>/accuracy.parquet
 #   results/<protocol>/tables/  figures/  report.html  logs/  benchmarks/
 from snakemake.utils import min_version
 
@@ -9,7 +10,6 @@ min_version("9.20")
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/resources.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -27,12 +27,19 @@ wildcard_constraints:
     ipc=r"[1-9]\d*",
     seed=r"\d+",
     shard=r"\d+(-\d+)?",
+    continual="|".join(CONTINUAL) or "none",
+    tasks=rf"({'|'.join(CONFIG.datasets)})(\+({'|'.join(CONFIG.datasets)}))*",
+    steps=r"[1-9]\d*",
+    order=r"\d+",
+    step=r"\d+",
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/condense.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/memories.smk"
+include: "workflow/rules/continual.smk"
 
 
 localrules:
@@ -40,14 +47,15 @@ localrules:
     report,
     table,
     figure,
+    continual_report,
     page,
 
 
 rule all:
     default_target: True
     input:
-        expand(f"{RESULTS}/tables/{{table}}.csv", table=TABLES),
-        expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURES),
+        expand(f"{RESULTS}/tables/{{table}}.csv", table=TABLES + CONTINUAL),
+        expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURES + CONTINUAL),
         f"{RESULTS}/report.html",
 
 

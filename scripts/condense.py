@@ -17,7 +17,7 @@ from typing import Any
 from condensery import console, methods
 from condensery.checkpoint import atomic, check_new_folder
 from condensery.errors import CondenseryError
-from condensery.job import Job, add_arguments
+from condensery.job import Job, add_arguments, add_view_arguments, numbers, view
 from condensery.methods import Problem
 from condensery.methods.recorder import Recorder, Snapshot
 from condensery.progress import Progress
@@ -29,6 +29,7 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_arguments(parser)
+    add_view_arguments(parser)
     parser.add_argument("--method", required=True, metavar="NAME", help="an entry of config/methods.yaml")
     parser.add_argument("--ipc", type=int, required=True, metavar="N", help="images per class")
     parser.add_argument("--seed", type=int, required=True, metavar="N", help="seed of the set")
@@ -45,21 +46,6 @@ def parse() -> argparse.Namespace:
         "step10.safetensors and step100.safetensors in the new folder --out, instead of the finished set",
     )
     return parser.parse_args()
-
-
-def numbers(option: str, text: str) -> tuple[int, ...]:
-    """Read a list of numbers such as ``0-4`` or ``1,7-9``.
-
-    Raises:
-        CondenseryError: it is not one.
-    """
-    found: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
-            raise CondenseryError(f"{option} {text!r} is not a list of numbers: write 0-4 or 1,7")
-        found += range(int(first), int(last or first) + 1)
-    return tuple(found)
 
 
 def snapshots(args: argparse.Namespace, parameters: Mapping[str, Any]) -> Recorder | None:
@@ -99,9 +85,10 @@ def main() -> None:
     method = methods.get(job.config.implementation(args.method))
     parameters = job.config.parameters(args.data, args.method, job.network, args.ipc)
     augmentation = job.config.augmentation(args.data)
-    whole = tuple(range(len(job.data.info.classes)))
+    real = job.training_data(args)
+    whole = tuple(sorted(numbers("--only", args.only))) if args.only else tuple(range(len(real.info.classes)))
     problem = Problem(
-        data=job.data,
+        data=real,
         ipc=args.ipc,
         classes=numbers("--classes", args.classes) if args.classes else whole,
         network=job.network,
@@ -118,6 +105,7 @@ def main() -> None:
         seed=args.seed,
         parameters=parameters,
         augmentation=augmentation,
+        **view(args),
     )
     if problem.classes != whole:
         if not method.independent_classes:

@@ -24,7 +24,6 @@ from condensery.reporting.rows import write_rows
 from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
 from condensery.training import evaluate
-from condensery.versions import versions
 
 # Networks of different sets have different seeds: set s has the seeds s * 1000, s * 1000 + 1, ...
 SEEDS_PER_SET = 1000
@@ -84,9 +83,7 @@ def main() -> None:
             checkpoint=checkpoint,
             progress=progress,
         )
-    common = {
-        "protocol": job.config.protocol,
-        "dataset": args.data,
+    common = job.columns() | {
         "method": about["method"],
         "ipc": about["ipc"],
         "condense_network": about["network"],
@@ -95,9 +92,6 @@ def main() -> None:
         "set_seed": set_seed,
         "images": len(samples),
         "epochs": recipe.epochs,
-        "device": job.device.label,
-        "precision": job.device.precision,
-        **versions(),
     }
     write_rows([common | vars(outcome) for outcome in outcomes], args.out)
     checkpoint.remove()

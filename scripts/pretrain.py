@@ -10,7 +10,7 @@ import argparse
 
 from condensery import console
 from condensery.checkpoint import write_tensors
-from condensery.job import Job, add_arguments
+from condensery.job import Job, add_arguments, add_view_arguments, view
 from condensery.pretraining import pretrain
 from condensery.progress import Progress
 from condensery.recipes import Recipe
@@ -22,6 +22,7 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_arguments(parser)
+    add_view_arguments(parser)
     parser.add_argument("--seed", type=int, required=True, metavar="N", help="seed of the network")
     return parser.parse_args()
 
@@ -31,11 +32,12 @@ def main() -> None:
     args = parse()
     job = Job.open(args)
     recipe = Recipe(**job.config.recipe("features", args.data, network=job.network))
-    provenance = job.provenance(network=job.network, seed=args.seed, recipe=vars(recipe))
+    real = job.training_data(args)
+    provenance = job.provenance(network=job.network, seed=args.seed, recipe=vars(recipe), **view(args))
     checkpoint = job.checkpoint(provenance)
     with Progress(f"features {args.data} seed {args.seed}", recipe.passes) as progress:
         tensors = pretrain(
-            job.data,
+            real,
             job.network,
             recipe,
             args.seed,
@@ -43,7 +45,7 @@ def main() -> None:
             checkpoint=checkpoint,
             progress=progress,
         )
-    about = {"dataset": args.data, "network": job.network, "provenance": provenance}
+    about = {"dataset": real.info.name, "network": job.network, "provenance": provenance}
     write_tensors(args.out, tensors, about)
     checkpoint.remove()
 

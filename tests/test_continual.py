@@ -108,6 +108,8 @@ GRADIENTS = {
     "lr_net": 0.01,
     "batch_net": 8,
     "distance": "layerwise",
+    "strategy": "dataset",
+    "transform": "shared",
 }
 
 

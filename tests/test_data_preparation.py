@@ -274,5 +274,5 @@ def test_every_entry_of_the_configuration_is_regular():
         assert all(source["kind"] in kinds.KINDS for source in entry["sources"])
         # Digits must not be mirrored; DSA's published settings leave flips out for them.
         flips = "flip" in augment.parse(entry["augmentation"])
-        assert flips == (name not in ("digits", "mnist", "svhn", "usps"))
+        assert flips == (name not in ("digits", "digits_inverted", "mnist", "svhn", "usps"))
         assert entry["network"] == ("convnet-d4" if entry["size"] == [64, 64] else "convnet")

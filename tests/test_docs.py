@@ -16,6 +16,7 @@ from PIL import Image
 
 from condensery import data, methods
 from condensery.methods import base
+from condensery.reporting.continual import ROWS
 from condensery.reporting.rows import read_rows
 from condensery.synthetic import SyntheticSet
 from tests import problems
@@ -31,6 +32,22 @@ def _blocks(language: str, page: str = "docs/extend.md") -> list[str]:
 def _entry(name: str) -> dict:
     (entry,) = [found[name] for block in _blocks("yaml") if name in (found := yaml.safe_load(block))]
     return entry
+
+
+def _run_commands(page: str, folder: Path) -> None:
+    """Run the commands of a page that need no Snakemake, in a folder that looks like the repository."""
+    (commands,) = [block for block in _blocks("", page) if "scripts/prepare.py" in block]
+    for name in ("scripts", "config", "workflow"):
+        (folder / name).symlink_to(ROOT / name)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-euc", commands],
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture
@@ -82,18 +99,7 @@ def test_image_folder_needs_no_code(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_commands_without_snakemake(tmp_path: Path) -> None:
     """Condense, evaluate, export and import, as docs/workflow.md says, and load as README.md says."""
-    (commands,) = [block for block in _blocks("", "docs/workflow.md") if "scripts/prepare.py" in block]
-    for folder in ("scripts", "config", "workflow"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
-        ["bash", "-euc", commands],
-        cwd=tmp_path,
-        env=os.environ | {"PATH": path},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    _run_commands("docs/workflow.md", tmp_path)
     made = SyntheticSet.load(tmp_path / "dm.safetensors")
     again = SyntheticSet.load(tmp_path / "again.safetensors")
     assert made.images.shape == (100, 1, 8, 8)
@@ -110,3 +116,12 @@ def test_commands_without_snakemake(tmp_path: Path) -> None:
     assert image.shape == (1, 8, 8)
     assert 0 <= image.min() <= image.max() <= 1
     assert int(label) == 9
+
+
+@pytest.mark.slow
+def test_commands_of_continual_learning(tmp_path: Path) -> None:
+    _run_commands("docs/continual.md", tmp_path)
+    assert SyntheticSet.load(tmp_path / "step0.safetensors").labels.tolist() == [2, 8]
+    for name, steps in (("classes", 5), ("domains", 2)):
+        rows = read_rows([tmp_path / f"{name}.parquet"], "smoke", ROWS)
+        assert rows["step"].nunique() == steps

@@ -210,3 +210,38 @@ def test_shards_of_classes_gather_to_the_whole_set(digits, tmp_path):
     whole, gathered = (SyntheticSet.load(tmp_path / f"{name}.safetensors") for name in ("whole", "gathered"))
     assert gathered.provenance == whole.provenance
     np.testing.assert_allclose(gathered.images, whole.images, rtol=0, atol=1e-4)
+
+
+def pretrain(digits: Path, out: Path, *view: object):
+    return run(
+        "pretrain", "--data", "digits", "--prepared", digits, "--seed", 0, "--protocol", "smoke",
+        "--out", out, *view,
+    )  # fmt: skip
+
+
+def test_a_view_has_some_classes_in_another_shape(digits, tmp_path):
+    features, view = tmp_path / "features.safetensors", ("--only", "3,7-8", "--shape", "3x8x12")
+    done = pretrain(digits, features, *view)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "herding.safetensors"
+    done = condense(digits, out, "herding", 2, features=features, only="3,7-8", shape="3x8x12")
+    assert done.returncode == 0, done.stderr
+    synthetic = SyntheticSet.load(out)
+    assert synthetic.images.shape == (6, 3, 8, 12)
+    assert synthetic.labels.tolist() == [3, 3, 7, 7, 8, 8]
+    assert len(synthetic.classes) == 10
+    assert synthetic.experiment("only", "shape")["only"] == "3,7-8"
+    done = condense(digits, tmp_path / "b.safetensors", "herding", 2, features=features, only="3,7")
+    assert_one_line(done, "classes 3, 7, 8", "is needed")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("only", "3-12", "class 10 comes twice or is not in digits"),
+        ("only", "a", "'a' is not a list of classes"),
+        ("shape", "3x8", "'3x8' is not CxHxW"),
+    ],
+)
+def test_a_view_that_cannot_be_made_is_said_in_one_line(digits, tmp_path, key, value, told):
+    assert_one_line(condense(digits, tmp_path / "set.safetensors", "random", **{key: value}), told)

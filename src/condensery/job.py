@@ -14,15 +14,19 @@ import torch
 from condensery import data, device
 from condensery.checkpoint import Checkpoint
 from condensery.data import RealData
+from condensery.data.contents import Shape
+from condensery.data.views import of_classes, reshaped, training_only
 from condensery.device import Device
+from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
 from condensery.versions import versions
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of every job to a parser."""
+def add_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add the arguments of every job to a parser; ``several`` data sets make lists of two of them."""
+    many = {"nargs": "+"} if several else {}
     parser.add_argument(
-        "--data", required=True, metavar="NAME", help="data set, an entry of config/datasets.yaml"
+        "--data", required=True, metavar="NAME", help="data set, an entry of config/datasets.yaml", **many
     )
     parser.add_argument("--network", metavar="NAME", help="network; the data set's own if not given")
     parser.add_argument(
@@ -30,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
     parser.add_argument(
-        "--prepared", type=Path, metavar="DIR", help="prepared data; default: data/prepared/NAME"
+        "--prepared", type=Path, metavar="DIR", help="prepared data; default: data/prepared/NAME", **many
     )
     parser.add_argument(
         "--device", metavar="NAME", help="auto, cpu, cuda or cuda:N; config.yaml's if not given"
@@ -38,6 +42,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=device.PRECISIONS, help="config.yaml's if not given")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; all cores if not given")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+
+
+def add_view_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a job that sees its data set otherwise than it was prepared."""
+    parser.add_argument(
+        "--only", metavar="LIST", help="see only these classes, such as 0-4 or 1,7; default: all"
+    )
+    parser.add_argument(
+        "--shape", metavar="CxHxW", help="see the images in this shape, such as 3x32x32; default: their own"
+    )
+
+
+def view(args: argparse.Namespace) -> dict[str, str]:
+    """Return what was given of the arguments of `add_view_arguments`, for the provenance."""
+    return {name: value for name in ("only", "shape") if (value := getattr(args, name)) is not None}
+
+
+def numbers(option: str, text: str) -> tuple[int, ...]:
+    """Read a list of numbers such as ``0-4`` or ``1,7-9``.
+
+    Raises:
+        CondenseryError: it is not one; the line names the option.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdigit() or not (last or first).isdigit():
+            raise CondenseryError(f"{option} {text!r} is not a list of numbers: write 0-4 or 1,7")
+        found += range(int(first), int(last or first) + 1)
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -68,6 +102,44 @@ class Job:
         where = device.choose(config.settings["device"], config.precision)
         return cls(config, real, args.network or config.network(args.data), where, args.out)
 
+    @classmethod
+    def open_all(cls, args: argparse.Namespace) -> list[Self]:
+        """Open a job for each of several data sets; arguments and errors as for :meth:`open`."""
+        folders = args.prepared or [None] * len(args.data)
+        if len(folders) != len(args.data):
+            raise CondenseryError(f"--prepared: {len(folders)} folders for {len(args.data)} data sets")
+        pairs = zip(args.data, folders, strict=True)
+        return [
+            cls.open(argparse.Namespace(**vars(args) | {"data": name, "prepared": folder}))
+            for name, folder in pairs
+        ]
+
+    def training_data(self, args: argparse.Namespace) -> RealData:
+        """Return the data set without its test images, as the arguments of `add_view_arguments` see it.
+
+        Raises:
+            CondenseryError: there are no such classes, or no such shape can be made.
+        """
+        real = training_only(self.data)
+        if args.only:
+            real = of_classes(real, numbers("--only", args.only))
+        if args.shape:
+            sides = args.shape.split("x")
+            if len(sides) != 3 or not all(side.isdigit() for side in sides):
+                raise CondenseryError(f"--shape {args.shape!r} is not CxHxW: write it like 3x32x32")
+            real = reshaped(real, Shape(*map(int, sides)))
+        return real
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of a result row that say under what protocol, where and with what it is made."""
+        return {
+            "protocol": self.config.protocol,
+            "dataset": self.data.info.name,
+            "device": self.device.label,
+            "precision": self.device.precision,
+            **versions(),
+        }
+
     def provenance(self, **experiment: Any) -> dict[str, Any]:
         """Return what a result carries about its making: the experiment, the versions and the precision.
 
@@ -79,7 +151,11 @@ class Job:
             "precision": self.device.precision,
         }
 
-    def checkpoint(self, provenance: dict[str, Any]) -> Checkpoint:
-        """Return the checkpoint beside the output; one of another experiment or other code is not resumed."""
+    def checkpoint(self, provenance: dict[str, Any], part: str = "") -> Checkpoint:
+        """Return the checkpoint beside the output, or one of several, each of a part of the work.
+
+        One of another experiment or other code is not resumed.
+        """
         identity = hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest()
-        return Checkpoint(self.out.with_name(f".{self.out.stem}.checkpoint"), identity)
+        name = f"{self.out.stem}.{part}" if part else self.out.stem
+        return Checkpoint(self.out.with_name(f".{name}.checkpoint"), identity)

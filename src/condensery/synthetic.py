@@ -137,6 +137,20 @@ class SyntheticSet:
         loaded.source = str(path)
         return loaded
 
+    def experiment(self, *keys: str) -> dict[str, Any]:
+        """Return what the provenance says of the set's making: method, network, images per class and so on.
+
+        Raises:
+            CondenseryError: it does not say one of ``keys``.
+        """
+        experiment = self.provenance.get("experiment", {})
+        missing = [key for key in keys if key not in experiment]
+        if missing:
+            raise CondenseryError(
+                f"{self.source}: its provenance lacks {', '.join(missing)}; make it with scripts/condense.py"
+            )
+        return experiment
+
     def unit_images(self) -> Tensor:
         """Return the images with the normalisation undone, (N, C, H, W) float32, clamped to [0, 1]."""
         return (self.images * self._column(self.std) + self._column(self.mean)).clamp(0, 1)

@@ -11,8 +11,6 @@ rule condense:
         f"results/{{protocol}}/logs/synthetic/{PART}.log",
     benchmark:
         f"results/{{protocol}}/benchmarks/synthetic/{PART}.tsv"
-    group:
-        short("condense")
     conda:
         "../../environment.yml"
     threads: THREADS["condense"]
@@ -21,7 +19,6 @@ rule condense:
         runtime=minutes,
         gpu=GPU,
         device=DEVICE,
-        turn=1,
     params:
         method=method,
         precision=PRECISION,

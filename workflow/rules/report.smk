@@ -66,8 +66,12 @@ rule figure:
 
 rule page:
     input:
-        tables=expand("results/{{protocol}}/tables/{table}.csv", table=TABLES),
-        figures=expand("results/{{protocol}}/figures/{figure}.png", figure=FIGURES),
+        tables=expand(
+            "results/{{protocol}}/tables/{table}.csv", table=TABLES + CONTINUAL
+        ),
+        figures=expand(
+            "results/{{protocol}}/figures/{figure}.png", figure=FIGURES + CONTINUAL
+        ),
     output:
         "results/{protocol}/report.html",
     log:

@@ -171,16 +171,18 @@ def read_usps_npz(path: Path, shape: Shape) -> Contents:
     )
 
 
-def read_digits(folder: Path, shape: Shape) -> Contents:
+def read_digits(folder: Path, shape: Shape, *, inverted: bool = False) -> Contents:
     """Read scikit-learn's digits: 1,797 images of 8x8 pixels from 0 to 16, scaled to 0..255 and rounded.
 
     They come in one set; of each class every fifth image (in the order of the set) is a test image, so that
-    the split is stratified and the same everywhere.
+    the split is stratified and the same everywhere. ``inverted``, they are dark on light and in RGB.
     """
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     pixels = np.rint(images * 255 / 16).astype(np.uint8).reshape(-1, 1, 8, 8)
+    if inverted:
+        pixels = np.repeat(255 - pixels, 3, axis=1)
     tested = np.zeros(len(labels), dtype=bool)
     for c in range(10):
         tested[np.flatnonzero(labels == c)[4::5]] = True

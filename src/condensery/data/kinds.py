@@ -78,6 +78,7 @@ _TINY = Remote(
 
 KINDS = {
     "digits": Kind(formats.read_digits, built_in=True),
+    "digits-inverted": Kind(partial(formats.read_digits, inverted=True), built_in=True),
     "mnist": _idx(published.MNIST),
     "fashionmnist": _idx(published.FashionMNIST),
     "idx": Kind(formats.read_idx, _unchecked(formats.IDX_FILES), endings=("", ".gz")),

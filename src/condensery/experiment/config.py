@@ -115,6 +115,10 @@ class Config:
             values["augmentation"] = self.augmentation(dataset)
         return {"name": name, **values}
 
+    def independent(self, method: str, network: str) -> bool:
+        """Say whether a class is condensed alike whatever the other classes are."""
+        return self.method(method)["independent_classes"] and "bn" not in network.split("-")
+
     def shards(self, dataset: str, method: str, network: str) -> list[str]:
         """Return the classes of each condensation job of a set, such as ``["0-4", "5-9"]``.
 
@@ -123,7 +127,7 @@ class Config:
         """
         count = self.class_count(dataset)
         size = self.settings["classes_per_job"] or count
-        if not self.method(method)["independent_classes"] or "bn" in network.split("-"):
+        if not self.independent(method, network):
             size = count
         ranges = [range(count)[first : first + size] for first in range(0, count, size)]
         return [f"{r[0]}-{r[-1]}" if len(r) > 1 else f"{r[0]}" for r in ranges]
@@ -140,9 +144,11 @@ class Config:
         Raises:
             CondenseryError: one of the names is such a target.
         """
-        listed = self.spec["targets"]
+        listed = [*self.spec["targets"], *self.spec.get("continual", {})]
+        keys = schema("protocol")["properties"]
+        known = {name for key in ("targets", "continual") for name in keys[key]["properties"]}
         for name in names:
-            if name in schema("protocol")["properties"]["targets"]["properties"] and name not in listed:
+            if name in known and name not in listed:
                 raise CondenseryError(
                     f"config/protocols/{self.protocol}.yaml: lists no target {name!r}; add it there, take "
                     f"another protocol, or one of {', '.join(listed)}"

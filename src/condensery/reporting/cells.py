@@ -77,9 +77,9 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
         dict(zip(KEYS, key, strict=True)) | _summary(key, group)
         for key, group in rows.groupby(list(KEYS), sort=True)
     ]
-    joined = _beside(pd.DataFrame(lines), published)
-    joined["difference"] = joined["mean"] - joined["published_mean"]
-    return joined[list(COLUMNS)]
+    frame = _beside(pd.DataFrame(lines), published)
+    frame["difference"] = frame["mean"] - frame["published_mean"]
+    return frame[list(COLUMNS)]
 
 
 def _summary(key: tuple, group: pd.DataFrame) -> dict[str, object]:
@@ -93,15 +93,21 @@ def _summary(key: tuple, group: pd.DataFrame) -> dict[str, object]:
     whole = group["ipc"].iloc[0] == 0
     by_set = [group["accuracy"]] if whole else [part for _, part in group.groupby("set_seed")["accuracy"]]
     counts = [len(part) for part in by_set]
-    summary: dict[str, object] = _deviations([part.to_numpy() for part in by_set])
-    summary |= {"sets": len(counts), "networks": sum(counts), "n": _counts(counts, whole)}
+    summary: dict[str, object] = deviations([part.to_numpy() for part in by_set])
+    summary |= {"sets": len(counts), "networks": sum(counts)}
+    summary["n"] = str(counts[0]) if whole else run_counts(counts)
     summary |= {name: group[name].iloc[0] for name in ("images", "epochs")}
-    summary |= {name: " + ".join(sorted(group[name].unique())) for name in _PROVENANCE}
+    summary |= {name: joined(group[name]) for name in _PROVENANCE}
     summary["seconds"] = math.fsum(group["train_seconds"]) + math.fsum(group["test_seconds"])
     return summary
 
 
-def _deviations(by_set: list[np.ndarray]) -> dict[str, object]:
+def deviations(by_set: list[np.ndarray]) -> dict[str, object]:
+    """Return mean and population standard deviation of pooled accuracies, and the deviation's two parts.
+
+    Args:
+        by_set: the accuracies of each set's networks.
+    """
     pooled = np.concatenate(by_set)
     weights = [len(part) for part in by_set]
     means = np.array([part.mean() for part in by_set])
@@ -115,26 +121,29 @@ def _deviations(by_set: list[np.ndarray]) -> dict[str, object]:
     }
 
 
-def _counts(counts: list[int], whole: bool) -> str:
-    """Write 5 sets of 20 networks as 5x20, sets of 3 and 2 as 3+2, networks on the whole set as 5."""
-    if whole:
-        return str(counts[0])
+def run_counts(counts: list[int]) -> str:
+    """Write 5 sets of 20 networks as 5x20, sets of 3 and 2 as 3+2."""
     return f"{len(counts)}x{counts[0]}" if len(set(counts)) == 1 else "+".join(str(count) for count in counts)
+
+
+def joined(values: pd.Series) -> str:
+    """Write different texts of one column as one."""
+    return " + ".join(sorted(values.unique()))
 
 
 def _beside(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     known = _condensed_on(published).rename(columns={"recipe": "published_recipe"})
-    joined = _condensed_on(measured).merge(
+    beside = _condensed_on(measured).merge(
         known.drop(columns="condense_network"),
         on=["dataset", "ipc", "method", "condensed_on", "evaluate_network"],
         how="left",
         validate="many_to_one",
     )
-    comparable = joined["published_recipe"].isin([""]) | (joined["published_recipe"] == joined["recipe"])
+    comparable = beside["published_recipe"].isin([""]) | (beside["published_recipe"] == beside["recipe"])
     for name in ("published_mean", "published_std"):
-        joined[name] = joined[name].where(comparable)
-    joined["source"] = joined["source"].where(comparable, "").fillna("")
-    return joined
+        beside[name] = beside[name].where(comparable)
+    beside["source"] = beside["source"].where(comparable, "").fillna("")
+    return beside
 
 
 def _condensed_on(frame: pd.DataFrame) -> pd.DataFrame:

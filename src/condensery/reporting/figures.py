@@ -35,7 +35,7 @@ _TILE, _NAMES, _TITLE, _MARGIN, _NARROWEST = 96, 200, 110, 20, 500
 # In image pixels; smaller images are enlarged to about this size, so that gaps look alike.
 _GAP, _COMMON_SIDE = 2, 32
 # Type 42 keeps the text of the PDF searchable; no dates, so that equal figures are equal files.
-_STYLE = {"font.family": "DejaVu Sans", "pdf.fonttype": 42}
+STYLE = {"font.family": "DejaVu Sans", "pdf.fonttype": 42}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Drawing:
             "Creator": None,
             "Producer": None,
         }
-        with mpl.rc_context(_STYLE):
+        with mpl.rc_context(STYLE):
             with atomic(prefix.with_name(prefix.name + ".png")) as temporary:
                 FigureCanvasAgg(self.figure).print_png(
                     temporary, metadata=png, pil_kwargs={"compress_level": 9}
@@ -92,7 +92,7 @@ def build(name: str, sets: Sequence[SyntheticSet], labels: Labels) -> Drawing:
 
 def _figure2(sets: Sequence[SyntheticSet], labels: Labels) -> Drawing:
     """DM Figure 2: the synthetic images as a person wants to see them, one panel a set."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         tiles = [_tiles(each) for each in sets]
         figure = _panels(sets, tiles, labels)
     title = "Figure 2: synthetic images"
@@ -112,13 +112,7 @@ def _figure2(sets: Sequence[SyntheticSet], labels: Labels) -> Drawing:
 
 def _experiment(synthetic: SyntheticSet) -> Mapping[str, Any]:
     """Return the coordinates of a set: protocol, dataset, method, network, ipc, seed."""
-    experiment = synthetic.provenance.get("experiment", {})
-    missing = [key for key in _COORDINATES if key not in experiment]
-    if missing:
-        raise CondenseryError(
-            f"{synthetic.source}: its provenance lacks {', '.join(missing)}; make it with scripts/condense.py"
-        )
-    return experiment
+    return synthetic.experiment(*_COORDINATES)
 
 
 def _made(sets: Sequence[SyntheticSet]) -> str:

@@ -62,6 +62,17 @@ def document(label: str, spec: Spec, frame: pd.DataFrame, labels: Labels) -> str
             body.append(_line([""] * len(names) + [_published(cell) for cell in cells]))
     caption = escape(" ".join([f"{spec.title}.", labels.sentence(), *layout.facts(frame), *spec.notes]))
     sides = "".join("r" if name == "ipc" else "l" for name in names)
+    sides += f"*{{{len(columns)}}}{{c}}"
+    return _table(label, caption, sides, heads, body)
+
+
+def tabular(label: str, caption: str, heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Write a table of plain text, its first column to the left; it needs the package booktabs."""
+    body = [_line([escape(text) for text in line]) for line in lines]
+    return _table(label, escape(caption), "l" + "c" * (len(heads) - 1), heads, body)
+
+
+def _table(label: str, caption: str, sides: str, heads: Sequence[str], body: Sequence[str]) -> str:
     return "\n".join(
         [
             r"% \usepackage{booktabs}",
@@ -69,7 +80,7 @@ def document(label: str, spec: Spec, frame: pd.DataFrame, labels: Labels) -> str
             r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
             rf"\caption{{{caption}}}",
             rf"\label{{tab:{label}}}",
-            rf"\begin{{tabular}}{{{sides}*{{{len(columns)}}}{{c}}}}",
+            rf"\begin{{tabular}}{{{sides}}}",
             r"\toprule",
             _line([escape(head) for head in heads]),
             r"\midrule",

@@ -41,9 +41,9 @@ def document(spec: Spec, frame: pd.DataFrame, labels: Labels) -> str:
         f"# {spec.title}",
         " ".join([labels.sentence(), *layout.facts(frame)]),
         " ".join(spec.notes),
-        _table(heads, compact),
+        table(heads, compact),
         "## Every cell",
-        _table(_LONG, [_long(cell, labels) for cell in frame.to_dict("records")]),
+        table(_LONG, [_long(cell, labels) for cell in frame.to_dict("records")]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -74,7 +74,7 @@ def _long(cell: Cell, labels: Labels) -> list[str]:
     ]
 
 
-def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """Write a pipe table whose source is aligned too."""
     escaped = [[entry.replace("|", "\\|") for entry in line] for line in (heads, *lines)]
     widths = [max(3, *(len(line[column]) for line in escaped)) for column in range(len(heads))]

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
-from condensery.reporting import layout, specs, tables
+from condensery.reporting import continual, continual_forms, layout, specs, tables
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import ABSENT, Cell, Layout
 
@@ -72,7 +72,14 @@ def build(csvs: Sequence[Path], pngs: Sequence[Path], labels: Labels, out: Path)
     """
     if not csvs and not pngs:
         raise CondenseryError("nothing to report; make a table or a figure first")
-    sections = [_table(path, labels) for path in csvs] + [_figure(path) for path in pngs]
+    sections = [
+        _continual(path, labels) if path.stem in continual_forms.TITLES else _table(path, labels)
+        for path in csvs
+    ]
+    tabled = {anchor for anchor, _, _ in sections}
+    for path in pngs:
+        anchor, title, content = _figure(path)
+        sections.append((f"figure-{anchor}" if anchor in tabled else anchor, title, content))
     links = "".join(f'<a href="#{name}">{escape(title)}</a> ' for name, title, _ in sections)
     heading = f"Results under protocol {labels.protocol}"
     body = "\n".join(
@@ -90,16 +97,39 @@ def build(csvs: Sequence[Path], pngs: Sequence[Path], labels: Labels, out: Path)
         temporary.write_text(html, encoding="utf-8")
 
 
-def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
-    """Return anchor, title and HTML of a table: the paper's layout, then every cell by data set."""
-    spec = specs.find(path.stem)
-    frame = tables.read_cells(path)
+def _continual(path: Path, labels: Labels) -> tuple[str, str, str]:
+    """Return anchor, title and HTML of a table of continual learning."""
+    frame = continual.read_cells(path)
+    _check_protocol(path, frame, labels)
+    table = continual_forms.grid(frame, labels)
+    first, *others = table.heads
+    heads = [(first, "text"), *((head, "") for head in others)]
+    body = [
+        _row("".join(_entry(escape(text), kind) for text, (_, kind) in zip(line, heads, strict=True)), False)
+        for line in table.lines
+    ]
+    caption = escape(continual_forms.caption(frame, labels))
+    return (
+        path.stem,
+        continual_forms.TITLES[path.stem],
+        f'<p class="soft">{caption}</p>\n{_grid(heads, body)}',
+    )
+
+
+def _check_protocol(path: Path, frame: pd.DataFrame, labels: Labels) -> None:
     foreign = set(frame["protocol"]) - {labels.protocol}
     if foreign:
         raise CondenseryError(
             f"{path}: made under protocol {min(foreign)!r}, not {labels.protocol!r}; "
             "give tables of one protocol"
         )
+
+
+def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
+    """Return anchor, title and HTML of a table: the paper's layout, then every cell by data set."""
+    spec = specs.find(path.stem)
+    frame = tables.read_cells(path)
+    _check_protocol(path, frame, labels)
     caption = " ".join([labels.sentence(), *layout.facts(frame)])
     parts = [
         f'<p class="soft">{escape(caption)}</p>',

@@ -106,3 +106,23 @@ def _read(path: Path, more: tuple[str, ...] = ()) -> pd.DataFrame:
 def _network(dataset: str, method: str) -> str:
     network = _NETWORKS.get(dataset, "convnet")
     return _NETWORKS_OF_DD_AND_LD.get(dataset, network) if method in ("dd", "ld") else network
+
+
+def continual(folder: Path) -> pd.DataFrame:
+    """Read continual.csv: the accuracies after the last step of DM section 3.5.
+
+    Returns:
+        One line a published number: dataset, ipc, steps, method, published_mean in percent, source.
+
+    Raises:
+        CondenseryError: the file is absent or has other columns.
+    """
+    path = folder / "continual.csv"
+    columns = ["dataset", "ipc", "steps", "method", "final_accuracy_mean", "source"]
+    try:
+        frame = pd.read_csv(path)
+    except (FileNotFoundError, ValueError) as error:
+        raise CondenseryError(f"{path}: cannot be read; give the folder of the published numbers") from error
+    if list(frame.columns) != columns:
+        raise CondenseryError(f"{path}: columns must be {', '.join(columns)}")
+    return frame.rename(columns={"final_accuracy_mean": "published_mean"})

@@ -155,8 +155,8 @@ def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, str | int]]) -> pd.
     """Return the rows at some coordinates.
 
     Args:
-        rows: as `read_rows` returns them.
-        wanted: values of some columns of `COORDINATES`, the same columns in each.
+        rows: as `read_rows` returns them, whose order stays.
+        wanted: values of some coordinates, the same ones in each.
 
     Raises:
         CondenseryError: there is no row at one of the coordinates.
@@ -171,7 +171,7 @@ def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, str | int]]) -> pd.
         raise CondenseryError(
             f"no rows of {len(missing)} of {len(chosen)} evaluations, such as {first}; run them"
         )
-    return found.sort_values(list(COORDINATES), ignore_index=True)
+    return found
 
 
 def _read_file(path: Path, kind: Kind) -> pd.DataFrame:

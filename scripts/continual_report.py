@@ -1,0 +1,70 @@
+"""Make the table and the figure of a target of continual learning from its rows.
+
+Writes TABLE.csv (one line a memory and step), TABLE.md, TABLE.tex, FIGURE.png and FIGURE.pdf.
+
+Example:
+  python scripts/continual_report.py --target continual5 --protocol smoke --rows results/smoke/continual \\
+      --out-table continual5 --out-figure continual5
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from condensery import console
+from condensery.experiment import load_config
+from condensery.experiment.continual import memories
+from condensery.reporting import continual, continual_forms, curves, labels, published, rows
+
+
+def main() -> None:
+    """Parse, read, aggregate, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--target", required=True, choices=continual_forms.TITLES, metavar="NAME", help="%(choices)s"
+    )
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="where every row must come from")
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="row files (.parquet) of continual learning, or folders of them; others than the target's are "
+        "left out",
+    )
+    parser.add_argument(
+        "--config", type=Path, default=Path("config"), metavar="DIR", help="default: %(default)s"
+    )
+    labels.add_arguments(parser)
+    parser.add_argument("--out-table", required=True, type=Path, metavar="PREFIX", help="what to write")
+    parser.add_argument("--out-figure", required=True, type=Path, metavar="PREFIX", help="what to write")
+    arguments = parser.parse_args()
+    # It lists every glyph that goes into the PDF.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    names = labels.read(arguments)
+    config = load_config(arguments.config, arguments.protocol)
+    wanted = [
+        {
+            "dataset": memory.tasks,
+            "steps": memory.steps,
+            "method": memory.method,
+            "condense_network": memory.network,
+            "ipc": memory.ipc,
+            "order_seed": memory.order,
+        }
+        for memory in memories(config, arguments.target)
+    ]
+    measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, continual.ROWS)
+    measured = rows.select(measured, wanted)
+    cells = continual.cells(measured, published.continual(arguments.config / "published"))
+    continual_forms.build(arguments.target, cells, names).write(arguments.out_table)
+    curves.draw(arguments.target, cells, names).write(arguments.out_figure)
+
+
+if __name__ == "__main__":
+    raise SystemExit(console.run(main))

@@ -1,0 +1,163 @@
+"""Targets of continual learning: the memories that they compare and what each step puts into them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from condensery.continual.orders import step_classes
+from condensery.errors import CondenseryError
+from condensery.experiment.reading import place, unknown
+from condensery.experiment.targets import SetId
+
+if TYPE_CHECKING:
+    from condensery.experiment.config import Config
+
+RECIPE = "dsa"
+"""How networks are trained on a memory alone, whatever the method that filled it (DM section 3.5)."""
+
+SEQUENCE_RECIPE = "sequence"
+"""How a network that learns one data set after another is trained on each of them."""
+
+JOIN = "+"
+"""Between the data sets in the name of a sequence."""
+
+
+class MemoryId(NamedTuple):
+    """One memory, filled step by step, with the networks trained on it.
+
+    ``tasks`` is a data set whose classes come in ``steps`` groups, or the data sets of a sequence, joined.
+    ``order`` is the seed of the order of the classes, of the images in the memory, and of the networks.
+    """
+
+    tasks: str
+    steps: int
+    method: str
+    network: str
+    ipc: int
+    order: int
+
+
+class Step(NamedTuple):
+    """What one step sees: a data set, some classes of it (or all), its images in a shape (or their own)."""
+
+    dataset: str
+    classes: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+
+
+def memories(config: Config, target: str) -> list[MemoryId]:
+    """Return the memories of a target.
+
+    Raises:
+        CondenseryError: the protocol has no such target.
+    """
+    targets = config.spec.get("continual", {})
+    if target not in targets:
+        raise CondenseryError(f"protocols/{config.protocol}.yaml: {unknown('target', target, targets)}")
+    entry = targets[target]
+    names = _datasets(entry)
+    made = product(entry["methods"], range(entry["orders"]))
+    return [
+        MemoryId(JOIN.join(names), _steps(entry), method, config.network(names[0]), entry["ipc"], order)
+        for method, order in made
+    ]
+
+
+def networks(config: Config, memory: MemoryId) -> int:
+    """Return how many networks are trained on a memory: what the first target with it says."""
+    for target, entry in config.spec.get("continual", {}).items():
+        if memory in memories(config, target):
+            return entry["networks"]
+    return config.spec["networks"]
+
+
+def step_of(config: Config, tasks: str, steps: int, order: int, number: int) -> Step:
+    """Return what a step sees.
+
+    Args:
+        config: the configuration.
+        tasks: as in :class:`MemoryId`.
+        steps: likewise.
+        order: likewise.
+        number: which step, from 0.
+
+    Raises:
+        CondenseryError: no such data set, or its classes cannot be split evenly.
+    """
+    names = tasks.split(JOIN)
+    if len(names) == 1:
+        groups = step_classes(order, config.class_count(names[0]), steps)
+        return Step(names[0], classes=groups[number])
+    shape = common_shape(config, names)
+    same = shape == _shape(config.dataset(names[number]))
+    return Step(names[number], shape=() if same else shape)
+
+
+def set_with(config: Config, memory: MemoryId, number: int) -> SetId | None:
+    """Return the set of a whole data set that holds what a step remembers, where there is one.
+
+    It does if the classes do not depend on each other, so that they are the same whatever else is condensed
+    with them (DM section 3.5 says so of DM and random selection), and if the step sees its data as they are.
+    """
+    step = step_of(config, memory.tasks, memory.steps, memory.order, number)
+    alone = config.independent(memory.method, memory.network)
+    alone = alone and not config.method(memory.method)["needs_features"]
+    if step.shape or (step.classes and not alone):
+        return None
+    return SetId(step.dataset, memory.method, memory.network, memory.ipc, memory.order)
+
+
+def remembered_steps(memory: MemoryId) -> range:
+    """Return the steps whose images are used: all, but the last of a sequence, after which nothing comes."""
+    return range(memory.steps - (JOIN in memory.tasks))
+
+
+def common_shape(config: Config, names: Sequence[str]) -> tuple[int, ...]:
+    """Return the shape that the images of all data sets can take: the most channels, rows and columns."""
+    return tuple(max(sides) for sides in zip(*(_shape(config.dataset(name)) for name in names), strict=True))
+
+
+def check_targets(config: Config, file: Path) -> None:
+    """Check what the schema cannot: names, sizes and numbers of classes.
+
+    Raises:
+        CondenseryError: the first thing that cannot be used.
+    """
+    for target, entry in config.spec.get("continual", {}).items():
+        where = f"{file}: {place(('continual', target))}"
+        for dataset in _datasets(entry):
+            if dataset not in config.datasets:
+                raise CondenseryError(f"{where}: {unknown('data set', dataset, config.datasets)}")
+            limit = config.dataset(dataset).get("smallest_class", entry["ipc"])
+            if entry["ipc"] > limit:
+                raise CondenseryError(
+                    f"{where}.ipc: {entry['ipc']} images per class, but the smallest class of {dataset} has "
+                    f"{limit}; give {limit} or less"
+                )
+        for method in entry["methods"]:
+            if method not in config.methods:
+                raise CondenseryError(f"{where}.methods: {unknown('method', method, config.methods)}")
+        counts = [config.class_count(dataset) for dataset in _datasets(entry)]
+        if len(counts) == 1 and counts[0] % entry["steps"]:
+            raise CondenseryError(
+                f"{where}.steps: {counts[0]} classes cannot be split evenly into {entry['steps']}; "
+                "give a divisor"
+            )
+        if len(set(counts)) > 1:
+            told = " and ".join(map(str, sorted(set(counts))))
+            raise CondenseryError(f"{where}.datasets: have {told} classes; give data sets with equally many")
+
+
+def _datasets(entry: Mapping[str, Any]) -> list[str]:
+    return entry["datasets"] if "datasets" in entry else [entry["dataset"]]
+
+
+def _steps(entry: Mapping[str, Any]) -> int:
+    return entry["steps"] if "steps" in entry else len(entry["datasets"])
+
+
+def _shape(entry: Mapping[str, Any]) -> tuple[int, ...]:
+    return (entry["channels"], *entry["size"])

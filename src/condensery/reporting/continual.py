@@ -1,0 +1,137 @@
+"""Rows of continual learning, and its cells: what the networks of a memory achieved after each step."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from condensery.errors import CondenseryError
+from condensery.reporting import rows
+from condensery.reporting.cells import NUMBERS, deviations, joined, run_counts
+from condensery.reporting.layout import method_order
+
+_KINDS = {
+    "order_seed": pa.int64(),  # of the order of the classes, of the memory and of the networks
+    "steps": pa.int64(),
+    "step": pa.int64(),  # from 1
+    "task": pa.string(),  # the data set that the step learned
+    "tested": pa.string(),  # the data set of the test images
+    "distillation": pa.bool_(),  # held to the outputs of the network before the step
+    "classes_seen": pa.int64(),
+    "memory_images": pa.int64(),
+    "memory_bytes": pa.int64(),  # of their pixels as float32
+    "memory_bytes_8bit": pa.int64(),  # of their pixels as 8-bit values
+}
+
+ROWS = rows.Kind(
+    pa.schema(
+        [field for field in rows.SCHEMA if field.name != "set_seed"]
+        + [pa.field(name, kind, nullable=False) for name, kind in _KINDS.items()]
+    ),
+    (
+        *("protocol", "dataset", "steps", "ipc", "condense_network", "evaluate_network", "recipe", "method"),
+        *("distillation", "order_seed", "network_seed", "step", "tested"),
+    ),
+    "scripts/continual.py or scripts/continual_domains.py",
+)
+"""A row is one network after one step, tested on one data set."""
+
+KEYS = ("protocol", "dataset", "steps", "ipc", "method", "distillation", "step")
+"""What names a cell."""
+
+_ONE = ("task", "classes_seen", "images", "memory_images", "memory_bytes", "memory_bytes_8bit", "epochs")
+_PROVENANCE = ("device", "precision", "torch", "condensery", "commit")
+
+COLUMNS = (
+    *KEYS,
+    *("mean", "std", "std_between_orders", "std_between_networks", "orders", "networks", "n"),
+    *("published_mean", "published_std", "difference", "source"),
+    *_ONE,
+    *_PROVENANCE,
+    "seconds",
+)
+"""All columns of cells, in the order of the CSV file."""
+
+_TEXTS = ("protocol", "dataset", "method", "n", "source", "task", *_PROVENANCE)
+_EMPTY = {name: [""] for name in (*NUMBERS, "std_between_orders")}
+
+
+def cells(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Aggregate rows over orders and networks.
+
+    A network that was tested on several data sets counts with the mean of its accuracies, so that each data
+    set has the same weight. Mean and population standard deviation are over the networks of all orders.
+
+    Args:
+        measured: as `rows.read_rows` returns them, of the kind `ROWS`.
+        published: as `published.continual` returns them: accuracies after the last step.
+
+    Returns:
+        One line a cell with `COLUMNS`, methods in the order of the papers, steps ascending.
+
+    Raises:
+        CondenseryError: the rows of a cell do not agree, or a network lacks a test.
+    """
+    lines = []
+    for key, group in measured.groupby(list(KEYS), sort=True):
+        cell = dict(zip(KEYS, key, strict=True))
+        lines.append(cell | _summary(cell, group) | _published(cell, published))
+    frame = pd.DataFrame(lines)
+    frame["difference"] = frame["mean"] - frame["published_mean"]
+    order = method_order(frame["method"])
+    place = frame.assign(method=frame["method"].map(order.index), distillation=~frame["distillation"])
+    return frame.loc[place.sort_values(list(KEYS)).index, list(COLUMNS)].reset_index(drop=True)
+
+
+def read_cells(path: Path) -> pd.DataFrame:
+    """Read back the CSV file of such cells.
+
+    Raises:
+        CondenseryError: the file is absent or holds something else.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=_EMPTY)
+    except (FileNotFoundError, ValueError) as error:
+        raise CondenseryError(
+            f"{path}: not a table of continual learning; make it with scripts/continual_report.py"
+        ) from error
+    if tuple(frame.columns) != COLUMNS:
+        raise CondenseryError(f"{path}: other columns; make it again with scripts/continual_report.py")
+    return frame
+
+
+def _summary(cell: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
+    where = ", ".join(f"{name} {value}" for name, value in cell.items())
+    for name in _ONE:
+        if group[name].nunique() > 1:
+            told = " and ".join(str(value) for value in sorted(group[name].unique()))
+            raise CondenseryError(f"{where}: rows with {told} as {name} in one cell; evaluate the older anew")
+    runs = group.groupby(["order_seed", "network_seed"])
+    tests = 1 if group["task"].iloc[0] == cell["dataset"] else cell["step"]
+    if (runs["tested"].nunique() != tests).any():
+        raise CondenseryError(f"{where}: not every network was tested on every data set; evaluate them anew")
+    accuracies = runs["accuracy"].mean()
+    by_order = [part.to_numpy() for _, part in accuracies.groupby("order_seed")]
+    counts = [len(part) for part in by_order]
+    summary = deviations(by_order)
+    summary["std_between_orders"] = summary.pop("std_between_sets")
+    summary |= {"orders": len(counts), "networks": sum(counts), "n": run_counts(counts)}
+    summary |= {name: group[name].iloc[0] for name in _ONE}
+    summary |= {name: joined(group[name]) for name in _PROVENANCE}
+    summary["seconds"] = math.fsum(group["train_seconds"]) + math.fsum(group["test_seconds"])
+    return summary
+
+
+def _published(cell: dict[str, Any], published: pd.DataFrame) -> dict[str, Any]:
+    names = ("dataset", "ipc", "steps", "method")
+    same = published[(published[list(names)] == [cell[name] for name in names]).all(axis=1)]
+    known = len(same) and cell["step"] == cell["steps"] and not cell["distillation"]
+    return {
+        "published_mean": float(same["published_mean"].iloc[0]) if known else math.nan,
+        "published_std": math.nan,  # the paper prints none
+        "source": same["source"].iloc[0] if known else "",
+    }

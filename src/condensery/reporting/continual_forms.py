@@ -1,0 +1,116 @@
+"""Tables of continual learning as CSV, Markdown, LaTeX and HTML: memories are lines, steps are columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from condensery.progress import duration
+from condensery.reporting import layout, markdown
+from condensery.reporting.labels import Labels
+from condensery.reporting.latex import tabular
+from condensery.reporting.layout import Cell
+from condensery.reporting.tables import Table
+
+TITLES = {
+    "continual5": "Continual learning in 5 steps",
+    "continual10": "Continual learning in 10 steps",
+    "dsa_continual": "Continual learning of one data set after another",
+}
+"""Every table by name."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as text: its head and its lines."""
+
+    heads: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+def build(name: str, frame: pd.DataFrame, labels: Labels) -> Table:
+    """Build a table.
+
+    Args:
+        name: which, a key of `TITLES`.
+        frame: as `continual.cells` returns it, of one data set or sequence.
+        labels: names for readers.
+    """
+    table, said = grid(frame, labels), caption(frame, labels)
+    text = f"# {TITLES[name]}\n\n{said}\n\n{markdown.table(table.heads, table.lines)}\n"
+    latex = tabular(name, f"{TITLES[name]}. {said}", table.heads, table.lines)
+    return Table(frame, text, latex)
+
+
+def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
+    """Arrange cells: the steps, the published end (of classes in steps), and what the memory takes."""
+    published = not is_sequence(frame)
+    of_last = frame[frame["step"] == frame["steps"]].to_dict("records")
+    lines = []
+    for last in of_last:
+        same = (frame["method"] == last["method"]) & (frame["distillation"] == last["distillation"])
+        steps = frame[same].to_dict("records")
+        lines.append(
+            (
+                line_name(last, labels),
+                *(layout.measured(cell) for cell in steps),
+                *((layout.published(last), layout.difference(last["difference"])) if published else ()),
+                layout.count(last),
+                str(last["memory_images"]),
+                f"{_megabytes(last['memory_bytes'])} ({_megabytes(last['memory_bytes_8bit'])})",
+            )
+        )
+    first = frame[frame["method"] == frame["method"].iloc[0]]
+    steps = first.drop_duplicates("step").to_dict("records")
+    ends = ("Published end", "Difference") if published else ()
+    heads = ("Memory", *map(step_name, steps), *ends, "n", "Images", "MB (8-bit)")
+    return Grid(heads, tuple(lines))
+
+
+def caption(frame: pd.DataFrame, labels: Labels) -> str:
+    """Say what the numbers are, how many networks stand behind them, where they were trained and how long."""
+    first = frame.iloc[0]
+    sequence = is_sequence(frame)
+    what = (
+        f"{' then '.join(dict.fromkeys(frame.sort_values('step')['task']))}: accuracy in percent after every "
+        "data set, mean over the data sets so far; 'distilled' networks are held to their old outputs"
+        if sequence
+        else f"{first['dataset']}: accuracy in percent after every step, on all test images of classes seen"
+    )
+    counts = " and ".join(dict.fromkeys(layout.count(cell) for cell in frame.to_dict("records")))
+    spent = layout.distinct(part for value in frame["device"] for part in value.split(" + "))
+    precision = layout.distinct(part for value in frame["precision"] for part in value.split(" + "))
+    versions = {name: frame[name] for name in layout.VERSIONS}
+    return " ".join(
+        [
+            labels.sentence(),
+            f"{what}. Mean and population standard deviation; n = orders {layout.TIMES} networks: {counts}.",
+            f"Memory: {first['ipc']} {'image' if first['ipc'] == 1 else 'images'} per class"
+            + (" and data set" if sequence else "")
+            + "; MB of its pixels as float32, in brackets as 8-bit values.",
+            f"Trained and tested in {duration(frame['seconds'].sum())} on {spent}, {precision}.",
+            f"Made with {layout.said_versions(versions)}.",
+        ]
+    )
+
+
+def is_sequence(frame: pd.DataFrame) -> bool:
+    """Say whether the cells are of data sets one after another, not of classes in steps."""
+    return frame["task"].nunique() > 1
+
+
+def line_name(cell: Cell, labels: Labels) -> str:
+    """Write which memory, and in a sequence whether the network is held to its old outputs."""
+    return labels.method(cell["method"]) + (", distilled" if cell["distillation"] else "")
+
+
+def step_name(cell: Cell) -> str:
+    """Write what had been learned after a step."""
+    if cell["task"] == cell["dataset"]:
+        return f"{cell['classes_seen']} classes"
+    return cell["task"] if cell["step"] == 1 else f"+ {cell['task']}"
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.3g}"

@@ -1,0 +1,62 @@
+"""The figure of continual learning: accuracy after every step, a curve for each memory."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from condensery.reporting.continual_forms import TITLES, caption, is_sequence, line_name, step_name
+from condensery.reporting.figures import STYLE, Drawing
+from condensery.reporting.labels import Labels
+
+# A method keeps its colour whether it is distilled or not.
+_COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3", "#8c8c8c")
+
+
+def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
+    """Draw the cells of a table of continual learning.
+
+    Bands are one standard deviation to either side; crosses are the published accuracies after the last step.
+
+    Args:
+        name: which table, a key of `continual_forms.TITLES`.
+        frame: as `continual.cells` returns it.
+        labels: names for readers.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.2), dpi=200, facecolor="white", layout="constrained")
+        axes = figure.add_subplot()
+        methods = list(dict.fromkeys(frame["method"]))
+        for (method, distilled), line in frame.groupby(["method", "distillation"], sort=False):
+            colour = _COLOURS[methods.index(method) % len(_COLOURS)]
+            dashed = bool(frame["distillation"].any()) and not distilled
+            _curve(axes, line, colour, "--" if dashed else "-", labels)
+        steps = frame.drop_duplicates("step").sort_values("step")
+        sequence = is_sequence(frame)
+        names = map(step_name, steps.to_dict("records")) if sequence else steps["classes_seen"].map(str)
+        axes.set_xticks(steps["step"], list(names))
+        axes.set_xlabel("after learning" if sequence else "classes seen")
+        axes.set_ylabel("test accuracy (%)")
+        axes.grid(axis="y", color="0.9")
+        axes.set_axisbelow(True)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+    known = frame["published_mean"].notna().any()
+    said = "Bands: one standard deviation." + (" Crosses: published." if known else "")
+    return Drawing(figure, f"{TITLES[name]}: curves", f"{caption(frame, labels)} {said}")
+
+
+def _curve(axes: Axes, line: pd.DataFrame, colour: str, style: str, labels: Labels) -> None:
+    last = line.iloc[-1]
+    axes.plot(
+        line["step"], line["mean"], style, color=colour, marker="o", ms=3.5, label=line_name(last, labels)
+    )
+    spread = line["std"].fillna(0)
+    axes.fill_between(
+        line["step"], line["mean"] - spread, line["mean"] + spread, color=colour, alpha=0.15, lw=0
+    )
+    if pd.notna(last["published_mean"]):
+        axes.plot(last["step"], last["published_mean"], "x", color=colour, ms=8, mew=1.8)

@@ -1,0 +1,140 @@
+"""The workflow of continual learning: what it plans, what each step is told, what a change repeats."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.test_workflow import ROOT, STAND_IN, plan, snakemake
+
+REPORT_STAND_IN = """
+import sys
+from pathlib import Path
+words = sys.argv
+for option, kinds in (("--out-table", ("csv", "md", "tex")), ("--out-figure", ("png", "pdf"))):
+    for kind in kinds:
+        path = Path(f"{words[words.index(option) + 1]}.{kind}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(" ".join(words[1:]))
+"""
+
+SMALL = """
+description: small
+sets: 1
+networks: 3
+whole_networks: 1
+continual:
+  continual5: {dataset: digits, methods: [herding, dm], ipc: 2, steps: 5, orders: 2, networks: 4}
+  dsa_continual: {datasets: [digits, mnist, usps], methods: [herding, dsa], ipc: 10, orders: 1, networks: 2}
+targets:
+  figure2: [{datasets: [digits], methods: [dm], ipc: [2]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("continual")
+    shutil.copytree(ROOT / "config", made / "config")
+    (made / "config" / "protocols" / "small.yaml").write_text(SMALL)
+    (made / "scripts").mkdir()
+    for script in ("prepare", "pretrain", "condense", "continual", "continual_domains", "figure", "report"):
+        (made / "scripts" / f"{script}.py").write_text(STAND_IN)
+    (made / "scripts" / "continual_report.py").write_text(REPORT_STAND_IN)
+    return made
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path) -> Path:
+    snakemake(folder, "--cores", "2", targets=("continual5", "dsa_continual"), protocol="small")
+    return folder / "results" / "small"
+
+
+def told(path: Path) -> dict[str, str]:
+    """Return option -> value of what a stand-in was called with; of several values the first."""
+    words = path.read_text().split()
+    return {word: words[i + 1] for i, word in enumerate(words) if word.startswith("--")}
+
+
+@pytest.mark.parametrize(
+    ("targets", "jobs"),
+    [
+        # 5 orders, 5 steps; herding's features, the memories of herding and DSA; random and DM once for all
+        # classes; 4 methods.
+        (
+            ["continual5"],
+            {"condense": 10, "continual_features": 25, "continual_memory": 50, "continual_accuracy": 20},
+        ),
+        # 5 and 10 steps share the memories that do not depend on the steps.
+        (
+            ["continual5", "continual10"],
+            {"condense": 10, "continual_features": 75, "continual_memory": 150, "continual_accuracy": 40},
+        ),
+        # SVHN is in the common shape as it is, MNIST is not, of USPS nothing is remembered.
+        (
+            ["dsa_continual"],
+            {"condense": 10, "pretrain": 5, "continual_features": 5, "continual_memory": 10}
+            | {"continual_accuracy": 10},
+        ),
+    ],
+)
+def test_the_paper_plans_every_step(tmp_path: Path, targets: list[str], jobs: dict[str, int]) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    planned = plan(tmp_path, *targets, protocol="paper")
+    assert {rule: planned[rule] for rule in jobs} == jobs
+    assert planned["continual_report"] == len(targets)
+
+
+def test_a_step_sees_its_classes(finished: Path) -> None:
+    memory = finished / "continual/digits/steps5/herding/convnet/ipc2"
+    for order in range(2):
+        classes = np.random.RandomState(order).permutation(10)
+        for step in range(5):
+            file = f"order{order}/step{step}.safetensors"
+            features = finished / "continual/digits/steps5/features/convnet" / file
+            only = ",".join(map(str, sorted(classes[2 * step : 2 * step + 2])))
+            assert told(memory / file)["--only"] == told(features)["--only"] == only
+            assert told(memory / file)["--features"] == str(features.relative_to(finished.parents[1]))
+            assert told(memory / file)["--seed"] == told(features)["--seed"] == str(order)
+            assert "--shape" not in told(memory / file)
+
+
+def test_networks_are_trained_on_the_memories_of_their_order(finished: Path) -> None:
+    herding = (finished / "continual/digits/steps5/herding/convnet/ipc2/order1/accuracy.parquet").read_text()
+    folder = "results/small/continual/digits/steps5/herding/convnet/ipc2/order1"
+    files = " ".join(f"{folder}/step{step}.safetensors" for step in range(5))
+    assert f"--steps 5 --order 1 --data digits --prepared data/prepared/digits --memory {files} " in herding
+    assert "--networks 4 " in herding
+    # The classes of DM do not depend on the steps: one ordinary set holds them all.
+    dm = (finished / "continual/digits/steps5/dm/convnet/ipc2/order1/accuracy.parquet").read_text()
+    assert "--memory results/small/synthetic/digits/dm/convnet/ipc2/seed1.safetensors " in dm
+    assert told(finished / "synthetic/digits/dm/convnet/ipc2/seed1.safetensors")["--data"] == "digits"
+
+
+def test_a_sequence_is_brought_to_one_shape(finished: Path) -> None:
+    folder = finished / "continual/digits+mnist+usps/steps3/dsa/convnet/ipc10/order0"
+    assert {path.name for path in folder.iterdir()} == {"step0.safetensors", "accuracy.parquet"}
+    assert told(folder / "step0.safetensors")["--data"] == "digits"
+    assert told(folder / "step0.safetensors")["--shape"] == "1x28x28"
+    # MNIST has that shape, so that an ordinary set is its memory; of the last task none is needed.
+    accuracy = (folder / "accuracy.parquet").read_text()
+    prepared = " ".join(f"data/prepared/{name}" for name in ("digits", "mnist", "usps"))
+    mine = str((folder / "step0.safetensors").relative_to(finished.parents[1]))
+    ordinary = "results/small/synthetic/mnist/dsa/convnet/ipc10/seed0.safetensors"
+    given = f"--data digits mnist usps --prepared {prepared} --memory {mine} {ordinary} --network convnet"
+    assert f"--seed 0 {given} --networks 2 " in accuracy
+
+
+def test_a_change_repeats_what_depends_on_it(finished: Path) -> None:
+    root = finished.parents[1]
+    assert plan(root, "continual5", "dsa_continual", protocol="small") == {}
+    path = root / "config" / "recipes.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("epochs: 50", "epochs: 51", 1))
+    try:
+        jobs = plan(root, "continual5", "dsa_continual", protocol="small")
+    finally:
+        path.write_text(text)
+    assert jobs == {"continual_accuracy": 2, "continual_report": 1, "dsa_continual": 1, "total": 4}
