@@ -8,7 +8,7 @@ PROTOCOLS := paper laptop smoke
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test test-slow lint format dry-run lock clean
+.PHONY: help env quickstart test test-slow test-slurm install-slurm lint format dry-run lock clean
 
 help: ## List the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -23,8 +23,8 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-quickstart: env ## Table 1, figure 2 and the report on the built-in digits: a few minutes without a GPU
-	snakemake --cores all --quiet rules host reason --config protocol=smoke -- table1 figure2 report
+quickstart: env ## Every table and figure and the report on the built-in digits: a few minutes without a GPU
+	snakemake --cores all --quiet rules host reason --config protocol=smoke -- all
 	@echo
 	@sed '/^## Every cell/,$$d' results/smoke/tables/table1.md
 	@echo
@@ -36,6 +36,13 @@ test: env ## Run the tests, except the slow ones
 
 test-slow: env ## Run the slow tests
 	python -m pytest -m slow
+
+test-slurm: env ## Run the workflow on a Slurm cluster of several nodes on this machine (a few minutes)
+	python -m pytest -m slurm
+
+install-slurm: ## Install what test-slurm needs, as root, on Debian or Ubuntu
+	apt-get update --quiet
+	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends munge slurmctld slurmd slurm-client
 
 lint: env ## Check code and workflow style, changing nothing
 	ruff check .

@@ -11,7 +11,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+
+from condensery.synthetic import SyntheticSet
 
 ROOT = Path(__file__).parents[1]
 
@@ -155,6 +158,58 @@ def test_classes_are_condensed_in_jobs_of_the_size_asked_for(folder: Path) -> No
     planned = plan(folder, "table1", options=("--forceall",), protocol="small", classes_per_job=4)
     # 0-3, 4-7 and 8-9 of each of three methods.
     assert (planned["condense"], planned["gather"]) == (9, 3)
+
+
+# Takes one of two pretended GPUs, and notes which, and from when to when it ran.
+TAKER = """
+import sys, time
+from pathlib import Path
+from condensery import slots
+began = time.time()
+slot = slots.take(["first", "second"])
+time.sleep(1)
+out = Path(sys.argv[sys.argv.index("--out") + 1])
+out.parent.mkdir(parents=True, exist_ok=True)
+out.write_text(f"{slot.index} {began} {time.time()}")
+"""
+
+
+def test_jobs_are_spread_over_the_gpus_of_a_machine(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    for part in ("config", "scripts"):
+        shutil.copytree(folder / part, tmp_path / part)
+    (tmp_path / "scripts/condense.py").write_text(TAKER)
+    results = "results/small/synthetic/digits/random/convnet/ipc3"
+    targets = [f"{results}/seed{seed}.safetensors" for seed in range(4)]
+    snakemake(tmp_path, "--cores", "8", targets=tuple(targets), protocol="small")
+    jobs = sorted(tuple(map(float, (tmp_path / target).read_text().split())) for target in targets)
+    assert [device for device, _, _ in jobs] == [0, 0, 1, 1]
+    for device, began, ended in jobs:
+        others = [other for other in jobs if other[1] < ended and began < other[2]]
+        # No two on one device, and none that waits for one with its cores idle.
+        assert len({other[0] for other in others}) == len(others) <= 2, (device, others)
+
+
+@pytest.mark.slow
+def test_classes_condensed_in_several_jobs_are_the_set_of_one_job(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    steps = "methods: {dm: {parameters: {iterations: 4, batch_real: 16}}}\n"
+    (tmp_path / "config" / "protocols" / "small.yaml").write_text(SMALL + steps)
+    target = Path("results/small/synthetic/digits/dm/convnet/ipc2/seed0.safetensors")
+    made = []
+    for split in ({}, {"classes_per_job": 4}):
+        snakemake(tmp_path, "--cores", "2", targets=(str(target),), protocol="small", **split)
+        made.append(SyntheticSet.load(tmp_path / target))
+        (tmp_path / target).unlink()
+    together, gathered = made
+    assert torch.equal(together.images, gathered.images)
+    assert torch.equal(together.labels, gathered.labels)
+    logs = sorted(path.stem for path in (tmp_path / "results/small/logs/synthetic").rglob("classes*.log"))
+    assert logs == ["classes0-3", "classes4-7", "classes8-9"]
 
 
 def test_mistakes_are_one_line_before_any_job(folder: Path) -> None:

@@ -15,7 +15,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from condensery import slots
 from condensery.errors import CondenseryError
+from condensery.slots import Slot
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 
@@ -38,12 +40,14 @@ class Device:
         precision: ``fp32``, ``tf32`` (CUDA matrix units, float32 storage) or ``bf16`` (autocast).
         compile: whether hot networks go through ``torch.compile``.
         memory_bytes: how much memory one batch of activations may take.
+        slot: what keeps other processes off the device, where this process has chosen among several.
     """
 
     torch_device: torch.device
     precision: str
     compile: bool
     memory_bytes: int
+    slot: Slot | None = None
 
     @property
     def label(self) -> str:
@@ -98,7 +102,8 @@ def choose(
     """Choose the device.
 
     Args:
-        name: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``.
+        name: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``. Where ``auto`` sees several
+            GPUs it takes one that no other process has taken so, and waits until there is one.
         precision: one of :data:`PRECISIONS`; ``tf32`` needs CUDA.
         compile: compile the hot networks; None compiles where a compiler is found.
         memory_gb: budget for one batch of activations, in GB.
@@ -108,8 +113,13 @@ def choose(
     """
     if precision not in PRECISIONS:
         raise CondenseryError(f"precision {precision!r} is unknown: choose one of {', '.join(PRECISIONS)}")
+    slot = None
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+        # What sees one GPU has been given it: by the user, by Slurm, or for want of others.
+        if name == "cuda" and (count := torch.cuda.device_count()) > 1:
+            slot = slots.take([str(torch.cuda.get_device_properties(i).uuid) for i in range(count)])
+            name = f"cuda:{slot.index}"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -121,13 +131,14 @@ def choose(
     if precision == "tf32" and device.type != "cuda":
         raise CondenseryError("precision tf32 needs a CUDA device: choose fp32 or bf16")
     if device.type == "cuda":
+        torch.cuda.set_device(device.index or 0)
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     else:
         _keep_freed_memory()
     if compile is None:
         compile = _can_compile(device)
-    return Device(device, precision, compile, int(memory_gb * 1e9))
+    return Device(device, precision, compile, int(memory_gb * 1e9), slot)
 
 
 def _can_compile(device: torch.device) -> bool:

@@ -80,20 +80,3 @@ def method(w) -> dict:
 def recipe(w) -> dict:
     name, ipc = w.get("recipe", "features"), int(w.get("ipc", 0))
     return CONFIG.recipe(name, w.dataset, ipc, w.get("evaluation", w.get("network")))
-
-
-def floats(dataset: str, images: int) -> int:
-    # In so many images of every class.
-    height, width = CONFIG.dataset(dataset)["size"]
-    return 3 * height * width * CONFIG.class_count(dataset) * images
-
-
-def minutes(wildcards, attempt: int) -> int:
-    # A GPU of 2018 needs 72 minutes for the longest CIFAR-10 set and 9 hours for a set of TinyImageNet (DM).
-    return attempt * (60 + floats(wildcards.dataset, 1) // 1500)
-
-
-def megabytes(wildcards, attempt: int) -> int:
-    # The library and, four times, the synthetic images and 256 real ones of every class as float32.
-    images = 256 + int(wildcards.get("ipc", 0))
-    return attempt * (4000 + 16 * floats(wildcards.dataset, images) // 1000000)

@@ -11,6 +11,8 @@ rule condense:
         f"results/{{protocol}}/logs/synthetic/{PART}.log",
     benchmark:
         f"results/{{protocol}}/benchmarks/synthetic/{PART}.tsv"
+    group:
+        short("condense")
     conda:
         "../../environment.yml"
     threads: THREADS["condense"]
@@ -19,6 +21,7 @@ rule condense:
         runtime=minutes,
         gpu=GPU,
         device=DEVICE,
+        turn=1,
     params:
         method=method,
         precision=PRECISION,

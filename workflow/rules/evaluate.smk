@@ -8,6 +8,8 @@ rule evaluate:
         f"results/{{protocol}}/logs/accuracy/{SET}/{{recipe}}-{{evaluation}}.log",
     benchmark:
         f"results/{{protocol}}/benchmarks/accuracy/{SET}/{{recipe}}-{{evaluation}}.tsv"
+    group:
+        short("evaluate")
     conda:
         "../../environment.yml"
     threads: THREADS["evaluate"]
@@ -16,6 +18,7 @@ rule evaluate:
         runtime=minutes,
         gpu=GPU,
         device=DEVICE,
+        turn=1,
     params:
         recipe=recipe,
         precision=PRECISION,

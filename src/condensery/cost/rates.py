@@ -1,0 +1,117 @@
+"""How fast devices are: seconds from work, by what jobs were seen to take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from condensery.cost import work
+from condensery.cost.work import Work
+from condensery.errors import CondenseryError
+from condensery.experiment import Config
+from condensery.experiment.reading import check, read
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast a device does one kind of work: seconds for a step, and seconds for a multiply-add."""
+
+    step: float
+    multiply_add: float
+
+    def seconds(self, amount: Work) -> float:
+        """Return how long the work takes."""
+        return self.step * amount.steps + self.multiply_add * amount.multiply_adds
+
+
+@dataclass(frozen=True)
+class DeviceRates:
+    """How fast a device is.
+
+    Attributes:
+        device: what it is, for readers.
+        source: where the times come from, for readers.
+        start: seconds from a job's start until it computes.
+        kinds: kind of work -> its rate.
+    """
+
+    device: str
+    source: str
+    start: float
+    kinds: Mapping[str, Rate]
+
+    def seconds(self, amount: Work) -> float:
+        """Return how long a job takes; a kind of work without a time of its own counts like the slowest."""
+        rate = self.kinds.get(amount.kind)
+        rates = [rate] if rate else list(self.kinds.values())
+        return self.start + max(r.seconds(amount) for r in rates)
+
+
+def read_rates(path: Path, config: Config) -> dict[str, DeviceRates]:
+    """Read the file of rates.
+
+    Args:
+        path: benchmarks/rates.yaml; its head explains it.
+        config: where the settings come from that the file does not give. Its protocol plays no part.
+
+    Returns:
+        Name of the device -> its rates.
+
+    Raises:
+        CondenseryError: the file is not as its schema wants it, or a job in it cannot be understood.
+    """
+    content = read(path)
+    check(content, "rates.schema.yaml", path)
+    published = replace(config, spec={"networks": 1})
+    return {name: _device(published, entry, f"{path}: {name}") for name, entry in content.items()}
+
+
+def _device(config: Config, entry: Mapping[str, Any], where: str) -> DeviceRates:
+    seen: dict[str, list[tuple[Work, float]]] = {}
+    for job in entry["jobs"]:
+        try:
+            amount = _work(config, job)
+        except CondenseryError as error:
+            raise CondenseryError(f"{where}: {error}") from error
+        seen.setdefault(amount.kind, []).append((amount, job["seconds"]))
+    kinds = {kind: fit(jobs, entry.get("seconds_per_step")) for kind, jobs in seen.items()}
+    return DeviceRates(entry["device"], entry["source"], entry["start"], kinds)
+
+
+def _work(config: Config, job: Mapping[str, Any]) -> Work:
+    dataset = job["dataset"]
+    network = job.get("network", config.network(dataset))
+    kind, name = ("methods", job["method"]) if "method" in job else ("recipes", job["recipe"])
+    changed = {name: {"parameters": job.get("parameters", {})}}
+    config = replace(config, spec={**config.spec, kind: changed})
+    if kind == "methods":
+        return work.condensing(config, dataset, name, network, job["ipc"])
+    return work.training(config, dataset, name, network, job.get("ipc", 0))
+
+
+def fit(jobs: Sequence[tuple[Work, float]], step: float | None = None) -> Rate:
+    """Find the rate that comes closest to some jobs, in the sum of squared relative errors.
+
+    Args:
+        jobs: pairs of work and the seconds that it took.
+        step: seconds of a step, if they are not to be found.
+
+    Returns:
+        A rate whose two numbers are 0 or more.
+    """
+    # Every job is a line a x + b y = 1 with the steps and the multiply-adds of a second.
+    xs = [amount.steps / seconds for amount, seconds in jobs]
+    ys = [amount.multiply_adds / seconds for amount, seconds in jobs]
+    xx, xy, yy = (sum(p * q for p, q in zip(a, b, strict=True)) for a, b in ((xs, xs), (xs, ys), (ys, ys)))
+    x, y = sum(xs), sum(ys)
+    determinant = xx * yy - xy * xy
+    if step is None:
+        # With one job, or jobs that differ in size alone, the two cannot be told apart.
+        apart = determinant > 1e-9 * xx * yy
+        step = max(0.0, (x * yy - y * xy) / determinant) if apart else 0.0
+    if yy == 0:
+        return Rate(x / xx, 0.0)
+    multiply_add = (y - step * xy) / yy
+    return Rate(step, multiply_add) if multiply_add >= 0 else Rate(x / xx, 0.0)

@@ -1,0 +1,159 @@
+"""How much a job computes, told from the configuration alone: steps and multiply-adds.
+
+Nothing here needs PyTorch, so that a workflow can ask for every job of a large plan.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from condensery.experiment import Config
+
+# Multiply-adds of a pass in units of a forward pass. A backward pass to the pixels alone, through fixed
+# weights, takes one more; to pixels and weights, two more; and a second derivative repeats both.
+FORWARD, TO_PIXELS, TRAINING, SECOND_ORDER = 1, 2, 3, 9
+
+# Multiply-adds for each pixel, at 32x32 RGB, of the networks that options of their name do not shape.
+PER_PIXEL = {
+    "mlp": 400,
+    "lenet": 640,
+    "alexnet": 240e3,
+    "vgg11": 150e3,
+    "resnet18": 543e3,
+    "resnet18ap": 727e3,
+}
+
+# Where a data set's entry does not say how many images its classes have.
+IMAGES_OF_A_CLASS = 5000
+
+# Test images for every training image, about; the files that would say are not read.
+TEST_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job computes.
+
+    Attributes:
+        kind: what the steps are, since a device does not do all multiply-adds equally fast: ``features``
+            (matching features), ``gradients`` (matching gradients), ``training`` or ``selection``.
+        steps: how often something is computed before the next thing can be.
+        multiply_adds: in all steps.
+    """
+
+    kind: str
+    steps: float
+    multiply_adds: float
+
+    def part(self, share: float) -> Work:
+        """Return the work of a job that handles a share of every step."""
+        return Work(self.kind, self.steps, share * self.multiply_adds)
+
+
+def condensing(config: Config, dataset: str, method: str, network: str, ipc: int) -> Work:
+    """Return the work of making one set.
+
+    It follows from the parameters that the method has: a method of your own with ``iterations`` and
+    ``batch_real`` counts as one that matches features, with ``outer_loop`` as well as one that matches
+    gradients, and without either as one that selects real images.
+    """
+    parameters = config.parameters(dataset, method, network, ipc)
+    image = multiply_adds(config, dataset, network)
+    classes = config.class_count(dataset)
+    synthetic, real = classes * ipc, classes * parameters.get("batch_real", 0)
+    if "outer_loop" in parameters:
+        outer, inner = parameters["outer_loop"] or 1, parameters["inner_loop"] or 1
+        matching = outer * (TRAINING * real + SECOND_ORDER * synthetic)
+        training = (outer - 1) * inner * TRAINING * synthetic
+        batches = math.ceil(synthetic / parameters.get("batch_net", synthetic))
+        steps = outer + (outer - 1) * inner * batches
+        networks = parameters["iterations"]
+        return Work("gradients", networks * steps, networks * (matching + training) * image)
+    if "iterations" in parameters:
+        iterations = parameters["iterations"]
+        step = FORWARD * real + TO_PIXELS * synthetic
+        return Work("features", iterations, iterations * step * image)
+    seen = training_images(config, dataset) if config.method(method)["needs_features"] else 0
+    return Work("selection", 0, FORWARD * seen * image)
+
+
+def evaluating(config: Config, dataset: str, recipe: str, network: str, ipc: int) -> Work:
+    """Return the work of training and testing the protocol's number of networks on one set."""
+    return training(config, dataset, recipe, network, ipc).part(config.spec["networks"])
+
+
+def training(config: Config, dataset: str, recipe: str, network: str, ipc: int = 0) -> Work:
+    """Return the work of training one network and testing it; ipc 0 stands for the whole training set."""
+    values = config.recipe(recipe, dataset, ipc, network)
+    whole = training_images(config, dataset)
+    images = ipc * config.class_count(dataset) if ipc else whole
+    epochs = values["epochs"] + 1
+    passes = TRAINING * epochs * images + FORWARD * TEST_SHARE * whole
+    steps = epochs * math.ceil(images / values["batch"])
+    return Work("training", steps, passes * multiply_adds(config, dataset, network))
+
+
+# kind of job -> its work, from the configuration and the job's coordinates
+_JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work]] = {
+    "condense": lambda c, w: condensing(c, w["dataset"], w["method"], w["network"], int(w["ipc"])),
+    "evaluate": lambda c, w: evaluating(c, w["dataset"], w["recipe"], w["evaluation"], int(w["ipc"])),
+    "evaluate_whole": lambda c, w: training(c, w["dataset"], w["recipe"], w["evaluation"]),
+    "pretrain": lambda c, w: training(c, w["dataset"], "features", w["network"]),
+}
+
+
+def of_job(config: Config, kind: str, coordinates: Mapping[str, Any]) -> Work | None:
+    """Return the work of a job, or None where nothing is known of its kind.
+
+    Args:
+        config: the configuration.
+        kind: ``condense``, ``evaluate``, ``evaluate_whole`` or ``pretrain``.
+        coordinates: ``dataset``, ``method``, ``network``, ``ipc``, ``recipe``, ``evaluation`` and ``shard``,
+            as far as the kind has them; the numbers may be texts.
+    """
+    if kind not in _JOBS:
+        return None
+    work = _JOBS[kind](config, coordinates)
+    if shard := coordinates.get("shard"):
+        first, _, last = str(shard).partition("-")
+        work = work.part((int(last or first) - int(first) + 1) / config.class_count(coordinates["dataset"]))
+    return work
+
+
+def training_images(config: Config, dataset: str) -> int:
+    """Return about how many training images a data set has; classes count as equally large."""
+    of_a_class = config.dataset(dataset).get("smallest_class", IMAGES_OF_A_CLASS)
+    return of_a_class * config.class_count(dataset)
+
+
+def image_floats(config: Config, dataset: str) -> int:
+    """Return how many numbers one image of a data set is."""
+    entry = config.dataset(dataset)
+    return entry["channels"] * math.prod(entry["size"])
+
+
+def multiply_adds(config: Config, dataset: str, network: str) -> float:
+    """Return the multiply-adds of one image's forward pass, to about a tenth."""
+    entry = config.dataset(dataset)
+    channels, pixels = entry["channels"], math.prod(entry["size"])
+    if (channels, pixels) == (1, 28 * 28):
+        pixels = 32 * 32  # the networks pad it
+    family = network.partition("-")[0]
+    if family != "convnet":
+        return PER_PIXEL[family] * pixels
+    width, depth = _option(network, "w", 128), _option(network, "d", 3)
+    maps, total = pixels, 0.0
+    for block in range(depth):
+        total += 9 * (width if block else channels) * width * maps
+        if "nopool" not in network:
+            maps /= 4
+    return total
+
+
+def _option(network: str, letter: str, default: int) -> int:
+    found = re.search(rf"-{letter}(\d+)\b", network)
+    return int(found[1]) if found else default

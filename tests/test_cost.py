@@ -1,0 +1,160 @@
+"""What runs cost: the work of a job, and the seconds that it takes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from condensery import cost, networks
+from condensery.cost import work
+from condensery.cost.rates import fit
+from condensery.cost.work import Work
+from condensery.errors import CondenseryError
+from condensery.experiment import Config, load_config
+
+ROOT = Path(__file__).resolve().parents[1]
+RATES = ROOT / "benchmarks/rates.yaml"
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load_config(ROOT / "config", "paper")
+
+
+def counted(network: str, channels: int, size: tuple[int, int]) -> int:
+    """Count the multiply-adds of the convolutions and linear layers of a network, layer by layer."""
+    net = networks.build(network, channels=channels, size=size, classes=10).to("meta").eval()
+    total = 0
+
+    def add(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal total
+        total += output.numel() * module.weight[0].numel()
+
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(add)
+    net(torch.empty(1, channels, *size, device="meta"))
+    return total
+
+
+@pytest.mark.parametrize(
+    ("dataset", "network"),
+    [
+        *(("cifar10", name) for name in ("mlp", "lenet", "alexnet", "vgg11", "resnet18", "resnet18ap-bn")),
+        *(("cifar10", f"convnet-{rest}") for rest in ("d1-w32", "d4-w256-bn", "nopool", "sigmoid-ln-max")),
+        ("mnist", "convnet"),
+        ("tinyimagenet", "convnet-d4"),
+    ],
+)
+def test_multiply_adds_are_those_of_the_layers(config: Config, dataset: str, network: str) -> None:
+    entry = config.dataset(dataset)
+    truth = counted(network, entry["channels"], tuple(entry["size"]))
+    assert work.multiply_adds(config, dataset, network) == pytest.approx(truth, rel=0.1)
+
+
+def test_work_of_matching_features(config: Config) -> None:
+    # DM: 20,000 steps; of 10 classes 256 real images go forward, 50 synthetic ones also back to the pixels.
+    image = work.multiply_adds(config, "cifar10", "convnet")
+    expected = Work("features", 20000, 20000 * 10 * (256 + 2 * 50) * image)
+    assert cost.of_job(config, "condense", coordinates("cifar10", "dm", 50)) == expected
+
+
+def test_work_of_matching_gradients(config: Config) -> None:
+    # DSA: 1,000 networks; 10 steps of the pixels, between two of them 50 epochs of one batch.
+    image = work.multiply_adds(config, "cifar10", "convnet")
+    amount = cost.of_job(config, "condense", coordinates("cifar10", "dsa", 10))
+    assert amount.steps == 1000 * (10 + 9 * 50)
+    matching, training = 10 * 10 * (3 * 256 + 9 * 10), 9 * 50 * 3 * 100
+    assert amount.multiply_adds == pytest.approx(1000 * (matching + training) * image)
+
+
+def test_selecting_without_a_network_is_no_work(config: Config) -> None:
+    assert cost.of_job(config, "condense", coordinates("cifar10", "random", 50)).multiply_adds == 0
+    assert cost.of_job(config, "condense", coordinates("cifar10", "herding", 50)).multiply_adds > 0
+
+
+def test_work_of_an_evaluation_is_that_of_its_networks(config: Config) -> None:
+    where = coordinates("cifar10", "dm", 10) | {"recipe": "dsa", "evaluation": "convnet"}
+    image = work.multiply_adds(config, "cifar10", "convnet")
+    amount = cost.of_job(config, "evaluate", where)
+    assert amount.multiply_adds == pytest.approx(20 * (1001 * 3 * 100 + 10000) * image)
+    whole = cost.of_job(config, "evaluate_whole", where | {"recipe": "whole"})
+    assert whole.multiply_adds == pytest.approx((201 * 3 * 50000 + 10000) * image)
+
+
+def test_parts_of_the_classes_are_all_of_the_work(config: Config) -> None:
+    where = coordinates("cifar100", "dm", 10)
+    parts = [cost.of_job(config, "condense", where | {"shard": shard}) for shard in ("0-29", "30-98", "99")]
+    together = cost.of_job(config, "condense", where)
+    assert sum(part.multiply_adds for part in parts) == pytest.approx(together.multiply_adds)
+    assert {part.steps for part in parts} == {together.steps}
+
+
+def test_nothing_is_claimed_of_other_jobs(config: Config) -> None:
+    assert cost.of_job(config, "prepare", {"dataset": "cifar10"}) is None
+
+
+@given(
+    st.floats(0, 0.1),
+    st.floats(1e-13, 1e-9),
+    st.lists(st.tuples(st.integers(1, 10**5), st.floats(1e11, 1e16)), min_size=3, max_size=6, unique=True),
+)
+def test_a_fit_finds_the_rate_behind_the_times(step: float, multiply_add: float, sizes: list) -> None:
+    jobs = [Work("training", *size) for size in sizes]
+    seconds = [step * job.steps + multiply_add * job.multiply_adds for job in jobs]
+    rate = fit(list(zip(jobs, seconds, strict=True)))
+    assert [rate.seconds(job) for job in jobs] == pytest.approx(seconds, rel=0.01)
+
+
+def test_a_fit_needs_one_job_where_the_step_is_given() -> None:
+    rate = fit([(Work("training", 100, 1e12), 3.0)], step=0.01)
+    assert rate.seconds(Work("training", 100, 2e12)) == pytest.approx(1 + 2 * 2)
+
+
+def test_measured_times_are_told_again(config: Config) -> None:
+    """Within the accuracy that a plan needs; the published ones, one of a kind, are told exactly."""
+    for device, rates in cost.read_rates(RATES, config).items():
+        for job in yaml.safe_load(RATES.read_text())[device]["jobs"]:
+            seconds = rates.seconds(work_of(config, job)) - rates.start
+            tolerance = 0.01 if device == "gpu" else 0.35
+            assert seconds == pytest.approx(job["seconds"], rel=tolerance), job
+
+
+def work_of(config: Config, job: dict) -> Work:
+    """Return the work of a job of the file, by way of a protocol that sets its parameters."""
+    kind, name = ("methods", job["method"]) if "method" in job else ("recipes", job["recipe"])
+    spec = {"networks": 1, kind: {name: {"parameters": job.get("parameters", {})}}}
+    changed = Config("paper", config.settings, config.datasets, config.methods, config.recipes, spec)
+    where = coordinates(job["dataset"], name, job["ipc"]) | {"recipe": name, "evaluation": "convnet"}
+    return cost.of_job(changed, "condense" if kind == "methods" else "evaluate", where)
+
+
+def test_times_of_gpus_are_the_published_ones() -> None:
+    with (ROOT / "config/published/cost.csv").open() as file:
+        published = {
+            (r["dataset"], r["method"], r["ipc"], r["hardware"], r["minutes"]) for r in csv.DictReader(file)
+        }
+    for job in yaml.safe_load(RATES.read_text())["gpu"]["jobs"]:
+        hardware, minutes = job["note"].partition(", ")[2], f"{job['seconds'] / 60:g}"
+        assert (job["dataset"], job["method"], str(job["ipc"]), hardware, minutes) in published
+
+
+def test_a_mistake_in_the_rates_is_one_line(config: Config, tmp_path: Path) -> None:
+    path = tmp_path / "rates.yaml"
+    path.write_text("cpu: {device: a, source: b, start: 1, jobs: [{dataset: cifar10, seconds: 3}]}")
+    with pytest.raises(CondenseryError, match=r"cpu\.jobs\[0\]"):
+        cost.read_rates(path, config)
+    path.write_text("cpu: {device: a, source: b, start: 1, jobs: [{dataset: nil, recipe: dsa, seconds: 3}]}")
+    with pytest.raises(CondenseryError, match="unknown data set 'nil'"):
+        cost.read_rates(path, config)
+
+
+def coordinates(dataset: str, method: str, ipc: int) -> dict[str, str]:
+    return {"dataset": dataset, "method": method, "network": "convnet", "ipc": str(ipc)}

@@ -1,0 +1,311 @@
+"""The workflow on a real Slurm: a cluster of several nodes on this machine (tests/cluster.py)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from condensery.experiment import load_config
+from condensery.reporting.tables import read_cells
+from condensery.synthetic import SyntheticSet
+from tests import cluster as clusters
+from tests.cluster import Cluster, wait
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = ["Snakefile", "benchmarks", "config", "environment.yml", "profiles", "scripts", "slurm", "workflow"]
+
+# Too slow for Slurm's shortest time limit, a minute, on any machine; and noting every step that is done.
+SLOW = """
+import runpy, sys, time
+from pathlib import Path
+from condensery.checkpoint import Checkpoint
+
+done, save = Path("steps") / sys.argv[sys.argv.index("--ipc") + 1], Checkpoint.save
+
+def note(self, step, state):
+    save(self, step, state)
+    with done.open("a") as file:
+        print(step, file=file)
+    time.sleep(2)
+
+Checkpoint.due, Checkpoint.save = (lambda self: True), note
+runpy.run_path("scripts/condense_at_full_speed.py", run_name="__main__")
+"""
+STEPS = 45
+
+PROTOCOL = f"""
+description: small
+sets: 1
+networks: 1
+whole_networks: 1
+methods:
+  dm:
+    parameters: {{iterations: {STEPS}, batch_real: 8}}
+targets:
+  table1: [{{datasets: [digits], methods: [random, dm], ipc: [1, 2, 3, 4]}}]
+  figure2: [{{datasets: [digits], methods: [dm], ipc: [1]}}]
+"""
+SET = "results/small/synthetic/digits/{method}/convnet/ipc{ipc}/seed0.safetensors"
+
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(bool(clusters.absent()), reason="Slurm is not installed: make install-slurm, as root"),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Return a running cluster."""
+    # Not one of pytest's folders, which nobody else may enter: munge wants its socket where everybody may.
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
+        Path(folder).chmod(0o755)
+        made = Cluster(Path(folder), nodes=5)
+        try:
+            made.up()
+            yield made
+        finally:
+            made.down()
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy the project, with a protocol of the tests."""
+    for name in PROJECT:
+        source = ROOT / name
+        if source.is_dir() and not source.is_symlink():
+            shutil.copytree(source, folder / name)
+        else:
+            shutil.copy(source, folder / name, follow_symlinks=False)
+    (folder / "config/protocols/small.yaml").write_text(PROTOCOL)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a copy of the project."""
+    return copy_project(tmp_path)
+
+
+class Run:
+    """A run of `snakemake --profile slurm` in the project's root, with intervals for a small cluster.
+
+    Args:
+        cluster: where the jobs go.
+        project: the folder.
+        words: the rest of the command line.
+    """
+
+    def __init__(self, cluster: Cluster, project: Path, *words: str) -> None:
+        self._cluster, self._before = cluster, max(cluster.jobs(), default=0)
+        self._output = project / "output"
+        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--latency-wait", "5"]
+        command += ["--slurm-init-seconds-before-status-checks", "5", *words]
+        environment = os.environ | cluster.variables | {"PYTHONPATH": str(ROOT / "src")}
+        with self._output.open("w") as output:
+            self._process = subprocess.Popen(
+                command, cwd=project, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def finish(self, seconds: float = 900) -> int:
+        """Wait for the end and return the exit status."""
+        try:
+            return self._process.wait(seconds)
+        finally:
+            self._process.kill()
+
+    def told(self) -> str:
+        """Return what Snakemake has printed."""
+        return self._output.read_text()
+
+    def jobs(self, name: str = "") -> dict[int, dict[str, str]]:
+        """Return Slurm's records of the jobs of this run, in order; only those whose comment ends so."""
+        records = self._cluster.jobs().items()
+        return {n: r for n, r in records if n > self._before and r.get("Comment", "").endswith(name)}
+
+
+@dataclass
+class Incidents:
+    """What came of a run with incidents: one set each was cancelled, too long, preempted and on a dying node.
+
+    Attributes:
+        project: the folder.
+        jobs: incident -> Slurm's records of the jobs that made its set.
+        status: the exit status of Snakemake.
+        told: what it printed.
+    """
+
+    project: Path
+    jobs: dict[int, list[dict[str, str]]]
+    status: int
+    told: str
+
+
+# Which set, by its images per class, met with what.
+SETS = CANCELLED, TOO_LONG, PREEMPTED, NODE_DIED = 1, 2, 3, 4
+FINISHED = 0
+
+
+@pytest.fixture(scope="module")
+def incidents(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Incidents:
+    """Make four sets, each of which is interrupted, and one that is not."""
+    project = copy_project(tmp_path_factory.mktemp("incidents"))
+    (project / "scripts/condense.py").rename(project / "scripts/condense_at_full_speed.py")
+    (project / "scripts/condense.py").write_text(SLOW)
+    (project / "steps").mkdir()
+    minute = f"condense:runtime=attempt if wildcards.ipc == '{TOO_LONG}' else 10"
+    finished = SET.format(method="random", ipc=1)
+    sets = [SET.format(method="dm", ipc=ipc) for ipc in SETS]
+    options = ["--config", "protocol=small", "--set-resources", minute]
+    run = Run(cluster, project, *options, "--", finished, *sets)
+
+    def jobs(ipc: int) -> dict[int, dict[str, str]]:
+        return run.jobs(f"condense-digits-dm-convnet-ipc{ipc}_condense")
+
+    wait(lambda: all(len(steps(project, ipc)) > 2 for ipc in SETS), "not all sets have begun", 120)
+    wait((project / finished).exists, "the short job does not end", 60)
+    cluster.run("scancel", str(*jobs(CANCELLED)))
+    ((preempted, record),) = jobs(PREEMPTED).items()
+    node = f"--nodelist={record['NodeList']}"
+    cluster.run("sbatch", "--partition=urgent", node, "--exclusive", "--output=/dev/null", "--wrap=sleep 5")
+    ((orphan, record),) = jobs(NODE_DIED).items()
+    cluster.fail(record["NodeList"])
+    release(cluster, preempted)
+    release(cluster, orphan)
+    status = run.finish()
+    cluster.start(record["NodeList"])
+    records = {ipc: list(jobs(ipc).values()) for ipc in SETS}
+    records[FINISHED] = list(run.jobs("condense-digits-random-convnet-ipc1_condense").values())
+    return Incidents(project, records, status, run.told())
+
+
+def release(cluster: Cluster, number: int) -> None:
+    """Start a job that Slurm has queued again, which it would hold back for two minutes."""
+    wait(lambda: cluster.jobs()[number]["Restarts"] == "1", f"job {number} is not queued again", 90)
+    cluster.run("scontrol", "update", f"JobId={number}", "StartTime=now")
+
+
+def steps(project: Path, ipc: int) -> list[int]:
+    """Return the steps that were done for a set, by all its jobs, in their order."""
+    path = project / "steps" / str(ipc)
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def states(jobs: list[dict[str, str]]) -> list[str]:
+    return [record["JobState"] for record in jobs]
+
+
+def rule_of(record: dict[str, str]) -> str:
+    """Return the rule of a job, or of the jobs that share a submission, from what the executor noted."""
+    found = re.match(r"rule_([a-z_]+?)(-|_wildcards_)", record["Comment"])
+    assert found, record["Comment"]
+    return found[1]
+
+
+def test_a_cancelled_job_is_submitted_again(incidents: Incidents) -> None:
+    assert incidents.status == 0, incidents.told
+    assert states(incidents.jobs[CANCELLED]) == ["CANCELLED", "COMPLETED"]
+
+
+def test_a_job_that_takes_too_long_gets_more_time(incidents: Incidents) -> None:
+    jobs = incidents.jobs[TOO_LONG]
+    assert set(states(jobs[:-1])) == {"TIMEOUT"}
+    assert jobs[-1]["JobState"] == "COMPLETED"
+    assert [record["TimeLimit"] for record in jobs[:2]] == ["00:01:00", "00:02:00"]
+    asked = [int(record["MinMemoryNode"].rstrip("M")) for record in jobs]
+    assert asked == [asked[0] * attempt for attempt in range(1, len(jobs) + 1)]
+
+
+@pytest.mark.parametrize("incident", [PREEMPTED, NODE_DIED])
+def test_slurm_starts_the_same_job_again(incidents: Incidents, incident: int) -> None:
+    (record,) = incidents.jobs[incident]
+    assert (record["JobState"], record["Restarts"]) == ("COMPLETED", "1")
+
+
+@pytest.mark.parametrize("incident", SETS)
+def test_interrupted_jobs_resume(incidents: Incidents, incident: int) -> None:
+    done = steps(incidents.project, incident)
+    assert done == sorted(set(done)), "steps were repeated"
+    assert done[-1] == STEPS
+    undisturbed = incidents.project / f"undisturbed{incident}.safetensors"
+    words = [
+        "--data",
+        "digits",
+        "--method",
+        "dm",
+        "--ipc",
+        str(incident),
+        "--seed",
+        "0",
+        "--protocol",
+        "small",
+    ]
+    subprocess.run(
+        [sys.executable, "scripts/condense_at_full_speed.py", *words, "--out", str(undisturbed)],
+        cwd=incidents.project,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        check=True,
+    )
+    resumed = SyntheticSet.load(incidents.project / SET.format(method="dm", ipc=incident))
+    assert torch.equal(resumed.images, SyntheticSet.load(undisturbed).images)
+
+
+def test_finished_work_is_not_repeated(incidents: Incidents) -> None:
+    assert states(incidents.jobs[FINISHED]) == ["COMPLETED"]
+
+
+def test_the_log_of_a_failed_job_is_where_snakemake_says(cluster: Cluster, project: Path) -> None:
+    datasets = project / "config/datasets.yaml"
+    datasets.write_text(datasets.read_text().replace("train: 0505136f", "train: 00000000"))
+    target = SET.format(method="random", ipc=1)
+    run = Run(cluster, project, "--config", "protocol=small", "--retries", "0", "--", target)
+    assert run.finish() != 0
+    ((number, record),) = run.jobs().items()
+    assert record["JobState"] == "FAILED"
+    told = run.told()
+    (log,) = set(re.findall(r"^ *log: (results/[^ ,]+).* \(check log file", told, re.MULTILINE))
+    assert "error: digits: the train images" in (project / log).read_text()
+    (slurm_log,) = set(re.findall(rf"\S*/{number}\.log", told))
+    assert "Error in rule prepare" in Path(slurm_log).read_text()
+
+
+def test_a_cluster_may_want_gres(cluster: Cluster, project: Path) -> None:
+    profile = (ROOT / "workflow/profiles/slurm/config.yaml").read_text()
+    (commented,) = re.findall(r"^# (set-resources:\n(?:#   .*\n)+)", profile, re.MULTILINE)
+    asked = yaml.safe_load(commented.replace("\n#", "\n"))["set-resources"]["condense"]
+    words = [f"condense:{name}={value}" for name, value in asked.items()]
+    target = SET.format(method="random", ipc=1)
+    run = Run(cluster, project, "--config", "protocol=small", "--set-resources", *words, "--", target)
+    assert run.finish() == 0, run.told()
+    (record,) = run.jobs("_condense").values()
+    assert record["TresPerNode"] == "gres:gpu:1"
+    assert "TresPerJob" not in record
+
+
+def test_table1_runs_on_the_cluster_with_the_resources_asked_for(cluster: Cluster, project: Path) -> None:
+    run = Run(cluster, project, "--config", "protocol=smoke", "--", "table1")
+    assert run.finish() == 0, run.told()
+    table = read_cells(project / "results/smoke/tables/table1.csv")
+    config = load_config(ROOT / "config", "smoke")
+    sets = config.target_sets("table1")
+    assert set(table.loc[table["networks"] > 0, "method"]) == {s.method for s in sets} | {"whole"}
+    jobs = list(run.jobs().values())
+    assert set(states(jobs)) == {"COMPLETED"}
+    rules = {name: [r for r in jobs if rule_of(r) == name] for name in map(rule_of, jobs)}
+    assert set(rules) == {"prepare", "pretrain", "condense", "evaluate", "evaluate_whole"}
+    threads = {"evaluate_whole": config.settings["threads"]["pretrain"]} | config.settings["threads"]
+    for name, records in rules.items():
+        gpu = "" if name == "prepare" else "gres:gpu:1"
+        assert {record.get("TresPerJob", "") for record in records} == {gpu}
+        assert {record["CPUs/Task"] for record in records} == {str(threads[name])}
+    assert len({record["NodeList"] for record in jobs}) > 1
+    assert len(rules["condense"]) < len(sets), "short jobs do not share submissions"

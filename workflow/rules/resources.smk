@@ -1,0 +1,45 @@
+# What jobs ask a scheduler for: time, memory, GPUs, and which of them share a submission.
+from condensery import cost, slots
+
+# On this machine (--cores) no more of the jobs that use a GPU run at once than it has GPUs: one each.
+if workflow.nodes is None and (HERE := slots.visible(os.environ)):
+    workflow.global_resources.setdefault("gpu", HERE)
+
+RATES = cost.read_rates(Path(workflow.basedir, "benchmarks/rates.yaml"), CONFIG)
+RATES = RATES["gpu" if GPU else "cpu"]
+LEAST = 10  # minutes: starting Snakemake and the library on a busy file system
+MARGIN = 2  # times the minutes that the rates tell
+SHORT = 5  # minutes up to which jobs share a submission
+UNKNOWN = 120  # minutes of a job whose work is not known
+
+
+def estimate(w, rule: str) -> float:
+    work = cost.of_job(CONFIG, rule, w)
+    return RATES.seconds(work) / 60 if work else UNKNOWN
+
+
+def minutes(wildcards, attempt: int, rulename: str) -> int:
+    # The next attempt resumes from the checkpoint, and gets more time all the same: the file system may be slow.
+    return attempt * (LEAST + round(MARGIN * estimate(wildcards, rulename)))
+
+
+def megabytes(wildcards, attempt: int) -> int:
+    # The library with what it keeps for a GPU, or the activations without one; and four times, as float32, the
+    # synthetic images and 256 real ones of every class.
+    images = 256 + int(wildcards.get("ipc", 0))
+    floats = cost.image_floats(CONFIG, wildcards.dataset)
+    count = CONFIG.class_count(wildcards.dataset)
+    return attempt * (6000 + 16 * floats * count * images // 1000000)
+
+
+def short(rule: str):
+    # Short jobs of a cell share a submission, as many as --group-components says for `short`. Jobs of one group
+    # must not depend on each other: the step that Slurm starts for them would ask for the GPUs of all.
+    def group(w) -> str | None:
+        if estimate(w, rule) > SHORT:
+            return None
+        name = f"{rule}-{w.dataset}-{w.method}-{w.network}-ipc{w.ipc}"
+        workflow.parent_groupids[name] = "short"
+        return name
+
+    return group
