@@ -3,12 +3,15 @@
 VENV ?= .venv
 PYTHON ?= python3
 PROTOCOLS := paper laptop smoke
+PROTOCOL ?= paper
+TARGET ?= table1
+DEVICES ?= 1 4 16
 
 # The jobs call `python`, pytest calls the scripts: both are to find this environment first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test test-slow test-slurm install-slurm lint format dry-run lock clean
+.PHONY: help env plan quickstart test test-slow test-slurm install-slurm lint format dry-run lock clean
 
 help: ## List the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -30,6 +33,10 @@ quickstart: env ## Every table and figure and the report on the built-in digits:
 	@echo
 	@echo "Done. This was a quick check on 8x8 digits with few steps; README.md says how to run the rest. Look at:"
 	@for file in tables/table1.md figures/figure2.png report.html; do test -s results/smoke/$$file && echo "  results/smoke/$$file" || exit 1; done
+
+plan: env ## Print jobs, hours, disk and memory before starting: make plan TARGET=table1 PROTOCOL=paper DEVICES="4 8"
+	@snakemake --dry-run --cores all --config protocol=$(PROTOCOL) -- $(TARGET) 2>&1 \
+	    | python scripts/plan.py --protocol $(PROTOCOL) --devices $(DEVICES)
 
 test: env ## Run the tests, except the slow ones
 	python -m pytest --numprocesses=logical --maxprocesses=8
