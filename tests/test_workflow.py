@@ -314,6 +314,13 @@ def test_a_change_repeats_what_depends_on_it(
         assert jobs == repeated | {"table": 1, "table1": 1, "total": sum(repeated.values()) + 2}
 
 
+def test_the_slurm_profile_knows_the_rules_that_use_a_gpu() -> None:
+    rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    asking = {rule.split(":")[0] for rule in rules.split("rule ")[1:] if "gpu=GPU" in rule}
+    profile = (ROOT / "workflow/profiles/slurm/config.yaml").read_text()
+    assert set(re.findall(r"^#   (\w+): \{gpu: 0, gres: ", profile, re.MULTILINE)) == asking
+
+
 @pytest.mark.slow
 def test_the_snakemake_report_has_captions_and_labels(finished: Path) -> None:
     snakemake(finished, "--report", "report.zip", targets=("table1", "figure2"), protocol="small")
