@@ -13,7 +13,7 @@ rule continual_features:
     threads: THREADS["pretrain"]
     resources:
         mem_mb=step_megabytes,
-        runtime=step_minutes,
+        runtime=minutes,
         gpu=GPU,
         device=DEVICE,
     params:
@@ -46,7 +46,7 @@ rule continual_memory:
     threads: THREADS["condense"]
     resources:
         mem_mb=step_megabytes,
-        runtime=step_minutes,
+        runtime=minutes,
         gpu=GPU,
         device=DEVICE,
     params:
@@ -80,7 +80,7 @@ rule continual_accuracy:
     threads: THREADS["evaluate"]
     resources:
         mem_mb=step_megabytes,
-        runtime=step_minutes,
+        runtime=minutes,
         gpu=GPU,
         device=DEVICE,
     params:

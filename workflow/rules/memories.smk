@@ -75,10 +75,6 @@ def learning(w) -> str:
     return f"scripts/continual_domains.py --seed {w.order}"
 
 
-# DSA needs hours for a large step; a job that is stopped goes on from its checkpoint when it is tried again.
-def step_minutes(wildcards, attempt: int) -> int:
-    return attempt * 480
-
-
 def step_megabytes(wildcards, attempt: int) -> int:
+    # The library, and a data set or two in memory.
     return attempt * 8000

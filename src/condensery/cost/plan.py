@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from condensery.cost import work
+from condensery.cost.jobs import of_job
 from condensery.cost.rates import DeviceRates
 from condensery.cost.work import Work
 from condensery.experiment import Config
@@ -67,7 +68,7 @@ def _job(rule: str, fields: Mapping[str, Sequence[str]]) -> Job:
 
 def works(jobs: Iterable[Job], config: Config) -> list[tuple[Job, Work | None]]:
     """Return every job that occupies a device with its work, where that is known."""
-    return [(job, work.of_job(config, job.rule, job.wildcards)) for job in jobs if job.computes]
+    return [(job, of_job(config, job.rule, job.wildcards)) for job in jobs if job.computes]
 
 
 def seconds(jobs: Iterable[tuple[Job, Work | None]], rates: DeviceRates) -> dict[Job, float]:

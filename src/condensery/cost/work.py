@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from condensery.experiment import Config
 
@@ -95,33 +93,6 @@ def training(config: Config, dataset: str, recipe: str, network: str, ipc: int =
     passes = TRAINING * epochs * images + FORWARD * TEST_SHARE * whole
     steps = epochs * math.ceil(images / values["batch"])
     return Work("training", steps, passes * multiply_adds(config, dataset, network))
-
-
-# kind of job -> its work, from the configuration and the job's coordinates
-_JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work]] = {
-    "condense": lambda c, w: condensing(c, w["dataset"], w["method"], w["network"], int(w["ipc"])),
-    "evaluate": lambda c, w: evaluating(c, w["dataset"], w["recipe"], w["evaluation"], int(w["ipc"])),
-    "evaluate_whole": lambda c, w: training(c, w["dataset"], w["recipe"], w["evaluation"]),
-    "pretrain": lambda c, w: training(c, w["dataset"], "features", w["network"]),
-}
-
-
-def of_job(config: Config, kind: str, coordinates: Mapping[str, Any]) -> Work | None:
-    """Return the work of a job, or None where nothing is known of its kind.
-
-    Args:
-        config: the configuration.
-        kind: ``condense``, ``evaluate``, ``evaluate_whole`` or ``pretrain``.
-        coordinates: ``dataset``, ``method``, ``network``, ``ipc``, ``recipe``, ``evaluation`` and ``shard``,
-            as far as the kind has them; the numbers may be texts.
-    """
-    if kind not in _JOBS:
-        return None
-    work = _JOBS[kind](config, coordinates)
-    if shard := coordinates.get("shard"):
-        first, _, last = str(shard).partition("-")
-        work = work.part((int(last or first) - int(first) + 1) / config.class_count(coordinates["dataset"]))
-    return work
 
 
 def training_images(config: Config, dataset: str) -> int:

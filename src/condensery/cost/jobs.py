@@ -1,0 +1,38 @@
+"""The work of every kind of job that trains, by the name of its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from condensery.cost import continual
+from condensery.cost.work import Work, condensing, evaluating, training
+from condensery.experiment import Config
+
+# kind of job -> its work, from the configuration and the job's coordinates
+_JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work]] = {
+    "condense": lambda c, w: condensing(c, w["dataset"], w["method"], w["network"], int(w["ipc"])),
+    "evaluate": lambda c, w: evaluating(c, w["dataset"], w["recipe"], w["evaluation"], int(w["ipc"])),
+    "evaluate_whole": lambda c, w: training(c, w["dataset"], w["recipe"], w["evaluation"]),
+    "pretrain": lambda c, w: training(c, w["dataset"], "features", w["network"]),
+    "continual_features": continual.features,
+    "continual_memory": continual.memory,
+    "continual_accuracy": continual.accuracy,
+}
+
+
+def of_job(config: Config, kind: str, coordinates: Mapping[str, Any]) -> Work | None:
+    """Return the work of a job, or None where nothing is known of its kind.
+
+    Args:
+        config: the configuration.
+        kind: the name of its rule.
+        coordinates: the wildcards of the rule; the numbers may be texts.
+    """
+    if kind not in _JOBS:
+        return None
+    work = _JOBS[kind](config, coordinates)
+    if shard := coordinates.get("shard"):
+        first, _, last = str(shard).partition("-")
+        work = work.part((int(last or first) - int(first) + 1) / config.class_count(coordinates["dataset"]))
+    return work
