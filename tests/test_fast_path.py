@@ -1,0 +1,68 @@
+"""The fast float32 path, compiled, gives what the plain one gives, over 20 steps of each hot loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from condensery import device, methods
+from condensery.device import Device
+from condensery.recipes import Recipe
+from condensery.samples import Samples
+from condensery.training import Fleet, train
+from tests import problems
+from tests.test_gradient_matching import problem as matching_problem
+
+STEPS = 20
+FAST = replace(problems.CPU, compile=True)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not device.choose("cpu").compile, reason="no C++ compiler"),
+]
+
+
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch: pytest.MonkeyPatch):
+    """Compile however little there is to do, from scratch."""
+    monkeypatch.setattr(device, "WORTH_COMPILING", 0)
+    torch.compiler.reset()
+
+
+def agree(result: Callable[[Device], Tensor]) -> None:
+    """Check that both paths end in the same tensor, to some hundred units of float32's last place."""
+    plain, fast = result(problems.CPU), result(FAST)
+    assert plain.isfinite().all()
+    torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_dm() -> None:
+    def images(where: Device) -> Tensor:
+        case = problems.problem(device=where, parameters={"iterations": STEPS})
+        return methods.get("dm").condense(case).images
+
+    agree(images)
+
+
+def test_gradient_matching() -> None:
+    def images(where: Device) -> Tensor:
+        case = matching_problem(device=where, parameters={"iterations": 4, "outer_loop": 5, "inner_loop": 1})
+        return methods.get("dc").condense(case).images
+
+    agree(images)
+
+
+def test_training() -> None:
+    def weights(where: Device) -> Tensor:
+        data = problems.real_data()
+        samples = Samples.of_split(data.train, where)
+        recipe = Recipe("dsa", STEPS - 1, 0.01, 0.9, 5e-4, len(samples), problems.STRATEGY)
+        fleet = Fleet("convnet-d2-w16", data.info, [0], where, images=1)
+        train(fleet, samples, recipe)
+        return torch.cat([parameter.detach().flatten() for parameter in fleet.parameters.values()])
+
+    agree(weights)
