@@ -11,7 +11,7 @@ DEVICES ?= 1 4 16
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env plan quickstart test test-slow test-slurm install-slurm lint format dry-run lock clean
+.PHONY: help env plan quickstart test test-slow test-slurm install-slurm bench lint format dry-run lock clean
 
 help: ## List the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ test-slurm: env ## Run the workflow on a Slurm cluster of several nodes on this 
 install-slurm: ## Install what test-slurm needs, as root, on Debian or Ubuntu
 	apt-get update --quiet
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends munge slurmctld slurmd slurm-client
+
+bench: env ## Measure the hot loops on this machine: a quarter of an hour on two idle cores, minutes on a GPU
+	python benchmarks/bench.py
 
 lint: env ## Check code and workflow style, changing nothing
 	ruff check .

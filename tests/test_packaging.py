@@ -97,7 +97,8 @@ def test_supported_pythons() -> None:
 
 
 def test_all_code_is_of_the_oldest_supported_python() -> None:
-    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
+    folders = (ROOT / "src", ROOT / "scripts", ROOT / "benchmarks")
+    for path in (path for folder in folders for path in folder.rglob("*.py")):
         ast.parse(path.read_text(), filename=str(path), feature_version=(3, 11))
 
 
@@ -167,7 +168,8 @@ def test_readme_commands_are_make_targets() -> None:
 
 
 def test_relative_links_of_the_pages_lead_somewhere() -> None:
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "config").glob("*.md")]
+    folders = (ROOT, ROOT / "docs", ROOT / "config", ROOT / "benchmarks")
+    pages = [page for folder in folders for page in folder.glob("*.md")]
     broken = []
     for page in pages:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):

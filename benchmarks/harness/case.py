@@ -1,0 +1,76 @@
+"""One thing to measure: which hot loop, at which sizes, in which arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# The hot loops, and what one step of each is.
+LOOPS = {
+    "dm": "DM: one step of the pixels",
+    "dsa-pixels": "DC/DSA: one step of the pixels",
+    "dsa-network": "DC/DSA: one epoch of the network on the synthetic set",
+    "training": "evaluation: one epoch of every network on a synthetic set",
+    "testing": "evaluation: 10,000 images through every network",
+}
+
+TEST_IMAGES = 10_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement.
+
+    Attributes:
+        study: ``loops``, or what is varied: ``classes``, ``ipc``, ``size`` or ``images``.
+        loop: a key of :data:`LOOPS`.
+        precision: ``fp32``, ``tf32`` or ``bf16``.
+        compiled: whether hot networks are compiled where the library finds that worth it.
+        classes: classes of the data set.
+        ipc: synthetic images per class.
+        size: side of the images, in pixels; 28 is grey, everything else RGB.
+        batch_real: real images of a class in a step.
+        images: training images in the data set.
+        networks: networks that are trained or tested at once.
+        network: the architecture.
+    """
+
+    study: str
+    loop: str
+    precision: str = "fp32"
+    compiled: bool = False
+    classes: int = 10
+    ipc: int = 10
+    size: int = 32
+    batch_real: int = 256
+    images: int = 50_000
+    networks: int = 1
+    network: str = "convnet"
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images."""
+        return 1 if self.size == 28 else 3
+
+    @property
+    def dataset(self) -> str:
+        """The data set of config/datasets.yaml that has images of this size."""
+        return {28: "mnist", 64: "tinyimagenet"}.get(self.size, "cifar10")
+
+    @property
+    def images_per_step(self) -> int:
+        """Images that go through a network in one step; an image seen by two networks counts twice."""
+        synthetic = self.classes * self.ipc
+        return {
+            "dm": synthetic + self.classes * self.batch_real,
+            "dsa-pixels": synthetic + self.classes * self.batch_real,
+            "dsa-network": synthetic,
+            "training": synthetic * self.networks,
+            "testing": TEST_IMAGES * self.networks,
+        }[self.loop]
+
+    def describe(self) -> str:
+        """Return the case in a few words, for progress lines."""
+        how = f"{self.precision}{' compiled' if self.compiled else ''}"
+        sizes = f"{self.classes} classes, ipc {self.ipc}, {self.size} px, {self.images:,} images"
+        networks = f", {self.networks} networks" if self.networks > 1 else ""
+        return f"{self.loop}: {sizes}{networks}, {how}"

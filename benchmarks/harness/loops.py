@@ -1,0 +1,146 @@
+"""The hot loops, built from the library as its own callers build them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from condensery.augment import FAMILIES
+from condensery.data import RealData
+from condensery.device import Device
+from condensery.experiment import load_config
+from condensery.methods import Problem, dm, gradient_matching
+from condensery.methods.pixels import Pixels
+from condensery.recipes import Recipe
+from condensery.samples import Samples
+from condensery.synthetic import SyntheticSet
+from condensery.training import Fleet, accuracies, train
+from harness.case import TEST_IMAGES, Case
+
+# Does one step; its argument is the number of the step.
+Step = Callable[[int], None]
+
+AUGMENTATION = "_".join(FAMILIES)
+CONFIG = Path(__file__).parents[2] / "config"
+
+# Images in one part of a test.
+_PART_TEST_IMAGES = 100
+
+
+def build(case: Case, data: RealData, device: Device, *, part: bool = False) -> Step:
+    """Return the step of a case's loop.
+
+    Args:
+        case: which loop, at which sizes.
+        data: as :func:`harness.data.real_data` makes it for the case.
+        device: where and how to compute.
+        part: build a part of the step, one of :func:`parts` equal ones, whose operations can be counted
+            without taking the time of the whole: one class, one network, a few test images.
+    """
+    builders = {
+        "dm": _dm,
+        "dsa-pixels": _pixels,
+        "dsa-network": _network,
+        "training": _training,
+        "testing": _testing,
+    }
+    return builders[case.loop](case, data, device, part)
+
+
+def parts(case: Case) -> int:
+    """Return how many parts a step of the case has."""
+    return {
+        "training": case.classes * case.networks,
+        "testing": case.networks * TEST_IMAGES // _PART_TEST_IMAGES,
+    }.get(case.loop, case.classes)
+
+
+def problem(
+    case: Case, data: RealData, device: Device, method: str, *, part: bool = False, **changed: int
+) -> Problem:
+    """Return the condensation of a case with the published parameters of a method, or some changed."""
+    config = load_config(CONFIG, "paper")
+    parameters = config.parameters(case.dataset, method, case.network, case.ipc)
+    return Problem(
+        data=data,
+        ipc=case.ipc,
+        classes=(0,) if part else tuple(range(case.classes)),
+        network=case.network,
+        parameters=parameters | {"batch_real": case.batch_real} | changed,
+        augmentation=AUGMENTATION,
+        seed=0,
+        device=device,
+    )
+
+
+def _dm(case: Case, data: RealData, device: Device, part: bool) -> Step:
+    condensation = problem(case, data, device, "dm", part=part)
+    matcher, pixels = dm.Matcher(condensation), Pixels(condensation)
+
+    def step(number: int) -> None:
+        gradient, _ = matcher.gradient(pixels.images, number)
+        pixels.step(gradient)
+
+    return step
+
+
+def _pixels(case: Case, data: RealData, device: Device, part: bool) -> Step:
+    condensation = problem(case, data, device, "dsa", part=part)
+    matcher, pixels = gradient_matching.Matcher(condensation, AUGMENTATION), Pixels(condensation)
+    matcher.renew(0)
+
+    def step(number: int) -> None:
+        gradient, _ = matcher.gradient(pixels.images, 0, number)
+        pixels.step(gradient)
+
+    return step
+
+
+def _network(case: Case, data: RealData, device: Device, part: bool) -> Step:
+    # One epoch a step; the others are like it.
+    condensation = problem(case, data, device, "dsa", part=part, inner_loop=1)
+    matcher, pixels = gradient_matching.Matcher(condensation, AUGMENTATION), Pixels(condensation)
+    matcher.renew(0)
+    return lambda number: matcher.train(pixels.images, 0, number)
+
+
+def _training(case: Case, data: RealData, device: Device, part: bool) -> Step:
+    classes = range(1 if part else case.classes)
+    rows = np.concatenate([data.train.indices_of(c)[: case.ipc] for c in classes])
+    info = data.info
+    synthetic = SyntheticSet(
+        images=data.train.batch(rows, torch.device("cpu")),
+        labels=torch.as_tensor(data.train.labels[rows]),
+        classes=info.classes,
+        mean=info.mean,
+        std=info.std,
+    )
+    samples = Samples.of_set(synthetic, device)
+    fleet = _fleet(case, data, device, part)
+    one_pass = replace(_recipe(case), epochs=0)  # E epochs are E + 1 passes
+    return lambda number: train(fleet, samples, one_pass)
+
+
+def _testing(case: Case, data: RealData, device: Device, part: bool) -> Step:
+    test = data.test.subset(np.arange(_PART_TEST_IMAGES)) if part else data.test
+    fleet = _fleet(case, data, device, part)
+
+    def step(number: int) -> None:
+        accuracies(fleet, test)
+
+    return step
+
+
+def _fleet(case: Case, data: RealData, device: Device, part: bool) -> Fleet:
+    """Return networks that are compiled where those of a whole evaluation are."""
+    seen = case.classes * case.ipc * _recipe(case).passes + TEST_IMAGES
+    return Fleet(case.network, data.info, range(1 if part else case.networks), device, images=seen)
+
+
+def _recipe(case: Case) -> Recipe:
+    values = load_config(CONFIG, "paper").recipe("dsa", case.dataset, case.ipc)
+    return Recipe(**{**values, "augmentation": AUGMENTATION})

@@ -1,0 +1,70 @@
+"""Measure one thing in a process of its own, so that its memory and what it compiles are its own.
+
+It is started by :mod:`harness.processes`, reads a JSON object from its command line and prints one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from condensery import device as devices
+from condensery.versions import versions
+from harness import ceilings, clock, data, loops, work
+from harness.case import Case
+
+
+def case(fields: dict[str, Any], device: str, seconds: float, spawned: float) -> dict[str, Any]:
+    """Return a case's times, memory and work.
+
+    Args:
+        fields: of the case.
+        device: auto, cpu or cuda.
+        seconds: how long to go on with its steps.
+        spawned: when the process was started, in seconds of the clock on the wall.
+    """
+    given = Case(**fields)
+    where = devices.choose(device, given.precision, given.compiled)
+    with tempfile.TemporaryDirectory() as folder:
+        real = data.real_data(given, Path(folder))
+        step = loops.build(given, real, where)
+        start = time.time() - spawned
+        times = clock.time_steps(step, where, seconds=seconds)
+        peak = clock.peak_bytes(where.torch_device)
+        part = loops.build(given, real, work.uncompiled(where), part=True)
+        needed = work.of_step(given, part)
+    return {
+        "seconds": times.median,
+        "spread": times.spread,
+        "steps": times.steps,
+        "first_seconds": times.first,
+        "start_seconds": start,
+        "peak_bytes": peak,
+        "operations": needed.operations,
+        "bytes": needed.bytes,
+    }
+
+
+def machine(precision: str, device: str, quick: bool) -> dict[str, Any]:
+    """Return the machine's ceilings in one precision, and what it is."""
+    where = devices.choose(device, precision)
+    found = ceilings.measure(where, quick=quick)
+    about = {
+        "device": where.label,
+        "kind": where.torch_device.type,
+        "threads": torch.get_num_threads(),
+        **versions(),
+    }
+    return {"operations": found.operations, "bytes": found.bytes, "about": about}
+
+
+if __name__ == "__main__":
+    request = json.loads(sys.argv[1])
+    torch.manual_seed(0)  # of the ceilings' random numbers; the library has streams of its own
+    print(json.dumps({"case": case, "machine": machine}[request.pop("do")](**request)))

@@ -1,0 +1,89 @@
+"""One comparison with the authors' code: what both do, and in which arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from harness.case import Case
+
+# What one step of each kind of work is, and what its result is.
+KINDS = {
+    "dm": ("one step of DM", "loss"),
+    "dsa": ("one outer step of DSA", "loss"),
+    "train": ("training one network", "test accuracy (%)"),
+    "test": ("testing one network on 10,000 images", "test accuracy (%)"),
+}
+
+
+@dataclass(frozen=True)
+class PairCase:
+    """One comparison.
+
+    Attributes:
+        kind: a key of :data:`KINDS`.
+        ipc: synthetic images per class.
+        epochs: of the network's training: after a step of DSA's pixels, or of an evaluation.
+        batch_real: real images of a class in a step.
+        size: side of the images, in pixels, if the data are noise.
+        precision: of the authors' side: ``fp32`` or ``tf32``.
+        our_precision: of ours: ``fp32``, ``tf32`` or ``bf16``.
+    """
+
+    kind: str
+    ipc: int
+    epochs: int = 0
+    batch_real: int = 256
+    size: int = 32
+    precision: str = "fp32"
+    our_precision: str = "fp32"
+
+    @property
+    def case(self) -> Case:
+        """The sizes of our side, and of the data if they are noise."""
+        return Case("", self.kind, ipc=self.ipc, size=self.size, batch_real=self.batch_real, images=5_000)
+
+    def steps(self, device: str) -> int:
+        """Return how many pairs of steps count on a kind of device."""
+        return 20 if device == "cuda" and self.kind in ("dm", "dsa") else 5
+
+    def describe(self) -> str:
+        """Return the comparison in a few words."""
+        epochs = f", {self.epochs} epochs" if self.epochs else ""
+        return f"{KINDS[self.kind][0]}, {self.ipc} images per class{epochs}"
+
+
+def pair_cases(device: str, *, quick: bool) -> list[PairCase]:
+    """Return the comparisons for a kind of device, ``cpu`` or ``cuda``.
+
+    An outer step of DSA at 10 images per class trains the network for 50 epochs; on a CPU 5 of them show as
+    much in less time.
+    """
+    if quick:
+        tiny = {"batch_real": 8, "size": 16}
+        return [
+            PairCase("dm", 1, **tiny),
+            PairCase("dsa", 1, epochs=1, **tiny),
+            PairCase("train", 1, epochs=2, **tiny),
+            PairCase("test", 1, **tiny),
+        ]
+    slow = device == "cpu"
+    work = [
+        PairCase("dm", 10),
+        PairCase("dm", 50),
+        PairCase("dsa", 1),
+        PairCase("dsa", 10, epochs=5 if slow else 50),
+        PairCase("train", 1, epochs=50 if slow else 100),
+        PairCase("train", 10, epochs=20 if slow else 100),
+        PairCase("train", 50, epochs=5 if slow else 100),
+        PairCase("test", 10),
+    ]
+    return [case for each in work for case in _precisions(each, slow)]
+
+
+def _precisions(case: PairCase, slow: bool) -> Iterator[PairCase]:
+    yield case
+    if not slow and case.kind in ("dm", "dsa"):
+        yield replace(case, precision="tf32", our_precision="tf32")
+    if not slow or case.kind == "dm":
+        yield replace(case, our_precision="bf16")

@@ -1,0 +1,145 @@
+"""Both sides of a comparison, step by step in turns, and what comes out of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from condensery.errors import CondenseryError
+from harness import clock, processes
+from harness.pair_case import PairCase
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a comparison found.
+
+    Attributes:
+        case: the comparison.
+        theirs: seconds of each step of the authors' code.
+        ours: seconds of ours.
+        their_values: results of their steps: losses, or accuracies in percent.
+        our_values: ours.
+    """
+
+    case: PairCase
+    theirs: Sequence[float]
+    ours: Sequence[float]
+    their_values: Sequence[float]
+    our_values: Sequence[float]
+
+    @property
+    def ratios(self) -> list[float]:
+        """Their seconds over ours, of each pair of steps."""
+        return [a / b for a, b in zip(self.theirs, self.ours, strict=True)]
+
+    def row(self) -> dict[str, Any]:
+        """Return what a table shows: medians of times, means of results."""
+        difference, error = difference_of_means(self.our_values, self.their_values)
+        return {
+            **asdict(self.case),
+            "pairs": len(self.theirs),
+            "their_seconds": statistics.median(self.theirs),
+            "our_seconds": statistics.median(self.ours),
+            "ratio": statistics.median(self.ratios),
+            "ratio_spread": clock.spread(self.ratios),
+            "their_value": statistics.mean(self.their_values),
+            "our_value": statistics.mean(self.our_values),
+            "difference": difference,
+            "difference_error": error,
+        }
+
+
+def difference_of_means(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
+    """Return mean(a) - mean(b) and its standard error, of independent draws."""
+    error = math.sqrt(sum(statistics.variance(values) / len(values) for values in (a, b) if len(values) > 1))
+    return statistics.mean(a) - statistics.mean(b), error
+
+
+def compare(case: PairCase, reference: Path, prepared: Path | None, device: str, *, steps: int) -> Outcome:
+    """Run both sides, each in its own process, in turns.
+
+    Args:
+        case: what both do.
+        reference: the checkout of the authors' code.
+        prepared: a prepared data set; None for noise.
+        device: cpu or cuda.
+        steps: pairs of steps that count; one more of each side warms up.
+
+    Raises:
+        CondenseryError: one of the two stopped.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _Worker("theirs", device, Path(folder)) as theirs,
+        _Worker("ours", device, Path(folder)) as ours,
+    ):
+        common = {
+            "case": asdict(case),
+            "prepared": str(prepared.resolve()) if prepared else None,
+            "device": device,
+            "exchange": str(Path(folder) / "weights.pt"),
+        }
+        theirs.ask(do="prepare", **common, reference=str(reference.resolve()))
+        ours.ask(do="prepare", **common)
+        seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
+        values: dict[str, list[float]] = {"theirs": [], "ours": []}
+        for number in range(steps + 1):
+            # Who is first alternates too, in case the machine becomes slower or faster.
+            sides = [("theirs", theirs), ("ours", ours)][:: 1 if number % 2 else -1]
+            for name, side in sides:
+                took, results = side.ask(do="step", number=number)
+                if number:
+                    seconds[name].append(took)
+                    values[name] += results
+    return Outcome(case, seconds["theirs"], seconds["ours"], values["theirs"], values["ours"])
+
+
+class _Worker:
+    """A process that runs :mod:`harness.worker`."""
+
+    def __init__(self, side: str, device: str, folder: Path) -> None:
+        self._side = side
+        # A file, since a pipe that nobody reads would fill up and stop the process.
+        self._log = folder / f"{side}.log"
+        # The authors' code takes every GPU that it sees.
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] if device == "cuda" else ""
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "harness.worker", side],
+                env=processes.environment() | {"CUDA_VISIBLE_DEVICES": seen},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def ask(self, **request: Any) -> Any:
+        """Give a command and return the answer."""
+        answer = ""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        if not answer:
+            self._process.wait()
+            lines = self._log.read_text().strip().splitlines() or ["no message"]
+            raise CondenseryError(f"{self._side}: the process stopped: {lines[-1]}")
+        return json.loads(answer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()
+        self._process.communicate()

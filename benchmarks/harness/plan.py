@@ -1,0 +1,68 @@
+"""Which cases are measured, by device: full sizes on a GPU, fewer real images for the growth on a CPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.case import LOOPS, Case
+
+CLASSES = (10, 100, 200)
+IPC = (1, 10, 50)
+SIZES = (28, 32, 64)
+FLEETS = ("training", "testing")  # loops of several networks at once, on a GPU so many:
+STACKED = 20
+IMAGES = (50_000, 200_000, 1_281_167)  # the last is ImageNet-1K
+
+
+def cases(device: str, *, quick: bool) -> list[Case]:
+    """Return the cases for a kind of device, ``cpu`` or ``cuda``, the most telling first."""
+    if quick:
+        tiny = {"ipc": 1, "size": 16, "batch_real": 8, "images": 1_000, "network": "convnet-d2-w16"}
+        loops = [Case("loops", loop, **tiny) for loop in LOOPS]
+        return [*loops, Case("images", "dm", **{**tiny, "images": 400_000})]
+    if device == "cuda":
+        ways = [(precision, loop) for precision in ("fp32", "tf32", "bf16") for loop in LOOPS]
+        compiled = [Case("loops", loop, precision, compiled=True) for precision, loop in ways]
+        plain = [
+            Case("loops", loop, precision, networks=STACKED if loop in FLEETS else 1)
+            for precision, loop in ways
+        ]
+        # The library's own way first: it compiles what it does not stack.
+        own = [case for case in compiled if case.loop not in FLEETS]
+        own += [case for case in plain if case.loop in FLEETS]
+        other = [case for case in (*compiled, *plain) if case not in own]
+        return [*own, *_growth(Case("", "", "fp32"), networks=STACKED), *other]
+    main = [
+        Case("loops", loop, precision, compiled)
+        for precision, compiled in (("fp32", True), ("bf16", True), ("fp32", False), ("bf16", False))
+        for loop in LOOPS
+    ]
+    return [*main, *_growth(Case("", "", "bf16", batch_real=16), networks=1)]
+
+
+def precisions(device: str, *, quick: bool) -> list[str]:
+    """Return the precisions whose ceilings are measured."""
+    return ["fp32"] if quick else ["fp32", "bf16"] if device == "cpu" else ["fp32", "tf32", "bf16"]
+
+
+def _growth(base: Case, networks: int) -> list[Case]:
+    """Return the cases that vary one size and keep the others; uncompiled, which is over soonest.
+
+    Args:
+        base: what they have in common.
+        networks: networks that are trained at once.
+    """
+    matching = ("dm", "dsa-pixels")
+    fleet = replace(base, study="ipc", loop="training", networks=networks)
+    return [
+        *(replace(base, study="classes", loop=loop, classes=n) for loop in matching for n in CLASSES),
+        *(replace(base, study="ipc", loop=loop, ipc=n) for loop in matching for n in IPC),
+        *(replace(fleet, ipc=n) for n in IPC),
+        *(replace(base, study="size", loop=loop, **_sized(n)) for loop in matching for n in SIZES),
+        *(replace(base, study="images", loop="dm", images=n, **_sized(64)) for n in IMAGES),
+    ]
+
+
+def _sized(size: int) -> dict[str, int | str]:
+    """Return a size with the network that the papers use for it."""
+    return {"size": size, "network": "convnet-d4" if size == 64 else "convnet"}

@@ -1,0 +1,46 @@
+"""Start a process for each measurement."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from condensery.errors import CondenseryError
+
+BENCHMARKS = Path(__file__).parents[1]
+_SOURCES = (BENCHMARKS, BENCHMARKS.parent / "src")
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment, in which the harness and the library are found."""
+    found = [*map(str, _SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(found)}
+
+
+def machine(precision: str, device: str, *, quick: bool) -> dict[str, Any]:
+    """See :func:`harness.measure.machine`."""
+    return _ask(do="machine", precision=precision, device=device, quick=quick)
+
+
+def case(fields: dict[str, Any], device: str, *, seconds: float) -> dict[str, Any]:
+    """See :func:`harness.measure.case`."""
+    return _ask(do="case", fields=fields, device=device, seconds=seconds, spawned=time.time())
+
+
+def _ask(**request: Any) -> dict[str, Any]:
+    """Have one measurement made.
+
+    Raises:
+        CondenseryError: it failed; with the last line that it wrote.
+    """
+    command = [sys.executable, "-m", "harness.measure", json.dumps(request)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise CondenseryError(f"{request['do']} {request.get('fields', '')}: measuring failed: {said[-1]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])

@@ -1,0 +1,66 @@
+"""The process on one side of a comparison: it obeys commands, one a line in JSON, and answers each.
+
+``python -m harness.worker ours`` or ``theirs``; :mod:`harness.pairs` starts both and lets only one of them
+work at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+from condensery import data
+from condensery.data import RealData
+from harness import data as noise
+from harness.pair_case import PairCase
+
+
+class Side(Protocol):
+    """What one side can do."""
+
+    def step(self, number: int) -> tuple[float, list[float]]:
+        """Do one step; return the seconds that it took and its results, one a network."""
+        ...
+
+
+def open_data(case: PairCase, prepared: str | None) -> RealData:
+    """Return the data of both sides: a prepared data set, or noise where there is none."""
+    return data.load(Path(prepared)) if prepared else noise.real_data(case.case, Path())
+
+
+def prepare(side: str, request: dict[str, Any]) -> Side:
+    """Return one side, ready for its first step."""
+    case = PairCase(**request.pop("case"))
+    real = open_data(case, request.pop("prepared"))
+    if side == "ours":
+        from harness.ours import Ours
+
+        return Ours(case, real, **request)
+    from harness.theirs import Theirs
+
+    return Theirs(case, real, **request)
+
+
+def main() -> None:
+    """Obey until the commands end."""
+    # Nothing but answers goes to the standard output, whatever the code that is measured prints.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    side: Side | None = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request.pop("do") == "prepare":
+            side = prepare(sys.argv[1], request)
+            answer: Any = None
+        else:
+            answer = side.step(**request)
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
