@@ -1,0 +1,173 @@
+"""Compute the precision study, task by task, continuing where an earlier run stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+
+from condensery import data, methods
+from condensery import device as devices
+from condensery.experiment import Config, load_config
+from condensery.methods import Problem
+from condensery.progress import Progress
+from condensery.recipes import Recipe
+from condensery.reporting.rows import COORDINATES, SCHEMA, Kind, read_rows, write_rows
+from condensery.samples import Samples
+from condensery.synthetic import SyntheticSet
+from condensery.training import evaluate
+from condensery.versions import versions
+from harness.loops import CONFIG
+from harness.study import Study, Task
+from harness.time_box import TimeBox
+
+KIND = Kind(
+    SCHEMA.append(pa.field("condense_precision", pa.string(), nullable=False)),
+    (*COORDINATES, "condense_precision", "precision"),
+    "benchmarks/precision.py",
+)
+"""Rows of the study: those of an evaluation, and the precision that the set was condensed in."""
+
+RECIPE = "dsa"
+_SEEDS_PER_SET = 1000  # as in the scripts: the networks of set s have the seeds s * 1000, s * 1000 + 1, ...
+
+
+class Run:
+    """A study in a folder: ``rows.parquet``, one row a trained network, and the sets in ``sets/``."""
+
+    def __init__(self, study: Study, folder: Path, prepared: Path, device: str, box: TimeBox) -> None:
+        """Read what is there already.
+
+        Args:
+            study: what to compute.
+            folder: where results lie.
+            prepared: folder with the prepared data sets.
+            device: cpu, cuda or cuda:N.
+            box: when to stop.
+        """
+        self._study, self._folder, self._prepared = study, folder, prepared
+        self._device, self._box = device, box
+        self._config: Config = load_config(CONFIG, "paper")
+        self._file, self._protocol = folder / "rows.parquet", f"precision-{study.name}"
+        exists = self._file.exists()
+        self.rows = read_rows([self._file], self._protocol, KIND) if exists else pd.DataFrame()
+
+    def done(self, task: Task) -> bool:
+        """Say whether the rows of a task are there."""
+        if self.rows.empty:
+            return False
+        wanted = {
+            "dataset": task.cell.dataset,
+            "method": task.cell.method,
+            "ipc": task.cell.ipc,
+            "set_seed": task.set_seed,
+            "condense_precision": task.condensed,
+            "precision": task.evaluated,
+        }
+        return bool((self.rows[list(wanted)] == pd.Series(wanted)).all(axis=1).any())
+
+    def compute(self, task: Task) -> None:
+        """Condense the set if it is not there, evaluate it and add its rows.
+
+        Raises:
+            OutOfTime: the time is over; the next run continues.
+        """
+        cell = task.cell
+        # The compiler keeps a few variants of a function and gives up when shapes and precisions make many.
+        torch.compiler.reset()
+        real = data.load(self._prepared / cell.dataset)
+        network = self._config.network(cell.dataset)
+        path = self._path(task)
+        synthetic = SyntheticSet.load(path) if path.exists() else self._condense(task, real, network, path)
+        device = devices.choose(self._device, task.evaluated)
+        values = self._config.recipe(RECIPE, cell.dataset, cell.ipc)
+        recipe = Recipe(**(values | ({"epochs": self._study.epochs} if self._study.epochs else {})))
+        count = self._study.test_images
+        test = real.test.subset(np.arange(count)) if count else real.test
+        first = task.set_seed * _SEEDS_PER_SET
+        label = f"{_name(task)}, evaluated in {task.evaluated}"
+        identity = _identity(task=label, recipe=vars(recipe), networks=self._study.networks)
+        checkpoint = self._box.checkpoint(path.with_suffix(f".{task.evaluated}-evaluation"), identity)
+        with Progress(label, self._study.networks * recipe.passes) as progress:
+            outcomes = evaluate(
+                network,
+                Samples.of_set(synthetic, device),
+                test,
+                recipe,
+                range(first, first + self._study.networks),
+                device,
+                checkpoint=checkpoint,
+                progress=progress,
+            )
+        common = {
+            "protocol": self._protocol,
+            "dataset": cell.dataset,
+            "method": cell.method,
+            "ipc": cell.ipc,
+            "condense_network": network,
+            "evaluate_network": network,
+            "recipe": RECIPE,
+            "set_seed": task.set_seed,
+            "images": len(synthetic),
+            "epochs": recipe.epochs,
+            "device": device.label,
+            "precision": task.evaluated,
+            "condense_precision": task.condensed,
+            **versions(),
+        }
+        self._add([common | vars(outcome) for outcome in outcomes])
+        checkpoint.remove()
+
+    def _condense(self, task: Task, real: data.RealData, network: str, path: Path) -> SyntheticSet:
+        cell = task.cell
+        parameters = self._config.parameters(cell.dataset, cell.method, network, cell.ipc)
+        parameters |= cell.parameters
+        problem = Problem(
+            data=real,
+            ipc=cell.ipc,
+            classes=tuple(range(len(real.info.classes))),
+            network=network,
+            parameters=parameters,
+            augmentation=self._config.augmentation(cell.dataset),
+            seed=task.set_seed,
+            device=devices.choose(self._device, task.condensed),
+        )
+        experiment = {"set": _name(task), "parameters": parameters}
+        checkpoint = self._box.checkpoint(path.with_suffix(".condensation"), _identity(**experiment))
+        with Progress(_name(task), parameters["iterations"]) as progress:
+            synthetic = methods.get(cell.method).condense(problem, checkpoint=checkpoint, progress=progress)
+        synthetic.provenance = {
+            "experiment": experiment,
+            "versions": versions(),
+            "precision": task.condensed,
+        }
+        synthetic.save(path)
+        checkpoint.remove()
+        return synthetic
+
+    def _path(self, task: Task) -> Path:
+        cell = task.cell
+        name = f"{cell.dataset}-{cell.method}-ipc{cell.ipc}-{task.condensed}-seed{task.set_seed}.safetensors"
+        return self._folder / "sets" / name
+
+    def _add(self, rows: Sequence[dict[str, Any]]) -> None:
+        write_rows([*self.rows.to_dict("records"), *rows], self._file, KIND)
+        self.rows = read_rows([self._file], self._protocol, KIND)
+
+
+def _name(task: Task) -> str:
+    cell = task.cell
+    return f"{cell.method} {cell.dataset} ipc {cell.ipc} seed {task.set_seed} in {task.condensed}"
+
+
+def _identity(**experiment: Any) -> str:
+    """Return what a checkpoint belongs to; one of other code is not resumed."""
+    text = json.dumps(experiment | versions(), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,85 @@
+"""Does the arithmetic change the accuracy? Condense and evaluate at equal seeds in every precision.
+
+A study goes on where an earlier run in the same folder stopped. Writes one row a trained network to
+benchmarks/results/<device>/precision-<study>/rows.parquet, and a summary beside it.
+
+Examples:
+    python scripts/prepare.py --data mnist
+    python benchmarks/precision.py --study small                     # a quarter of an hour on two cores
+    python benchmarks/precision.py --study ipc50 --minutes 9         # stop, saved, after nine minutes
+    python benchmarks/precision.py --study small --page docs/precision.md --minutes 0.01
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from condensery import console
+from condensery import device as devices
+from condensery.checkpoint import atomic
+from condensery.errors import CondenseryError
+from harness import paired
+from harness.folders import of_device
+from harness.study import STUDIES
+from harness.study_run import Run
+from harness.time_box import OutOfTime, TimeBox
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--study", choices=STUDIES, required=True, help="which sets, networks and steps")
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        choices=devices.PRECISIONS,
+        help="fp32 and bf16, on a GPU tf32 besides; fp32 has to be among them",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1 (auto)")
+    parser.add_argument(
+        "--prepared", type=Path, default=Path("data/prepared"), metavar="DIR", help="data/prepared"
+    )
+    parser.add_argument("--minutes", type=float, metavar="N", help="stop after N minutes; run again to go on")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="page to put the summary into")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the study")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Compute what is missing, and summarise what is there."""
+    args = parse()
+    study = STUDIES[args.study]
+    device = devices.choose(args.device)  # keeps its GPU from other jobs, which those of the tasks need not
+    default = ["fp32", "bf16"] if device.torch_device.type == "cpu" else ["fp32", "tf32", "bf16"]
+    precisions = args.precisions or default
+    if "fp32" not in precisions:
+        raise CondenseryError("--precisions: fp32 is missing, with which the others are compared: add it")
+    out = args.out or of_device(device.label) / f"precision-{study.name}"
+    box = TimeBox(args.minutes)
+    run = Run(study, out, args.prepared, str(device.torch_device), box)
+    tasks = list(study.tasks(precisions))
+    try:
+        for task in tasks:
+            if not run.done(task):
+                if box.over():
+                    raise OutOfTime
+                run.compute(task)
+    except OutOfTime:
+        left = sum(not run.done(task) for task in tasks)
+        print(f"Time is over with {left} of {len(tasks)} evaluations to do: run it again", file=sys.stderr)
+    if run.rows.empty:
+        return
+    text = paired.block(run.rows, study.name)
+    with atomic(out / "summary.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    if args.page:
+        paired.put(args.page, f"{study.name}, {device.label}", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    raise SystemExit(console.run(main))
