@@ -15,11 +15,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from condensery import console
+from condensery import console, recipes
 from condensery.errors import CondenseryError
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress
-from condensery.recipes import Recipe
 from condensery.reporting.rows import write_rows
 from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
@@ -53,6 +52,7 @@ def main() -> None:
     args = parse()
     job = Job.open(args)
     about: dict[str, Any] = {"method": "whole", "ipc": 0, "network": "", "seed": 0}
+    synthetic = None
     if args.whole:
         samples, count = Samples.of_split(job.data.train, job.device), 1
     else:
@@ -66,7 +66,7 @@ def main() -> None:
     if not 0 < count <= SEEDS_PER_SET:
         raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_SET}")
     set_seed = about["seed"] if args.seed is None else args.seed
-    recipe = Recipe(**job.config.recipe(args.recipe, args.data, about["ipc"], job.network))
+    recipe = recipes.resolve(job.config.recipe(args.recipe, args.data, about["ipc"], job.network), synthetic)
     content = "" if args.whole else hashlib.sha256(args.synthetic.read_bytes()).hexdigest()
     checkpoint = job.checkpoint(
         job.provenance(set=content, recipe=vars(recipe), network=job.network, networks=count, seed=set_seed)

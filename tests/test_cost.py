@@ -75,6 +75,20 @@ def test_work_of_matching_gradients(config: Config) -> None:
     assert amount.multiply_adds == pytest.approx(1000 * (matching + training) * image)
 
 
+def test_work_of_differentiating_through_training(config: Config) -> None:
+    # DD: 30 steps there and back, on 10 images each, and 1,024 real images at the end.
+    image = work.multiply_adds(config, "cifar10", "alexnet")
+    dd = cost.of_job(config, "condense", coordinates("cifar10", "dd", 10) | {"network": "alexnet"})
+    assert dd.steps == 19600 * (30 + 30 + 1)
+    assert dd.multiply_adds == pytest.approx(19600 * (30 * 10 * (3 + 9) + 3 * 1024) * image)
+    # LD: one step on 50 of 100 images, then 1,024 real ones.
+    ld = cost.of_job(config, "condense", coordinates("cifar10", "ld", 10) | {"network": "alexnet"})
+    assert ld.multiply_adds == pytest.approx(17600 * (9 * 50 + 3 * 1024) * image)
+    learned = coordinates("cifar10", "dd", 10) | {"recipe": "learned", "evaluation": "alexnet"}
+    amount = cost.of_job(config, "evaluate", learned)
+    assert 20 * 10000 * image < amount.multiply_adds < 20 * 11000 * image  # testing, for the most part
+
+
 def test_selecting_without_a_network_is_no_work(config: Config) -> None:
     assert cost.of_job(config, "condense", coordinates("cifar10", "random", 50)).multiply_adds == 0
     assert cost.of_job(config, "condense", coordinates("cifar10", "herding", 50)).multiply_adds > 0

@@ -116,6 +116,7 @@ def test_coresets_are_evaluated_with_both_recipes(paper: Config) -> None:
     recipes = {name: e["recipes"] for name, e in paper.methods.items() if "variant_of" not in e}
     assert recipes.pop("dm") == recipes.pop("dsa") == ["dsa"]
     assert recipes.pop("dc") == ["dc"]
+    assert (recipes.pop("dd"), recipes.pop("ld")) == (["learned", "dc"], ["plain", "dc"])
     assert set(map(tuple, recipes.values())) == {("dc", "dsa")}
 
 
@@ -159,12 +160,24 @@ def test_every_table_can_be_listed() -> None:
 
 def test_table1_of_the_papers_has_every_cell(paper: Config) -> None:
     sets, evaluations = paper.target_sets("table1"), paper.target_evaluations("table1")
+    # DD has two cells, LD three on each of two data sets and one on CIFAR-100, as printed.
+    unrolled = [s for s in sets if s.method in ("dd", "ld")]
+    assert sorted({s[:4] for s in unrolled}) == sorted(
+        [("mnist", "dd", "lenet", 10), ("cifar10", "dd", "alexnet", 10), ("cifar100", "ld", "alexnet", 1)]
+        + [
+            cell
+            for k in (1, 10, 50)
+            for cell in (("mnist", "ld", "lenet", k), ("cifar10", "ld", "alexnet", k))
+        ]
+    )
     # Data sets, methods, ipc, seeds; DC and DSA on all data sets but TinyImageNet.
-    assert len(set(sets)) == len(sets) == 6 * 5 * 3 * 5 + 5 * 2 * 3 * 5
-    # Coresets twice, DM, DC and DSA once.
-    assert len(set(evaluations)) == len(evaluations) == 6 * 3 * 5 * (4 * 2 + 1) + 5 * 3 * 5 * 2
+    others = 6 * 5 * 3 * 5 + 5 * 2 * 3 * 5
+    assert len(set(sets)) == len(sets) == others + 9 * 5
+    # Coresets, DD and LD twice, DM, DC and DSA once.
+    once = 6 * 3 * 5 * (4 * 2 + 1) + 5 * 3 * 5 * 2
+    assert len(set(evaluations)) == len(evaluations) == once + 2 * 9 * 5
     assert {s.network for s in sets if s.dataset == "tinyimagenet"} == {"convnet-d4"}
-    assert {s.network for s in sets if s.dataset != "tinyimagenet"} == {"convnet"}
+    assert {s.network for s in {*sets} - {*unrolled} if s.dataset != "tinyimagenet"} == {"convnet"}
     wholes = paper.target_wholes("table1")
     assert len(set(wholes)) == 6 * 5
     assert {w.recipe for w in wholes} == {"whole"}

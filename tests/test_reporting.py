@@ -201,6 +201,24 @@ def test_whole_set_is_one_set_whatever_the_seeds() -> None:
         ({"method": "dm", "recipe": "dsa", "condense_network": "alexnet"}, None),
         ({"method": "dm", "recipe": "dsa", "dataset": "digits"}, None),
         ({"method": "dm", "recipe": "dsa", "ipc": 7}, None),
+        (
+            {
+                "method": "dd",
+                "recipe": "learned",
+                "condense_network": "alexnet",
+                "evaluate_network": "alexnet",
+            },
+            36.8,
+        ),
+        (
+            {"method": "dd", "recipe": "dc", "condense_network": "alexnet", "evaluate_network": "alexnet"},
+            None,
+        ),
+        ({"method": "dd", "recipe": "learned"}, None),
+        (
+            {"method": "ld", "recipe": "plain", "condense_network": "alexnet", "evaluate_network": "alexnet"},
+            38.3,
+        ),
     ],
 )
 def test_published_value_stands_only_beside_its_like(changes: dict[str, Any], beside: float | None) -> None:

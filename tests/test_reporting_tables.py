@@ -60,8 +60,6 @@ def test_order_is_that_of_the_papers_and_others_follow() -> None:
         ("cifar10", 10, "dc", "random"),
         ("cifar10", 10, "dc", "herding"),
         ("cifar10", 10, "dc", "forgetting"),
-        ("cifar10", 10, "dc", "dd"),
-        ("cifar10", 10, "dc", "ld"),
         ("cifar10", 10, "dc", "dc"),
         ("cifar10", 10, "dsa", "random"),
         ("cifar10", 10, "dsa", "dsa"),
@@ -83,6 +81,17 @@ def test_markdown_matrix_has_measured_count_and_published() -> None:
     assert whole["Images/class"] == "all"
     assert whole["Whole set"] == "84.5 ± 0.5 (n=2) [84.8 ± 0.1]"
     assert digits["My_Method"] == "61.0 (n=1×1)"
+
+
+def test_a_recipe_that_nothing_was_measured_with_has_no_line() -> None:
+    """DD's published value stands in recipe learned, LD's in plain."""
+    cell = {"method": "ld", "recipe": "plain", "condense_network": "alexnet", "evaluate_network": "alexnet"}
+    frame = pd.DataFrame([*rows(), *table([[35.0]], **cell)])
+    compact, _ = pipe_tables(tables.build("table1", frame, PUBLISHED, LABELS).markdown)
+    assert {line["Recipe"] for line in compact} == {"dc", "dsa", "plain", "whole"}
+    (plain,) = [line for line in compact if line["Recipe"] == "plain"]
+    assert plain["LD"] == "35.0 (n=1×1) [38.3 ± 0.4]"
+    assert "DD" not in plain
 
 
 def test_markdown_lists_every_cell_with_its_components() -> None:
@@ -124,7 +133,7 @@ def test_csv_reads_back_as_the_cells(tmp_path: Path) -> None:
         lines = list(csv.DictReader(file))
     dm = next(line for line in lines if line["method"] == "dm")
     assert (float(dm["mean"]), float(dm["difference"]), dm["n"]) == (48.5, pytest.approx(-0.4), "2x2")
-    assert sum(line["networks"] == "0" for line in lines) == 6
+    assert sum(line["networks"] == "0" for line in lines) == 4
 
 
 def test_latex_is_balanced_and_escaped() -> None:
@@ -294,7 +303,7 @@ def test_only_the_target_is_a_table_of_its_cells(
     config = load_config(ROOT / "config", "smoke")
     lines = [
         row(protocol="smoke", dataset=e.set.dataset, method=e.set.method, ipc=e.set.ipc, set_seed=e.set.seed)
-        | {"recipe": e.recipe}
+        | {"recipe": e.recipe, "condense_network": e.set.network, "evaluate_network": e.network}
         for e in config.target_evaluations("table1")
     ]
     whole = {"method": "whole", "ipc": 0, "condense_network": "", "recipe": "whole"}

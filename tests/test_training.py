@@ -81,7 +81,7 @@ def test_networks_trained_at_once_score_as_one_by_one():
 def test_schedule(epochs, at_first_rate):
     """1,001 epochs, of which 502 at the first rate; 301 and 152 for E = 300."""
     recipe = dataclasses.replace(RECIPE, epochs=epochs)
-    rates = [recipe.rate(epoch) for epoch in range(epochs + 1)]
+    rates = [recipe.rate(epoch, 0) for epoch in range(epochs + 1)]
     assert rates == [0.05] * at_first_rate + [0.005] * (epochs + 1 - at_first_rate)
 
 

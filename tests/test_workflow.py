@@ -98,11 +98,11 @@ def refusal(folder: Path, target: str = "table1", **settings: object) -> str:
 @pytest.mark.parametrize(
     ("protocol", "jobs"),
     [
-        # 6 data sets, 5 methods, 3 sizes, 5 seeds, and 5 data sets with 2 methods more; the sets of figure 2
-        # are among them.
-        ("paper", {"prepare": 6, "pretrain": 30, "condense": 600, "evaluate": 960, "evaluate_whole": 30}),
-        # 1 data set, 2 sizes, 2 seeds; coresets are evaluated with both recipes.
-        ("smoke", {"prepare": 1, "pretrain": 2, "condense": 18, "evaluate": 28, "evaluate_whole": 1}),
+        # 6 data sets, 5 methods, 3 sizes, 5 seeds, 5 data sets with 2 methods more, 9 cells of DD and LD; the
+        # sets of figure 2 are among them.
+        ("paper", {"prepare": 6, "pretrain": 30, "condense": 645, "evaluate": 1050, "evaluate_whole": 30}),
+        # 1 data set, 2 sizes, 2 seeds (DD and LD: 1); coresets, DD and LD are evaluated with two recipes.
+        ("smoke", {"prepare": 1, "pretrain": 2, "condense": 20, "evaluate": 32, "evaluate_whole": 1}),
     ],
 )
 def test_a_dry_run_plans_every_cell(tmp_path: Path, protocol: str, jobs: dict[str, int]) -> None:

@@ -203,7 +203,7 @@ class SyntheticSet:
 
 
 def gather(sets: Sequence[SyntheticSet]) -> SyntheticSet:
-    """Join sets of different classes into one set ordered by class.
+    """Join sets of different classes into one set ordered by class; a single set that is no part stays.
 
     Parts that separate jobs made of one experiment, joined, equal the set that one job makes, byte for byte
     when saved.
@@ -214,6 +214,8 @@ def gather(sets: Sequence[SyntheticSet]) -> SyntheticSet:
     if not sets:
         raise CondenseryError("no parts to gather; give the file of each part")
     first = sets[0]
+    if len(sets) == 1 and SHARD not in first.provenance:
+        return first  # a whole set, whose order may mean something, as that of dd's steps does
     owner: dict[int, SyntheticSet] = {}
     for part in sets:
         _check_same_experiment(first, part)

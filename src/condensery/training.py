@@ -112,21 +112,21 @@ def train(
             over the networks of its mean over the images.
     """
     parameters = list(fleet.parameters.values())
-    optimiser = _sgd(parameters, recipe, recipe.rate(0))
+    optimiser = _sgd(parameters, recipe, recipe.rate(0, 0))
     first = 0
     resumed = checkpoint.load() if checkpoint else None
     if resumed is not None:
         first, state = resumed
         fleet.load(state)
-        optimiser = _sgd(parameters, recipe, recipe.rate(max(first - 1, 0)))
+        optimiser = _sgd(parameters, recipe, recipe.rate(max(first - 1, 0), 0))
         for name, parameter in fleet.parameters.items():
             if f"momentum of {name}" in state:
                 buffer = state[f"momentum of {name}"].to(parameter.device)
                 optimiser.state[parameter]["momentum_buffer"] = buffer
     for epoch in range(first, recipe.passes):
-        if recipe.rate(epoch) != optimiser.param_groups[0]["lr"]:
-            optimiser = _sgd(parameters, recipe, recipe.rate(epoch))
-        for rows, images in _batches(fleet, samples, recipe, epoch):
+        for step, (rows, images) in enumerate(_batches(fleet, samples, recipe, epoch)):
+            if recipe.rate(epoch, step) != optimiser.param_groups[0]["lr"]:
+                optimiser = _sgd(parameters, recipe, recipe.rate(epoch, step))
             logits = fleet.logits(images, train=True)
             labels = samples.labels[rows.to(samples.labels.device)]
             # A sum over networks, so that each gets the gradient of its own mean loss.

@@ -57,11 +57,22 @@ def condensing(config: Config, dataset: str, method: str, network: str, ipc: int
 
     It follows from the parameters that the method has: a method of your own with ``iterations`` and
     ``batch_real`` counts as one that matches features, with ``outer_loop`` as well as one that matches
-    gradients, and without either as one that selects real images.
+    gradients, and without either as one that selects real images. One with ``lr_inner`` or with ``epochs``
+    differentiates through one step of a network, or through so many epochs; its real batch is of all classes.
     """
     parameters = config.parameters(dataset, method, network, ipc)
     image = multiply_adds(config, dataset, network)
     classes = config.class_count(dataset)
+    if "lr_inner" in parameters:
+        step = (
+            SECOND_ORDER * min(parameters["batch_net"], classes * ipc) + TRAINING * parameters["batch_real"]
+        )
+        return Work("gradients", 2 * parameters["iterations"], parameters["iterations"] * step * image)
+    if "epochs" in parameters:
+        runs, epochs = parameters["iterations"] * parameters["networks"], parameters["epochs"]
+        # Forwards every step is taken, backwards it is taken again and differentiated.
+        images = (TRAINING + SECOND_ORDER) * epochs * classes * ipc + TRAINING * parameters["batch_real"]
+        return Work("gradients", runs * (2 * epochs * parameters["steps"] + 1), runs * images * image)
     synthetic, real = classes * ipc, classes * parameters.get("batch_real", 0)
     if "outer_loop" in parameters:
         outer, inner = parameters["outer_loop"] or 1, parameters["inner_loop"] or 1
@@ -89,9 +100,10 @@ def training(config: Config, dataset: str, recipe: str, network: str, ipc: int =
     values = config.recipe(recipe, dataset, ipc, network)
     whole = training_images(config, dataset)
     images = ipc * config.class_count(dataset) if ipc else whole
-    epochs = values["epochs"] + 1
+    # A recipe without parameters takes the few steps that its set was learned for.
+    epochs = values["epochs"] + 1 if "epochs" in values else 1
     passes = TRAINING * epochs * images + FORWARD * TEST_SHARE * whole
-    steps = epochs * math.ceil(images / values["batch"])
+    steps = epochs * math.ceil(images / values.get("batch", images))
     return Work("training", steps, passes * multiply_adds(config, dataset, network))
 
 

@@ -84,10 +84,10 @@ def _check_values(
     kind: str, name: str, values: Mapping[str, Any], file: Path, keys: Keys, *, partial: bool
 ) -> None:
     """Check names, kinds and ranges of the parameters that workflow/schemas/ knows."""
-    if kind == "recipes":
-        check(values, "parameters.schema.yaml#/$defs/recipe", file, keys, partial=partial)
-    elif name in schema("parameters")["$defs"]["methods"]:
-        check(values, f"parameters.schema.yaml#/$defs/methods/{name}", file, keys, partial=partial)
+    known = schema("parameters")["$defs"][kind]
+    if kind == "recipes" or name in known:
+        entry = name if name in known else "any"
+        check(values, f"parameters.schema.yaml#/$defs/{kind}/{entry}", file, keys, partial=partial)
 
 
 def _check_set(

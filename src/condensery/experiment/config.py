@@ -103,7 +103,8 @@ class Config:
             network: the network that is trained; the data set's own if it is not given.
 
         Returns:
-            ``name`` and the parameters of :class:`condensery.recipes.Recipe`, ``augmentation`` as a strategy.
+            ``name`` and the parameters that :func:`condensery.recipes.resolve` takes, ``augmentation`` as a
+            strategy.
 
         Raises:
             CondenseryError: there is no such data set or recipe.
@@ -111,7 +112,7 @@ class Config:
         _entry("recipe", name, self.recipes, "recipes.yaml")
         coordinates = {"dataset": dataset, "network": network or self.network(dataset), "ipc": ipc}
         values = self._resolve("recipes", name, coordinates)
-        if values["augmentation"] == "dsa":
+        if values.get("augmentation") == "dsa":
             values["augmentation"] = self.augmentation(dataset)
         return {"name": name, **values}
 

@@ -116,16 +116,25 @@ class Problem:
         images = self.data.train.batch(np.concatenate(list(indices)), torch.device("cpu"))
         return self.synthetic_set(images)
 
-    def synthetic_set(self, images: Tensor) -> SyntheticSet:
-        """Wrap finished images, (N, C, H, W) in the order of :attr:`labels`, as a synthetic set."""
+    def synthetic_set(
+        self, images: Tensor, *, labels: Tensor | None = None, learning_rate: Tensor | None = None
+    ) -> SyntheticSet:
+        """Wrap what a method has learned as a synthetic set.
+
+        Args:
+            images: (N, C, H, W).
+            labels: of the images; :attr:`labels` if they are not given.
+            learning_rate: what was learned with them, if anything.
+        """
         info = self.data.info
         return SyntheticSet(
             images=images.detach().float().cpu().contiguous(),
-            labels=self.labels,
+            labels=self.labels if labels is None else labels.detach().cpu().contiguous(),
             classes=info.classes,
             mean=info.mean,
             std=info.std,
             provenance={},
+            learning_rate=None if learning_rate is None else learning_rate.detach().float().cpu(),
         )
 
 

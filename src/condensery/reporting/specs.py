@@ -22,7 +22,8 @@ class Spec:
         notes: how to read it, one sentence each.
         layout: what its lines and its columns are.
         published: reads the numbers to stand beside the measured ones from the folder of published numbers.
-        gaps: whether cells that are only published are shown too, for data sets and sizes that were measured.
+        gaps: whether cells that are only published are shown too, for data sets, sizes and recipes that were
+            measured.
     """
 
     title: str
@@ -59,7 +60,9 @@ SPECS = {
             "In brackets the published value (DM Table 1, DSA Table 1), beside the recipe and network of the "
             "papers.",
             "Recipe dsa trains with DSA augmentation, recipe dc as DC was evaluated; so were the published "
-            "coresets.",
+            "coresets. Recipe learned takes the steps that DD learned, recipe plain trains without "
+            "augmentation, as LD was evaluated.",
+            "DD and LD are on LeNet for MNIST and on AlexNet for CIFAR.",
             "A dash: not measured under this protocol.",
         ),
         gaps=True,

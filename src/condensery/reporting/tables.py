@@ -85,7 +85,7 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Table:
 
 
 def _with_gaps(measured: pd.DataFrame, known: pd.DataFrame, layout: Layout) -> pd.DataFrame:
-    """Add the published cells that were not measured, for the data sets and sizes that were."""
+    """Add the published cells that were not measured, for the data sets, sizes and recipes that were."""
     names = [*layout.lines, layout.columns]
     sizes = set(zip(measured["dataset"], measured["ipc"], strict=True)) | {
         (d, 0) for d in measured["dataset"]
@@ -95,10 +95,13 @@ def _with_gaps(measured: pd.DataFrame, known: pd.DataFrame, layout: Layout) -> p
     done = {tuple(cell.values()) for cell in cells_of}
     if "recipe" in names:
         done |= {tuple((cell | {"recipe": ""}).values()) for cell in cells_of}
+    recipes = {"", *measured["recipe"]}
     gaps = [
         line | {"protocol": measured["protocol"].iloc[0]}
         for line in known.to_dict("records")
-        if (line["dataset"], line["ipc"]) in sizes and tuple(line[name] for name in names) not in done
+        if (line["dataset"], line["ipc"]) in sizes
+        and line["recipe"] in recipes
+        and tuple(line[name] for name in names) not in done
     ]
     frame = pd.concat([measured, pd.DataFrame(gaps, columns=list(COLUMNS))], ignore_index=True)
     frame = frame.fillna({"seconds": 0.0} | dict.fromkeys(_COUNTS, 0))

@@ -1,0 +1,171 @@
+"""DD: learn images and learning rates by differentiating through the training of a network on them.
+
+Source: Wang, Zhu, Torralba and Efros, *Dataset Distillation*, 2018, with random initial weights and several
+steps and epochs. For each of ``iterations`` steps of Adam::
+
+    weights <- new random ones
+    for epoch in range(epochs):
+        for step in range(steps):
+            weights <- weights - rates[epoch, step] * gradient of the loss on images[step]
+    images, rates <- Adam on the loss of a real batch at those weights
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from condensery.checkpoint import Checkpoint
+from condensery.errors import CondenseryError
+from condensery.methods import adam
+from condensery.methods.base import Problem, register
+from condensery.methods.recorder import Recorder
+from condensery.methods.trainee import Trainee, dot
+from condensery.progress import Progress
+from condensery.synthetic import SyntheticSet
+
+# The authors' public code.
+_BETAS = (0.5, 0.999)
+
+
+@register
+class DatasetDistillation:
+    """Unrolled optimisation, with hard labels that stay fixed.
+
+    Parameters (``config/methods.yaml``): ``iterations`` of Adam, whose rate ``lr_img`` halves from each of
+    ``stages`` equal parts of them to the next; ``networks``, new random ones in an iteration; ``steps`` and
+    ``epochs`` of a network's training; ``lr_net``, the first value of its learning rates; ``batch_real``,
+    real images of all classes in an iteration.
+
+    Each step has images of its own, ``ipc / steps`` of every class. The set holds the batches of the steps
+    one after the other, and the learning rates, (epochs, steps).
+    """
+
+    name = "dd"
+    independent_classes = False
+    needs_features = False
+
+    def condense(
+        self,
+        problem: Problem,
+        *,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+        recorder: Recorder | None = None,
+    ) -> SyntheticSet:
+        """See :class:`condensery.methods.base.Method`.
+
+        Raises:
+            CondenseryError: the images of a class cannot be shared out evenly among the steps, or snapshots
+                are wanted.
+        """
+        if recorder:
+            raise CondenseryError("dd learns rates, which snapshots do not hold: leave --snapshots out")
+        parameters, first = problem.parameters, 0
+        unrolled = Unrolled(problem)
+        images, raw = unrolled.start()
+        optimiser = torch.optim.Adam([images, raw], betas=_BETAS)
+        resumed = checkpoint.load() if checkpoint else None
+        if resumed is not None:
+            first, state = resumed
+            for tensor, name in ((images, "images"), (raw, "raw")):
+                tensor.copy_(state[name])
+            adam.restore("adam", optimiser, state)
+        for iteration in range(first, parameters["iterations"]):
+            stage = iteration * parameters["stages"] // parameters["iterations"]
+            optimiser.param_groups[0]["lr"] = parameters["lr_img"] * 0.5**stage
+            images.grad, of_rates, loss = unrolled.gradient(images, F.softplus(raw), iteration)
+            raw.grad = of_rates * raw.sigmoid()  # the slope of softplus
+            optimiser.step()
+            if progress:
+                progress.step(iteration + 1, loss=loss.item())
+            if checkpoint and checkpoint.due():
+                own = {"images": images, "raw": raw}
+                checkpoint.save(iteration + 1, own | adam.state("adam", optimiser))
+        return problem.synthetic_set(
+            images.flatten(0, 1),
+            labels=unrolled.labels.repeat(parameters["steps"]),
+            learning_rate=F.softplus(raw),
+        )
+
+
+class Unrolled:
+    """The loss of real images after the training on synthetic ones, and its gradient.
+
+    Attributes:
+        trainee: the network.
+        labels: of the images of a step, int64 (B,) on the device: every class, ``ipc / steps`` times.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        """Build the network.
+
+        Raises:
+            CondenseryError: ``steps`` does not divide the images per class.
+        """
+        steps = problem.parameters["steps"]
+        if problem.ipc % steps:
+            raise CondenseryError(
+                f"dd cannot share {problem.ipc} images per class out among {steps} steps: set steps, in "
+                f"config/methods.yaml or the protocol, to a divisor of {problem.ipc}"
+            )
+        self._problem = problem
+        self.trainee = Trainee(problem)
+        classes = torch.tensor(problem.classes, device=problem.device.torch_device)
+        self.labels = classes.repeat_interleave(problem.ipc // steps)
+
+    def start(self) -> tuple[Tensor, Tensor]:
+        """Return the first images, standard normal (steps, B, C, H, W), and what softplus makes rates of."""
+        parameters, noise = self._problem.parameters, self._problem.initial_images("noise")
+        steps, count = parameters["steps"], len(self._problem.classes)
+        images = noise.view(count, steps, -1, *noise.shape[1:]).transpose(0, 1).flatten(1, 2).contiguous()
+        raw = math.log(math.expm1(parameters["lr_net"]))
+        return images, images.new_full((parameters["epochs"], steps), raw)
+
+    def gradient(self, images: Tensor, rates: Tensor, iteration: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradients with respect to the images and to the rates, and the loss.
+
+        All are means over the networks of the iteration.
+
+        Args:
+            images: (steps, B, C, H, W).
+            rates: (epochs, steps).
+            iteration: it addresses the initial weights and the real images.
+        """
+        count = self._problem.parameters["networks"]
+        real = self.trainee.real_batch(self._problem.parameters["batch_real"], iteration)
+        sums = [torch.zeros_like(images), torch.zeros_like(rates), images.new_zeros(())]
+        for number in range(count):
+            parts = self._one(images, rates, (iteration, number), real)
+            sums = [total + part / count for total, part in zip(sums, parts, strict=True)]
+        return tuple(sums)
+
+    def _one(
+        self, images: Tensor, rates: Tensor, address: tuple[int, int], real: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return :meth:`gradient` for one network.
+
+        Training forwards keeps the weights before each step and no graph; backwards the graph of one step
+        at a time is built anew, so that memory grows with the steps by their weights alone.
+        """
+        of_images, of_rates = torch.zeros_like(images), torch.zeros_like(rates)
+        schedule = [(e, s, rate) for e, row in enumerate(rates.tolist()) for s, rate in enumerate(row)]
+        path = [self.trainee.initial(*address)]
+        for _, step, rate in schedule:
+            change = self.trainee.gradient(path[-1], images[step], self.labels)
+            path.append(torch._foreach_sub(path[-1], torch._foreach_mul(change, rate)))
+        loss, _, adjoint = self.trainee.test(path.pop(), *real)
+        for epoch, step, rate in reversed(schedule):
+            # weights <- weights - rate * change(weights, images): the adjoint goes through it backwards.
+            weights = [w.requires_grad_() for w in path.pop()]
+            batch = images[step].detach().requires_grad_()
+            change = self.trainee.gradient(weights, batch, self.labels, differentiable=True)
+            along = dot(change, adjoint)
+            *of_weights, of_batch = torch.autograd.grad(along, [*weights, batch], materialize_grads=True)
+            of_rates[epoch, step] = -along.detach()
+            of_images[step] -= rate * of_batch
+            adjoint = torch._foreach_sub(adjoint, torch._foreach_mul(of_weights, rate))
+        return of_images, of_rates, loss

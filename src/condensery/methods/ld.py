@@ -1,0 +1,199 @@
+"""LD: learn soft labels of fixed real images, by the gradient through one step of a network on them.
+
+Source: Bohdal, Yang and Hospedales, *Flexible Dataset Distillation: Learn Labels Instead of Images*, 2020,
+the second-order version. In each of ``iterations``::
+
+    change  <- gradient of the loss of some of the images and their labels, at the weights
+    labels  <- Adam on the loss of a real batch at weights - lr_inner * change; then probabilities again
+    weights <- Adam with change, or new random ones when the network has learned what it can
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from condensery import streams
+from condensery.checkpoint import Checkpoint
+from condensery.errors import CondenseryError
+from condensery.methods import adam
+from condensery.methods.base import Problem, register
+from condensery.methods.recorder import Recorder
+from condensery.methods.trainee import Trainee, dot
+from condensery.progress import Progress
+from condensery.synthetic import SyntheticSet
+
+
+@register
+class LabelDistillation:
+    """Soft labels of random real images, the same number of every class.
+
+    Parameters (``config/methods.yaml``): ``iterations``; ``lr_label``, Adam's rate for the labels;
+    ``lr_inner``, of the step that is differentiated; ``lr_net``, Adam's rate for the network; ``batch_net``,
+    images of the set in an iteration; ``batch_real``, real images of all classes; ``patience``, see
+    :class:`Plateau`.
+
+    The images are in the order of their own classes, whatever their labels become.
+    """
+
+    name = "ld"
+    independent_classes = False
+    needs_features = False
+
+    def condense(
+        self,
+        problem: Problem,
+        *,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+        recorder: Recorder | None = None,
+    ) -> SyntheticSet:
+        """See :class:`condensery.methods.base.Method`.
+
+        Raises:
+            CondenseryError: snapshots are wanted.
+        """
+        if recorder:
+            raise CondenseryError("ld learns labels, which snapshots do not hold: leave --snapshots out")
+        learner, first = Learner(problem), 0
+        resumed = checkpoint.load() if checkpoint else None
+        if resumed is not None:
+            first, state = resumed
+            learner.restore(state)
+        for iteration in range(first, problem.parameters["iterations"]):
+            loss = learner.step(iteration)
+            if progress:
+                progress.step(iteration + 1, loss=loss.item())
+            if checkpoint and checkpoint.due():
+                checkpoint.save(iteration + 1, learner.state())
+        return problem.synthetic_set(learner.images, labels=learner.labels)
+
+
+class Learner:
+    """The images, their labels, and the network that is being trained on them.
+
+    Attributes:
+        trainee: the network.
+        images: float32 (N, C, H, W) on the device.
+        labels: probabilities, float32 (N, classes) on the device; uniform at first.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        """Choose the images and draw the first network."""
+        self._problem = problem
+        self.trainee = Trainee(problem)
+        self.images = problem.initial_images("real")
+        classes = len(problem.data.info.classes)
+        self.labels = self.images.new_full((len(self.images), classes), 1 / classes)
+        self._labels_adam = torch.optim.Adam([self.labels], lr=problem.parameters["lr_label"])
+        self._networks = 0
+        self._renew()
+
+    def _renew(self) -> None:
+        self._weights = [w.requires_grad_() for w in self.trainee.initial(self._networks)]
+        self._network_adam = torch.optim.Adam(self._weights, lr=self._problem.parameters["lr_net"])
+        self._plateau = Plateau(self._problem.parameters["patience"])
+        self._networks += 1
+
+    def step(self, iteration: int) -> Tensor:
+        """Improve the labels, then the network; return the loss of the real batch."""
+        parameters = self._problem.parameters
+        stream = streams.generator(self._problem.seed, "inner-batch", iteration)
+        rows = torch.randperm(len(self.images), generator=stream)[: parameters["batch_net"]]
+        rows = rows.to(self.images.device)
+        change, of_labels, loss, wrong = self.gradient(rows, iteration)
+        self.labels.grad = torch.zeros_like(self.labels).index_copy(0, rows, of_labels)
+        self._labels_adam.step()
+        self._normalise()
+        for weight, slope in zip(self._weights, change, strict=True):
+            weight.grad = slope
+        self._network_adam.step()
+        if self._plateau.reached(int(wrong)):
+            self._renew()
+        return loss
+
+    def gradient(self, rows: Tensor, iteration: int) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
+        """Differentiate through one step of the network.
+
+        Args:
+            rows: the images that it is trained on, int64 (n,) on the device.
+            iteration: it addresses the real batch.
+
+        Returns:
+            The gradient of the network's own loss; that of the loss of the real batch after the step, with
+            respect to the labels of ``rows``, (n, classes); this loss; and how many real images were wrong.
+        """
+        parameters = self._problem.parameters
+        labels = self.labels[rows].requires_grad_()
+        change = self.trainee.gradient(self._weights, self.images[rows], labels, differentiable=True)
+        plain = [slope.detach() for slope in change]
+        after = [
+            w.detach() - parameters["lr_inner"] * slope for w, slope in zip(self._weights, plain, strict=True)
+        ]
+        real = self.trainee.real_batch(parameters["batch_real"], iteration)
+        loss, wrong, adjoint = self.trainee.test(after, *real)
+        (along,) = torch.autograd.grad(dot(change, adjoint), labels)
+        return plain, -parameters["lr_inner"] * along, loss, wrong
+
+    def _normalise(self) -> None:
+        """Make probabilities of the labels again: none below 0 or above 1, and a sum of 1."""
+        self.labels.clamp_(0, 1)
+        total = self.labels.sum(1, keepdim=True)
+        # With very many classes one step can bring a whole row to zero.
+        self.labels.copy_(torch.where(total > 0, self.labels / total, 1 / self.labels.shape[1]))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that changes, for a checkpoint."""
+        weights = {f"weight.{number}": weight for number, weight in enumerate(self._weights)}
+        networks = {"labels": self.labels, "networks": torch.tensor(self._networks)}
+        adams = adam.state("labels-adam", self._labels_adam) | adam.state("network-adam", self._network_adam)
+        return weights | networks | adams | self._plateau.state()
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned."""
+        for number, weight in enumerate(self._weights):
+            weight.copy_(state[f"weight.{number}"])
+        self.labels.copy_(state["labels"])
+        self._networks = int(state["networks"])
+        adam.restore("labels-adam", self._labels_adam, state)
+        adam.restore("network-adam", self._network_adam, state)
+        self._plateau.restore(state)
+
+
+class Plateau:
+    """Tells when a network has learned what it can.
+
+    That is when the errors of the last ``patience`` batches together have not been fewer than ever before for
+    more than ``patience`` batches (the authors' public code).
+    """
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+        self._errors: list[int] = []
+        self._fewest, self._since = 0, 0
+
+    def reached(self, wrong: int) -> bool:
+        """Take in the errors of a batch and say whether it is time for a new network."""
+        first = len(self._errors) < self._patience
+        self._errors = [*self._errors, wrong][-self._patience :]
+        if len(self._errors) < self._patience:
+            return False
+        total = sum(self._errors)
+        if first or total < self._fewest:
+            self._fewest, self._since = total, 0
+        else:
+            self._since += 1
+        return self._since > self._patience
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what :meth:`restore` takes up."""
+        counts = {"fewest": torch.tensor(self._fewest), "since": torch.tensor(self._since)}
+        return counts | {"errors": torch.tensor(self._errors, dtype=torch.int64)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned."""
+        self._fewest, self._since = int(state["fewest"]), int(state["since"])
+        self._errors = state["errors"].tolist()

@@ -1,0 +1,90 @@
+"""A network whose weights are values, for methods that differentiate through its training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from condensery import networks, streams
+from condensery.methods.base import Problem
+
+Weights = Sequence[Tensor]
+"""All weights of the network, in the order of its parameters; not attached to any graph."""
+
+
+class Trainee:
+    """Cross-entropy of the condensing network at given weights, and its gradients.
+
+    The network stays in training mode: batch norm takes its statistics from the images of each call.
+
+    Attributes:
+        network: the module, in the floating type of the images; its own weights are scratch.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        """Build the network of a problem on its device."""
+        self._problem = problem
+        self.network = problem.new_network().train()
+        self._names = [name for name, _ in self.network.named_parameters()]
+        self._train = problem.training_split()
+        self._targets = torch.as_tensor(self._train.labels).to(problem.device.torch_device)
+        info = problem.data.info
+        floats = networks.activations(self.network, info.channels, (info.height, info.width))
+        self._at_once = problem.device.images_at_once(floats)
+
+    def initial(self, *address: int) -> Weights:
+        """Return the initial weights of the network with this address."""
+        networks.initialise(self.network, streams.generator(self._problem.seed, "network", *address))
+        return [parameter.detach().clone() for parameter in self.network.parameters()]
+
+    def gradient(
+        self, weights: Weights, images: Tensor, labels: Tensor, *, differentiable: bool = False
+    ) -> Weights:
+        """Return the gradient of the mean loss of a batch with respect to the weights.
+
+        Args:
+            weights: where; with ``differentiable`` they require gradients.
+            images: (n, C, H, W).
+            labels: int64 (n,), or probabilities (n, classes).
+            differentiable: whether the gradient itself is to be differentiated.
+        """
+        leaves = weights if differentiable else [w.detach().requires_grad_() for w in weights]
+        loss = F.cross_entropy(self._logits(leaves, images), labels)
+        return torch.autograd.grad(loss, leaves, create_graph=differentiable)
+
+    def real_batch(self, size: int, iteration: int) -> tuple[Tensor, Tensor]:
+        """Return ``size`` training images of any class, drawn without replacement, and their labels."""
+        stream = streams.generator(self._problem.seed, "real", iteration)
+        rows = torch.randperm(len(self._train), generator=stream)[:size]
+        where = self._problem.device.torch_device
+        dtype = next(self.network.parameters()).dtype
+        return self._train.batch(rows, where).to(dtype), self._targets[rows.to(where)]
+
+    def test(self, weights: Weights, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Weights]:
+        """Return the mean loss of a batch, how many images are wrong, and the gradient of the loss.
+
+        The images go through the network in parts that fit the memory budget.
+        """
+        leaves = [w.detach().requires_grad_() for w in weights]
+        loss, wrong = images.new_zeros(()), torch.zeros((), dtype=torch.int64, device=images.device)
+        sums: Weights = [torch.zeros_like(w) for w in leaves]
+        for part, answers in zip(images.split(self._at_once), labels.split(self._at_once), strict=True):
+            logits = self._logits(leaves, part)
+            share = F.cross_entropy(logits, answers, reduction="sum") / len(images)
+            sums = torch._foreach_add(sums, torch.autograd.grad(share, leaves))
+            loss, wrong = loss + share.detach(), wrong + (logits.argmax(1) != answers).sum()
+        return loss, wrong, sums
+
+    def _logits(self, weights: Weights, images: Tensor) -> Tensor:
+        named = dict(zip(self._names, weights, strict=True))
+        with self._problem.device.autocast():
+            logits = torch.func.functional_call(self.network, named, (images,))
+        return logits.to(images.dtype)
+
+
+def dot(a: Weights, b: Weights) -> Tensor:
+    """Return the inner product of two sets of weights, a scalar."""
+    return torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum()
