@@ -13,6 +13,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -122,9 +123,10 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
             KINDS[r["kind"]][1],
             f"{r['their_value']:.4g}",
             f"{r['our_value']:.4g}",
-            f"{r['difference']:+.2g} ± {r['difference_error']:.2g}",
+            f"{r['difference']:+.2g}" + (f" ± {error:.2g}" if not math.isnan(error) else ""),
         ]
         for r in rows
+        for error in [float(r["difference_error"])]
     ]
     return "\n".join(
         [

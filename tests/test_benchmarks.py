@@ -169,6 +169,7 @@ def test_rates_tell_the_time_that_was_measured(tmp_path: Path) -> None:
 def test_difference_of_means_has_the_error_of_independent_samples() -> None:
     a, b = [1.0, 2.0, 3.0], [5.0, 5.0]
     assert difference_of_means(a, b) == pytest.approx((-3.0, math.sqrt(1 / 3)))
+    assert difference_of_means([1.0], b) == pytest.approx((-4.0, math.nan), nan_ok=True)
 
 
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:

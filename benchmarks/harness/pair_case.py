@@ -50,7 +50,7 @@ class PairCase:
     def describe(self) -> str:
         """Return the comparison in a few words."""
         epochs = f", {self.epochs} epochs" if self.epochs else ""
-        return f"{KINDS[self.kind][0]}, {self.ipc} images per class{epochs}"
+        return f"{KINDS[self.kind][0]}, ipc {self.ipc}{epochs}"
 
 
 def pair_cases(device: str, *, quick: bool) -> list[PairCase]:

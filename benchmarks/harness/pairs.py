@@ -61,8 +61,10 @@ class Outcome:
 
 
 def difference_of_means(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
-    """Return mean(a) - mean(b) and its standard error, of independent draws."""
-    error = math.sqrt(sum(statistics.variance(values) / len(values) for values in (a, b) if len(values) > 1))
+    """Return mean(a) - mean(b) and its standard error, of independent draws; NaN from single draws."""
+    if min(len(a), len(b)) < 2:
+        return statistics.mean(a) - statistics.mean(b), math.nan
+    error = math.sqrt(sum(statistics.variance(values) / len(values) for values in (a, b)))
     return statistics.mean(a) - statistics.mean(b), error
 
 

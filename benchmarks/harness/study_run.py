@@ -15,6 +15,7 @@ import torch
 
 from condensery import data, methods
 from condensery import device as devices
+from condensery.data.views import training_only
 from condensery.experiment import Config, load_config
 from condensery.methods import Problem
 from condensery.progress import Progress
@@ -130,7 +131,7 @@ class Run:
         parameters = self._config.parameters(cell.dataset, cell.method, network, cell.ipc)
         parameters |= cell.parameters
         problem = Problem(
-            data=real,
+            data=training_only(real),
             ipc=cell.ipc,
             classes=tuple(range(len(real.info.classes))),
             network=network,
