@@ -110,6 +110,29 @@ def test_soft_labels_train_as_hard_ones_when_they_are_one_hot():
         torch.testing.assert_close(a, b)
 
 
+def test_soft_labels_count_by_their_probabilities():
+    data = problems.real_data()
+    hard = samples_of(data)
+    soft = torch.rand(len(hard), 3, generator=torch.Generator().manual_seed(0)).softmax(1)
+    recipe = dataclasses.replace(RECIPE, epochs=1, momentum=0.0, weight_decay=0.0, augmentation="none")
+    fleet = Fleet("mlp", data.info, [3, 4], problems.CPU, images=0)
+    training.train(fleet, Samples(soft, hard.batch), recipe)
+    for k, seed in enumerate((3, 4)):
+        net = networks.build("mlp", channels=3, size=(16, 16), classes=3)
+        networks.initialise(net, streams.generator(seed, "evaluation-network"))
+        for epoch in range(2):
+            order = torch.randperm(len(soft), generator=streams.generator(seed, "shuffle", epoch))
+            for rows in order.split(recipe.batch):
+                net.zero_grad()
+                logits = net(hard.batch(rows))
+                (-(soft[rows] * logits.log_softmax(1)).sum() / len(rows)).backward()
+                with torch.no_grad():
+                    for parameter in net.parameters():
+                        parameter -= recipe.lr * parameter.grad
+        for name, expected in net.state_dict().items():
+            torch.testing.assert_close(fleet.state()[name][k], expected, rtol=1e-4, atol=1e-5)
+
+
 class Interrupted(Exception):
     """Raised in the middle of a run."""
 
