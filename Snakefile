@@ -3,6 +3,8 @@
 #   results/<protocol>/accuracy/<data set>/<method>/<network>/ipc<k>/seed<s>/<recipe>-<network>.parquet
 #   results/<protocol>/accuracy/<data set>/whole/<recipe>-<network>/seed<s>.parquet
 #   results/<protocol>/continual/<data sets>/steps<n>/<method>/<network>/ipc<k>/order<s>/accuracy.parquet
+#   results/<protocol>/trajectories/<data set>/<method>/<network>/ipc<k>/seed<s>/step<n>.safetensors
+#   results/<protocol>/trajectory_accuracy/<as above>/seed<s>/step<n>/<recipe>-<network>.parquet
 #   results/<protocol>/tables/  figures/  report.html  logs/  benchmarks/
 from snakemake.utils import min_version
 
@@ -41,6 +43,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/memories.smk"
 include: "workflow/rules/continual.smk"
+include: "workflow/rules/trajectory.smk"
 
 
 localrules:

@@ -1,6 +1,6 @@
 """Train fresh networks on a synthetic set, or on the whole training set, and test them.
 
-Writes one Parquet row for each trained network.
+Writes one Parquet row for each trained network; those of a snapshot also say when it was taken.
 
 Examples:
     python scripts/evaluate.py --data digits --synthetic dm.safetensors --recipe dsa --protocol smoke \\
@@ -19,7 +19,8 @@ from condensery import console, recipes
 from condensery.errors import CondenseryError
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress
-from condensery.reporting.rows import write_rows
+from condensery.reporting import trajectory
+from condensery.reporting.rows import EVALUATION, write_rows
 from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
 from condensery.training import evaluate
@@ -47,12 +48,20 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def when_taken(synthetic: SyntheticSet) -> dict[str, Any]:
+    """Return the additional columns of a snapshot's rows; a finished set has none."""
+    taken = synthetic.provenance.get("snapshot")
+    if taken is None:
+        return {}
+    return {"step": taken["step"]} | {f"condense_{name}": taken[name] for name in ("seconds", "device")}
+
+
 def main() -> None:
     """Train, test and write the rows."""
     args = parse()
     job = Job.open(args)
     about: dict[str, Any] = {"method": "whole", "ipc": 0, "network": "", "seed": 0}
-    synthetic = None
+    synthetic, snapshot = None, {}
     if args.whole:
         samples, count = Samples.of_split(job.data.train, job.device), 1
     else:
@@ -62,6 +71,7 @@ def main() -> None:
         # A set that was imported says less about its making.
         about |= {"method": "imported", "ipc": len(samples) // len(synthetic.classes)}
         about |= synthetic.provenance.get("experiment", {})
+        snapshot = when_taken(synthetic)
     count = count if args.networks is None else args.networks
     if not 0 < count <= SEEDS_PER_SET:
         raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_SET}")
@@ -93,7 +103,8 @@ def main() -> None:
         "images": len(samples),
         "epochs": recipe.epochs,
     }
-    write_rows([common | vars(outcome) for outcome in outcomes], args.out)
+    kind = trajectory.ROWS if snapshot else EVALUATION
+    write_rows([common | snapshot | vars(outcome) for outcome in outcomes], args.out, kind)
     checkpoint.remove()
 
 

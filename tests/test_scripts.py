@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from condensery.reporting import trajectory
 from condensery.reporting.rows import read_rows
 from condensery.synthetic import SyntheticSet
 
@@ -129,7 +130,15 @@ def test_snapshots_are_sets_that_know_when_they_were_taken(digits, tmp_path):
     whole = SyntheticSet.load(tmp_path / "whole.safetensors")
     assert np.array_equal(made[1].images, whole.images)  # the smoke protocol has 60 iterations
     assert not np.array_equal(made[0].images, whole.images)
+    done = evaluate(
+        digits, tmp_path / "rows.parquet", "--synthetic", tmp_path / "on the way" / "step20.safetensors"
+    )
+    assert done.returncode == 0, done.stderr
+    row = read_rows([tmp_path / "rows.parquet"], "smoke", trajectory.ROWS).iloc[0]
     taken = [each.provenance.pop("snapshot") for each in made]
+    assert row[["step", "condense_seconds", "condense_device"]].tolist() == [
+        taken[0][name] for name in ("step", "seconds", "device")
+    ]
     assert [each["step"] for each in taken] == [20, 60]
     assert 0 < taken[0]["seconds"] < taken[1]["seconds"]
     assert made[0].provenance == made[1].provenance == whole.provenance

@@ -25,7 +25,11 @@ from pathlib import Path
 words = sys.argv
 out = Path(words[words.index("--out-prefix" if "--out-prefix" in words else "--out") + 1])
 names = {"prepare": [out / "info.json"], "table": [Path(f"{out}.{kind}") for kind in ("csv", "md", "tex")],
-         "figure": [Path(f"{out}.{kind}") for kind in ("png", "pdf")]}
+         "figure": [Path(f"{out}.{kind}") for kind in ("png", "pdf")],
+         "trajectory": [Path(f"{out}.{kind}") for kind in ("png", "pdf", "csv", "md")]}
+if "--snapshots" in words:
+    steps = words[words.index("--snapshots") + 1].split(",")
+    names["condense"] = [out / f"step{step}.safetensors" for step in steps]
 for path in names.get(Path(words[0]).stem, [out]):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(" ".join(words[1:]))
@@ -39,6 +43,7 @@ whole_networks: 1
 targets:
   table1: [{datasets: [digits], methods: [random, herding, dm, whole], ipc: [2]}]
   figure2: [{datasets: [digits], methods: [dm], ipc: [2]}]
+  figure4: [{datasets: [digits], methods: [dm], ipc: [2], snapshots: 2}]
 """
 
 
@@ -49,7 +54,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "config", made / "config")
     (made / "config" / "protocols" / "small.yaml").write_text(SMALL)
     (made / "scripts").mkdir()
-    for script in ("prepare", "pretrain", "condense", "gather", "evaluate", "table", "figure", "report"):
+    for script in (
+        "prepare",
+        "pretrain",
+        "condense",
+        "gather",
+        "evaluate",
+        "table",
+        "figure",
+        "trajectory",
+        "report",
+    ):
         (made / "scripts" / f"{script}.py").write_text(STAND_IN)
     return made
 
@@ -158,6 +173,9 @@ def test_classes_are_condensed_in_jobs_of_the_size_asked_for(folder: Path) -> No
     planned = plan(folder, "table1", options=("--forceall",), protocol="small", classes_per_job=4)
     # 0-3, 4-7 and 8-9 of each of three methods.
     assert (planned["condense"], planned["gather"]) == (9, 3)
+    # But what is timed is one job.
+    planned = plan(folder, "figure4", options=("--forceall",), protocol="small", classes_per_job=4)
+    assert (planned["trajectory"], planned["evaluate_snapshot"]) == (1, 2)
 
 
 # Takes one of two pretended GPUs, and notes which, and from when to when it ran.
@@ -222,7 +240,7 @@ def test_mistakes_are_one_line_before_any_job(folder: Path) -> None:
     assert not (folder / "results" / "wrong").exists()
     message = refusal(folder, "dsa_siamese", protocol="small")
     assert message.startswith("error: config/protocols/small.yaml: lists no target 'dsa_siamese'; add it")
-    assert message.endswith("or one of table1, figure2")
+    assert message.endswith("or one of table1, figure2, figure4")
 
 
 @pytest.fixture(scope="module")
@@ -248,12 +266,20 @@ def test_results_lie_at_their_coordinates(finished: Path) -> None:
         "accuracy/digits/whole/whole-convnet/seed0.parquet",
         *(f"tables/table1.{kind}" for kind in ("csv", "md", "tex")),
         *(f"figures/figure2.{kind}" for kind in ("png", "pdf")),
+        *(f"trajectories/digits/dm/convnet/ipc2/seed0/step{step}.safetensors" for step in (10000, 20000)),
+        "trajectories/digits/dm/convnet/ipc2/seed0/.snakemake_timestamp",
+        *(
+            f"trajectory_accuracy/digits/dm/convnet/ipc2/seed0/step{step}/dsa-convnet.parquet"
+            for step in (10000, 20000)
+        ),
+        *(f"figures/figure4.{kind}" for kind in ("png", "pdf", "csv", "md")),
         "report.html",
     }
     assert {path for path in made if not path.startswith(("logs/", "benchmarks/"))} == expected
-    # prepare, pretrain, 3 condense, 5 evaluate, evaluate_whole, table, figure, page
+    # prepare, pretrain, 3 condense, 5 evaluate, evaluate_whole, table, figure, page, and for figure 4
+    # trajectory, 2 evaluate_snapshot, figure_of_trajectories
     for kind in ("logs", "benchmarks"):
-        assert len([path for path in made if path.startswith(f"{kind}/")]) == 14
+        assert len([path for path in made if path.startswith(f"{kind}/")]) == 14 + 4
     assert (finished / "data" / "prepared" / "digits" / "info.json").exists()
 
 
@@ -276,6 +302,11 @@ def test_jobs_are_told_their_coordinates(finished: Path) -> None:
     }
     evaluate = (results / "accuracy/digits/dm/convnet/ipc2/seed0/dsa-convnet.parquet").read_text()
     assert "--recipe dsa --networks 3 " in evaluate
+    snapshot = "digits/dm/convnet/ipc2/seed0/step10000"
+    evaluate = (results / f"trajectory_accuracy/{snapshot}/dsa-convnet.parquet").read_text()
+    assert f"--synthetic results/small/trajectories/{snapshot}.safetensors " in evaluate
+    assert "--recipe dsa --networks 3 " in evaluate
+    assert "--rows results/small/trajectory_accuracy " in (results / "figures/figure4.csv").read_text()
     assert "--rows results/small/accuracy --only-target" in (results / "tables/table1.csv").read_text()
 
 
@@ -317,6 +348,7 @@ def test_a_change_repeats_what_depends_on_it(
 def test_the_slurm_profile_knows_the_rules_that_use_a_gpu() -> None:
     rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     asking = {rule.split(":")[0] for rule in rules.split("rule ")[1:] if "gpu=GPU" in rule}
+    asking |= {new for old, new in re.findall(r"use rule (\w+) as (\w+)", rules) if old in asking}
     profile = (ROOT / "workflow/profiles/slurm/config.yaml").read_text()
     assert set(re.findall(r"^#   (\w+): \{gpu: 0, gres: ", profile, re.MULTILINE)) == asking
 

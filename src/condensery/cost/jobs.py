@@ -19,6 +19,7 @@ _JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work]] = {
     "continual_memory": continual.memory,
     "continual_accuracy": continual.accuracy,
 }
+_JOBS |= {"trajectory": _JOBS["condense"], "evaluate_snapshot": _JOBS["evaluate"]}
 
 
 def of_job(config: Config, kind: str, coordinates: Mapping[str, Any]) -> Work | None:

@@ -116,11 +116,14 @@ def _experiment(synthetic: SyntheticSet) -> Mapping[str, Any]:
 
 
 def _made(sets: Sequence[SyntheticSet]) -> str:
-    """Say with which precision and versions the sets were made; a set does not know its machine."""
+    """Say with which precision and versions the sets were made.
+
+    Machine and time are no part of a set: equal sets are equal files, wherever they were made.
+    """
     precisions = distinct(str(each.provenance.get("precision", "unknown precision")) for each in sets)
     versions = [each.provenance.get("versions", {}) for each in sets]
     known = {name: [str(each[name]) for each in versions if name in each] for name in VERSIONS}
-    return f"Condensed in {precisions}, {said_versions(known)}."
+    return f"Condensed in {precisions}, {said_versions(known)}; sets do not name their machine or their time."
 
 
 def _tiles(synthetic: SyntheticSet) -> list[np.ndarray]:

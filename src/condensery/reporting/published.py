@@ -8,6 +8,10 @@ import pandas as pd
 
 from condensery.errors import CondenseryError
 
+_COSTS = dict.fromkeys(("dataset", "ipc", "method", "network", "hardware"), str) | {
+    "minutes": float,
+    "source": str,
+}
 _COLUMNS = ("dataset", "ipc", "method", "accuracy_mean", "accuracy_std", "source")
 CELL = (
     *("dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network"),
@@ -78,6 +82,28 @@ def table3(folder: Path) -> pd.DataFrame:
     frame["condense_network"] = frame["condense_network"].replace(_CONDENSING) + norms
     frame["evaluate_network"] = frame["evaluate_network"] + norms
     return frame[list(CELL)]
+
+
+def costs(folder: Path) -> pd.DataFrame:
+    """Read cost.csv: how long condensing took.
+
+    Returns:
+        One line a published time: dataset, ipc (a text, since one time is of several sizes), method, network,
+        hardware, minutes, source.
+
+    Raises:
+        CondenseryError: the file is absent or has other columns.
+    """
+    path = folder / "cost.csv"
+    try:
+        frame = pd.read_csv(path, dtype=_COSTS)
+    except FileNotFoundError as error:
+        raise CondenseryError(f"{path}: not there; give the folder of the published numbers") from error
+    except ValueError as error:
+        raise CondenseryError(f"{path}: cannot be read as a table: {error}") from error
+    if list(frame.columns) != list(_COSTS):
+        raise CondenseryError(f"{path}: columns must be {', '.join(_COSTS)}")
+    return frame
 
 
 def _read(path: Path, more: tuple[str, ...] = ()) -> pd.DataFrame:

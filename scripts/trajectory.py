@@ -1,0 +1,79 @@
+"""Make figure 4, accuracy against the time of condensing: PREFIX.png, .pdf, and its numbers, .csv and .md.
+
+Example:
+  python scripts/trajectory.py --protocol laptop \\
+      --rows results/laptop/trajectory_accuracy --out-prefix results/laptop/figures/figure4
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from condensery import console
+from condensery.errors import CondenseryError
+from condensery.experiment import Config, load_config
+from condensery.experiment.trajectories import RECIPE, TARGET, trajectories
+from condensery.reporting import labels, published, rows, trajectory, trajectory_forms
+
+
+def main() -> None:
+    """Parse, read, aggregate, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="where every row must come from")
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="row files (.parquet) of snapshots, or folders of them; those that the protocol lists are used, "
+        "each of which must be there",
+    )
+    parser.add_argument(
+        "--config", type=Path, default=Path("config"), metavar="DIR", help="default: %(default)s"
+    )
+    labels.add_arguments(parser)
+    parser.add_argument("--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write")
+    arguments = parser.parse_args()
+    # It lists every glyph that goes into the PDF.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    names = labels.read(arguments)
+    wanted = _target(load_config(arguments.config, arguments.protocol))
+    measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, trajectory.ROWS)
+    frame = trajectory.points(rows.select(measured, wanted))
+    times = published.costs(arguments.config / "published")
+    trajectory_forms.write_numbers(frame, times, names, arguments.out_prefix)
+    trajectory_forms.draw(frame, times, names).write(arguments.out_prefix)
+
+
+def _target(config: Config) -> list[dict[str, str | int]]:
+    """Return the coordinates of every snapshot that the protocol lists.
+
+    Raises:
+        CondenseryError: it lists none.
+    """
+    wanted: list[dict[str, str | int]] = [
+        {
+            "dataset": followed.dataset,
+            "method": followed.method,
+            "ipc": followed.ipc,
+            "condense_network": followed.network,
+            "set_seed": followed.seed,
+            "recipe": RECIPE,
+            "evaluate_network": followed.network,
+            "step": step,
+        }
+        for followed, steps in trajectories(config).items()
+        for step in steps
+    ]
+    if not wanted:
+        raise CondenseryError(f"protocol {config.protocol} has no target {TARGET}: add it to its file")
+    return wanted
+
+
+if __name__ == "__main__":
+    raise SystemExit(console.run(main))

@@ -1,0 +1,115 @@
+"""Rows of snapshots, and the points of a trajectory: accuracy against the time of condensing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from condensery.reporting import rows
+from condensery.reporting.cells import deviations, joined, run_counts
+from condensery.reporting.layout import method_order
+
+_KINDS = {
+    "step": pa.int64(),  # iterations that the set had been condensed for
+    "condense_seconds": pa.float64(),  # what they took
+    "condense_device": pa.string(),  # where
+}
+
+ROWS = rows.Kind(
+    pa.schema([*rows.SCHEMA, *(pa.field(name, kind, nullable=False) for name, kind in _KINDS.items())]),
+    (*rows.COORDINATES, "step"),
+    "scripts/evaluate.py, from a snapshot that scripts/condense.py took",
+)
+"""A row is one network trained on one snapshot of a set."""
+
+CURVE = ("protocol", "dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network")
+"""What names a curve."""
+
+_PROVENANCE = ("condense_device", "device", "precision", "torch", "condensery", "commit")
+
+COLUMNS = (
+    *CURVE,
+    *("step", "condense_seconds"),
+    *("mean", "std", "std_between_sets", "std_between_networks", "sets", "networks", "n"),
+    *_PROVENANCE,
+    "seconds",
+)
+"""All columns of points, in the order of the CSV file."""
+
+REFERENCE, COMPARED = "dsa", "dm"
+"""DM section 3.2: how long the second takes to the accuracy with which the first ends."""
+
+
+def points(measured: pd.DataFrame) -> pd.DataFrame:
+    """Aggregate rows over sets and networks.
+
+    Args:
+        measured: as `rows.read_rows` returns them, of the kind `ROWS`.
+
+    Returns:
+        One line a point with `COLUMNS`: data sets by name, small sets first, methods in the order of the
+        papers, steps ascending. condense_seconds is the mean over sets; the deviations are as in
+        `cells.cells`; seconds sums training and test of the networks.
+    """
+    lines = []
+    for key, group in measured.groupby([*CURVE, "step"]):
+        by_set = [part.to_numpy() for _, part in group.groupby("set_seed")["accuracy"]]
+        counts = [len(part) for part in by_set]
+        line: dict[str, Any] = dict(zip((*CURVE, "step"), key, strict=True)) | deviations(by_set)
+        line["condense_seconds"] = group.groupby("set_seed")["condense_seconds"].first().mean()
+        line |= {"sets": len(counts), "networks": sum(counts), "n": run_counts(counts)}
+        line |= {name: joined(group[name]) for name in _PROVENANCE}
+        line["seconds"] = math.fsum(group["train_seconds"]) + math.fsum(group["test_seconds"])
+        lines.append(line)
+    frame = pd.DataFrame(lines)
+    place = frame.assign(method=frame["method"].map(method_order(frame["method"]).index))
+    return frame.loc[place.sort_values([*CURVE, "step"]).index, list(COLUMNS)].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How long `COMPARED` takes to the accuracy with which `REFERENCE` ends, on one data set and size.
+
+    Attributes:
+        goal: the last point of the reference.
+        reached: the first point of the other with at least that mean accuracy; None where there is none.
+        best: the point of the other with the highest mean accuracy.
+    """
+
+    goal: pd.Series
+    reached: pd.Series | None
+    best: pd.Series
+
+    @property
+    def factor(self) -> float:
+        """How many times the reference's time is that of the other, NaN where it does not get there.
+
+        Nothing is interpolated between snapshots: the other may have been there since the snapshot before,
+        so that this is the least that the factor can be.
+        """
+        if self.reached is None:
+            return math.nan
+        return self.goal["condense_seconds"] / self.reached["condense_seconds"]
+
+
+def comparisons(frame: pd.DataFrame) -> list[Comparison]:
+    """Compare the two methods wherever both were followed.
+
+    Args:
+        frame: as `points` returns it.
+    """
+    same = [name for name in CURVE if name != "method"]
+    found = []
+    for _, group in frame.groupby(same, sort=False):
+        reference, compared = (group[group["method"] == name] for name in (REFERENCE, COMPARED))
+        if reference.empty or compared.empty:
+            continue
+        goal = reference.iloc[-1]
+        there = compared[compared["mean"] >= goal["mean"]]
+        best = compared.loc[compared["mean"].idxmax()]
+        found.append(Comparison(goal, None if there.empty else there.iloc[0], best))
+    return found

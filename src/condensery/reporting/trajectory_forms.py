@@ -1,0 +1,196 @@
+"""Trajectories for readers: the figure of accuracy against time, and the numbers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from condensery.checkpoint import atomic
+from condensery.progress import duration
+from condensery.reporting import layout, markdown
+from condensery.reporting.figures import STYLE, Drawing
+from condensery.reporting.labels import Labels
+from condensery.reporting.trajectory import CURVE, Comparison, comparisons
+
+TITLE = "Figure 4: accuracy against the time of condensing"
+
+_HEADS = ("Data set", "Images/class", "Method", "Network", "Iterations", "Time", "Accuracy", "n")
+# Where an axis of time may have its ticks: every second one, or all where that leaves too few.
+_TICKS = (0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10800, 36000, 108000, 360000)
+
+
+def draw(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> Drawing:
+    """Draw points: a panel a data set and size, a curve a method, on a logarithmic axis of time.
+
+    Args:
+        frame: as `trajectory.points` returns it.
+        published: as `published.costs` returns it; it is only quoted.
+        labels: names for readers.
+    """
+    with mpl.rc_context(STYLE):
+        panels = list(frame.groupby(["dataset", "ipc"], sort=False))
+        size = (0.8 + 4.6 * len(panels), 3.6)
+        figure = Figure(figsize=size, dpi=200, facecolor="white", layout="constrained")
+        for axes, ((dataset, ipc), group) in zip(
+            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+        ):
+            _panel(axes, group, labels)
+            axes.set_title(f"{dataset}, {_per_class(ipc)}", fontsize=9, loc="left", fontweight="bold")
+    marks = "Bands: one standard deviation. Dotted: the accuracy with which DSA ends."
+    said = [caption(frame, labels), marks, *statements(frame, labels)]
+    return Drawing(figure, TITLE, " ".join([*said, *quoted(frame, published, labels)]))
+
+
+def write_numbers(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels, prefix: Path) -> None:
+    """Write the numbers behind the figure, one line a point, as prefix.csv and prefix.md, each atomically.
+
+    The arguments are those of `draw`, and where to write.
+    """
+    told = [*statements(frame, labels), *quoted(frame, published, labels)]
+    lines = [_line(point, labels) for _, point in frame.iterrows()]
+    parts = [f"# {TITLE}", caption(frame, labels), *told, markdown.table(_HEADS, lines)]
+    for suffix, text in (
+        (".csv", frame.to_csv(index=False, float_format="%.4f", lineterminator="\n")),
+        (".md", "\n\n".join(parts) + "\n"),
+    ):
+        with atomic(prefix.with_name(prefix.name + suffix)) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def caption(frame: pd.DataFrame, labels: Labels) -> str:
+    """Say what the numbers are, what stands behind them, and where and in which time they were made."""
+    counts = layout.distinct(layout.count(point) for point in frame.to_dict("records"))
+    versions = {name: frame[name] for name in layout.VERSIONS}
+    return " ".join(
+        [
+            labels.sentence(),
+            f"Accuracy in percent, mean and population standard deviation; n = sets {layout.TIMES} networks "
+            f"a point: {counts}; recipe {layout.distinct(frame['recipe'])}.",
+            f"Time of condensing alone, mean of the sets, on {_several(frame['condense_device'])}, "
+            f"{duration(_whole(frame))} in all; networks trained and tested in "
+            f"{duration(frame['seconds'].sum())} on {_several(frame['device'])}, "
+            f"{_several(frame['precision'])}.",
+            f"Made with {layout.said_versions(versions)}.",
+        ]
+    )
+
+
+def statements(frame: pd.DataFrame, labels: Labels) -> list[str]:
+    """Say for each data set and size how long DM takes to the accuracy with which DSA ends."""
+    return [_statement(each, labels) for each in comparisons(frame)]
+
+
+def quoted(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> list[str]:
+    """Quote the published times for the data sets, sizes and methods of the points."""
+    shown = frame[["dataset", "ipc", "method"]].drop_duplicates()
+    known = shown.assign(ipc=shown["ipc"].astype(str)).merge(published, on=["dataset", "ipc", "method"])
+    if known.empty:
+        return []
+    told = [
+        f"{labels.method(line.method)} on {line.hardware}, {duration(60 * line.minutes)} ({line.source})"
+        for line in known.itertuples()
+    ]
+    return [f"Published times: {'; '.join(told)}."]
+
+
+def _statement(comparison: Comparison, labels: Labels) -> str:
+    goal, reached, best = comparison.goal, comparison.reached, comparison.best
+    reference, compared = labels.method(goal["method"]), labels.method(best["method"])
+    where = f"{goal['dataset']}, {_per_class(goal['ipc'])}"
+    last = f"{reference}'s last accuracy ({goal['mean']:.1f} after {_time(goal)})"
+    if reached is None:
+        return (
+            f"{where}: {compared} does not reach {last}; its best is {best['mean']:.1f}, after {_time(best)}."
+        )
+    text = (
+        f"{where}: {compared} reaches {last} by its snapshot after {_time(reached)} ({reached['mean']:.1f}): "
+        f"at least {comparison.factor:.{0 if comparison.factor >= 10 else 1}f} times as fast."
+    )
+    if reached["condense_device"] != goal["condense_device"]:
+        text += " The two were not condensed on one device, so that the factor compares devices too."
+    return text
+
+
+def _panel(axes: Axes, group: pd.DataFrame, labels: Labels) -> None:
+    for _, curve in group.groupby(list(CURVE), sort=False):
+        seconds, mean, spread = curve["condense_seconds"], curve["mean"], curve["std"].fillna(0)
+        (line,) = axes.plot(seconds, mean, marker="o", ms=3.5, label=_curve_name(curve, group, labels))
+        axes.fill_between(seconds, mean - spread, mean + spread, color=line.get_color(), alpha=0.15, lw=0)
+    for each in comparisons(group):
+        axes.axhline(each.goal["mean"], color="0.6", lw=0.8, ls=":", zorder=0)
+    axes.set_xscale("log")
+    span = _span(group["condense_seconds"])
+    axes.set_xlim(*span)
+    axes.xaxis.set_major_locator(FixedLocator(_ticks(*span)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _tick(seconds)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("time of condensing")
+    axes.set_ylabel("test accuracy (%)")
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+
+
+def _span(seconds: pd.Series) -> tuple[float, float]:
+    """Return where the axis begins and ends: at ticks, where there are any beyond the times."""
+    least, most = seconds.min(), seconds.max()
+    below, above = [t for t in _TICKS if t <= least], [t for t in _TICKS if t >= most]
+    return max(below, default=least), min(above, default=most)
+
+
+def _ticks(first: float, last: float) -> list[float]:
+    inside = [tick for tick in _TICKS if first <= tick <= last]
+    return inside if len(inside) < 6 else [tick for tick in inside if tick in _TICKS[1::2]]
+
+
+def _curve_name(curve: pd.DataFrame, group: pd.DataFrame, labels: Labels) -> str:
+    first = curve.iloc[0]
+    several = group["condense_network"].nunique() > 1
+    return labels.method(first["method"]) + (f", {first['condense_network']}" if several else "")
+
+
+def _line(point: pd.Series, labels: Labels) -> Sequence[str]:
+    return (
+        point["dataset"],
+        str(point["ipc"]),
+        labels.method(point["method"]),
+        layout.networks(point),
+        f"{point['step']:,}",
+        _time(point),
+        layout.measured(point),
+        layout.count(point),
+    )
+
+
+def _whole(frame: pd.DataFrame) -> float:
+    """Return the time of condensing of all sets of all curves, in seconds."""
+    last = frame.groupby(list(CURVE), sort=False).tail(1)
+    return float((last["condense_seconds"] * last["sets"]).sum())
+
+
+def _several(column: Iterable[str]) -> str:
+    return layout.distinct(part for value in column for part in value.split(" + "))
+
+
+def _per_class(ipc: int) -> str:
+    return f"{ipc} {'image' if ipc == 1 else 'images'}/class"
+
+
+def _time(point: pd.Series) -> str:
+    seconds = point["condense_seconds"]
+    return duration(seconds) if seconds >= 10 else f"{seconds:.2g} s"
+
+
+def _tick(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} s"

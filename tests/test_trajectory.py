@@ -1,0 +1,248 @@
+"""Trajectories: what a protocol asks for, the points of the curves, and what is said of them."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import statistics
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from condensery.errors import CondenseryError
+from condensery.experiment import SetId, load_config, trajectories
+from condensery.reporting import published, trajectory, trajectory_forms
+from condensery.reporting.labels import Labels
+from condensery.reporting.rows import read_rows, write_rows
+from tests.test_reporting_tables import run_script
+
+ROOT = Path(__file__).parents[1]
+LABELS = Labels("smoke", "a quick check")
+COSTS = published.costs(ROOT / "config/published")
+CPU, GPU = "cpu (one, 2 threads)", "NVIDIA H200"
+
+# method -> step -> (seconds of each set, accuracies of each set's networks)
+CURVES = {
+    "dsa": {5: ([30.0, 34.0], [[20, 22], [24, 26]]), 10: ([7000, 7400], [[59, 61], [60, 62]])},
+    "dm": {
+        2: ([1.0, 2.0], [[50, 52], [51, 53]]),
+        4: ([100.0, 140.0], [[60, 62], [60, 62]]),
+        8: ([200, 240], [[58, 60], [59, 61]]),
+    },
+}
+
+
+def rows(curves=None, **changes):
+    """Return the rows of `CURVES`, last steps first, with some columns changed."""
+    found = []
+    for method, steps in (curves or CURVES).items():
+        for step in sorted(steps, reverse=True):
+            for seed, (seconds, accuracies) in enumerate(zip(*steps[step], strict=True)):
+                for network, accuracy in enumerate(accuracies):
+                    row = {
+                        "protocol": "smoke",
+                        "dataset": "cifar10",
+                        "method": method,
+                        "ipc": 50,
+                        "condense_network": "convnet",
+                        "evaluate_network": "convnet",
+                        "recipe": "dsa",
+                        "set_seed": seed,
+                        "network_seed": 1000 * seed + network,
+                        "images": 500,
+                        "epochs": 10,
+                        "accuracy": float(accuracy),
+                        "train_seconds": 3.0,
+                        "test_seconds": 0.5,
+                        "device": CPU,
+                        "precision": "fp32",
+                        "torch": "2.11.0",
+                        "python": "3.11",
+                        "condensery": "0.1.0",
+                        "commit": "c" * 40,
+                        "step": step,
+                        "condense_seconds": float(seconds),
+                        "condense_device": CPU,
+                    }
+                    found.append(row | changes)
+    return found
+
+
+def points(tmp_path: Path, found=None) -> pd.DataFrame:
+    """Return the points of rows that went through a file."""
+    write_rows(found or rows(), tmp_path / "rows.parquet", trajectory.ROWS)
+    return trajectory.points(read_rows([tmp_path / "rows.parquet"], "smoke", trajectory.ROWS))
+
+
+# ---- what a protocol asks for
+
+
+@pytest.mark.parametrize(
+    ("iterations", "count", "steps"),
+    [
+        (20000, 10, [40, 79, 157, 313, 625, 1250, 2500, 5000, 10000, 20000]),
+        (1000, 4, [125, 250, 500, 1000]),
+        (5, 3, [2, 3, 5]),
+        (3, 9, [1, 2, 3]),
+    ],
+)
+def test_every_snapshot_is_at_half_the_iterations_of_the_next(iterations, count, steps):
+    assert trajectories.snapshots(iterations, count) == steps
+
+
+def config_with(*blocks):
+    config = load_config(ROOT / "config", "smoke")
+    spec = copy.deepcopy(config.spec)
+    spec["targets"]["figure4"] = list(blocks)
+    return dataclasses.replace(config, spec=spec)
+
+
+def test_blocks_add_up_their_sets_and_snapshots():
+    block = {"datasets": ["digits"], "methods": ["dm"], "ipc": [1, 10], "snapshots": 2}
+    config = config_with(block, block | {"ipc": [10], "snapshots": 3, "sets": 1})
+    iterations = config.parameters("digits", "dm", "convnet", 10)["iterations"]
+    two, three = ([-(-iterations // 2**i) for i in reversed(range(n))] for n in (2, 3))
+    expected = {SetId("digits", "dm", "convnet", 1, seed): two for seed in range(config.spec["sets"])}
+    expected[SetId("digits", "dm", "convnet", 10, 0)] = three
+    expected[SetId("digits", "dm", "convnet", 10, 1)] = two
+    assert trajectories.trajectories(config) == expected
+    where = {"dataset": "digits", "method": "dm", "network": "convnet", "ipc": "10", "seed": "0"}
+    assert trajectories.steps_of(config, where) == three
+    with pytest.raises(CondenseryError, match="figure4 does not follow digits/dm/convnet/10/2; add it there"):
+        trajectories.steps_of(config, where | {"seed": "2"})
+
+
+def test_a_method_without_iterations_is_refused():
+    block = {"datasets": ["digits"], "methods": ["dm", "random"], "ipc": [1], "snapshots": 2}
+    with pytest.raises(
+        CondenseryError, match=r"^f.yaml: targets.figure4\[0\].methods: random has no iterations"
+    ):
+        trajectories.check_target(config_with(block), Path("f.yaml"))
+
+
+# ---- points
+
+
+def test_points_are_means_over_the_networks_of_all_sets(tmp_path):
+    frame = points(tmp_path)
+    assert frame[["method", "step"]].to_numpy().tolist() == [
+        ["dsa", 5], ["dsa", 10], ["dm", 2], ["dm", 4], ["dm", 8]
+    ]  # fmt: skip
+    for _, point in frame.iterrows():
+        seconds, by_set = CURVES[point["method"]][point["step"]]
+        pooled = [accuracy for part in by_set for accuracy in part]
+        assert point["condense_seconds"] == pytest.approx(statistics.fmean(seconds))
+        assert point["mean"] == pytest.approx(statistics.fmean(pooled))
+        assert point["std"] == pytest.approx(statistics.pstdev(pooled))
+        means = [statistics.fmean(part) for part in by_set]
+        assert point["std_between_sets"] == pytest.approx(statistics.pstdev(means))
+        assert (point["sets"], point["networks"], point["n"]) == (2, 4, "2x2")
+        assert point["seconds"] == pytest.approx(4 * 3.5)
+
+
+def test_a_row_of_a_snapshot_is_not_one_of_a_table(tmp_path):
+    write_rows(rows(), tmp_path / "rows.parquet", trajectory.ROWS)
+    with pytest.raises(CondenseryError, match="unknown condense_device, condense_seconds, step"):
+        read_rows([tmp_path / "rows.parquet"], "smoke")
+
+
+# ---- how long one method takes to the other's accuracy
+
+
+def test_the_factor_is_that_of_the_first_snapshot_that_is_there(tmp_path):
+    (comparison,) = trajectory.comparisons(points(tmp_path))
+    # DSA ends at 60.5 after 7200 s; DM is first there with 61.0 after 120 s, and falls back after that.
+    assert comparison.goal[["step", "mean", "condense_seconds"]].tolist() == [10, 60.5, 7200]
+    assert comparison.reached[["step", "mean", "condense_seconds"]].tolist() == [4, 61, 120]
+    assert comparison.factor == 60
+    assert trajectory_forms.statements(points(tmp_path), LABELS) == [
+        "cifar10, 50 images/class: DM reaches DSA's last accuracy (60.5 after 2 h 00 min) by its "
+        "snapshot after 2 min 00 s (61.0): at least 60 times as fast."
+    ]
+
+
+def test_an_accuracy_that_is_not_reached_is_said_plainly(tmp_path):
+    curves = CURVES | {"dm": {2: ([1.0], [[50.0, 52.0]]), 4: ([3.0], [[49.0, 50.0]])}}
+    assert trajectory_forms.statements(points(tmp_path, rows(curves)), LABELS) == [
+        "cifar10, 50 images/class: DM does not reach DSA's last accuracy (60.5 after 2 h 00 min); "
+        "its best is 51.0, after 1 s."
+    ]
+
+
+def test_two_devices_are_not_compared_in_silence(tmp_path):
+    found = [row | ({"condense_device": GPU} if row["method"] == "dm" else {}) for row in rows()]
+    (said,) = trajectory_forms.statements(points(tmp_path, found), LABELS)
+    assert said.endswith("the factor compares devices too.")
+
+
+def test_one_method_alone_is_compared_with_nothing(tmp_path):
+    assert trajectory_forms.statements(points(tmp_path, rows({"dm": CURVES["dm"]})), LABELS) == []
+
+
+# ---- what readers get
+
+
+def test_curves_show_the_points_and_their_deviations(tmp_path):
+    frame = points(tmp_path)
+    drawing = trajectory_forms.draw(frame, COSTS, LABELS)
+    (axes,) = drawing.figure.axes
+    assert axes.get_xscale() == "log"
+    curves = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+    assert list(curves) == ["DSA", "DM"]
+    for method, line in zip(("dsa", "dm"), curves.values(), strict=True):
+        own = frame[frame["method"] == method]
+        assert line.get_xydata().tolist() == own[["condense_seconds", "mean"]].to_numpy().tolist()
+    bands = [band.get_paths()[0].vertices[:, 1] for band in axes.collections]
+    for band, (_, own) in zip(bands, frame.groupby("method", sort=False), strict=True):
+        assert band.max() == pytest.approx((own["mean"] + own["std"]).max())
+        assert band.min() == pytest.approx((own["mean"] - own["std"]).min())
+
+
+def test_figure_and_numbers_say_what_stands_behind_them(tmp_path):
+    frame = points(tmp_path)
+    trajectory_forms.draw(frame, COSTS, LABELS).write(tmp_path / "figure4")
+    trajectory_forms.write_numbers(frame, COSTS, LABELS, tmp_path / "figure4")
+    with Image.open(tmp_path / "figure4.png") as image:
+        caption = image.info["Description"]
+    page = (tmp_path / "figure4.md").read_text(encoding="utf-8")
+    for text in (caption, page):
+        for words in (
+            "Protocol smoke (a quick check).",
+            "networks a point: 2\N{MULTIPLICATION SIGN}2; recipe dsa.",
+            # Two sets of 7200 s and two of 220 s.
+            f"on {CPU}, 4 h 07 min in all; networks trained and tested in 1 min 10 s on {CPU}, fp32.",
+            "PyTorch 2.11.0",
+            "at least 60 times as fast.",
+            "DSA on GTX 1080, 15 h 00 min (DM section 3.2: 15 hours)",
+        ):
+            assert words in text
+    lines = [line for line in page.splitlines() if line.startswith("| cifar10")]
+    assert [entry.strip() for entry in lines[3].split("|")[1:-1]] == [
+        "cifar10", "50", "DM", "convnet", "4", "2 min 00 s", "61.0 ± 1.0", "2\N{MULTIPLICATION SIGN}2"
+    ]  # fmt: skip
+    table = pd.read_csv(tmp_path / "figure4.csv", dtype={"n": str})
+    pd.testing.assert_frame_equal(table, frame, check_dtype=False, atol=1e-4)
+
+
+def test_times_are_quoted_only_where_they_were_published(tmp_path):
+    frame = points(tmp_path, rows(ipc=1))
+    assert trajectory_forms.quoted(frame, COSTS, LABELS) == []
+
+
+def test_the_script_takes_the_snapshots_of_the_protocol(tmp_path, monkeypatch, capsys):
+    found = []
+    for followed, steps in trajectories.trajectories(load_config(ROOT / "config", "smoke")).items():
+        curve = {step: ([1.0 * step], [[20 + step]]) for step in [*steps, 1]}  # 1 is not asked for
+        found += rows({followed.method: curve}, dataset=followed.dataset, ipc=followed.ipc)
+    folder = tmp_path / "accuracy"
+    write_rows(found, folder / "rows.parquet", trajectory.ROWS)
+    arguments = ["--protocol", "smoke", "--rows", folder, "--out-prefix", tmp_path / "figure4"]
+    assert run_script(monkeypatch, capsys, "trajectory", *arguments) == (0, "")
+    assert 1 not in pd.read_csv(tmp_path / "figure4.csv")["step"].to_list()
+    assert sorted(path.suffix for path in tmp_path.glob("figure4*")) == [".csv", ".md", ".pdf", ".png"]
+    write_rows(found[1:], folder / "rows.parquet", trajectory.ROWS)
+    code, said = run_script(monkeypatch, capsys, "trajectory", *arguments)
+    assert code == 1
+    assert said.startswith("error: no rows of 1 of ")
