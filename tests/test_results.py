@@ -34,12 +34,13 @@ def _run(folder: Path, *words: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_table_is_that_of_its_rows(clone: Path, tmp_path: Path) -> None:
-    words = ["scripts/table.py", "--table", "table1", "--protocol", "laptop", "--only-target"]
-    _run(clone, *words, "--rows", str(LAPTOP / "accuracy"), "--out-prefix", str(tmp_path / "table1"))
+@pytest.mark.parametrize("table", ["table1", "dsa_siamese"])
+def test_the_table_is_that_of_its_rows(clone: Path, tmp_path: Path, table: str) -> None:
+    words = ["scripts/table.py", "--table", table, "--protocol", "laptop", "--only-target"]
+    _run(clone, *words, "--rows", str(LAPTOP / "accuracy"), "--out-prefix", str(tmp_path / table))
     for suffix in ("csv", "md", "tex"):
-        committed = (clone / LAPTOP / "tables" / f"table1.{suffix}").read_text()
-        assert (tmp_path / f"table1.{suffix}").read_text() == committed
+        committed = (clone / LAPTOP / "tables" / f"{table}.{suffix}").read_text()
+        assert (tmp_path / f"{table}.{suffix}").read_text() == committed
 
 
 def test_the_table_in_the_readme_is_that_of_the_results(clone: Path) -> None:
