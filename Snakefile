@@ -5,6 +5,9 @@
 #   results/<protocol>/continual/<data sets>/steps<n>/<method>/<network>/ipc<k>/order<s>/accuracy.parquet
 #   results/<protocol>/trajectories/<data set>/<method>/<network>/ipc<k>/seed<s>/step<n>.safetensors
 #   results/<protocol>/trajectory_accuracy/<as above>/seed<s>/step<n>/<recipe>-<network>.parquet
+#   results/<protocol>/search/synthetic/  as above, condensed without the images that validate
+#   results/<protocol>/search/accuracy/<data set>/<proxy>/<part of the networks>.parquet
+#   results/<protocol>/search/chosen/<data set>.parquet
 #   results/<protocol>/tables/  figures/  report.html  logs/  benchmarks/
 from snakemake.utils import min_version
 
@@ -46,6 +49,12 @@ include: "workflow/rules/continual.smk"
 include: "workflow/rules/trajectory.smk"
 
 
+if SEARCH:
+
+    include: "workflow/rules/proxies.smk"
+    include: "workflow/rules/search.smk"
+
+
 localrules:
     all,
     report,
@@ -58,8 +67,8 @@ localrules:
 rule all:
     default_target: True
     input:
-        expand(f"{RESULTS}/tables/{{table}}.csv", table=TABLES + CONTINUAL),
-        expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURES + CONTINUAL),
+        expand(f"{RESULTS}/tables/{{table}}.csv", table=ALL_TABLES),
+        expand(f"{RESULTS}/figures/{{figure}}.png", figure=ALL_FIGURES),
         f"{RESULTS}/report.html",
 
 

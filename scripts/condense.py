@@ -45,6 +45,11 @@ def parse() -> argparse.Namespace:
         help="iterations, such as 10,100: write the set as it is after each and the seconds that it took, as "
         "step10.safetensors and step100.safetensors in the new folder --out, instead of the finished set",
     )
+    parser.add_argument(
+        "--for-search",
+        action="store_true",
+        help="a proxy of the protocol's architecture search: none of its validation images is seen",
+    )
     return parser.parse_args()
 
 
@@ -82,6 +87,8 @@ def main() -> None:
     """Condense and write the set."""
     args = parse()
     job = Job.open(args)
+    if args.for_search:
+        job = job.without_test_images()
     method = methods.get(job.config.implementation(args.method))
     parameters = job.config.parameters(args.data, args.method, job.network, args.ipc)
     augmentation = job.config.augmentation(args.data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import statistics
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,17 @@ def test_parts_of_the_classes_are_all_of_the_work(config: Config) -> None:
     together = cost.of_job(config, "condense", where)
     assert sum(part.multiply_adds for part in parts) == pytest.approx(together.multiply_adds)
     assert {part.steps for part in parts} == {together.steps}
+
+
+def test_work_of_a_search_is_that_of_average_networks(config: Config) -> None:
+    average = statistics.mean(work.multiply_adds(config, "cifar10", name) for name in networks.search_space())
+    # 24 networks in a job, 5 repeats, a forward and two backward passes, 5,000 images to validate with.
+    for candidate, images, epochs, steps in (("dm/ipc50", 500, 201, 2), ("whole", 45000, 101, 180)):
+        amount = cost.of_job(config, "search", {"dataset": "cifar10", "candidate": candidate})
+        assert amount.multiply_adds == pytest.approx(24 * 5 * average * (3 * epochs * images + 5000))
+        assert amount.steps == 24 * 5 * epochs * steps
+    proxy = {"dataset": "cifar10", "method": "dm", "network": "convnet", "ipc": 50}
+    assert cost.of_job(config, "condense_proxy", proxy) == cost.of_job(config, "condense", proxy)
 
 
 def test_nothing_is_claimed_of_other_jobs(config: Config) -> None:

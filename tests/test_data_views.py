@@ -64,3 +64,34 @@ def test_the_same_shape_is_the_same_data() -> None:
     assert views.reshaped(data, Shape(3, 16, 16)) is data
     with pytest.raises(CondenseryError, match="3 channels"):
         views.reshaped(data, Shape(1, 16, 16))
+
+
+def test_validation_images_are_training_images_that_are_held_out_at_random() -> None:
+    data = problems.real_data(classes=4, per_class=50)
+    view = views.held_out(data, 0.1, seed=3)
+    assert (len(view.train), len(view.test)) == (169, 19)  # of 188: the last class is smaller
+    together = np.concatenate([view.train.images, view.test.images])
+    assert sorted(image.tobytes() for image in together) == sorted(i.tobytes() for i in data.train.images)
+    for part in (view.train, view.test):
+        for image, label in zip(part.images, part.labels, strict=True):
+            (place,) = np.flatnonzero((data.train.images == image).all((1, 2, 3)))
+            assert data.train.labels[place] == label
+    assert not np.array_equal(view.test.images, data.train.images[:19])
+    again, other = (views.held_out(data, 0.1, seed).test.images for seed in (3, 4))
+    assert np.array_equal(again, view.test.images)
+    assert not np.array_equal(other, view.test.images)
+
+
+def test_a_limit_leaves_the_validation_images_as_they_are() -> None:
+    data = problems.real_data(classes=4, per_class=50)
+    whole, limited = views.held_out(data, 0.1, 0), views.held_out(data, 0.1, 0, limit=40)
+    assert np.array_equal(limited.test.images, whole.test.images)
+    known = {image.tobytes() for image in whole.train.images}
+    assert len({image.tobytes() for image in limited.train.images} & known) == len(limited.train) == 40
+    assert len(set(limited.train.labels)) == 4
+
+
+@pytest.mark.parametrize("fraction", [0.001, 0.999])
+def test_a_view_without_training_or_validation_images_is_refused(fraction: float) -> None:
+    with pytest.raises(CondenseryError, match=r"patterns: .* choose another fraction"):
+        views.held_out(problems.real_data(), fraction, 0)

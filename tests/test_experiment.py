@@ -604,6 +604,23 @@ REFUSED = [
         0,
         "recipes.dsa.parameters.lr: must be greater than 0",
     ),
+    ("protocols/smoke.yaml", ("search", "dataset"), "digitz", "search.dataset: unknown data set 'digitz'"),
+    (
+        "protocols/smoke.yaml",
+        ("search", "proxies"),
+        ["early"],
+        "search.proxies: unknown proxy 'early'; there is",
+    ),
+    (
+        "protocols/smoke.yaml",
+        ("search", "proxies"),
+        ["herding"],
+        "search.proxies: herding selects with a net",
+    ),
+    ("protocols/smoke.yaml", ("search", "networks"), 181, "search.networks: must be at most 180"),
+    ("protocols/smoke.yaml", ("search", "widths"), [48], "search.widths[0]: must be one of 32, 64, 128, 256"),
+    ("protocols/smoke.yaml", ("search", "validation"), 1, "search.validation: must be less than 1"),
+    ("protocols/smoke.yaml", ("search", "repeat"), 2, "search: unknown key 'repeat'; did you mean 'repeats'"),
 ]
 
 

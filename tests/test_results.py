@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from scipy import stats
 
+from condensery.reporting.specs import SPECS
 from condensery.reporting.tables import read_cells
 from condensery.synthetic import SyntheticSet
 
@@ -53,6 +57,8 @@ def test_the_table_in_the_readme_is_that_of_the_results(clone: Path) -> None:
 def test_released_sets_are_those_that_the_rows_were_made_with(clone: Path) -> None:
     measured = set()
     for table in (clone / LAPTOP / "tables").glob("*.csv"):
+        if table.stem not in SPECS:
+            continue
         cells = read_cells(table)
         measured |= set(zip(cells["dataset"], cells["method"], cells["ipc"], strict=True))
     released = sorted((clone / LAPTOP / "synthetic").rglob("seed*.safetensors"))
@@ -63,3 +69,36 @@ def test_released_sets_are_those_that_the_rows_were_made_with(clone: Path) -> No
         assert experiment["protocol"] == "laptop"
         assert (experiment["dataset"], experiment["method"], experiment["ipc"]) in measured
         assert len(synthetic) == experiment["ipc"] * len(synthetic.classes)
+
+
+@pytest.fixture
+def search(clone: Path) -> Path:
+    """Return the folder of the released architecture search, in the clone."""
+    if not (clone / LAPTOP / "tables" / "table5.csv").exists():
+        pytest.skip("no architecture search is released")
+    return clone / LAPTOP / "search"
+
+
+def test_table_5_is_that_of_its_rows(clone: Path, search: Path, tmp_path: Path) -> None:
+    rows, tests = (sorted(map(str, (search / name).rglob("*.parquet"))) for name in ("accuracy", "chosen"))
+    words = ["scripts/search_report.py", "--protocol", "laptop", "--rows", *rows, "--tests", *tests]
+    _run(clone, *words, "--out-table", str(tmp_path / "table5"), "--out-figure", str(tmp_path / "figure_nas"))
+    for suffix in ("csv", "md", "tex"):
+        committed = (clone / LAPTOP / "tables" / f"table5.{suffix}").read_text()
+        assert (tmp_path / f"table5.{suffix}").read_text() == committed
+
+
+def test_rank_correlations_are_those_of_scipy_on_the_released_rows(clone: Path, search: Path) -> None:
+    rows = pd.concat(pd.read_parquet(path) for path in (search / "accuracy").rglob("*.parquet"))
+    mean = rows.pivot_table(index="network", columns="proxy", values="validation_accuracy", aggfunc="mean")
+    assert mean.notna().all(axis=None)
+    table = pd.read_csv(clone / LAPTOP / "tables" / "table5.csv").set_index("proxy")
+    assert set(table.index) == set(mean.columns)
+    for proxy, line in table.iterrows():
+        names = sorted(mean.index, key=lambda name: (-mean.loc[name, proxy], name))
+        assert line["chosen"] == names[0]
+        for part, chosen in (("top", names[: math.ceil(len(names) / 20)]), ("all", names)):
+            pair = mean.loc[chosen, proxy], mean.loc[chosen, "whole"]
+            for name, correlation in (("spearman", stats.spearmanr), ("kendall", stats.kendalltau)):
+                expected = correlation(*pair).statistic
+                assert line[f"{name}_{part}"] == pytest.approx(expected, abs=1e-4, nan_ok=True)

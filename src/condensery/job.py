@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,20 +15,30 @@ from condensery import data, device
 from condensery.checkpoint import Checkpoint
 from condensery.data import RealData
 from condensery.data.contents import Shape
-from condensery.data.views import of_classes, reshaped, training_only
+from condensery.data.views import held_out, of_classes, reshaped, training_only
 from condensery.device import Device
 from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
 from condensery.versions import versions
 
 
-def add_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """Add the arguments of every job to a parser; ``several`` data sets make lists of two of them."""
+def add_arguments(
+    parser: argparse.ArgumentParser, *, several: bool = False, network: bool = True, default_out: str = ""
+) -> None:
+    """Add the arguments of every job to a parser.
+
+    Args:
+        parser: the parser.
+        several: whether there are several data sets; lists are made of them and of their folders.
+        network: whether a job is about one network, which can be named.
+        default_out: what is written where --out is not given; it must be given if this is empty.
+    """
     many = {"nargs": "+"} if several else {}
     parser.add_argument(
         "--data", required=True, metavar="NAME", help="data set, an entry of config/datasets.yaml", **many
     )
-    parser.add_argument("--network", metavar="NAME", help="network; the data set's own if not given")
+    if network:
+        parser.add_argument("--network", metavar="NAME", help="network; the data set's own if not given")
     parser.add_argument(
         "--protocol", metavar="NAME", help="file of config/protocols; config.yaml's if not given"
     )
@@ -41,7 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> 
     )
     parser.add_argument("--precision", choices=device.PRECISIONS, help="config.yaml's if not given")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; all cores if not given")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    default = f"; default: {default_out}" if default_out else ""
+    parser.add_argument(
+        "--out", type=Path, required=not default_out, metavar="FILE", help=f"the file to write{default}"
+    )
 
 
 def add_view_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,13 +89,17 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Job:
-    """An opened job: configuration, real data, network name and device."""
+    """An opened job: configuration, real data, network name and device.
+
+    ``split`` says what of the real data it is restricted to, if anything.
+    """
 
     config: Config
     data: RealData
     network: str
     device: Device
     out: Path
+    split: dict[str, Any] | None = None
 
     @classmethod
     def open(cls, args: argparse.Namespace) -> Self:
@@ -100,7 +117,23 @@ class Job:
         config.dataset(args.data)
         real = data.load(args.prepared or config.data_dir / "prepared" / args.data)
         where = device.choose(config.settings["device"], config.precision)
-        return cls(config, real, args.network or config.network(args.data), where, args.out)
+        network = getattr(args, "network", None) or config.network(args.data)
+        return cls(config, real, network, where, args.out)
+
+    def without_test_images(self) -> Self:
+        """Return the job on the images of the architecture search: validation images are its test split.
+
+        Raises:
+            CondenseryError: the protocol has no search.
+        """
+        search = self.config.search
+        if search is None:
+            raise CondenseryError(
+                f"protocol {self.config.protocol} has no architecture search: choose another, or add the key "
+                "`search` to its file in config/protocols"
+            )
+        data = held_out(self.data, search.validation, search.seed, search.training_images)
+        return replace(self, data=data, split=search.split)
 
     @classmethod
     def open_all(cls, args: argparse.Namespace) -> list[Self]:
@@ -145,8 +178,11 @@ class Job:
 
         The machine is left out: parts that different machines made join into one set.
         """
+        restricted = {"split": self.split} if self.split else {}
         return {
-            "experiment": {"protocol": self.config.protocol, "dataset": self.data.info.name} | experiment,
+            "experiment": {"protocol": self.config.protocol, "dataset": self.data.info.name}
+            | restricted
+            | experiment,
             "versions": versions(),
             "precision": self.device.precision,
         }

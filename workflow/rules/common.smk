@@ -33,6 +33,11 @@ RESULTS = f"results/{PROTOCOL}"
 FIGURES = [name for name in CONFIG.spec["targets"] if name.startswith("figure")]
 TABLES = [name for name in CONFIG.spec["targets"] if name not in FIGURES]
 CONTINUAL = list(CONFIG.spec.get("continual", {}))  # a table and a figure each
+SEARCH = CONFIG.search
+
+# Everything that `all` makes and the report shows.
+ALL_TABLES = [*TABLES, *CONTINUAL, *(["table5"] if SEARCH else [])]
+ALL_FIGURES = [*FIGURES, *CONTINUAL, *(["figure_nas"] if SEARCH else [])]
 
 
 def set_path(s: SetId) -> str:

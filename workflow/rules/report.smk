@@ -66,12 +66,8 @@ rule figure:
 
 rule page:
     input:
-        tables=expand(
-            "results/{{protocol}}/tables/{table}.csv", table=TABLES + CONTINUAL
-        ),
-        figures=expand(
-            "results/{{protocol}}/figures/{figure}.png", figure=FIGURES + CONTINUAL
-        ),
+        tables=expand("results/{{protocol}}/tables/{table}.csv", table=ALL_TABLES),
+        figures=expand("results/{{protocol}}/figures/{figure}.png", figure=ALL_FIGURES),
     output:
         "results/{protocol}/report.html",
     log:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from condensery.cost import continual
+from condensery.cost import continual, search
 from condensery.cost.work import Work, condensing, evaluating, training
 from condensery.experiment import Config
 
@@ -15,6 +15,9 @@ _JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work]] = {
     "evaluate": lambda c, w: evaluating(c, w["dataset"], w["recipe"], w["evaluation"], int(w["ipc"])),
     "evaluate_whole": lambda c, w: training(c, w["dataset"], w["recipe"], w["evaluation"]),
     "pretrain": lambda c, w: training(c, w["dataset"], "features", w["network"]),
+    "condense_proxy": lambda c, w: condensing(c, w["dataset"], w["method"], w["network"], int(w["ipc"])),
+    "search": search.search,
+    "search_test": search.test,
     "continual_features": continual.features,
     "continual_memory": continual.memory,
     "continual_accuracy": continual.accuracy,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from condensery import streams
 from condensery.data.arrays import CHUNK_BYTES, DataInfo, RealData, Split
 from condensery.data.contents import Shape
 from condensery.errors import CondenseryError
@@ -17,6 +18,33 @@ from condensery.errors import CondenseryError
 def training_only(data: RealData) -> RealData:
     """Return the data set with an empty test split: what has no test image cannot leak one."""
     return replace(data, test=data.test.subset(np.empty(0, dtype=np.int64)))
+
+
+def held_out(data: RealData, fraction: float, seed: int, limit: int | None = None) -> RealData:
+    """Return the training images alone: some of them, chosen at random, are the view's test split.
+
+    The images of the real test split are not in the view at all.
+
+    Args:
+        data: the data set; only its training split is used.
+        fraction: how much of the training split is held out for validation, between 0 and 1.
+        seed: of the choice.
+        limit: how many of the other images, chosen at random, are the view's training split; all if None.
+
+    Raises:
+        CondenseryError: the view would have no images to train on, or none to validate with.
+    """
+    count = len(data.train)
+    order = torch.randperm(count, generator=streams.generator(seed, "validation-split")).numpy()
+    validation, rest = np.split(order, [round(fraction * count)])
+    if not len(validation) or not len(rest):
+        raise CondenseryError(
+            f"{data.info.name}: {fraction:g} of its {count} training images to validate with leaves "
+            f"{len(validation)} of them, and {len(rest)} to train on; choose another fraction"
+        )
+    # Ascending, because neighbours are read from a file together.
+    train, test = (data.train.subset(np.sort(part)) for part in (rest[:limit], validation))
+    return RealData(data.info, train, test)
 
 
 def of_classes(data: RealData, classes: Sequence[int]) -> RealData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from condensery.experiment.config import Config, load_config
+from condensery.experiment.search import EARLY_STOPPING, Search
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation
 
-__all__ = ["Config", "Evaluation", "SetId", "WholeEvaluation", "load_config"]
+__all__ = ["EARLY_STOPPING", "Config", "Evaluation", "Search", "SetId", "WholeEvaluation", "load_config"]

@@ -10,6 +10,8 @@ from typing import Any
 from condensery.errors import CondenseryError
 from condensery.experiment import checks
 from condensery.experiment.reading import base_of, read, schema, unknown
+from condensery.experiment.search import TARGETS as SEARCH_TARGETS
+from condensery.experiment.search import Search
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, wholes_of
 
 
@@ -89,6 +91,11 @@ class Config:
         return self._resolve("methods", method, {"dataset": dataset, "network": network, "ipc": ipc})
 
     @property
+    def search(self) -> Search | None:
+        """The architecture search of the protocol, if it has one."""
+        return Search.read(self.spec["search"]) if "search" in self.spec else None
+
+    @property
     def precision(self) -> str:
         """The arithmetic to compute in: config.yaml's, or else the protocol's, or else fp32."""
         return self.settings["precision"] or self.spec.get("precision", "fp32")
@@ -139,15 +146,21 @@ class Config:
         named = (n for b in blocks for key in ("networks", "evaluate") for n in b.get(key, []))
         return sorted({*self._networks.values(), *named})
 
+    def targets(self) -> list[str]:
+        """Return the names of everything that the protocol lists."""
+        searched = SEARCH_TARGETS if "search" in self.spec else ()
+        return [*self.spec["targets"], *self.spec.get("continual", {}), *searched]
+
     def refuse_unlisted(self, names: Iterable[str]) -> None:
         """Refuse targets that exist and that the protocol does not list; any other word is let through.
 
         Raises:
             CondenseryError: one of the names is such a target.
         """
-        listed = [*self.spec["targets"], *self.spec.get("continual", {})]
+        listed = self.targets()
         keys = schema("protocol")["properties"]
         known = {name for key in ("targets", "continual") for name in keys[key]["properties"]}
+        known.update(SEARCH_TARGETS)
         for name in names:
             if name in known and name not in listed:
                 raise CondenseryError(

@@ -7,7 +7,7 @@ Options may come in any order; the canonical form orders them and leaves out tho
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 
 from condensery.errors import CondenseryError
@@ -107,9 +107,13 @@ def evaluation_name(name: str) -> str:
     return _join(family, options)
 
 
-def search_space() -> list[str]:
-    """Return the canonical names of the 720 ConvNets of DM's architecture search (section 3.6)."""
-    axes = product((1, 2, 3, 4), (32, 64, 128, 256), ("sigmoid", "relu", "leakyrelu"), NORMS, POOLINGS)
+def search_space(widths: Sequence[int] = (32, 64, 128, 256)) -> list[str]:
+    """Return the canonical names of the 720 ConvNets of DM's architecture search (section 3.6).
+
+    Args:
+        widths: only those of these widths, 180 each.
+    """
+    axes = product((1, 2, 3, 4), widths, ("sigmoid", "relu", "leakyrelu"), NORMS, POOLINGS)
     return [canonical(f"convnet-d{d}-w{w}-{act}-{norm}-{pool}") for d, w, act, norm, pool in axes]
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pandas as pd
 
 from condensery.progress import duration
 from condensery.reporting import layout, markdown
 from condensery.reporting.labels import Labels
 from condensery.reporting.latex import tabular
-from condensery.reporting.layout import Cell
+from condensery.reporting.layout import Cell, Grid
 from condensery.reporting.tables import Table
 
 TITLES = {
@@ -19,14 +17,6 @@ TITLES = {
     "dsa_continual": "Continual learning of one data set after another",
 }
 """Every table by name."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table as text: its head and its lines."""
-
-    heads: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
 
 
 def build(name: str, frame: pd.DataFrame, labels: Labels) -> Table:

@@ -54,6 +54,14 @@ class Layout:
     relative: bool = False
 
 
+@dataclass(frozen=True)
+class Grid:
+    """A table as text: its head and its lines."""
+
+    heads: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
 TABLE1 = Layout(lines=("dataset", "ipc", "recipe"))
 """That of DM Table 1."""
 
@@ -204,12 +212,12 @@ def facts(frame: pd.DataFrame) -> list[str]:
     """Say what stands behind the measured cells of a table: how many networks, where, with what, how long."""
     cells = frame[frame["networks"] > 0]
     counts = sorted(set(cells["n"]), key=lambda n: [int(part) for part in n.replace("+", "x").split("x")])
-    versions = {name: _parts(cells[name]) for name in VERSIONS}
+    versions = {name: parts(cells[name]) for name in VERSIONS}
     listed = ", ".join(counts).replace("x", TIMES)
     return [
         f"n = sets {TIMES} networks a set, or networks on the whole set: {listed}.",
         f"{cells['networks'].sum()} networks, trained and tested in {duration(cells['seconds'].sum())} "
-        f"on {distinct(_parts(cells['device']))}, {distinct(_parts(cells['precision']))}.",
+        f"on {distinct(parts(cells['device']))}, {distinct(parts(cells['precision']))}.",
         f"Made with {said_versions(versions)}.",
     ]
 
@@ -230,5 +238,6 @@ def distinct(names: Iterable[str]) -> str:
     return " + ".join(dict.fromkeys(names))
 
 
-def _parts(column: pd.Series) -> list[str]:
+def parts(column: pd.Series) -> list[str]:
+    """Return what a column of texts joined with " + " consists of, each once."""
     return sorted({part for value in column for part in value.split(" + ")})

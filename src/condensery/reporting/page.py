@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
-from condensery.reporting import continual, continual_forms, layout, specs, tables
+from condensery.reporting import continual, continual_forms, layout, search_cells, search_table, specs, tables
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import ABSENT, Cell, Layout
 
@@ -72,10 +72,7 @@ def build(csvs: Sequence[Path], pngs: Sequence[Path], labels: Labels, out: Path)
     """
     if not csvs and not pngs:
         raise CondenseryError("nothing to report; make a table or a figure first")
-    sections = [
-        _continual(path, labels) if path.stem in continual_forms.TITLES else _table(path, labels)
-        for path in csvs
-    ]
+    sections = [_table(path, labels) for path in csvs]
     tabled = {anchor for anchor, _, _ in sections}
     for path in pngs:
         anchor, title, content = _figure(path)
@@ -97,23 +94,36 @@ def build(csvs: Sequence[Path], pngs: Sequence[Path], labels: Labels, out: Path)
         temporary.write_text(html, encoding="utf-8")
 
 
-def _continual(path: Path, labels: Labels) -> tuple[str, str, str]:
-    """Return anchor, title and HTML of a table of continual learning."""
+def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
+    """Return anchor, title and HTML of a table."""
+    if path.stem in continual_forms.TITLES:
+        return path.stem, continual_forms.TITLES[path.stem], _continual(path, labels)
+    if path.stem == search_table.NAME:
+        return path.stem, search_table.TITLE, _search(path, labels)
+    spec = specs.find(path.stem)
+    return path.stem, spec.title, _accuracies(path, spec, labels)
+
+
+def _continual(path: Path, labels: Labels) -> str:
     frame = continual.read_cells(path)
     _check_protocol(path, frame, labels)
-    table = continual_forms.grid(frame, labels)
+    return _texts(continual_forms.grid(frame, labels), continual_forms.caption(frame, labels))
+
+
+def _search(path: Path, labels: Labels) -> str:
+    frame = search_cells.read(path)
+    _check_protocol(path, frame, labels)
+    return _texts(search_table.grid(frame, labels), search_table.caption(frame, labels))
+
+
+def _texts(table: layout.Grid, caption: str) -> str:
     first, *others = table.heads
     heads = [(first, "text"), *((head, "") for head in others)]
     body = [
         _row("".join(_entry(escape(text), kind) for text, (_, kind) in zip(line, heads, strict=True)), False)
         for line in table.lines
     ]
-    caption = escape(continual_forms.caption(frame, labels))
-    return (
-        path.stem,
-        continual_forms.TITLES[path.stem],
-        f'<p class="soft">{caption}</p>\n{_grid(heads, body)}',
-    )
+    return f'<p class="soft">{escape(caption)}</p>\n{_grid(heads, body)}'
 
 
 def _check_protocol(path: Path, frame: pd.DataFrame, labels: Labels) -> None:
@@ -125,9 +135,8 @@ def _check_protocol(path: Path, frame: pd.DataFrame, labels: Labels) -> None:
         )
 
 
-def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
-    """Return anchor, title and HTML of a table: the paper's layout, then every cell by data set."""
-    spec = specs.find(path.stem)
+def _accuracies(path: Path, spec: specs.Spec, labels: Labels) -> str:
+    """Return the HTML of a table of accuracies: the paper's layout, then every cell by data set."""
     frame = tables.read_cells(path)
     _check_protocol(path, frame, labels)
     caption = " ".join([labels.sentence(), *layout.facts(frame)])
@@ -138,7 +147,7 @@ def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
     ]
     for dataset, group in frame.groupby("dataset", sort=False):
         parts += [f"<h3>{escape(str(dataset))}: every cell</h3>", _long(group, labels)]
-    return path.stem, spec.title, "\n".join(parts)
+    return "\n".join(parts)
 
 
 def _matrix(frame: pd.DataFrame, of: Layout, labels: Labels) -> str:

@@ -1,0 +1,65 @@
+"""Make the table and the figure of an architecture search: do proxies rank networks as the whole set does?
+
+Writes TABLE.csv, TABLE.md, TABLE.tex (DM Table 5) and FIGURE.png, FIGURE.pdf (DM Figure F8).
+
+Example:
+  python scripts/search_report.py --protocol smoke --rows dm.search.parquet whole.search.parquet \\
+      --tests chosen.parquet --out-table table5 --out-figure figure_nas
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from condensery import console
+from condensery.reporting import labels, search_cells, search_figure, search_table
+from condensery.reporting.rows import read_rows, row_files
+from condensery.search.rows import SEARCH
+
+
+def main() -> None:
+    """Parse, read, summarise, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="where every row must come from")
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="files that scripts/search.py wrote, or folders of them",
+    )
+    parser.add_argument(
+        "--tests", type=Path, required=True, metavar="FILE", help="what scripts/search_test.py wrote"
+    )
+    parser.add_argument(
+        "--published",
+        type=Path,
+        default=Path("config/published"),
+        metavar="DIR",
+        help="the papers' numbers (default: %(default)s)",
+    )
+    labels.add_arguments(parser)
+    for what in ("table", "figure"):
+        parser.add_argument(
+            f"--out-{what}", required=True, type=Path, metavar=what.upper(), help="path, without suffix"
+        )
+    arguments = parser.parse_args()
+    # It lists every glyph that goes into the PDF.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    names = labels.read(arguments)
+    rows = read_rows(row_files(arguments.rows), arguments.protocol, SEARCH)
+    tests = read_rows([arguments.tests], arguments.protocol, SEARCH)
+    cells = search_cells.summary(rows, tests, arguments.published)
+    table = search_table.build(cells, names)
+    drawing = search_figure.build(rows, names)
+    table.write(arguments.out_table)
+    drawing.write(arguments.out_figure)
+
+
+if __name__ == "__main__":
+    raise SystemExit(console.run(main))

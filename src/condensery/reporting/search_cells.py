@@ -1,0 +1,154 @@
+"""What the rows of an architecture search come to, proxy by proxy, beside the published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from condensery.errors import CondenseryError
+from condensery.experiment import EARLY_STOPPING
+from condensery.search import ranking
+
+WHOLE = "whole"
+_PUBLISHED = {
+    "selected_network_accuracy": "published_test",
+    "rank_correlation_top5pct": "published_spearman",
+    "time_minutes": "published_minutes",
+    "stored_images": "published_images",
+}
+_PROVENANCE = ("device", "precision", "torch", "condensery", "commit")
+_TEXTS = ("protocol", "dataset", "proxy", "chosen", *_PROVENANCE)
+COLUMNS = (
+    "protocol",
+    "dataset",
+    "proxy",
+    "ipc",
+    "images",
+    "steps",
+    "networks",
+    "repeats",
+    "chosen",
+    "validation_mean",
+    "test_mean",
+    "test_std",
+    "top",
+    "spearman_top",
+    "kendall_top",
+    "spearman_all",
+    "kendall_all",
+    "train_minutes",
+    *_PUBLISHED.values(),
+    *_PROVENANCE,
+)
+"""The columns of the CSV file."""
+
+
+def summary(rows: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Return what the rows of one search come to.
+
+    Args:
+        rows: of scripts/search.py.
+        tests: of scripts/search_test.py.
+        folder: where the published numbers are.
+
+    Returns:
+        One line a proxy, in the order of the paper, the whole set last, with `COLUMNS`. Accuracies are in
+        percent, test_std is the population deviation over the repeats. The published values are beside
+        CIFAR-10 only.
+
+    Raises:
+        CondenseryError: rows of several data sets, or none of the whole set; a network of which some rows are
+            missing; no test of a chosen network; published numbers that cannot be read.
+    """
+    _check(rows)
+    scores = ranking.scores(rows)
+    tested = tests.groupby("network")["test_accuracy"]
+    published = _published(folder)
+    lines = [_line(scores, proxy, group, tested) for proxy, group in rows.groupby("proxy")]
+    frame = pd.DataFrame(lines).merge(published, on="proxy", how="left")
+    frame = frame.set_index("proxy").loc[in_order(frame["proxy"])].reset_index()
+    if frame["dataset"].iloc[0] != "cifar10":
+        frame[list(_PUBLISHED.values())] = float("nan")
+    return frame[list(COLUMNS)].reset_index(drop=True)
+
+
+def in_order(proxies: Iterable[str]) -> list[str]:
+    """Sort proxies as in DM Table 5; others follow by name, the whole set comes last."""
+    paper = ("random", "dsa", "dm", EARLY_STOPPING)
+    places = {proxy: place for place, proxy in enumerate(paper)} | {WHOLE: len(paper) + 1}
+    return sorted(set(proxies), key=lambda proxy: (places.get(proxy, len(paper)), proxy))
+
+
+def _check(rows: pd.DataFrame) -> None:
+    datasets = sorted(set(rows["dataset"]))
+    if len(datasets) > 1:
+        raise CondenseryError(f"rows of {' and '.join(datasets)} in one search; give those of one data set")
+    if WHOLE not in set(rows["proxy"]):
+        raise CondenseryError("no rows of the whole set; run scripts/search.py --whole")
+
+
+def _line(
+    scores: pd.DataFrame, proxy: str, rows: pd.DataFrame, tested: pd.api.typing.SeriesGroupBy
+) -> dict[str, object]:
+    top = ranking.top(scores[proxy])
+    chosen = top[0]
+    if chosen not in tested.groups:
+        raise CondenseryError(f"no test of {chosen}, which {proxy} chose; run scripts/search_test.py")
+    test = tested.get_group(chosen)
+    first, all_of = (ranking.agreement(scores[proxy].loc[n], scores[WHOLE]) for n in (top, scores.index))
+    line: dict[str, object] = {name: _one(rows, name) for name in ("protocol", "dataset", "ipc")}
+    line |= {name: _one(rows, name) for name in ("images", "steps")}
+    line |= {name: " + ".join(sorted(set(rows[name]))) for name in _PROVENANCE}
+    return line | {
+        "proxy": proxy,
+        "networks": len(scores),
+        "repeats": len(rows) // len(scores),
+        "chosen": chosen,
+        "validation_mean": scores[proxy].loc[chosen],
+        "test_mean": test.mean(),
+        "test_std": test.std(ddof=0),
+        "top": len(top),
+        "spearman_top": first.spearman,
+        "kendall_top": first.kendall,
+        "spearman_all": all_of.spearman,
+        "kendall_all": all_of.kendall,
+        "train_minutes": rows["train_seconds"].sum() / 60,
+    }
+
+
+def _one(rows: pd.DataFrame, name: str) -> object:
+    values = rows[name].unique()
+    if len(values) > 1:
+        said = " and ".join(str(value) for value in sorted(values))
+        raise CondenseryError(f"{rows['proxy'].iloc[0]}: rows with {name} {said}; give those of one search")
+    return values[0]
+
+
+def _published(folder: Path) -> pd.DataFrame:
+    path = folder / "table5_nas.csv"
+    try:
+        frame = pd.read_csv(path)
+        return frame[["proxy", *_PUBLISHED]].rename(columns=_PUBLISHED)
+    except FileNotFoundError as error:
+        raise CondenseryError(f"{path}: not there; give the folder of the published numbers") from error
+    except (ValueError, KeyError) as error:
+        raise CondenseryError(f"{path}: cannot be read as Table 5: {error}") from error
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read back the CSV file of the table.
+
+    Raises:
+        CondenseryError: the file is absent or is not such a table.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str))
+    except (FileNotFoundError, ValueError) as error:
+        raise CondenseryError(
+            f"{path}: no such table ({error}); make it with scripts/search_report.py"
+        ) from error
+    if tuple(frame.columns) != COLUMNS:
+        raise CondenseryError(f"{path}: not the columns of Table 5; make it with scripts/search_report.py")
+    return frame

@@ -1,0 +1,97 @@
+"""Table 5: what proxies are worth in an architecture search (DM section 3.6)."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from condensery.experiment import EARLY_STOPPING
+from condensery.reporting import latex, layout, markdown
+from condensery.reporting.labels import Labels
+from condensery.reporting.layout import Cell, Grid
+from condensery.reporting.tables import Table
+from condensery.search import ranking
+
+NAME = "table5"
+TITLE = "Table 5: architecture search with proxies"
+_NOTES = (
+    "Every network is trained on each proxy and on the whole set, and ranked by its mean accuracy on "
+    "validation images, which are held out of the training images. "
+    "Chosen: the best network by the proxy, and its accuracy on the test images after training on the whole "
+    "set. "
+    "Spearman and Kendall: correlation of the ranks by the proxy and by the whole set, over the best "
+    f"{ranking.TOP_PERCENT} % of the networks by the proxy, and over all. "
+    "Training time: of all networks with all repeats; that of condensing is not in it. "
+    "In brackets the published value (DM Table 5: CIFAR-10, 50 images per class, 720 networks)."
+)
+_AGREEMENT = {"Spearman": "spearman", "Kendall": "kendall"}
+
+
+def build(frame: pd.DataFrame, labels: Labels) -> Table:
+    """Build the table; arguments as for `grid`."""
+    table, said = grid(frame, labels), caption(frame, labels)
+    text = f"# {TITLE}\n\n{said}\n\n{markdown.table(table.heads, table.lines)}\n"
+    return Table(frame, text, latex.tabular(NAME, f"{TITLE}. {said}", table.heads, table.lines))
+
+
+def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
+    """Return one line a proxy.
+
+    Args:
+        frame: as `search_cells.summary` or `search_cells.read` returns it.
+        labels: names for readers.
+    """
+    parts = (f"top {frame['top'].iloc[0]}", "all")
+    correlations = [f"{name}, {part}" for part in parts for name in _AGREEMENT]
+    heads = (
+        "Proxy",
+        "Stored images",
+        "Steps",
+        "Chosen network",
+        "Test accuracy",
+        *correlations,
+        "Training time",
+    )
+    return Grid(heads, tuple(_line(cell, labels) for cell in frame.to_dict("records")))
+
+
+def caption(frame: pd.DataFrame, labels: Labels) -> str:
+    """Say what stands behind the table, and how to read it; arguments as for `grid`."""
+    first = frame.iloc[0]
+    often = "once" if first["repeats"] == 1 else f"{first['repeats']} times"
+    versions = layout.said_versions({name: layout.parts(frame[name]) for name in layout.VERSIONS})
+    where = ", ".join(layout.distinct(layout.parts(frame[name])) for name in ("device", "precision"))
+    return (
+        f"{labels.sentence()} {first['dataset']}: {first['networks']} networks, each trained {often} on "
+        f"everything. Trained on {where}. Made with {versions}. {_NOTES}"
+    )
+
+
+def title(proxy: str, ipc: int, labels: Labels) -> str:
+    """Return what a proxy is called."""
+    if proxy == EARLY_STOPPING:
+        return "Early stopping"
+    return labels.method(proxy) + (f", {ipc} images/class" if ipc else "")
+
+
+def _line(cell: Cell, labels: Labels) -> tuple[str, ...]:
+    test = f"{cell['test_mean']:.1f}" + (f" ± {cell['test_std']:.1f}" if cell["repeats"] > 1 else "")
+    names = [f"{kind}_{part}" for part in ("top", "all") for kind in _AGREEMENT.values()]
+    correlations = [_correlation(cell[name]) for name in names]
+    correlations[0] += _beside(cell["published_spearman"], "{:.2f}")
+    return (
+        title(cell["proxy"], cell["ipc"], labels),
+        f"{cell['images']}" + _beside(cell["published_images"], "{:.0f}"),
+        str(cell["steps"]),
+        cell["chosen"],
+        test + _beside(cell["published_test"], "{:.1f}"),
+        *correlations,
+        f"{cell['train_minutes']:.1f} min" + _beside(cell["published_minutes"], "{:.1f} min"),
+    )
+
+
+def _correlation(value: float) -> str:
+    return layout.ABSENT if pd.isna(value) else f"{value:.2f}".replace("-", layout.MINUS)
+
+
+def _beside(value: float, form: str) -> str:
+    return "" if pd.isna(value) else f" [{form.format(value)}]".replace("-", layout.MINUS)

@@ -1,0 +1,1 @@
+"""Architecture search with a proxy: networks ranked by how well they learn a small set (DM section 3.6)."""

@@ -1,0 +1,77 @@
+"""How far a proxy ranks networks as the whole set does: DM section 3.6, appendix A.3."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+from scipy import stats
+
+from condensery.errors import CondenseryError
+
+TOP_PERCENT = 5
+"""The part of the networks, the best by the proxy, over which DM correlates the ranks: 36 of 720."""
+
+
+def scores(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean validation accuracy of every network over its repeats, in percent.
+
+    Args:
+        rows: columns ``network``, ``proxy`` and ``validation_accuracy``, one row a trained network.
+
+    Returns:
+        One line a network, sorted by name, with a column for each proxy.
+
+    Raises:
+        CondenseryError: the proxies have not trained the same networks, each equally often.
+    """
+    counts = rows.groupby(["network", "proxy"]).size().unstack(fill_value=0)
+    counts = counts.stack()
+    fewest = counts.idxmin()
+    if counts[fewest] < counts.max():
+        network, proxy = fewest
+        raise CondenseryError(
+            f"{network} has {counts[fewest]} rows of {proxy} where others have {counts.max()}; "
+            "give the rows of all networks"
+        )
+    return rows.groupby(["network", "proxy"])["validation_accuracy"].mean().unstack()
+
+
+def ranked(scores: pd.Series) -> list[str]:
+    """Return the networks, the best first; equal ones by name."""
+    return list(scores.sort_index().sort_values(ascending=False, kind="stable").index)
+
+
+def top(scores: pd.Series) -> list[str]:
+    """Return the best of the networks, `TOP_PERCENT` of them, rounded up; the first is the chosen one."""
+    return ranked(scores)[: -(-len(scores) * TOP_PERCENT // 100)]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two rankings of networks agree, from -1 to 1; NaN where a ranking has less than two ranks.
+
+    Attributes:
+        networks: how many were ranked.
+        spearman: correlation of the ranks; equal scores share their mean rank.
+        kendall: tau-b, which allows for equal scores.
+    """
+
+    networks: int
+    spearman: float
+    kendall: float
+
+
+def agreement(first: pd.Series, second: pd.Series) -> Agreement:
+    """Compare two lists of scores of the same networks.
+
+    Args:
+        first: the scores, by network.
+        second: likewise; those of other networks are left out.
+    """
+    second = second.loc[first.index]
+    if min(first.nunique(), second.nunique()) < 2:
+        return Agreement(len(first), math.nan, math.nan)
+    spearman, kendall = stats.spearmanr(first, second), stats.kendalltau(first, second)
+    return Agreement(len(first), float(spearman.statistic), float(kendall.statistic))

@@ -1,0 +1,45 @@
+"""Which networks of the search space are trained, and which of them by one job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from condensery import networks, streams
+from condensery.errors import CondenseryError
+
+
+def draw(count: int, widths: Sequence[int], seed: int) -> list[str]:
+    """Return some networks of the search space, drawn without replacement, in the order of the space.
+
+    Args:
+        count: how many.
+        widths: draw only from networks of these widths.
+        seed: of the draw; where all networks are asked for, nothing is drawn.
+
+    Raises:
+        CondenseryError: more networks than there are.
+    """
+    space = networks.search_space(widths)
+    if count > len(space):
+        raise CondenseryError(
+            f"{count} networks are more than the {len(space)} of width {', '.join(map(str, widths))}: "
+            "give fewer"
+        )
+    order = torch.randperm(len(space), generator=streams.generator(seed, "search-space"))
+    return [space[place] for place in sorted(order[:count].tolist())]
+
+
+def part(names: Sequence[str], which: str) -> list[str]:
+    """Return one part of the networks, such as ``3-of-30``: every thirtieth, from the third on.
+
+    Networks that follow one another in the space take alike long; so every part has some of each sort.
+
+    Raises:
+        CondenseryError: this is no part.
+    """
+    number, _, parts = which.partition("-of-")
+    if not number.isdigit() or not parts.isdigit() or not 1 <= int(number) <= int(parts):
+        raise CondenseryError(f"part {which!r} of the networks is none: write 1-of-30")
+    return list(names[int(number) - 1 :: int(parts)])

@@ -1,0 +1,126 @@
+"""Train the networks of a search, a few at a time, so that a job that is stopped loses little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, replace
+
+import torch
+from torch import Tensor
+
+from condensery import networks
+from condensery.checkpoint import Checkpoint
+from condensery.data import DataInfo, Split
+from condensery.device import Device
+from condensery.recipes import Recipe
+from condensery.samples import Samples
+from condensery.training import Outcome, evaluate
+
+WHOLE_SEEDS = 1000
+"""First seed of the networks that are trained on the whole set; those that see proxies begin with 0."""
+
+
+def seeds(repeats: int, *, whole: bool) -> range:
+    """Return the seeds of a network's repeats; no network starts alike on a proxy and on the whole set."""
+    first = WHOLE_SEEDS if whole else 0
+    return range(first, first + repeats)
+
+
+@dataclass(frozen=True)
+class EarlyStopping(Recipe):
+    """The recipe of the proxies on the whole set: as many steps, at the same learning rates (DM section 3.6).
+
+    An epoch takes as many batches as on a proxy, all of them full; the epochs follow one another through
+    permutations of the whole set.
+
+    Attributes:
+        proxy_images: images of a proxy.
+    """
+
+    proxy_images: int
+
+    def order(self, count: int, seed: int, epoch: int) -> Tensor:
+        """Return the images that a network sees in an epoch, int64, some of the ``count``."""
+        size = -(-self.proxy_images // self.batch) * self.batch
+        start, stop = epoch * size, (epoch + 1) * size
+        rounds = range(start // count, (stop - 1) // count + 1)
+        drawn = torch.cat([super(EarlyStopping, self).order(count, seed, each) for each in rounds])
+        return drawn[start - rounds[0] * count :][:size]
+
+
+def steps(samples: Samples, recipe: Recipe) -> int:
+    """Return the number of batches that a network is trained on."""
+    return recipe.passes * -(-len(recipe.order(len(samples), 0, 0)) // recipe.batch)
+
+
+def train_all(
+    names: Sequence[str],
+    samples: Samples,
+    test: Split,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    device: Device,
+    *,
+    checkpoint: Checkpoint | None = None,
+    on_network: Callable[[int], None] | None = None,
+) -> list[list[Outcome]]:
+    """Train every network once for every seed and test it after its last epoch.
+
+    The repeats of a network have one shape; they are trained at once where the device does so and its memory
+    allows. Nothing is compiled: every network is another program, and would be compiled for few steps.
+
+    Args:
+        names: the networks.
+        samples: what to train on.
+        test: the split to test on: the validation images.
+        recipe: how to train.
+        seeds: one a repeat.
+        device: where to compute.
+        checkpoint: where to save what is finished, and to resume from. The network under way has a file of
+            its own beside it.
+        on_network: told the number of networks done.
+
+    Returns:
+        One list a network, with an outcome for each seed.
+    """
+    device = replace(device, compile=False)
+    done = _load(checkpoint)
+    for name in names[len(done) :]:
+        outcomes: list[Outcome] = []
+        for group in _groups(name, test.info, recipe.batch, seeds, device):
+            part = _part(checkpoint, f"{name} {group}")
+            outcomes += evaluate(name, samples, test, recipe, group, device, checkpoint=part)
+            if part:
+                part.remove()
+        done.append(outcomes)
+        if checkpoint:
+            finished = torch.tensor([[astuple(o) for o in each] for each in done], dtype=torch.float64)
+            checkpoint.save(len(done), {"outcomes": finished})
+        if on_network:
+            on_network(len(done))
+    return done
+
+
+def _load(checkpoint: Checkpoint | None) -> list[list[Outcome]]:
+    found = checkpoint.load() if checkpoint else None
+    rows = found[1]["outcomes"].tolist() if found else []
+    return [[Outcome(int(seed), *figures) for seed, *figures in each] for each in rows]
+
+
+def _part(checkpoint: Checkpoint | None, what: str) -> Checkpoint | None:
+    """Return the checkpoint of the networks under way."""
+    if checkpoint is None:
+        return None
+    path = checkpoint.path.with_name(f"{checkpoint.path.name}.network")
+    return Checkpoint(path, f"{checkpoint.identity} {what}", checkpoint.every_seconds)
+
+
+def _groups(
+    name: str, info: DataInfo, batch: int, seeds: Sequence[int], device: Device
+) -> list[Sequence[int]]:
+    """Split the repeats into those that are trained at once."""
+    size = (info.height, info.width)
+    net = networks.build(name, channels=info.channels, size=size, classes=len(info.classes))
+    images = device.images_at_once(networks.activations(net, info.channels, size))
+    count = max(1, images // batch)
+    return [seeds[first : first + count] for first in range(0, len(seeds), count)]

@@ -1,0 +1,195 @@
+"""Table 5 and Figure F8 from rows: the statistics, the published numbers, and what cannot be reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy import stats
+
+from condensery import networks
+from condensery.errors import CondenseryError
+from condensery.reporting import page, search_cells, search_figure, search_table
+from condensery.reporting.labels import Labels
+from condensery.reporting.rows import read_rows, write_rows
+from condensery.search.rows import SEARCH
+
+PUBLISHED = Path(__file__).parents[1] / "config" / "published"
+LABELS = Labels("test", "small")
+NAMES = networks.search_space((32,))[:40]
+REPEATS = 3
+IPC = {"random": 10, "dm": 10, "early_stopping": 0, "whole": 0}
+
+
+def row(proxy: str, network: str, repeat: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "protocol": "test",
+        "dataset": "cifar10",
+        "proxy": proxy,
+        "ipc": IPC[proxy],
+        "condense_network": "",
+        "set_seed": 0,
+        "network": network,
+        "recipe": "search",
+        "repeat": repeat,
+        "network_seed": repeat,
+        "images": 10 * IPC[proxy] or 45000,
+        "epochs": 200,
+        "steps": 402,
+        "validation_accuracy": None,
+        "test_accuracy": None,
+        "train_seconds": 30.0,
+        "test_seconds": 1.0,
+        "device": "cpu",
+        "precision": "fp32",
+        "torch": "2.11.0",
+        "python": "3.12.1",
+        "condensery": "0.1.0",
+        "commit": "0" * 40,
+    } | changes
+
+
+@pytest.fixture
+def searched() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of a search whose scores are rounded, so that some are equal, and of its test."""
+    rng = np.random.default_rng(0)
+    quality = rng.normal(60, 8, len(NAMES))
+    rows = [
+        row(proxy, name, repeat, validation_accuracy=float(np.round(quality[i] + rng.normal(0, noise))))
+        for proxy, noise in {"random": 12, "dm": 4, "early_stopping": 8, "whole": 1}.items()
+        for i, name in enumerate(NAMES)
+        for repeat in range(REPEATS)
+    ]
+    tests = [
+        row("whole", n, r, test_accuracy=50.0 + i + r) for i, n in enumerate(NAMES) for r in range(REPEATS)
+    ]
+    return pd.DataFrame(rows), pd.DataFrame(tests)
+
+
+@pytest.mark.filterwarnings("ignore:An input array is constant")
+def test_the_statistics_are_those_of_the_rows(searched) -> None:
+    rows, tests = searched
+    made = search_cells.summary(rows, tests, PUBLISHED).set_index("proxy")
+    assert list(made.index) == ["random", "dm", "early_stopping", "whole"]
+    mean = {
+        proxy: {
+            name: rows[(rows["proxy"] == proxy) & (rows["network"] == name)]["validation_accuracy"].mean()
+            for name in NAMES
+        }
+        for proxy in made.index
+    }
+    for proxy in made.index:
+        line = made.loc[proxy]
+        top = sorted(NAMES, key=lambda name: (-mean[proxy][name], name))[:2]  # 5 % of 40
+        for part, names in (("top", top), ("all", NAMES)):
+            pairs = [[mean[each][name] for name in names] for each in (proxy, "whole")]
+            assert line[f"spearman_{part}"] == pytest.approx(stats.spearmanr(*pairs).statistic, nan_ok=True)
+            assert line[f"kendall_{part}"] == pytest.approx(stats.kendalltau(*pairs).statistic, nan_ok=True)
+        assert line["chosen"] == top[0]
+        assert line["validation_mean"] == pytest.approx(mean[proxy][top[0]])
+        assert line["test_mean"] == pytest.approx(51 + NAMES.index(top[0]))
+        assert line["test_std"] == pytest.approx(np.std([0, 1, 2]))
+        assert line["train_minutes"] == pytest.approx(len(NAMES) * REPEATS / 2)
+        assert (line["networks"], line["repeats"], line["top"]) == (40, 3, 2)
+    assert made.loc["whole", ["spearman_all", "kendall_all"]].tolist() == pytest.approx([1, 1])
+    assert -1 < made.loc["random", "spearman_all"] < made.loc["dm", "spearman_all"] < 1
+
+
+def test_the_published_numbers_are_beside_cifar10_only(searched) -> None:
+    rows, tests = searched
+    made = search_cells.summary(rows, tests, PUBLISHED).set_index("proxy")
+    names = ["published_test", "published_spearman", "published_minutes", "published_images"]
+    assert made.loc["dm", names].tolist() == [82.8, 0.76, 142.6, 500]
+    assert made.loc["whole", names].tolist() == [85.9, 1.0, 3580.2, 50000]
+    other = search_cells.summary(rows.assign(dataset="digits"), tests, PUBLISHED)
+    assert other[names].isna().all(axis=None)
+
+
+def test_readers_see_the_numbers_with_the_published_beside(searched, tmp_path) -> None:
+    cells = search_cells.summary(*searched, PUBLISHED)
+    search_table.build(cells, LABELS).write(tmp_path / "table5")
+    text = (tmp_path / "table5.md").read_text()
+    dm = cells.set_index("proxy").loc["dm"]
+    (line,) = [line for line in text.splitlines() if line.startswith("| DM, 10 images/class")]
+    entries = [entry.strip() for entry in line.strip("|").split("|")]
+    assert entries[1:4] == ["100 [500]", "402", dm["chosen"]]
+    assert entries[4] == f"{dm['test_mean']:.1f} ± 0.8 [82.8]"
+    assert entries[5].endswith("[0.76]")
+    assert entries[7] == f"{dm['spearman_all']:.2f}"
+    assert entries[9] == "60.0 min [142.6 min]"
+    assert "Spearman, top 2" in text
+    assert "cifar10: 40 networks, each trained 3 times" in text
+    assert "| Early stopping" in text
+    latex = (tmp_path / "table5.tex").read_text()
+    assert latex.count(r" \\") == 1 + len(cells)
+    assert r"5 \%" in latex
+
+    again = search_cells.read(tmp_path / "table5.csv")
+    assert search_table.build(again, LABELS).markdown == text
+    page.build([tmp_path / "table5.csv"], [], LABELS, tmp_path / "page.html")
+    html = (tmp_path / "page.html").read_text()
+    for entry in entries:
+        assert f">{entry}<" in html
+
+
+def test_a_correlation_of_one_network_is_a_dash(searched) -> None:
+    rows, tests = (frame[frame["network"].isin(NAMES[:6])] for frame in searched)
+    table = search_table.grid(search_cells.summary(rows, tests, PUBLISHED), LABELS)
+    assert [line[5].split()[0] for line in table.lines] == ["\N{EN DASH}"] * 4
+    assert [line[6] for line in table.lines] == ["\N{EN DASH}"] * 4
+
+
+def without(rows: pd.DataFrame, **which: Any) -> pd.DataFrame:
+    return rows[~np.logical_and.reduce([rows[name] == value for name, value in which.items()])]
+
+
+def test_what_is_missing_is_named(searched) -> None:
+    rows, tests = searched
+    with pytest.raises(CondenseryError, match="no rows of the whole set"):
+        search_cells.summary(without(rows, proxy="whole"), tests, PUBLISHED)
+    with pytest.raises(CondenseryError, match=f"{NAMES[3]} has 2 rows of dm"):
+        search_cells.summary(without(rows, proxy="dm", network=NAMES[3], repeat=1), tests, PUBLISHED)
+    chosen = search_cells.summary(rows, tests, PUBLISHED)["chosen"].iloc[0]
+    with pytest.raises(CondenseryError, match=f"no test of {chosen}, which random chose"):
+        search_cells.summary(rows, without(tests, network=chosen), PUBLISHED)
+    other = rows.assign(dataset=np.where(rows["proxy"] == "dm", "digits", "cifar10"))
+    with pytest.raises(CondenseryError, match="cifar10 and digits in one search"):
+        search_cells.summary(other, tests, PUBLISHED)
+    mixed = rows.assign(steps=np.where(rows["repeat"] == 1, 402, 11))
+    with pytest.raises(CondenseryError, match="rows with steps 11 and 402"):
+        search_cells.summary(mixed, tests, PUBLISHED)
+
+
+def test_the_figure_has_every_network_in_every_panel(searched, tmp_path) -> None:
+    rows, _ = searched
+    drawing = search_figure.build(rows, LABELS)
+    mean = rows.groupby(["proxy", "network"])["validation_accuracy"].mean()
+    panels = {axes.get_title(): axes for axes in drawing.figure.axes}
+    assert list(panels) == ["Random, 10 images/class", "DM, 10 images/class", "Early stopping"]
+    for (title, axes), proxy in zip(panels.items(), ["random", "dm", "early_stopping"], strict=True):
+        rest, top = (part.get_offsets().data.tolist() for part in axes.collections)
+        expected = [[mean[proxy, name], mean["whole", name]] for name in NAMES]
+        assert sorted(rest + top) == sorted(expected), title
+        assert len(top) == 2
+        assert min(x for x, _ in top) >= max(x for x, _ in rest)
+    drawing.write(tmp_path / "a")
+    search_figure.build(rows.sample(frac=1, random_state=1), LABELS).write(tmp_path / "b")
+    for kind in ("png", "pdf"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+    with Image.open(tmp_path / "a.png") as image:
+        assert "Each of 40 networks is a point" in image.info["Description"]
+
+
+def test_rows_come_back_as_written(tmp_path) -> None:
+    rows = [row("dm", NAMES[0], repeat, validation_accuracy=40.0 + repeat) for repeat in range(2)]
+    write_rows(rows, tmp_path / "rows.parquet", SEARCH)
+    found = read_rows([tmp_path / "rows.parquet"], "test", SEARCH)
+    assert found["validation_accuracy"].tolist() == [40, 41]
+    assert found["test_accuracy"].isna().all()
+    for wrong, said in (({"validation_accuracy": 101.0}, "not a percentage"), ({"images": None}, "no value")):
+        with pytest.raises(CondenseryError, match=said):
+            write_rows([rows[0] | wrong], tmp_path / "wrong.parquet", SEARCH)

@@ -1,0 +1,127 @@
+"""The workflow of the architecture search: its jobs, what they are told, what a change repeats."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.test_workflow import ROOT, STAND_IN, plan, refusal, snakemake
+
+SMALL = """
+description: small
+sets: 1
+networks: 1
+whole_networks: 1
+targets:
+  table1: [{datasets: [digits], methods: [dm], ipc: [2]}]
+"""
+# Where config/recipes.yaml has the epochs on proxies.
+PROXIES = "A.3\n  parameters:\n    epochs: "
+SEARCH = """
+search:
+  dataset: digits
+  proxies: [dm, early_stopping]
+  ipc: 3
+  networks: 5
+  repeats: 1
+  validation: 0.1
+  seed: 0
+  networks_per_job: 3
+"""
+REPORT = """
+import sys
+from pathlib import Path
+words = sys.argv
+for option, kinds in (("--out-table", ("csv", "md", "tex")), ("--out-figure", ("png", "pdf"))):
+    for kind in kinds:
+        path = Path(f"{words[words.index(option) + 1]}.{kind}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(" ".join(words[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a working directory with stand-ins for the scripts, after a run of both targets."""
+    made = tmp_path_factory.mktemp("workflow")
+    shutil.copytree(ROOT / "config", made / "config")
+    (made / "config" / "protocols" / "small.yaml").write_text(SMALL + SEARCH)
+    (made / "config" / "protocols" / "without.yaml").write_text(SMALL)
+    (made / "scripts").mkdir()
+    for script in ("prepare", "condense", "search", "search_test"):
+        (made / "scripts" / f"{script}.py").write_text(STAND_IN)
+    (made / "scripts" / "search_report.py").write_text(REPORT)
+    snakemake(made, "--cores", "2", targets=("table5", "figure_nas"), protocol="small")
+    return made
+
+
+def test_the_papers_protocol_has_a_job_for_each_part_of_each_proxy(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    planned = plan(tmp_path, "table5", "figure_nas", protocol="paper")
+    # Random, DSA and DM; these, early stopping and the whole set, for 24 of 720 networks each.
+    jobs = {"prepare": 1, "condense_proxy": 3, "search": 5 * 30, "search_test": 1, "search_report": 1}
+    assert planned == jobs | {"table5": 1, "figure_nas": 1, "total": 158}
+
+
+def test_results_lie_at_their_coordinates(finished: Path) -> None:
+    results = finished / "results" / "small"
+    made = {str(path.relative_to(results)) for path in results.rglob("*") if path.is_file()}
+    parts = [f"{part}-of-2.parquet" for part in (1, 2)]
+    assert {path for path in made if not path.startswith(("logs/", "benchmarks/"))} == {
+        "search/synthetic/digits/dm/convnet/ipc3/seed0.safetensors",
+        *(f"search/accuracy/digits/dm/ipc3/{part}" for part in parts),
+        *(f"search/accuracy/digits/early_stopping/ipc3/{part}" for part in parts),
+        *(f"search/accuracy/digits/whole/{part}" for part in parts),
+        "search/chosen/digits.parquet",
+        *(f"tables/table5.{kind}" for kind in ("csv", "md", "tex")),
+        *(f"figures/figure_nas.{kind}" for kind in ("png", "pdf")),
+    }
+
+
+def test_jobs_are_told_what_to_train_on(finished: Path) -> None:
+    results = finished / "results" / "small"
+    proxy = results / "search/synthetic/digits/dm/convnet/ipc3/seed0.safetensors"
+    assert "--for-search" in proxy.read_text().split()
+    told = {
+        path.relative_to(results / "search/accuracy/digits").parts[0]: path.read_text()
+        for path in results.rglob("2-of-2.parquet")
+    }
+    assert set(told) == {"dm", "early_stopping", "whole"}
+    assert told["dm"].startswith(f"--proxy {proxy.relative_to(finished)} --data digits ")
+    assert told["early_stopping"].startswith("--early-stopping --data digits ")
+    assert told["whole"].startswith("--whole --data digits ")
+    assert all("--part 2-of-2 " in words for words in told.values())
+    rows = re.search(r"--rows (.*?) --", (results / "search/chosen/digits.parquet").read_text())
+    assert len(rows[1].split()) == 6
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "repeated"),
+    [
+        ("protocols/small.yaml", "repeats: 1", "repeats: 2", {"search": 6}),
+        ("protocols/small.yaml", "validation: 0.1", "validation: 0.2", {"condense_proxy": 1, "search": 6}),
+        # Those of early stopping and of DM; and those of the whole set.
+        ("recipes.yaml", f"{PROXIES}200", f"{PROXIES}201", {"search": 4}),
+        ("recipes.yaml", "epochs: 100\n", "epochs: 101\n", {"search": 2}),
+    ],
+)
+def test_a_change_repeats_what_depends_on_it(
+    finished: Path, file: str, old: str, new: str, repeated: dict[str, int]
+) -> None:
+    path = finished / "config" / file
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    try:
+        jobs = plan(finished, "table5", protocol="small")
+    finally:
+        path.write_text(text)
+    once = {"search_test": 1, "search_report": 1, "table5": 1}
+    assert jobs == repeated | once | {"total": sum(repeated.values()) + 3}
+
+
+def test_without_a_search_its_targets_are_refused_in_one_line(finished: Path) -> None:
+    assert "lists no target 'table5'" in refusal(finished, "table5", protocol="without")

@@ -1,0 +1,131 @@
+# The architecture search. Only the last of its jobs that train, search_test, sees a test image.
+use rule condense as condense_proxy with:
+    output:
+        f"results/{{protocol}}/search/synthetic/{SET}.safetensors",
+    log:
+        f"results/{{protocol}}/logs/search/synthetic/{SET}.log",
+    benchmark:
+        f"results/{{protocol}}/benchmarks/search/synthetic/{SET}.tsv"
+    group:
+        short("condense_proxy")
+    params:
+        classes="--for-search",  # all of them, but not all images
+        split=SEARCH.split,
+
+
+rule search:
+    input:
+        data=f"{DATA}/prepared/{{dataset}}/info.json",
+        proxy=proxy,
+    output:
+        "results/{protocol}/search/accuracy/{dataset}/{candidate}/{part}.parquet",
+    log:
+        "results/{protocol}/logs/search/accuracy/{dataset}/{candidate}/{part}.log",
+    benchmark:
+        "results/{protocol}/benchmarks/search/accuracy/{dataset}/{candidate}/{part}.tsv"
+    wildcard_constraints:
+        candidate="|".join(NAMES),
+        part=r"\d+-of-\d+",
+    conda:
+        "../../environment.yml"
+    threads: THREADS["evaluate"]
+    resources:
+        mem_mb=megabytes,
+        runtime=minutes,
+        gpu=GPU,
+        device=DEVICE,
+    params:
+        recipe=search_recipe,
+        precision=PRECISION,
+        prepared=subpath(input.data, parent=True),
+        networks=(SEARCH.networks, SEARCH.widths, SEARCH.repeats),
+        split=SEARCH.split,
+        on=trained_on,
+    shell:
+        "python scripts/search.py {params.on} --data {wildcards.dataset} --prepared {params.prepared}"
+        " --part {wildcards.part} --protocol {wildcards.protocol} --precision {params.precision}"
+        " --device {resources.device} --threads {threads} --out {output} > {log} 2>&1"
+
+
+rule search_test:
+    input:
+        data=f"{DATA}/prepared/{{dataset}}/info.json",
+        rows=SEARCH_ROWS,
+    output:
+        "results/{protocol}/search/chosen/{dataset}.parquet",
+    log:
+        "results/{protocol}/logs/search/chosen/{dataset}.log",
+    benchmark:
+        "results/{protocol}/benchmarks/search/chosen/{dataset}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: THREADS["pretrain"]
+    resources:
+        mem_mb=megabytes,
+        runtime=minutes,
+        gpu=GPU,
+        device=DEVICE,
+    params:
+        recipe=search_recipe,
+        precision=PRECISION,
+        prepared=subpath(input.data, parent=True),
+    shell:
+        "python scripts/search_test.py --rows {input.rows} --data {wildcards.dataset} --prepared {params.prepared}"
+        " --protocol {wildcards.protocol} --precision {params.precision}"
+        " --device {resources.device} --threads {threads} --out {output} > {log} 2>&1"
+
+
+rule search_report:
+    input:
+        rows=SEARCH_ROWS,
+        tests=f"{SEARCHED}/chosen/{SEARCH.dataset}.parquet",
+        published="config/published/table5_nas.csv",
+    output:
+        csv="results/{protocol}/tables/table5.csv",
+        md=report(
+            "results/{protocol}/tables/table5.md",
+            caption="../report/table5.rst",
+            category="Tables",
+            labels={"protocol": "{protocol}", "table": "table5", "format": "Markdown"},
+        ),
+        tex="results/{protocol}/tables/table5.tex",
+        png=report(
+            "results/{protocol}/figures/figure_nas.png",
+            caption="../report/figure_nas.rst",
+            category="Figures",
+            labels={
+                "protocol": "{protocol}",
+                "figure": "figure_nas",
+                "format": "PNG",
+            },
+        ),
+        pdf="results/{protocol}/figures/figure_nas.pdf",
+    log:
+        "results/{protocol}/logs/tables/table5.log",
+    benchmark:
+        "results/{protocol}/benchmarks/tables/table5.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        labels=LABELS,
+        table=subpath(output.csv, strip_suffix=".csv"),
+        figure=subpath(output.png, strip_suffix=".png"),
+    shell:
+        "python scripts/search_report.py --protocol {wildcards.protocol} --rows {input.rows} --tests {input.tests}"
+        " --out-table {params.table} --out-figure {params.figure} > {log} 2>&1"
+
+
+rule table5:
+    input:
+        expand(f"{RESULTS}/tables/table5.{{kind}}", kind=["csv", "md", "tex"]),
+    localrule: True
+
+
+rule figure_nas:
+    input:
+        expand(f"{RESULTS}/figures/figure_nas.{{kind}}", kind=["png", "pdf"]),
+    localrule: True
