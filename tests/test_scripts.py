@@ -248,7 +248,7 @@ def test_a_view_has_some_classes_in_another_shape(digits, tmp_path):
     ("key", "value", "told"),
     [
         ("only", "3-12", "class 10 comes twice or is not in digits"),
-        ("only", "a", "'a' is not a list of classes"),
+        ("only", "a", "'a' is not a list of numbers"),
         ("shape", "3x8", "'3x8' is not CxHxW"),
     ],
 )
