@@ -93,7 +93,8 @@ def test_early_stopping_takes_the_steps_of_a_proxy_at_its_learning_rates() -> No
         return Samples(torch.zeros(count, dtype=torch.int64), lambda rows: rows)
 
     assert training.steps(samples(500), on_proxy) == training.steps(samples(45000), early) == 201 * 2
-    assert [on_proxy.rate(epoch) for epoch in range(201)] == [early.rate(epoch) for epoch in range(201)]
+    when = [(epoch, step) for epoch in range(201) for step in range(2)]
+    assert [on_proxy.rate(*each) for each in when] == [early.rate(*each) for each in when]
 
 
 @given(count=st.integers(1, 30), proxy=st.integers(1, 40), batch=st.integers(1, 12))
