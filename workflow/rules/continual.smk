@@ -1,4 +1,4 @@
-# Continual learning: docs/continual.md has the experiments, memories.smk the paths and what each step sees.
+# Continual learning: docs/targets has the experiments, memories.smk the paths and what each step sees.
 rule continual_features:
     input:
         data=step_data,
