@@ -18,7 +18,7 @@ import yaml
 from condensery import cost, networks
 from condensery.experiment import load_config
 from harness import data as noise
-from harness import loops, plan, processes, rates, table, work
+from harness import loops, plan, processes, profiling, rates, table, work
 from harness.case import LOOPS, Case
 from harness.ceilings import Ceilings
 from harness.pairs import difference_of_means
@@ -230,3 +230,27 @@ def test_step_of_dsa_takes_less_than_4_gb() -> None:
     assert done.returncode == 0, done.stderr
     # 256 images leave about 400,000 numbers each behind, so that less than this cannot be right.
     assert 256 * 400_000 * 4 < int(done.stdout) < table.DSA_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("operator", "kind"),
+    [
+        ("aten::mkldnn_convolution", "convolutions"),
+        ("aten::addmm", "matrix products"),
+        ("aten::grid_sampler_2d", "augmentation"),
+        ("cpp_fused_native_group_norm_relu_1", "fused by the compiler"),
+        ("aten::native_group_norm", "normalisation, activation, pooling"),
+        ("aten::randperm", "random numbers"),
+        ("aten::index_select", "copies and gathers"),
+        ("aten::add_", "sums and other arithmetic"),
+    ],
+)
+def test_profiled_operators_are_sorted_by_what_they_are_for(operator: str, kind: str) -> None:
+    assert profiling.kind_of(operator) == kind
+
+
+def test_a_profile_shares_out_the_whole_step() -> None:
+    case = replace(TINY, batch_real=64)
+    found = profiling.of_step(loops.build(case, noise.real_data(case, Path()), problems.CPU), problems.CPU)
+    assert sum(found.kinds.values()) == pytest.approx(found.seconds, rel=0.05)
+    assert found.share("convolutions") > 0.05

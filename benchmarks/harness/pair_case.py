@@ -85,5 +85,4 @@ def _precisions(case: PairCase, slow: bool) -> Iterator[PairCase]:
     yield case
     if not slow and case.kind in ("dm", "dsa"):
         yield replace(case, precision="tf32", our_precision="tf32")
-    if not slow or case.kind == "dm":
-        yield replace(case, our_precision="bf16")
+    yield replace(case, our_precision="bf16")
