@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import subprocess
 import sys
@@ -165,14 +164,3 @@ def test_readme_commands_are_make_targets() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     named = {name for page in pages for name in re.findall(r"`?\bmake ([a-z-]+)`", page.read_text())}
     assert {"quickstart", "test"} <= named <= targets
-
-
-def test_relative_links_of_the_pages_lead_somewhere() -> None:
-    folders = (ROOT, ROOT / "docs", ROOT / "config", ROOT / "benchmarks")
-    pages = [page for folder in folders for page in folder.glob("*.md")]
-    broken = []
-    for page in pages:
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
-            if "://" not in target and not os.path.exists(page.parent / target):
-                broken.append(f"{page.name}: {target}")
-    assert broken == []

@@ -15,7 +15,8 @@ from condensery.experiment import Config
 # weights, takes one more; to pixels and weights, two more; and a second derivative repeats both.
 FORWARD, TO_PIXELS, TRAINING, SECOND_ORDER = 1, 2, 3, 9
 
-# Multiply-adds for each pixel, at 32x32 RGB, of the networks that options of their name do not shape.
+# Multiply-adds for each pixel, at 32x32 RGB, of the networks that options of their name do not shape. A
+# family that is not here counts as ConvNet.
 PER_PIXEL = {
     "mlp": 400,
     "lenet": 640,
@@ -126,7 +127,7 @@ def multiply_adds(config: Config, dataset: str, network: str) -> float:
     if (channels, pixels) == (1, 28 * 28):
         pixels = 32 * 32  # the networks pad it
     family = network.partition("-")[0]
-    if family != "convnet":
+    if family in PER_PIXEL:
         return PER_PIXEL[family] * pixels
     width, depth = _option(network, "w", 128), _option(network, "d", 3)
     maps, total = pixels, 0.0

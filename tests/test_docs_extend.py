@@ -1,0 +1,117 @@
+"""docs/extend.md, followed as it stands: each section in a copy of the project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from condensery import data
+from condensery.reporting.rows import read_rows
+from condensery.synthetic import SyntheticSet
+from tests.pages import ROOT, Block, blocks, page, sections
+
+SECTIONS = sections(page("docs/extend.md"))
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for part in ("src", "scripts", "config", "workflow"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "benchmarks").mkdir()
+    for file in ("Snakefile", "environment.yml", "benchmarks/rates.yaml"):
+        shutil.copy(ROOT / file, tmp_path / file)
+    return tmp_path
+
+
+def follow(section: str, project: Path) -> None:
+    """Do what a section says: write code, apply changes, run commands."""
+    for block in blocks(SECTIONS[section]):
+        if block.language == "diff":
+            change(project / block.file, block)
+        elif block.file:
+            file = project / block.file
+            file.write_text((file.read_text() + "\n" if file.exists() else "") + block.text)
+        else:
+            run(project, block.text)
+
+
+def change(file: Path, block: Block) -> None:
+    """Apply a diff whose hunks, parted by @@, have no line numbers and fit in one place each."""
+    text = file.read_text()
+    for hunk in block.text.split("@@\n"):
+        lines = hunk.splitlines(keepends=True)
+        old, new = ("".join(line[1:] for line in lines if line[0] in kept) for kept in (" -", " +"))
+        assert f"\n{text}".count(f"\n{old}") == 1, f"{file.name} is not as the page has it:\n{old}"
+        text = f"\n{text}".replace(f"\n{old}", f"\n{new}")[1:]
+    file.write_text(text)
+
+
+def run(project: Path, commands: str) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(project / "src")}
+    done = subprocess.run(
+        ["bash", "-euc", commands], cwd=project, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_method(project: Path) -> None:
+    follow("A method", project)
+    chosen = SyntheticSet.load(project / "nearest.safetensors")
+    assert chosen.labels.tolist() == [c for c in range(10) for _ in range(3)]
+    train = data.load(project / "data/prepared/digits").train
+    for c in range(10):
+        images = train.batch(train.indices_of(c), torch.device("cpu")).flatten(1)
+        distances = torch.linalg.vector_norm(images - images.mean(0), dim=1).sort().values
+        mine = chosen.images[chosen.labels == c].flatten(1)
+        torch.testing.assert_close(torch.linalg.vector_norm(mine - images.mean(0), dim=1), distances[:3])
+    rows = read_rows([project / "nearest.parquet"], "smoke")
+    assert rows["accuracy"].between(20, 100).all(), "no better than chance"
+
+
+def test_a_data_set(project: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 4), ("test", 2)):
+        for name, shade in (("rose", 60), ("tulip", 180)):
+            folder = project / "data/raw/flowers" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(shade - 20, shade + 20, (48, 40, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    follow("A data set", project)
+    flowers = data.load(project / "data/prepared/flowers")
+    assert flowers.info.classes == ("rose", "tulip")
+    assert (len(flowers.train), len(flowers.test)) == (8, 4)
+    images = flowers.train.batch(torch.arange(8), torch.device("cpu"))
+    torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), atol=0.01, rtol=0)
+    made = SyntheticSet.load(project / "flowers.safetensors")
+    assert made.classes == ("rose", "tulip")
+    assert made.images.shape == (4, 3, 32, 32)
+    # Dark and light: whatever has learned anything tells them apart.
+    assert (read_rows([project / "flowers.parquet"], "smoke")["accuracy"] == 100).all()
+
+
+def test_a_network(project: Path) -> None:
+    follow("A network", project)
+    made = SyntheticSet.load(project / "dm.safetensors")
+    assert made.provenance["experiment"]["network"] == "strided-bn"
+    rows = read_rows([project / "dm.parquet"], "smoke")
+    assert set(rows["evaluate_network"]) == {"strided-bn"}
+    assert rows["accuracy"].between(15, 100).all(), "no better than chance"
+
+
+def test_a_protocol(project: Path) -> None:
+    follow("A protocol", project)
+    table = pd.read_csv(project / "results/mine/tables/table1.csv")
+    measured = table[table["mean"].notna()]
+    assert dict(zip(measured["method"], measured["n"], strict=True)) == {"random": "1x2", "dm": "1x2"}
