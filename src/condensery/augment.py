@@ -1,4 +1,4 @@
-"""Differentiable Siamese augmentation (DSA section 3, used by DM section 3.3 as well).
+"""Differentiable Siamese augmentation (DSA section 3; DM section 2.2).
 
 An augmentation is drawn first and applied later, so one draw can serve two batches: the real and the
 synthetic images of a class see the same family with the same parameters. A draw has one parameter row

@@ -47,6 +47,9 @@ def augment(images: Tensor, strategy: str, generator: torch.Generator) -> Tensor
 
     Returns:
         (N, C, H, W), of the type and on the device of ``images``, which stay as they are.
+
+    Raises:
+        CondenseryError: see `parse`.
     """
     families = parse(strategy)
     chosen = torch.randint(len(families), (len(images),), generator=generator)

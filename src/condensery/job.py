@@ -137,7 +137,11 @@ class Job:
 
     @classmethod
     def open_all(cls, args: argparse.Namespace) -> list[Self]:
-        """Open a job for each of several data sets; arguments and errors as for :meth:`open`."""
+        """Open a job for each of several data sets; arguments as for :meth:`open`.
+
+        Raises:
+            CondenseryError: as for :meth:`open`, or there are not as many prepared folders as data sets.
+        """
         folders = args.prepared or [None] * len(args.data)
         if len(folders) != len(args.data):
             raise CondenseryError(f"--prepared: {len(folders)} folders for {len(args.data)} data sets")

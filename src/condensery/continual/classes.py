@@ -52,6 +52,9 @@ def evaluate_step(
         device: where to compute.
         checkpoint: where to save the training under way, and to resume from.
         progress: told the epochs done, over all networks.
+
+    Raises:
+        CondenseryError: there are no such classes, or the network is unknown.
     """
     return evaluate(
         network,

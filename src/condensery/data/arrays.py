@@ -104,6 +104,7 @@ class Split:
 
         Raises:
             IndexError: an index is not in [0, N).
+            CondenseryError: the file of the images has become shorter.
         """
         if isinstance(self._stored, Tensor) and isinstance(indices, Tensor) and self._rows is None:
             images = self._stored.index_select(0, indices.to(self._stored.device))
@@ -116,6 +117,9 @@ class Split:
 
         The images travel in pieces, so that the host never holds more than a few dozen megabytes of them
         beside the result.
+
+        Raises:
+            CondenseryError: the file of the images has become shorter.
         """
         if isinstance(self._stored, Tensor) and self._rows is None:
             return Split(self._stored.to(device), self.labels, self.info)

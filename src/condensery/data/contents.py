@@ -55,7 +55,7 @@ class Contents:
 
 
 def one_piece(images: np.ndarray, labels: np.ndarray) -> Iterator[Piece]:
-    """Yield arrays that are in memory already as one piece."""
+    """Yield arrays that are in memory already, (N, C, H, W) uint8 and (N,), as one piece; labels as int64."""
     yield np.ascontiguousarray(images), labels.astype(np.int64)
 
 
@@ -69,7 +69,11 @@ def fingerprint(files: Sequence[Path], root: Path) -> str:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn what a damaged file makes its parser raise into one line that names the file."""
+    """Turn what a damaged file makes its parser raise into one line that names the file.
+
+    Raises:
+        CondenseryError: the file cannot be read.
+    """
     try:
         yield
     except (
@@ -84,7 +88,11 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def decompressed(path: Path) -> bytes:
-    """Return the bytes of a file that may be compressed with gzip or bzip2 (by its ending)."""
+    """Return the bytes of a file that may be compressed with gzip or bzip2 (by its ending).
+
+    Raises:
+        CondenseryError: the file cannot be read.
+    """
     with readable(path):
         data = path.read_bytes()
         if path.suffix == ".gz":

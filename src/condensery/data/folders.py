@@ -43,7 +43,11 @@ def read_image_folder(root: Path, shape: Shape) -> Contents:
 
 
 def read_tiny_imagenet(root: Path, shape: Shape) -> Contents:
-    """Read the official layout: train/<wnid>/images/*, val/images/* and val/val_annotations.txt."""
+    """Read the official layout: train/<wnid>/images/*, val/images/* and val/val_annotations.txt.
+
+    Raises:
+        CondenseryError: a folder holds no images, or the annotations cannot be read.
+    """
     annotations = root / "val" / "val_annotations.txt"
     classes = sorted(entry.name for entry in (root / "train").iterdir() if entry.is_dir())
     label = {name: c for c, name in enumerate(classes)}

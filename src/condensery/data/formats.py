@@ -1,4 +1,8 @@
-"""Readers of data sets that come as a few files: idx, CIFAR, SVHN, USPS, digits, tinyimagenet.pt."""
+"""Readers of data sets that come as a few files: idx, CIFAR, SVHN, USPS, digits, tinyimagenet.pt.
+
+Images are read part by part, when they are asked for. A file that is truncated or altered raises a
+`CondenseryError` that names it, there or in the reader itself.
+"""
 
 from __future__ import annotations
 

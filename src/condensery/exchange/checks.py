@@ -12,7 +12,11 @@ from condensery.synthetic import SyntheticSet
 
 
 def existing(path: Path) -> Path:
-    """Return the path of a file that is there; raise `CondenseryError` otherwise."""
+    """Return the path of a file that is there.
+
+    Raises:
+        CondenseryError: it is not.
+    """
     path = Path(path)
     if not path.is_file():
         raise CondenseryError(f"{path}: no such file; give a synthetic set to import")

@@ -65,16 +65,28 @@ class Config:
         return base_of(name, _entry("method", name, self.methods, "methods.yaml"))
 
     def network(self, dataset: str) -> str:
-        """Return the network that a data set is condensed and evaluated with by default."""
+        """Return the network that a data set is condensed and evaluated with by default.
+
+        Raises:
+            CondenseryError: there is no such data set.
+        """
         return self.dataset(dataset)["network"]
 
     def class_count(self, dataset: str) -> int:
-        """Return the number of classes of a data set."""
+        """Return the number of classes of a data set.
+
+        Raises:
+            CondenseryError: there is no such data set.
+        """
         classes = self.dataset(dataset)["classes"]
         return classes if isinstance(classes, int) else len(classes)
 
     def augmentation(self, dataset: str) -> str:
-        """Return the data set's strategy of differentiable Siamese augmentation."""
+        """Return the data set's strategy of differentiable Siamese augmentation.
+
+        Raises:
+            CondenseryError: there is no such data set.
+        """
         return self.dataset(dataset)["augmentation"]
 
     def parameters(self, dataset: str, method: str, network: str, ipc: int) -> dict[str, Any]:
@@ -124,7 +136,11 @@ class Config:
         return {"name": name, **values}
 
     def independent(self, method: str, network: str) -> bool:
-        """Say whether a class is condensed alike whatever the other classes are."""
+        """Say whether a class is condensed alike whatever the other classes are.
+
+        Raises:
+            CondenseryError: there is no such method.
+        """
         return self.method(method)["independent_classes"] and "bn" not in network.split("-")
 
     def shards(self, dataset: str, method: str, network: str) -> list[str]:
@@ -132,6 +148,9 @@ class Config:
 
         One range of all classes if config.yaml does not split them, or if they depend on each other:
         through the method, or through batch norm, which mixes the classes of a step.
+
+        Raises:
+            CondenseryError: there is no such data set or method.
         """
         count = self.class_count(dataset)
         size = self.settings["classes_per_job"] or count
@@ -169,14 +188,22 @@ class Config:
                 )
 
     def target_sets(self, target: str) -> list[SetId]:
-        """Return the coordinates of a target's synthetic sets, each once, in the order of the protocol."""
+        """Return the coordinates of a target's synthetic sets, each once, in the order of the protocol.
+
+        Raises:
+            CondenseryError: the protocol does not list the target.
+        """
         sets = (
             s for block in self._blocks(target) for s in sets_of(block, self._networks, self.spec["sets"])
         )
         return list(dict.fromkeys(sets))
 
     def target_evaluations(self, target: str) -> list[Evaluation]:
-        """Return what is trained on a target's sets, in the recipes of the block or else of the method."""
+        """Return what is trained on a target's sets, in the recipes of the block or else of the method.
+
+        Raises:
+            CondenseryError: the protocol does not list the target.
+        """
         evaluations = (
             Evaluation(s, recipe, network)
             for block in self._blocks(target)
@@ -187,7 +214,11 @@ class Config:
         return list(dict.fromkeys(evaluations))
 
     def target_wholes(self, target: str) -> list[WholeEvaluation]:
-        """Return a target's trainings on whole data sets, each once."""
+        """Return a target's trainings on whole data sets, each once.
+
+        Raises:
+            CondenseryError: the protocol does not list the target.
+        """
         count = self.spec["whole_networks"]
         wholes = (w for block in self._blocks(target) for w in wholes_of(block, self._networks, count))
         return list(dict.fromkeys(wholes))

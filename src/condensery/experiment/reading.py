@@ -98,7 +98,11 @@ def read(path: Path) -> dict[str, Any]:
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """Read the schema called ``name`` from workflow/schemas/."""
+    """Read the schema called ``name`` from workflow/schemas/.
+
+    Raises:
+        CondenseryError: there is none, or it is not YAML.
+    """
     return read(SCHEMAS / f"{name}.schema.yaml")
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def state(name: str, adam: torch.optim.Adam) -> dict[str, Tensor]:
-    """Return the state of an optimiser, under names that begin with ``name``."""
+    """Return the tensors of an optimiser's state, by names that begin with ``name`` and a dot."""
     parts = adam.state_dict()["state"].items()
     return {f"{name}.{number}.{key}": tensor for number, part in parts for key, tensor in part.items()}
 

@@ -74,7 +74,11 @@ class Problem:
         return torch.tensor(self.classes).repeat_interleave(self.ipc)
 
     def new_network(self) -> networks.Network:
-        """Build the condensing network on the device; its weights are still to be drawn."""
+        """Build the condensing network on the device; its weights are still to be drawn.
+
+        Raises:
+            CondenseryError: the network is unknown, or the images are too small for it.
+        """
         info = self.data.info
         net = networks.build(
             self.network, channels=info.channels, size=(info.height, info.width), classes=len(info.classes)
@@ -107,12 +111,12 @@ class Problem:
         return self.random_batch(c, self.ipc, streams.generator(self.seed, "initial-images", c))
 
     def random_batch(self, c: int, size: int, generator: torch.Generator) -> np.ndarray:
-        """Return indices of at most ``size`` images of class ``c``, uniform without replacement."""
+        """Return indices of at most ``size`` images of a class, uniform without replacement: int64, (n,)."""
         pool = self.data.train.indices_of(c)
         return pool[torch.randperm(len(pool), generator=generator)[:size].numpy()]
 
     def select(self, indices: Iterable[np.ndarray]) -> SyntheticSet:
-        """Return the set made of the real images at ``indices``, one array a class."""
+        """Return the set made of the real images at ``indices``, an int64 array (ipc,) for each class."""
         images = self.data.train.batch(np.concatenate(list(indices)), torch.device("cpu"))
         return self.synthetic_set(images)
 

@@ -18,7 +18,7 @@ _BATCH = 500
 
 
 def read(problem: Problem) -> dict[str, Tensor]:
-    """Return what :func:`condensery.pretraining.pretrain` saved for this problem.
+    """Return the tensors that :func:`condensery.pretraining.pretrain` saved for this problem, on the CPU.
 
     Raises:
         CondenseryError: no file was given, or it is not one for this data set and network.
@@ -42,7 +42,11 @@ def read(problem: Problem) -> dict[str, Tensor]:
 
 
 def network(problem: Problem) -> Network:
-    """Return the trained network, in evaluation mode on the problem's device."""
+    """Return the trained network, in evaluation mode on the problem's device.
+
+    Raises:
+        CondenseryError: see :func:`read`.
+    """
     tensors = read(problem)
     net = problem.new_network()
     net.load_state_dict(

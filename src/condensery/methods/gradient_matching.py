@@ -171,6 +171,11 @@ class Matcher:
 
         Batch norm computes the statistics of its batches here, and keeps running ones. The last partial
         batch is kept; each image is augmented with parameters of its own.
+
+        Args:
+            images: all synthetic images, (classes * ipc, C, H, W), in the order of the problem's classes.
+            iteration: which network; with the step it addresses shuffles and augmentations.
+            step: which step of the pixels came before.
         """
         problem, parameters = self._problem, self._problem.parameters
         self.network.train()

@@ -98,7 +98,7 @@ class Learner:
         self._networks += 1
 
     def step(self, iteration: int) -> Tensor:
-        """Improve the labels, then the network; return the loss of the real batch."""
+        """Improve the labels, then the network; return the loss of the real batch, a scalar."""
         parameters = self._problem.parameters
         stream = streams.generator(self._problem.seed, "inner-batch", iteration)
         rows = torch.randperm(len(self.images), generator=stream)[: parameters["batch_net"]]

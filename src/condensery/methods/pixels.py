@@ -69,7 +69,11 @@ class Pixels:
                 started = perf_counter()
 
     def step(self, gradient: Tensor) -> None:
-        """Take one step of the optimiser, which keeps its momentum through the whole run."""
+        """Take one step of SGD, which keeps its momentum through the whole run (the authors' public code).
+
+        Args:
+            gradient: (N, C, H, W), of the loss with respect to the images.
+        """
         self._momentum.mul_(self._problem.parameters["momentum"]).add_(gradient)
         self.images.sub_(self._momentum, alpha=self._problem.parameters["lr_img"])
 

@@ -46,7 +46,7 @@ class Recorder:
         self._snapshots[step] = Snapshot(step, seconds, images.detach().to("cpu", copy=True))
 
     def state(self) -> dict[str, Tensor]:
-        """Return what a checkpoint has to hold."""
+        """Return what a checkpoint has to hold: images, (N, C, H, W), and seconds of each snapshot."""
         times = {s.step: torch.tensor(s.seconds, dtype=torch.float64) for s in self.snapshots}
         return {f"seconds at {step}": seconds for step, seconds in times.items()} | {
             f"images at {step}": s.images for step, s in self._snapshots.items()

@@ -56,7 +56,12 @@ class Trainee:
         return torch.autograd.grad(loss, leaves, create_graph=differentiable)
 
     def real_batch(self, size: int, iteration: int) -> tuple[Tensor, Tensor]:
-        """Return ``size`` training images of any class, drawn without replacement, and their labels."""
+        """Return ``size`` training images of any class, drawn without replacement, and their labels.
+
+        Returns:
+            (n, C, H, W) in the floating type of the network and int64 (n,), on the device; n is ``size``, or
+            the number of training images if that is smaller.
+        """
         stream = streams.generator(self._problem.seed, "real", iteration)
         rows = torch.randperm(len(self._train), generator=stream)[:size]
         where = self._problem.device.torch_device
@@ -66,7 +71,8 @@ class Trainee:
     def test(self, weights: Weights, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Weights]:
         """Return the mean loss of a batch, how many images are wrong, and the gradient of the loss.
 
-        The images go through the network in parts that fit the memory budget.
+        The images, (n, C, H, W) with int64 labels (n,), go through the network in parts that fit the memory
+        budget. Loss and count are scalars, the gradient is one tensor for each of the weights.
         """
         leaves = [w.detach().requires_grad_() for w in weights]
         loss, wrong = images.new_zeros(()), torch.zeros((), dtype=torch.int64, device=images.device)

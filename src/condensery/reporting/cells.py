@@ -106,7 +106,11 @@ def deviations(by_set: list[np.ndarray]) -> dict[str, object]:
     """Return mean and population standard deviation of pooled accuracies, and the deviation's two parts.
 
     Args:
-        by_set: the accuracies of each set's networks.
+        by_set: the accuracies of each set's networks, (networks,) in percent.
+
+    Returns:
+        ``mean``, ``std``, ``std_between_sets`` and ``std_between_networks`` in percentage points; NaN where
+        there is one set, or one network a set.
     """
     pooled = np.concatenate(by_set)
     weights = [len(part) for part in by_set]

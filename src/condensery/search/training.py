@@ -40,7 +40,7 @@ class EarlyStopping(Recipe):
     proxy_images: int
 
     def order(self, count: int, seed: int, epoch: int) -> Tensor:
-        """Return the images that a network sees in an epoch, int64, some of the ``count``."""
+        """Return the images that a network sees in an epoch: int64, (n,), some of the ``count``."""
         size = -(-self.proxy_images // self.batch) * self.batch
         start, stop = epoch * size, (epoch + 1) * size
         rounds = range(start // count, (stop - 1) // count + 1)
