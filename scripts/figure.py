@@ -13,7 +13,7 @@ import logging
 from pathlib import Path
 
 from condensery import console
-from condensery.reporting import figures, labels
+from condensery.reporting import figures, labels, rows
 from condensery.synthetic import SyntheticSet
 
 
@@ -34,13 +34,22 @@ def main() -> None:
         metavar="FILE",
         help="synthetic sets (.safetensors), in the order of the panels",
     )
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="rows (.parquet) of networks trained on these sets, for the caption",
+    )
     labels.add_arguments(parser)
     parser.add_argument("--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
     # It lists every glyph that goes into the PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     sets = [SyntheticSet.load(path) for path in arguments.sets]
-    figures.build(arguments.figure, sets, labels.read(arguments)).write(arguments.out_prefix)
+    measured = rows.read_rows(arguments.rows, arguments.protocol) if arguments.rows else None
+    figures.build(arguments.figure, sets, labels.read(arguments), measured).write(arguments.out_prefix)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from scipy import stats
 
 from condensery import networks
 from condensery.errors import CondenseryError
+from condensery.progress import duration
 from condensery.reporting import page, search_cells, search_figure, search_table
 from condensery.reporting.labels import Labels
 from condensery.reporting.rows import read_rows, write_rows
@@ -123,6 +124,7 @@ def test_readers_see_the_numbers_with_the_published_beside(searched, tmp_path) -
     assert entries[9] == "60.0 min [142.6 min]"
     assert "Spearman, top 2" in text
     assert "cifar10: 40 networks, each trained 3 times" in text
+    assert f"Trained in {duration(4 * 40 * 3 * 30)} on " in text
     assert "| Early stopping" in text
     latex = (tmp_path / "table5.tex").read_text()
     assert latex.count(r" \\") == 1 + len(cells)
@@ -181,7 +183,10 @@ def test_the_figure_has_every_network_in_every_panel(searched, tmp_path) -> None
     for kind in ("png", "pdf"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
     with Image.open(tmp_path / "a.png") as image:
-        assert "Each of 40 networks is a point" in image.info["Description"]
+        caption = image.info["Description"]
+    assert "Each of 40 networks is a point" in caption
+    spent = duration(rows["train_seconds"].sum() + rows["test_seconds"].sum())
+    assert f"480 trainings in {spent} on {rows['device'].iloc[0]}, {rows['precision'].iloc[0]}." in caption
 
 
 def test_rows_come_back_as_written(tmp_path) -> None:

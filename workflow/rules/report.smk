@@ -38,7 +38,8 @@ rule table:
 
 rule figure:
     input:
-        sets,
+        sets=sets,
+        rows=lambda w: [*map(rows_path, CONFIG.target_evaluations(w.figure))],
     output:
         png=report(
             "results/{protocol}/figures/{figure}.png",
@@ -61,7 +62,7 @@ rule figure:
         prefix=subpath(output.png, strip_suffix=".png"),
     shell:
         "python scripts/figure.py --figure {wildcards.figure} --protocol {wildcards.protocol}"
-        " --sets {input} --out-prefix {params.prefix} > {log} 2>&1"
+        " --sets {input.sets} --rows {input.rows} --out-prefix {params.prefix} > {log} 2>&1"
 
 
 rule page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -16,6 +18,7 @@ from matplotlib.figure import Figure
 
 from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
+from condensery.progress import duration
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import VERSIONS, distinct, said_versions
 from condensery.synthetic import SyntheticSet
@@ -65,13 +68,17 @@ class Drawing:
                 FigureCanvasPdf(self.figure).print_pdf(temporary, metadata=pdf)
 
 
-def build(name: str, sets: Sequence[SyntheticSet], labels: Labels) -> Drawing:
+def build(
+    name: str, sets: Sequence[SyntheticSet], labels: Labels, rows: pd.DataFrame | None = None
+) -> Drawing:
     """Build a figure.
 
     Args:
         name: which figure.
         sets: the synthetic sets that it shows, in the order of its panels.
         labels: names for readers.
+        rows: of the networks that were trained on the sets, as `rows.read_rows` returns them; the caption
+            sums them up.
 
     Raises:
         CondenseryError: no such figure, no sets, or a set of another protocol or without provenance.
@@ -87,10 +94,10 @@ def build(name: str, sets: Sequence[SyntheticSet], labels: Labels) -> Drawing:
                 f"{each.source}: made under protocol {made['protocol']!r}, not {labels.protocol!r}; "
                 "give sets of one protocol"
             )
-    return FIGURES[name](sets, labels)
+    return FIGURES[name](sets, labels, rows)
 
 
-def _figure2(sets: Sequence[SyntheticSet], labels: Labels) -> Drawing:
+def _figure2(sets: Sequence[SyntheticSet], labels: Labels, rows: pd.DataFrame | None) -> Drawing:
     """DM Figure 2: the synthetic images as a person wants to see them, one panel a set."""
     with mpl.rc_context(STYLE):
         tiles = [_tiles(each) for each in sets]
@@ -106,6 +113,7 @@ def _figure2(sets: Sequence[SyntheticSet], labels: Labels) -> Drawing:
         "pixels are clipped to the display range.",
         "Only the first classes or images of a set are shown where it has many." if shortened else "",
         _made(sets),
+        _evaluated(rows) if rows is not None else "",
     ]
     return Drawing(figure, title, " ".join(part for part in caption if part))
 
@@ -124,6 +132,15 @@ def _made(sets: Sequence[SyntheticSet]) -> str:
     versions = [each.provenance.get("versions", {}) for each in sets]
     known = {name: [str(each[name]) for each in versions if name in each] for name in VERSIONS}
     return f"Condensed in {precisions}, {said_versions(known)}; sets do not name their machine or their time."
+
+
+def _evaluated(rows: pd.DataFrame) -> str:
+    """Say how many networks were trained on the sets, where, and in which time."""
+    seconds = math.fsum(rows["train_seconds"]) + math.fsum(rows["test_seconds"])
+    return (
+        f"On them {len(rows)} networks were trained and tested in {duration(seconds)} on "
+        f"{distinct(sorted(rows['device']))}, {distinct(sorted(rows['precision']))}."
+    )
 
 
 def _tiles(synthetic: SyntheticSet) -> list[np.ndarray]:
@@ -221,5 +238,7 @@ def _panel(
     )
 
 
-FIGURES: dict[str, Callable[[Sequence[SyntheticSet], Labels], Drawing]] = {"figure2": _figure2}
+FIGURES: dict[str, Callable[[Sequence[SyntheticSet], Labels, pd.DataFrame | None], Drawing]] = {
+    "figure2": _figure2
+}
 """Every figure by name."""

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from condensery.progress import duration
 from condensery.reporting import layout, search_table
 from condensery.reporting.figures import STYLE, Drawing
 from condensery.reporting.labels import Labels
@@ -48,11 +49,14 @@ def build(rows: pd.DataFrame, labels: Labels) -> Drawing:
         figure.supylabel("Validation accuracy, trained on the whole set (%)", fontsize=8)
     count = len(ranking.top(scores[WHOLE]))
     versions = {name: sorted(set(rows[name])) for name in layout.VERSIONS}
+    where = ", ".join(layout.distinct(sorted(rows[name])) for name in ("device", "precision"))
+    seconds = math.fsum(rows["train_seconds"]) + math.fsum(rows["test_seconds"])
     caption = (
         f"{labels.sentence()} Each of {len(scores)} networks is a point, its mean over "
         f"{len(rows) // scores.size} repeats. In colour the {count} best by the proxy "
         f"({ranking.TOP_PERCENT} %), with their rank correlation: Spearman's {_RHO} and Kendall's {_TAU}. "
         "Validation images are held out of the training images; DM Figure F8 has test accuracies instead. "
+        f"{len(rows)} trainings in {duration(seconds)} on {where}. "
         f"Made with {layout.said_versions(versions)}."
     )
     return Drawing(figure, TITLE, caption)

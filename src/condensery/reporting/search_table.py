@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from condensery.experiment import EARLY_STOPPING
+from condensery.progress import duration
 from condensery.reporting import latex, layout, markdown
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import Cell, Grid
@@ -60,9 +61,10 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
     often = "once" if first["repeats"] == 1 else f"{first['repeats']} times"
     versions = layout.said_versions({name: layout.parts(frame[name]) for name in layout.VERSIONS})
     where = ", ".join(layout.distinct(layout.parts(frame[name])) for name in ("device", "precision"))
+    spent = duration(60 * frame["train_minutes"].sum())
     return (
         f"{labels.sentence()} {first['dataset']}: {first['networks']} networks, each trained {often} on "
-        f"everything. Trained on {where}. Made with {versions}. {_NOTES}"
+        f"everything. Trained in {spent} on {where}. Made with {versions}. {_NOTES}"
     )
 
 
