@@ -244,6 +244,26 @@ def test_a_view_has_some_classes_in_another_shape(digits, tmp_path):
     assert_one_line(done, "classes 3, 7, 8", "is needed")
 
 
+def test_a_set_is_mapped_among_real_images(digits, tmp_path):
+    features, chosen = tmp_path / "features.safetensors", tmp_path / "random.safetensors"
+    assert pretrain(digits, features).returncode == 0
+    assert condense(digits, chosen, "random", 2).returncode == 0
+    out = tmp_path / "map.png"
+
+    def embed(classes: int) -> subprocess.CompletedProcess[str]:
+        return run(
+            "embedding", "--data", "digits", "--prepared", digits, "--features", features, "--sets", chosen,
+            "--classes", classes, "--real-images", 20, "--protocol", "smoke", "--out", out,
+        )  # fmt: skip
+
+    assert_one_line(embed(11), "--classes 11", "1 to 10")
+    done = embed(2)
+    assert done.returncode == 0, done.stderr
+    assert {path.suffix for path in tmp_path.glob("map.*")} == {".png", ".pdf", ".csv"}
+    lines = (tmp_path / "map.csv").read_text().splitlines()
+    assert len(lines) == 1 + 2 * (20 + 2)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from condensery.checkpoint import read_tensors
+from condensery import features
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem
 from condensery.networks import Network, activations
@@ -23,22 +23,7 @@ def read(problem: Problem) -> dict[str, Tensor]:
     Raises:
         CondenseryError: no file was given, or it is not one for this data set and network.
     """
-    path = problem.features
-    if path is None:
-        raise CondenseryError(
-            "this method looks at features: give the file that scripts/pretrain.py makes (--features)"
-        )
-    try:
-        tensors, about = read_tensors(Path(path))
-    except (OSError, ValueError) as error:
-        raise CondenseryError(f"{path}: cannot be read as a features file ({error}): make it anew") from None
-    expected = {"dataset": problem.data.info.name, "network": problem.network}
-    found = {name: about.get(name) for name in expected}
-    if found != expected:
-        raise CondenseryError(
-            f"{path}: made for {found}, but {expected} is needed: make it with scripts/pretrain.py"
-        )
-    return tensors
+    return features.read(_file(problem), problem.data.info.name, problem.network)
 
 
 def network(problem: Problem) -> Network:
@@ -47,12 +32,16 @@ def network(problem: Problem) -> Network:
     Raises:
         CondenseryError: see :func:`read`.
     """
-    tensors = read(problem)
-    net = problem.new_network()
-    net.load_state_dict(
-        {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-    )
-    return net.eval()
+    net = features.trained_network(_file(problem), problem.data.info, problem.network)
+    return net.to(problem.device.torch_device)
+
+
+def _file(problem: Problem) -> Path:
+    if problem.features is None:
+        raise CondenseryError(
+            "this method looks at features: give the file that scripts/pretrain.py makes (--features)"
+        )
+    return Path(problem.features)
 
 
 @torch.no_grad()

@@ -1,0 +1,90 @@
+"""A map of images in the plane: t-SNE of their features, real and synthetic images together.
+
+Source: DM section 3.2 and Figure 3; van der Maaten and Hinton 2008.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from condensery import streams
+from condensery.data import Split
+from condensery.device import Device
+from condensery.networks import Network
+from condensery.synthetic import SyntheticSet
+
+REAL = "real"
+"""What stands for the method in the lines of real images."""
+
+COLUMNS = ("dataset", "method", "ipc", "set_seed", "class", "class_name", "image", "x", "y")
+"""The columns of a map; ``image`` is a place in the training split or in the set."""
+
+_PERPLEXITY = 30.0  # scikit-learn's
+_BATCH = 500
+
+
+def embed(
+    train: Split, sets: Sequence[SyntheticSet], network: Network, *, classes: int, count: int, device: Device
+) -> pd.DataFrame:
+    """Map real and synthetic images by what a network sees in them.
+
+    All images are in one fit, so that the sets can be compared: a fit of each would place the same real
+    images differently. The real images and the fit have fixed seeds.
+
+    Args:
+        train: the real images.
+        sets: synthetic sets of the same data set, with hard labels.
+        network: whose features are mapped, in evaluation mode on the device.
+        classes: so many of the data set's classes, the first.
+        count: real images of each class, drawn without replacement; all where the class has fewer.
+        device: where the network computes. t-SNE runs on the CPU.
+
+    Returns:
+        One line an image, with `COLUMNS`: the real images, then each set's, by class.
+    """
+    lines, images = [], []
+    for c, rows in _chosen(train, classes, count):
+        images.append(train.batch(rows, torch.device("cpu")))
+        lines += [(REAL, 0, 0, c, int(row)) for row in rows]
+    for each in sets:
+        made = each.experiment("method", "ipc", "seed")
+        for c in range(classes):
+            rows = (each.class_indices == c).nonzero().flatten()
+            images.append(each.images[rows])
+            lines += [(made["method"], made["ipc"], made["seed"], c, row) for row in rows.tolist()]
+    frame = pd.DataFrame(lines, columns=["method", "ipc", "set_seed", "class", "image"])
+    places = _fit(_features(network, torch.cat(images), device))
+    frame["dataset"], frame["x"], frame["y"] = train.info.name, places[:, 0], places[:, 1]
+    frame["class_name"] = [train.info.classes[c] for c in frame["class"]]
+    return frame[list(COLUMNS)]
+
+
+def _chosen(train: Split, classes: int, count: int) -> Iterator[tuple[int, np.ndarray]]:
+    for c in range(classes):
+        pool = train.indices_of(c)
+        order = torch.randperm(len(pool), generator=streams.generator(0, "embedding", c))
+        yield c, np.sort(pool[order[:count].numpy()])
+
+
+@torch.no_grad()
+def _features(network: Network, images: Tensor, device: Device) -> np.ndarray:
+    parts = []
+    for batch in images.split(_BATCH):
+        with device.autocast():
+            parts.append(network.embed(batch.to(device.torch_device)).float().cpu())
+    return torch.cat(parts).numpy()
+
+
+def _fit(features: np.ndarray) -> np.ndarray:
+    """Return a place for each image, (N, 2), from features (N, F)."""
+    perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)  # of few images, fewer are neighbours
+    # Threads would add up forces in another order, which ends in another map.
+    with threadpool_limits(1):
+        return TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(features)

@@ -1,0 +1,109 @@
+"""Draws maps of synthetic images among real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from condensery.checkpoint import atomic
+from condensery.embedding import REAL
+from condensery.progress import duration
+from condensery.reporting import layout
+from condensery.reporting.figures import STYLE, Drawing
+from condensery.reporting.labels import Labels
+
+TITLE = "Figure 3: synthetic images among real ones"
+
+_SET = ["method", "ipc", "set_seed"]
+_PANELS_A_ROW = 3
+_PANEL = 3.2  # inches
+_DOT, _STAR = (
+    {"marker": "o", "s": 5, "lw": 0, "alpha": 0.35},
+    {"marker": "*", "s": 60, "lw": 0.6, "ec": "0.1"},
+)
+
+
+def draw(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawing:
+    """Draw a map: a panel a set in the papers' order of methods, the same real images in each.
+
+    Args:
+        frame: as `embedding.embed` returns it.
+        about: what the caption says beside: ``network``, ``seconds`` and the columns of a result row that
+            `job.Job.columns` makes.
+        labels: names for readers.
+    """
+    real = frame[frame["method"] == REAL]
+    sets = dict(list(frame[frame["method"] != REAL].groupby(_SET)))
+    methods = layout.method_order(method for method, _, _ in sets)
+    panels = sorted(sets, key=lambda key: (methods.index(key[0]), *key[1:]))
+    colours = {name: f"C{place}" for place, name in enumerate(real["class_name"].unique())}
+    across, down = min(len(panels), _PANELS_A_ROW), -(-len(panels) // _PANELS_A_ROW)
+    with mpl.rc_context(STYLE):
+        size = (_PANEL * across, 0.6 + (_PANEL + 0.2) * down)
+        figure = Figure(figsize=size, dpi=200, facecolor="white", layout="constrained")
+        figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+        for axes in figure.axes[len(panels) :]:
+            axes.set_axis_off()
+        for axes, key in zip(figure.axes, panels, strict=False):
+            _panel(axes, real, sets[key], colours)
+            axes.set_title(_panel_name(key, labels), fontsize=9, loc="left", fontweight="bold")
+        figure.legend(
+            handles=_legend(colours), loc="outside lower center", ncols=6, frameon=False, fontsize=8
+        )
+    return Drawing(figure, TITLE, caption(frame, about, labels))
+
+
+def write_places(frame: pd.DataFrame, prefix: Path) -> None:
+    """Write where every image lies as prefix.csv, atomically."""
+    with atomic(prefix.with_name(prefix.name + ".csv")) as temporary:
+        temporary.write_text(frame.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
+
+
+def caption(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> str:
+    """Say what is mapped, how many images, and where and in which time."""
+    real = frame["method"] == REAL
+    names = ", ".join(frame["class_name"].unique())
+    counts = layout.distinct(str(n) for n in frame[real].groupby("class").size())
+    versions = {name: [about[name]] for name in layout.VERSIONS}
+    return " ".join(
+        [
+            labels.sentence(),
+            f"t-SNE of the features that a {about['network']} trained on the whole set sees in images of "
+            f"{about['dataset']}, {names}; one map for all panels.",
+            f"n: {counts} real training images of each class (dots), {(~real).sum()} synthetic images of "
+            f"{len(frame[~real].groupby(_SET))} sets (stars). Distances between groups mean little.",
+            f"Mapped in {duration(about['seconds'])} on {about['device']}, {about['precision']}.",
+            f"Made with {layout.said_versions(versions)}.",
+        ]
+    )
+
+
+def _panel(axes: Axes, real: pd.DataFrame, synthetic: pd.DataFrame, colours: Mapping[str, str]) -> None:
+    axes.set(xticks=[], yticks=[])  # places have no unit
+    axes.spines[:].set_color("0.85")
+    for images, mark in ((real, _DOT), (synthetic, _STAR)):
+        axes.scatter(images["x"], images["y"], c=images["class_name"].map(colours).tolist(), **mark)
+
+
+def _panel_name(key: tuple[str, int, int], labels: Labels) -> str:
+    method, ipc, _ = key
+    return f"{labels.method(method)}, {ipc} {'image' if ipc == 1 else 'images'}/class"
+
+
+def _legend(colours: Mapping[str, str]) -> list[Line2D]:
+    none = {"ls": "", "color": "0.4"}
+    marks = [
+        Line2D([], [], marker="o", ms=4, label="real", **none),
+        Line2D([], [], marker="*", ms=9, label="synthetic", **none),
+    ]
+    return [
+        *(Line2D([], [], marker="s", ls="", color=c, label=name) for name, c in colours.items()),
+        *marks,
+    ]
