@@ -47,6 +47,7 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/memories.smk"
 include: "workflow/rules/continual.smk"
 include: "workflow/rules/trajectory.smk"
+include: "workflow/rules/embedding.smk"
 
 
 if SEARCH:

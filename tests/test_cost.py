@@ -106,7 +106,9 @@ def test_work_of_an_evaluation_is_that_of_its_networks(config: Config) -> None:
 
 def test_parts_of_the_classes_are_all_of_the_work(config: Config) -> None:
     where = coordinates("cifar100", "dm", 10)
-    parts = [cost.of_job(config, "condense", where | {"shard": shard}) for shard in ("0-29", "30-98", "99")]
+    parts = [
+        cost.of_job(config, "condense_classes", where | {"shard": shard}) for shard in ("0-29", "30-98", "99")
+    ]
     together = cost.of_job(config, "condense", where)
     assert sum(part.multiply_adds for part in parts) == pytest.approx(together.multiply_adds)
     assert {part.steps for part in parts} == {together.steps}

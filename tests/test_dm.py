@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from condensery import augment, methods, networks, streams
 from condensery.checkpoint import Checkpoint
+from condensery.device import Device
 from condensery.methods.dm import Matcher
 from condensery.synthetic import gather
 from tests import problems
@@ -96,6 +97,33 @@ def test_condensing_by_class_equals_condensing_all_classes(name):
     gathered = gather(shards)
     assert torch.equal(gathered.labels, whole.labels)
     torch.testing.assert_close(gathered.images, whole.images, rtol=0, atol=1e-5)
+
+
+class Counting(Device):
+    """A device that notes how many images each pass through a network has."""
+
+    def compiled(self, function, work):
+        def counting(images):
+            passes.append(len(images))
+            return function(images)
+
+        passes = self.__dict__.setdefault("passes", [])
+        return counting
+
+
+def test_images_in_flight_do_not_grow_with_the_classes():
+    # A budget of 50 images: 6 classes of 8 real images go through the network together.
+    floats = networks.activations(problems.problem().new_network(), 3, (16, 16))
+    seen = {}
+    for classes in (6, 12, 40):
+        problem = problems.problem(
+            problems.real_data(classes),
+            device=Counting(torch.device("cpu"), "fp32", compile=False, memory_bytes=50 * 4 * floats),
+        )
+        DM.condense(problem)
+        seen[classes] = problem.device.passes
+        assert sum(seen[classes]) == 4 * classes * (8 + 2)  # 4 iterations
+    assert {max(passes) for passes in seen.values()} == {6 * 8}
 
 
 def test_noise_is_standard_normal():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from condensery import methods, networks
 from condensery.augment import FAMILIES
 from condensery.data.kinds import KINDS
 from condensery.errors import CondenseryError
-from condensery.experiment import Config, load_config
+from condensery.experiment import Config, SetId, embeddings, load_config
 from condensery.experiment.reading import check, read
 from condensery.reporting.figures import FIGURES
 from condensery.reporting.specs import SPECS
@@ -331,6 +333,37 @@ def test_classes_that_depend_on_each_other_are_not_split(folder: Path) -> None:
     assert config.shards("digits", "herding", "convnet") == ["0-9"]
 
 
+def test_a_protocol_says_which_data_sets_are_split(folder: Path) -> None:
+    config = load_small(folder, classes_per_job={"digits": 4})
+    assert config.shards("digits", "dm", "convnet") == ["0-3", "4-7", "8-9"]
+    assert config.shards("mnist", "dm", "convnet") == ["0-9"]
+    config = load_config(folder, "small", {"classes_per_job": 5})
+    assert (
+        config.shards("digits", "dm", "convnet") == config.shards("mnist", "dm", "convnet") == ["0-4", "5-9"]
+    )
+
+
+def test_imagenet_is_condensed_as_published(paper: Config) -> None:
+    # DM section 3.2: three sets, made on ten GPUs.
+    sets = paper.target_sets("imagenet")
+    assert {(s.dataset, s.network) for s in sets} == {("imagenet1k", "convnet-d4")}
+    assert Counter((s.method, s.ipc) for s in sets) == dict.fromkeys(
+        product(("random", "dm"), (1, 10, 50)), 5
+    )
+    assert len(paper.shards("imagenet1k", "dm", "convnet-d4")) == 10
+
+
+def test_figure_3_maps_one_set_of_each_method(folder: Path, paper: Config) -> None:
+    shown = embeddings.embedding(paper)
+    assert (shown.dataset, shown.network, shown.classes) == ("cifar10", "convnet", 3)
+    assert [(s.method, s.ipc, s.seed) for s in shown.sets] == [(m, 50, 0) for m in ("dc", "dsa", "dm")]
+    assert embeddings.embedding(load_small(folder)) is None
+    block = {"datasets": ["digits"], "methods": ["dm"], "ipc": [1, 2], "classes": 2, "real_images": 9}
+    config = load_small(folder, targets={"figure3": [block | {"networks": ["mlp"]}]})
+    sets = tuple(SetId("digits", "dm", "mlp", ipc, 0) for ipc in (1, 2))
+    assert embeddings.embedding(config) == ("digits", "mlp", sets, 2, 9)
+
+
 @pytest.mark.parametrize("call", ["dataset", "method"])
 def test_unknown_names_are_refused(paper: Config, call: str) -> None:
     with pytest.raises(CondenseryError, match="'cifar11'"):
@@ -436,6 +469,7 @@ def test_network_names_agree_with_the_library() -> None:
 # ---- refusals
 
 TABLE = ("targets", "table1", 0)
+MAP = ("targets", "figure3", 0)
 LONG = ("dm", "parameters")
 VARIANT = {"variant_of": "dm", "title": "a variant"}
 REFUSED = [
@@ -587,6 +621,25 @@ REFUSED = [
     ("protocols/smoke.yaml", ("targets", "figure2", 0, "methods"), ["whole"], "unknown method 'whole'"),
     (
         "protocols/smoke.yaml",
+        ("classes_per_job",),
+        {"digitz": 4},
+        "classes_per_job: unknown data set 'digitz'; did you mean 'digits'",
+    ),
+    (
+        "protocols/smoke.yaml",
+        ("classes_per_job",),
+        {"digits": 0},
+        "classes_per_job.digits: must be at least 1",
+    ),
+    ("protocols/smoke.yaml", (*MAP, "classes"), 11, "figure3[0].classes: must be at most 10, not 11"),
+    (
+        "protocols/smoke.yaml",
+        (*MAP, "datasets"),
+        ["digits", "mnist"],
+        "figure3[0].datasets: must be a list of",
+    ),
+    (
+        "protocols/smoke.yaml",
         ("methods", "dm", "parameters", "iterations"),
         "60",
         "iterations: must be like 20000",
@@ -632,6 +685,13 @@ def test_a_wrong_value_is_one_line_with_file_and_key(
     message = refusal(folder)
     assert message.startswith(f"{folder / file}: ")
     assert expected in message
+
+
+def test_more_classes_than_there_are_cannot_be_mapped(folder: Path) -> None:
+    edit(folder / "datasets.yaml", ("digits", "classes"), ["0", "1"])
+    edit(folder / "protocols" / "smoke.yaml", ("continual",), ...)
+    message = refusal(folder)
+    assert message.endswith("targets.figure3[0].classes: digits has 2 classes; give 2 or less")
 
 
 def test_a_variant_of_a_variant_is_refused(folder: Path) -> None:

@@ -120,6 +120,16 @@ def test_disk_is_that_of_the_pixels(config: Config) -> None:
     assert written["data"] == pytest.approx(1797 * 64, rel=0.1)
 
 
+def test_disk_of_a_gathered_set_counts_once(config: Config) -> None:
+    where = {"dataset": "digits", "ipc": "10"}
+    parts = [
+        Job("condense_classes", where | {"shard": shard}, frozenset(), frozenset(), {})
+        for shard in ("0-4", "5-9")
+    ]
+    gathered = Job("gather", where, frozenset(), frozenset(), {})
+    assert plan.disk([*parts, gathered], config) == {"sets": 10 * 10 * 8 * 8 * 4}
+
+
 def told(text: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "scripts/plan.py", "--protocol", "smoke", *words],

@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
+from condensery.cost.plan import parse
 from condensery.synthetic import SyntheticSet
 
 ROOT = Path(__file__).parents[1]
@@ -172,10 +174,38 @@ def test_no_target_is_all(folder: Path) -> None:
 def test_classes_are_condensed_in_jobs_of_the_size_asked_for(folder: Path) -> None:
     planned = plan(folder, "table1", options=("--forceall",), protocol="small", classes_per_job=4)
     # 0-3, 4-7 and 8-9 of each of three methods.
-    assert (planned["condense"], planned["gather"]) == (9, 3)
+    assert (planned["condense_classes"], planned["gather"], planned.get("condense")) == (9, 3, None)
     # But what is timed is one job.
     planned = plan(folder, "figure4", options=("--forceall",), protocol="small", classes_per_job=4)
     assert (planned["trajectory"], planned["evaluate_snapshot"]) == (1, 2)
+
+
+def test_a_protocol_may_split_some_data_sets_alone(folder: Path) -> None:
+    protocol = yaml.safe_load(SMALL) | {"classes_per_job": {"mnist": 5}}
+    protocol["targets"]["table1"] = [
+        {"datasets": ["digits", "mnist"], "methods": ["random", "dm"], "ipc": [2]}
+    ]
+    path = folder / "config" / "protocols" / "part.yaml"
+    path.write_text(yaml.safe_dump(protocol))
+    planned = plan(folder, "table1", protocol="part")
+    path.unlink()
+    assert (planned["condense"], planned["condense_classes"], planned["gather"]) == (2, 4, 2)
+
+
+def test_the_memory_of_a_job_is_that_of_its_own_classes(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    told = snakemake(tmp_path, "--dry-run", targets=("imagenet",), protocol="paper")
+    asked = [
+        (job.rule, int(job.wildcards["ipc"]), int(job.resources["mem_mb"]))
+        for job in parse(told)
+        if job.rule in ("condense_classes", "gather")
+    ]
+    # 3 sizes, 2 methods, 5 seeds in ten jobs each, and one that gathers them.
+    assert Counter(rule for rule, _, _ in asked) == {"condense_classes": 300, "gather": 30}
+    image = 4 * 3 * 64 * 64 / 1e6
+    for rule, ipc, memory in asked:
+        held = ipc * image * (100 if rule == "condense_classes" else 1000)
+        assert memory == pytest.approx(6000 + 4 * held, abs=2)
 
 
 # Takes one of two pretended GPUs, and notes which, and from when to when it ran.

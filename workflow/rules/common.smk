@@ -26,8 +26,8 @@ THREADS = CONFIG.settings["threads"]
 NETWORKS = CONFIG.networks()
 
 SET = "{dataset}/{method}/{network}/ipc{ipc}/seed{seed}"
-SPLIT = CONFIG.settings["classes_per_job"] is not None
-PART = f"{SET}/classes{{shard}}" if SPLIT else SET
+PART = f"{SET}/classes{{shard}}"
+SPLIT = [dataset for dataset in CONFIG.datasets if CONFIG.classes_per_job(dataset)]
 
 RESULTS = f"results/{PROTOCOL}"
 FIGURES = [name for name in CONFIG.spec["targets"] if name.startswith("figure")]

@@ -1,16 +1,14 @@
-# One job makes a whole set or, where config.yaml gives classes_per_job, some of its classes.
+# One job makes a whole set or, of the data sets that are split (classes_per_job), some of its classes.
 rule condense:
     input:
         data=f"{DATA}/prepared/{{dataset}}/info.json",
         features=features,
     output:
-        temp(f"results/{{protocol}}/synthetic/{PART}.safetensors")
-        if SPLIT
-        else f"results/{{protocol}}/synthetic/{PART}.safetensors",
+        f"results/{{protocol}}/synthetic/{SET}.safetensors",
     log:
-        f"results/{{protocol}}/logs/synthetic/{PART}.log",
+        f"results/{{protocol}}/logs/synthetic/{SET}.log",
     benchmark:
-        f"results/{{protocol}}/benchmarks/synthetic/{PART}.tsv"
+        f"results/{{protocol}}/benchmarks/synthetic/{SET}.tsv"
     group:
         short("condense")
     conda:
@@ -26,7 +24,7 @@ rule condense:
         method=method,
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
-        classes=lambda w: f"--classes {w.shard}" if SPLIT else "",
+        classes="",
         features=lambda w, input: (
             f"--features {input.features}" if input.features else ""
         ),
@@ -39,6 +37,20 @@ rule condense:
 
 if SPLIT:
 
+    ruleorder: gather > condense
+
+    use rule condense as condense_classes with:
+        output:
+            temp(f"results/{{protocol}}/synthetic/{PART}.safetensors"),
+        log:
+            f"results/{{protocol}}/logs/synthetic/{PART}.log",
+        benchmark:
+            f"results/{{protocol}}/benchmarks/synthetic/{PART}.tsv"
+        group:
+            short("condense_classes")
+        params:
+            classes=lambda w: f"--classes {w.shard}",
+
     rule gather:
         input:
             shards,
@@ -48,6 +60,8 @@ if SPLIT:
             f"results/{{protocol}}/logs/gather/{SET}.log",
         benchmark:
             f"results/{{protocol}}/benchmarks/gather/{SET}.tsv"
+        wildcard_constraints:
+            dataset="|".join(SPLIT),
         conda:
             "../../environment.yml"
         resources:

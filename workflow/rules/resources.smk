@@ -25,11 +25,15 @@ def minutes(wildcards, attempt: int, rulename: str) -> int:
 
 def megabytes(wildcards, attempt: int) -> int:
     # The library with what it keeps for a GPU, or the activations without one; and four times, as float32, the
-    # synthetic images and 256 real ones of every class.
-    images = 256 + int(wildcards.get("ipc", 0))
+    # synthetic images of the job and, where its classes do not go through the network in turn, 256 real ones of each.
+    images = int(wildcards.get("ipc", 0)) + (0 if in_turn(wildcards) else 256)
     floats = cost.image_floats(CONFIG, wildcards.dataset)
-    count = CONFIG.class_count(wildcards.dataset)
+    count = cost.classes_of_job(CONFIG, wildcards)
     return attempt * (6000 + 16 * floats * count * images // 1000000)
+
+
+def in_turn(w) -> bool:
+    return bool(w.get("method")) and CONFIG.independent(w.method, w.network)
 
 
 def short(rule: str):

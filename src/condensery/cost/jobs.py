@@ -15,14 +15,14 @@ _JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work]] = {
     "evaluate": lambda c, w: evaluating(c, w["dataset"], w["recipe"], w["evaluation"], int(w["ipc"])),
     "evaluate_whole": lambda c, w: training(c, w["dataset"], w["recipe"], w["evaluation"]),
     "pretrain": lambda c, w: training(c, w["dataset"], "features", w["network"]),
-    "condense_proxy": lambda c, w: condensing(c, w["dataset"], w["method"], w["network"], int(w["ipc"])),
     "search": search.search,
     "search_test": search.test,
     "continual_features": continual.features,
     "continual_memory": continual.memory,
     "continual_accuracy": continual.accuracy,
 }
-_JOBS |= {"trajectory": _JOBS["condense"], "evaluate_snapshot": _JOBS["evaluate"]}
+_JOBS |= dict.fromkeys(("condense_classes", "condense_proxy", "trajectory"), _JOBS["condense"])
+_JOBS |= {"evaluate_snapshot": _JOBS["evaluate"]}
 
 
 def of_job(config: Config, kind: str, coordinates: Mapping[str, Any]) -> Work | None:
@@ -36,7 +36,14 @@ def of_job(config: Config, kind: str, coordinates: Mapping[str, Any]) -> Work | 
     if kind not in _JOBS:
         return None
     work = _JOBS[kind](config, coordinates)
-    if shard := coordinates.get("shard"):
-        first, _, last = str(shard).partition("-")
-        work = work.part((int(last or first) - int(first) + 1) / config.class_count(coordinates["dataset"]))
+    if coordinates.get("shard"):
+        work = work.part(classes_of_job(config, coordinates) / config.class_count(coordinates["dataset"]))
     return work
+
+
+def classes_of_job(config: Config, coordinates: Mapping[str, Any]) -> int:
+    """Return the number of classes that a job handles: of its ``shard``, such as ``0-4``, or else all."""
+    if not (shard := coordinates.get("shard")):
+        return config.class_count(coordinates["dataset"])
+    first, _, last = str(shard).partition("-")
+    return int(last or first) - int(first) + 1

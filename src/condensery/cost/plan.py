@@ -116,7 +116,7 @@ def disk(jobs: Iterable[Job], config: Config) -> dict[str, float]:
             dataset = job.wildcards["dataset"]
             images = work.training_images(config, dataset) * (1 + work.TEST_SHARE)
             total["data"] += images * work.image_floats(config, dataset)
-        elif job.rule == "condense":
+        elif job.rule in ("condense", "gather"):  # the parts of a gathered set do not stay
             dataset, ipc = job.wildcards["dataset"], int(job.wildcards["ipc"])
             total["sets"] += 4 * ipc * config.class_count(dataset) * work.image_floats(config, dataset)
     return dict(total)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
-from condensery.experiment import continual, search, trajectories
+from condensery.experiment import continual, embeddings, search, trajectories
 from condensery.experiment.reading import base_of, check, place, schema, unknown
 from condensery.experiment.targets import WHOLE
 
@@ -60,11 +60,14 @@ def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> No
         for name, entry in config.spec.get(kind, {}).items():
             _known(kind[:-1], name, entries, protocol, (kind,))
             _check_changes(config, kind, name, entry, protocol, (kind, name))
+    for dataset in config.spec.get("classes_per_job", {}):
+        _known("data set", dataset, config.datasets, protocol, ("classes_per_job",))
     for target, blocks in config.spec["targets"].items():
         for number, block in enumerate(blocks):
             _check_block(config, block, protocol, ("targets", target, number))
     continual.check_targets(config, protocol)
     trajectories.check_target(config, protocol)
+    embeddings.check_target(config, protocol)
     search.check_target(config, protocol)
 
 

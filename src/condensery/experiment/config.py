@@ -143,17 +143,24 @@ class Config:
         """
         return self.method(method)["independent_classes"] and "bn" not in network.split("-")
 
+    def classes_per_job(self, dataset: str) -> int | None:
+        """Return how many classes a condensation job has: config.yaml's number, or else the protocol's.
+
+        None where jobs make whole sets.
+        """
+        return self.settings["classes_per_job"] or self.spec.get("classes_per_job", {}).get(dataset)
+
     def shards(self, dataset: str, method: str, network: str) -> list[str]:
         """Return the classes of each condensation job of a set, such as ``["0-4", "5-9"]``.
 
-        One range of all classes if config.yaml does not split them, or if they depend on each other:
-        through the method, or through batch norm, which mixes the classes of a step.
+        One range of all classes if they are not split, or if they depend on each other: through the method,
+        or through batch norm, which mixes the classes of a step.
 
         Raises:
             CondenseryError: there is no such data set or method.
         """
         count = self.class_count(dataset)
-        size = self.settings["classes_per_job"] or count
+        size = self.classes_per_job(dataset) or count
         if not self.independent(method, network):
             size = count
         ranges = [range(count)[first : first + size] for first in range(0, count, size)]
