@@ -104,8 +104,7 @@ SPECS = {
         "ImageNet-1K: DM against random selection",
         (
             _ACCURACY,
-            "In brackets the published value (DM section 3.2), without a deviation; random selection was "
-            "published in the recipe dc.",
+            "In brackets the published value (DM section 3.2), beside the recipes of Table 1.",
         ),
     ),
     "dsa_ablation": Spec(
