@@ -20,7 +20,6 @@ from condensery.synthetic import SyntheticSet
 from tests.pages import ROOT, Block, blocks, page, sections
 
 SECTIONS = sections(page("docs/extend.md"))
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -65,6 +64,16 @@ def run(project: Path, commands: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("section", [name for name, text in SECTIONS.items() if "```diff" in text])
+def test_changes_fit_the_files_that_they_are_for(project: Path, section: str) -> None:
+    for block in blocks(SECTIONS[section]):
+        if block.language == "diff":
+            before = (project / block.file).read_text()
+            change(project / block.file, block)
+            assert (project / block.file).read_text() != before
+
+
+@pytest.mark.slow
 def test_a_method(project: Path) -> None:
     follow("A method", project)
     chosen = SyntheticSet.load(project / "nearest.safetensors")
@@ -79,6 +88,7 @@ def test_a_method(project: Path) -> None:
     assert rows["accuracy"].between(20, 100).all(), "no better than chance"
 
 
+@pytest.mark.slow
 def test_a_data_set(project: Path) -> None:
     rng = np.random.default_rng(0)
     for split, count in (("train", 4), ("test", 2)):
@@ -101,6 +111,7 @@ def test_a_data_set(project: Path) -> None:
     assert (read_rows([project / "flowers.parquet"], "smoke")["accuracy"] == 100).all()
 
 
+@pytest.mark.slow
 def test_a_network(project: Path) -> None:
     follow("A network", project)
     made = SyntheticSet.load(project / "dm.safetensors")
@@ -110,6 +121,7 @@ def test_a_network(project: Path) -> None:
     assert rows["accuracy"].between(15, 100).all(), "no better than chance"
 
 
+@pytest.mark.slow
 def test_a_protocol(project: Path) -> None:
     follow("A protocol", project)
     table = pd.read_csv(project / "results/mine/tables/table1.csv")
