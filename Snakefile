@@ -1,4 +1,5 @@
 # Reads config/, checks it, and names the targets. Results lie at their coordinates:
+#   results/<protocol>/pool/<data set>/<network>/<part of the networks>.safetensors
 #   results/<protocol>/synthetic/<data set>/<method>/<network>/ipc<k>/seed<s>.safetensors
 #   results/<protocol>/accuracy/<data set>/<method>/<network>/ipc<k>/seed<s>/<recipe>-<network>.parquet
 #   results/<protocol>/accuracy/<data set>/whole/<recipe>-<network>/seed<s>.parquet
@@ -29,7 +30,7 @@ wildcard_constraints:
     evaluation="|".join(NETWORKS),
     recipe="|".join(CONFIG.recipes),
     table="|".join(TABLES),
-    figure="figure2",
+    figure="figure2|figure_distributions",
     ipc=r"[1-9]\d*",
     seed=r"\d+",
     shard=r"\d+(-\d+)?",
@@ -48,6 +49,11 @@ include: "workflow/rules/memories.smk"
 include: "workflow/rules/continual.smk"
 include: "workflow/rules/trajectory.smk"
 include: "workflow/rules/embedding.smk"
+
+
+if POOL:
+
+    include: "workflow/rules/pool.smk"
 
 
 if SEARCH:

@@ -20,6 +20,7 @@ from condensery.errors import CondenseryError
 from condensery.job import Job, add_arguments, add_view_arguments, numbers, view
 from condensery.methods import Problem
 from condensery.methods.recorder import Recorder, Snapshot
+from condensery.pool.store import Pool
 from condensery.progress import Progress
 
 
@@ -38,6 +39,13 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--features", type=Path, metavar="FILE", help="what scripts/pretrain.py made (coresets)"
+    )
+    parser.add_argument(
+        "--pool",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="what scripts/pool.py made, all parts (methods with a network_group)",
     )
     parser.add_argument(
         "--snapshots",
@@ -104,6 +112,7 @@ def main() -> None:
         seed=args.seed,
         device=job.device,
         features=args.features,
+        pool=Pool.open(args.pool, real.info.name, job.network) if args.pool else None,
     )
     provenance = job.provenance(
         method=args.method,
@@ -114,6 +123,8 @@ def main() -> None:
         augmentation=augmentation,
         **view(args),
     )
+    if problem.pool:
+        provenance["pool"] = problem.pool.experiment
     if problem.classes != whole:
         if not method.independent_classes:
             raise CondenseryError(f"--classes: {args.method} condenses all classes together: leave it out")

@@ -133,7 +133,8 @@ UNROLLED = {
 
 
 def parameters(method: str) -> dict[str, object]:
-    entry = UNROLLED.get(method, GRADIENTS if method in ("dc", "dsa") else {"iterations": 3})
+    matched = GRADIENTS if method in ("dc", "dsa") else {"iterations": 3, "network_group": "random"}
+    entry = UNROLLED.get(method, matched)
     return {"parameters": entry | {"init": "real"}}
 
 

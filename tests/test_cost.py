@@ -54,10 +54,16 @@ def counted(network: str, channels: int, size: tuple[int, int]) -> int:
         ("tinyimagenet", "convnet-d4"),
     ],
 )
-def test_multiply_adds_are_those_of_the_layers(config: Config, dataset: str, network: str) -> None:
+def test_multiply_adds_and_weights_are_those_of_the_layers(
+    config: Config, dataset: str, network: str
+) -> None:
     entry = config.dataset(dataset)
-    truth = counted(network, entry["channels"], tuple(entry["size"]))
+    channels, size = entry["channels"], tuple(entry["size"])
+    truth = counted(network, channels, size)
     assert work.multiply_adds(config, dataset, network) == pytest.approx(truth, rel=0.1)
+    net = networks.build(network, channels=channels, size=size, classes=config.class_count(dataset))
+    truth = sum(parameter.numel() for parameter in net.to("meta").parameters())
+    assert work.weights(config, dataset, network) == pytest.approx(truth, rel=0.1)
 
 
 def test_work_of_matching_features(config: Config) -> None:
@@ -123,6 +129,16 @@ def test_work_of_a_search_is_that_of_average_networks(config: Config) -> None:
         assert amount.steps == 24 * 5 * epochs * steps
     proxy = {"dataset": "cifar10", "method": "dm", "network": "convnet", "ipc": 50}
     assert cost.of_job(config, "condense_proxy", proxy) == cost.of_job(config, "condense", proxy)
+
+
+def test_work_of_a_pool_is_that_of_its_networks(config: Config) -> None:
+    image = work.multiply_adds(config, "cifar10", "convnet")
+    amount = cost.of_job(config, "pool", {"dataset": "cifar10", "network": "convnet", "part": "3-of-50"})
+    # 20 networks, 51 epochs of 45,000 images, 20 times 5,000 to test on.
+    assert amount.multiply_adds == pytest.approx(20 * image * (51 * 3 * 45000 + 20 * 5000))
+    assert amount.steps == 51 * 176
+    drawn = cost.of_job(config, "condense", coordinates("cifar10", "dm-pool-30-40", 50))
+    assert drawn == cost.of_job(config, "condense", coordinates("cifar10", "dm", 50))
 
 
 def test_nothing_is_claimed_of_other_jobs(config: Config) -> None:

@@ -18,7 +18,9 @@ from condensery.augment import FAMILIES
 from condensery.data.kinds import KINDS
 from condensery.errors import CondenseryError
 from condensery.experiment import Config, SetId, embeddings, load_config
-from condensery.experiment.reading import check, read
+from condensery.experiment.pools import draws_from_pool
+from condensery.experiment.reading import check, read, schema
+from condensery.pool.groups import GROUPS
 from condensery.reporting.figures import FIGURES
 from condensery.reporting.specs import SPECS
 
@@ -116,7 +118,7 @@ def test_digits_and_numbers_are_not_flipped(paper: Config) -> None:
 
 def test_coresets_are_evaluated_with_both_recipes(paper: Config) -> None:
     recipes = {name: e["recipes"] for name, e in paper.methods.items() if "variant_of" not in e}
-    assert recipes.pop("dm") == recipes.pop("dsa") == ["dsa"]
+    assert recipes.pop("dm") == recipes.pop("dm-pool") == recipes.pop("dsa") == ["dsa"]
     assert recipes.pop("dc") == ["dc"]
     assert (recipes.pop("dd"), recipes.pop("ld")) == (["learned", "dc"], ["plain", "dc"])
     assert set(map(tuple, recipes.values())) == {("dc", "dsa")}
@@ -265,6 +267,25 @@ def add_variants(folder: Path) -> None:
         ("cropped",),
         {"variant_of": "dsa", "title": "cropped", "parameters": {"augmentation": "crop_flip"}},
     )
+
+
+def test_the_groups_of_networks_are_those_of_the_paper(paper: Config) -> None:
+    known = schema("parameters")["$defs"]["methods"]["dm-pool"]["properties"]["network_group"]["enum"]
+    assert tuple(known) == GROUPS
+    values = paper.parameters("cifar10", "dm", "convnet", 50)
+    for target, sizes in (("table4", 3), ("figure_distributions", 1)):
+        sets = paper.target_sets(target)
+        (first, *methods) = dict.fromkeys(s.method for s in sets)
+        assert first == "dm"  # which is the group `random`
+        groups = []
+        for method in methods:
+            changed = paper.parameters("cifar10", method, "convnet", 50)
+            groups.append(changed.pop("network_group"))
+            assert changed == values
+        assert tuple(groups) == GROUPS[1:]
+        assert len({s.ipc for s in sets}) == sizes
+        assert [s for s in sets if not draws_from_pool(paper, s)] == [s for s in sets if s.method == "dm"]
+    assert (paper.pool.networks, len(paper.pool.parts())) == (1000, 50)
 
 
 def test_a_variant_is_its_base_but_for_what_it_gives(folder: Path) -> None:
@@ -668,7 +689,32 @@ REFUSED = [
         "protocols/smoke.yaml",
         ("search", "proxies"),
         ["herding"],
-        "search.proxies: herding selects with a net",
+        "search.proxies: herding looks through net",
+    ),
+    (
+        "protocols/smoke.yaml",
+        ("search", "proxies"),
+        ["dm-pool-30-40"],
+        "search.proxies: dm-pool-30-40 looks through networks trained",
+    ),
+    (
+        "protocols/smoke.yaml",
+        ("continual", "continual5", "methods"),
+        ["dm-pool"],
+        "continual.continual5.methods: dm-pool draws from networks that were trained on all classes",
+    ),
+    (
+        "protocols/smoke.yaml",
+        ("pool",),
+        ...,
+        "dm-pool-70-100 draws from a pool of networks; add the key 'pool'",
+    ),
+    ("protocols/smoke.yaml", ("pool", "validation"), 0, "pool.validation: must be greater than 0"),
+    (
+        "methods.yaml",
+        ("dm-pool", "parameters", "network_group"),
+        "80-90",
+        "dm-pool.parameters.network_group: must be one of random, 10-20",
     ),
     ("protocols/smoke.yaml", ("search", "networks"), 181, "search.networks: must be at most 180"),
     ("protocols/smoke.yaml", ("search", "widths"), [48], "search.widths[0]: must be one of 32, 64, 128, 256"),

@@ -130,6 +130,14 @@ def test_disk_of_a_gathered_set_counts_once(config: Config) -> None:
     assert plan.disk([*parts, gathered], config) == {"sets": 10 * 10 * 8 * 8 * 4}
 
 
+def test_disk_of_a_pool_is_that_of_its_states() -> None:
+    coordinates = {"dataset": "cifar10", "network": "convnet", "part": "1-of-50"}
+    job = Job("pool", coordinates, frozenset(), frozenset(), {})
+    paper = load_config(ROOT / "config", "paper")
+    # 1,000 networks with 20 states of 320,010 weights, two bytes each.
+    assert plan.disk([job] * 50, paper)["pools"] == pytest.approx(1000 * 20 * 320010 * 2, rel=0.01)
+
+
 def told(text: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "scripts/plan.py", "--protocol", "smoke", *words],

@@ -131,6 +131,21 @@ def test_a_large_figure_stays_below_two_megabytes(tmp_path: Path) -> None:
     assert (tmp_path / "figure2.png").stat().st_size < 2_000_000
 
 
+def test_the_figure_of_distributions_has_a_panel_a_group_in_the_order_of_its_sets() -> None:
+    methods = ["dm", "dm-pool-10-20", "dm-pool-70-100", "dm-pool"]
+    drawing = figures.build("figure_distributions", [synthetic(method=name) for name in methods], LABELS)
+    assert "F9" in drawing.title
+    titles = [axes.get_title(loc="left").strip() for axes in drawing.figure.axes]
+    groups = ("DM", "DM, 10-20 %", "DM, 70-100 %", "DM, all")
+    assert titles == [f"toy, {group}, 2 images/class" for group in groups]
+    places = [axes.get_position() for axes in drawing.figure.axes]
+    # Line by line, from the left.
+    assert [(-place.y1, place.x0) for place in places] == sorted((-place.y1, place.x0) for place in places)
+    for axes in drawing.figure.axes:
+        shown = np.asarray(axes.images[0].get_array())
+        assert (shown.min(), shown.max()) == (0.0, 1.0)  # though half of the images lie beyond
+
+
 def test_sets_that_do_not_belong_are_refused() -> None:
     with pytest.raises(CondenseryError, match=r"protocol 'paper', not 'smoke'"):
         figures.build("figure2", [synthetic(), synthetic(protocol="paper")], LABELS)

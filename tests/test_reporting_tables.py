@@ -215,6 +215,21 @@ def test_the_published_part_of_a_cross_table_is_shown_too() -> None:
     assert float(made.cells["difference"].dropna().iloc[0]) == pytest.approx(-1.9)
 
 
+def test_table4_has_a_column_a_group_in_the_order_of_the_paper() -> None:
+    methods = ["dm-pool", "dm-pool-10-20", "dm-pool-random", "dm-pool-70-100", "dm"]
+    each = [row(method=method, accuracy=40.0 + place) for place, method in enumerate(methods)]
+    made = tables.build("table4", pd.DataFrame(each), PUBLISHED, LABELS)
+    (line,), _ = pipe_tables(made.markdown)
+    # DM Table 4 in the line of 10 images per class: random, 10-20, 70 and all.
+    assert list(line.items())[2:] == [
+        ("DM", "44.0 (n=1×1) [48.9]"),
+        ("DM, random", "42.0 (n=1×1) [48.9]"),
+        ("DM, 10-20 %", "41.0 (n=1×1) [48.7]"),
+        ("DM, 70-100 %", "43.0 (n=1×1) [48.2]"),
+        ("DM, all", "40.0 (n=1×1) [50.7]"),
+    ]
+
+
 def test_larger_sets_are_relative_to_the_whole_set_of_their_data_set() -> None:
     whole = {"method": "whole", "ipc": 0, "condense_network": "", "recipe": "whole", "images": 50000}
     each = [

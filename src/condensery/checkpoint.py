@@ -104,15 +104,38 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         ValueError: the file is not a whole safetensors file, or carries no description of ours.
         OSError: the file is absent or may not be read.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_METADATA)
-            if text is None:
-                raise ValueError("a safetensors file, but not one that condensery wrote")
-            # safe_open maps the file; a copy stays valid when the file is replaced.
-            return {name: file.get_tensor(name).clone() for name in sorted(file.keys())}, json.loads(text)
-    except SafetensorError as error:
-        raise ValueError(f"not a whole safetensors file ({error})") from error
+    file = TensorFile(path)
+    return {name: file[name] for name in file.names}, file.about
+
+
+class TensorFile:
+    """A file of `write_tensors`, for reading few of many tensors.
+
+    Attributes:
+        about: the description.
+        names: of the tensors, sorted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the description; the file stays open.
+
+        Raises:
+            ValueError, OSError: as `read_tensors`.
+        """
+        try:
+            self._file = safe_open(path, framework="pt")
+        except SafetensorError as error:
+            raise ValueError(f"not a whole safetensors file ({error})") from error
+        text = (self._file.metadata() or {}).get(_METADATA)
+        if text is None:
+            raise ValueError("a safetensors file, but not one that condensery wrote")
+        self.about: dict = json.loads(text)
+        self.names: list[str] = sorted(self._file.keys())
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a tensor, on the CPU."""
+        # The file is mapped; a copy stays valid when it is replaced.
+        return self._file.get_tensor(name).clone()
 
 
 class Checkpoint:

@@ -132,8 +132,16 @@ class Job:
                 f"protocol {self.config.protocol} has no architecture search: choose another, or add the key "
                 "`search` to its file in config/protocols"
             )
-        data = held_out(self.data, search.validation, search.seed, search.training_images)
-        return replace(self, data=data, split=search.split)
+        return self.held_out(search.split)
+
+    def held_out(self, split: dict[str, Any]) -> Self:
+        """Return the job on training images alone, some of which are its test split.
+
+        Args:
+            split: ``validation``, ``seed`` and ``training_images`` of `condensery.data.views.held_out`.
+        """
+        data = held_out(self.data, split["validation"], split["seed"], split["training_images"])
+        return replace(self, data=data, split=split)
 
     @classmethod
     def open_all(cls, args: argparse.Namespace) -> list[Self]:

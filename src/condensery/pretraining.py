@@ -16,6 +16,7 @@ from condensery.progress import Progress
 from condensery.recipes import Recipe
 from condensery.samples import Samples
 from condensery.training import Fleet, train
+from condensery.watching import WatchedCheckpoint
 
 
 def pretrain(
@@ -50,7 +51,7 @@ def pretrain(
         fleet,
         samples,
         recipe,
-        checkpoint=_WatchedCheckpoint(checkpoint, watch) if checkpoint else None,
+        checkpoint=WatchedCheckpoint(checkpoint, watch) if checkpoint else None,
         on_epoch=progress.step if progress else None,
         on_batch=watch.see,
     )
@@ -84,25 +85,10 @@ class Forgetting:
         return torch.where(self.ever_right, self.counts, never_right)
 
     def state(self) -> dict[str, Tensor]:
-        """Return what a resumed run needs."""
+        """See `condensery.watching.Watcher`."""
         return {"counts": self.counts, "was_right": self.was_right, "ever_right": self.ever_right}
 
-
-class _WatchedCheckpoint:
-    """A training checkpoint that carries the counts along."""
-
-    def __init__(self, inner: Checkpoint, watch: Forgetting) -> None:
-        self._inner, self._watch = inner, watch
-
-    def load(self) -> tuple[int, dict[str, Tensor]] | None:
-        found = self._inner.load()
-        if found is not None:
-            for name, tensor in self._watch.state().items():
-                tensor.copy_(found[1][f"forgetting.{name}"])
-        return found
-
-    def due(self) -> bool:
-        return self._inner.due()
-
-    def save(self, epoch: int, state: dict[str, Tensor]) -> None:
-        self._inner.save(epoch, state | {f"forgetting.{k}": v for k, v in self._watch.state().items()})
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """See `condensery.watching.Watcher`."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])

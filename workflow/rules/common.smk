@@ -5,6 +5,7 @@ from pathlib import Path
 
 from condensery.errors import CondenseryError
 from condensery.experiment import Evaluation, SetId, WholeEvaluation, load_config
+from condensery.experiment.pools import draws_from_pool
 
 # The jobs run in the environment that Snakemake runs in, whether or not it is activated.
 PATH = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
@@ -34,6 +35,7 @@ FIGURES = [name for name in CONFIG.spec["targets"] if name.startswith("figure")]
 TABLES = [name for name in CONFIG.spec["targets"] if name not in FIGURES]
 CONTINUAL = list(CONFIG.spec.get("continual", {}))  # a table and a figure each
 SEARCH = CONFIG.search
+POOL = CONFIG.pool
 
 # Everything that `all` makes and the report shows.
 ALL_TABLES = [*TABLES, *CONTINUAL, *(["table5"] if SEARCH else [])]
@@ -62,6 +64,14 @@ def rows(w) -> list[str]:
 def features(w) -> list[str]:
     path = f"{RESULTS}/features/{w.dataset}/{w.network}/seed{w.seed}.safetensors"
     return [path] if CONFIG.method(w.method)["needs_features"] else []
+
+
+def pool(w) -> list[str]:
+    # All parts of the pool that a set is condensed with, if it is.
+    made = SetId(w.dataset, w.method, w.network, int(w.ipc), 0)
+    needed = draws_from_pool(CONFIG, made)
+    folder = f"{RESULTS}/pool/{w.dataset}/{w.network}"
+    return [f"{folder}/{part}.safetensors" for part in POOL.parts()] if needed else []
 
 
 def shards(w) -> list[str]:

@@ -3,6 +3,7 @@ rule condense:
     input:
         data=f"{DATA}/prepared/{{dataset}}/info.json",
         features=features,
+        pool=pool,
     output:
         f"results/{{protocol}}/synthetic/{SET}.safetensors",
     log:
@@ -28,11 +29,12 @@ rule condense:
         features=lambda w, input: (
             f"--features {input.features}" if input.features else ""
         ),
+        pool=lambda w, input: f"--pool {input.pool}" if input.pool else "",
     shell:
         "python scripts/condense.py --data {wildcards.dataset} --prepared {params.prepared}"
         " --method {wildcards.method} --network {wildcards.network} --ipc {wildcards.ipc} --seed {wildcards.seed}"
         " --protocol {wildcards.protocol} --precision {params.precision} --device {resources.device}"
-        " --threads {threads} {params.classes} {params.features} --out {output} > {log} 2>&1"
+        " --threads {threads} {params.classes} {params.features} {params.pool} --out {output} > {log} 2>&1"
 
 
 if SPLIT:

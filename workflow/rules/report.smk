@@ -43,7 +43,7 @@ rule figure:
     output:
         png=report(
             "results/{protocol}/figures/{figure}.png",
-            caption="../report/figure2.rst",
+            caption="../report/images.rst",
             category="Figures",
             labels={"protocol": "{protocol}", "figure": "{figure}", "format": "PNG"},
         ),

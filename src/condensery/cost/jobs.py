@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from condensery.cost import continual, search
+from condensery.cost import continual, pool, search
 from condensery.cost.work import Work, condensing, evaluating, training
 from condensery.experiment import Config
 
@@ -15,6 +15,7 @@ _JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work]] = {
     "evaluate": lambda c, w: evaluating(c, w["dataset"], w["recipe"], w["evaluation"], int(w["ipc"])),
     "evaluate_whole": lambda c, w: training(c, w["dataset"], w["recipe"], w["evaluation"]),
     "pretrain": lambda c, w: training(c, w["dataset"], "features", w["network"]),
+    "pool": pool.training,
     "search": search.search,
     "search_test": search.test,
     "continual_features": continual.features,

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from condensery.cost import work
+from condensery.cost import pool, work
 from condensery.cost.jobs import of_job
 from condensery.cost.rates import DeviceRates
 from condensery.cost.work import Work
@@ -109,13 +109,18 @@ def makespan(durations: Mapping[Job, float], devices: int) -> float:
 
 
 def disk(jobs: Iterable[Job], config: Config) -> dict[str, float]:
-    """Return the bytes that jobs write: ``data``, the prepared images, and ``sets``, the synthetic ones."""
+    """Return the bytes that jobs write.
+
+    ``data`` are the prepared images, ``sets`` the synthetic ones, ``pools`` the states of networks.
+    """
     total: Counter[str] = Counter()
     for job in jobs:
         if job.rule == "prepare":
             dataset = job.wildcards["dataset"]
             images = work.training_images(config, dataset) * (1 + work.TEST_SHARE)
             total["data"] += images * work.image_floats(config, dataset)
+        elif job.rule == "pool":
+            total["pools"] += pool.stored_bytes(config, job.wildcards)
         elif job.rule in ("condense", "gather"):  # the parts of a gathered set do not stay
             dataset, ipc = job.wildcards["dataset"], int(job.wildcards["ipc"])
             total["sets"] += 4 * ipc * config.class_count(dataset) * work.image_floats(config, dataset)

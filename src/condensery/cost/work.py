@@ -26,6 +26,16 @@ PER_PIXEL = {
     "resnet18ap": 727e3,
 }
 
+# Weights of the same networks, likewise, with 10 classes.
+WEIGHTS = {
+    "mlp": 411e3,
+    "lenet": 62e3,
+    "alexnet": 1.87e6,
+    "vgg11": 9.23e6,
+    "resnet18": 11.2e6,
+    "resnet18ap": 11.2e6,
+}
+
 # Where a data set's entry does not say how many images its classes have.
 IMAGES_OF_A_CLASS = 5000
 
@@ -136,6 +146,22 @@ def multiply_adds(config: Config, dataset: str, network: str) -> float:
         if "nopool" not in network:
             maps /= 4
     return total
+
+
+def weights(config: Config, dataset: str, network: str) -> float:
+    """Return the number of weights of a network, to about a tenth."""
+    family = network.partition("-")[0]
+    if family != "convnet":
+        return WEIGHTS[family]
+    entry = config.dataset(dataset)
+    width, depth = _option(network, "w", 128), _option(network, "d", 3)
+    kernels = 9 * width * (entry["channels"] + (depth - 1) * width)
+    halved = [
+        math.prod(entry["size"]) / (1 if "nopool" in network else 4**block) for block in range(depth + 1)
+    ]
+    # Layer norm has two weights for every place of the maps, the other norms two for every map.
+    norms = 2 * width * (sum(halved[:-1]) if "-ln" in network else depth)
+    return kernels + width * depth + norms + width * max(1, halved[-1]) * config.class_count(dataset)
 
 
 def _option(network: str, letter: str, default: int) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
-from condensery.experiment import continual, embeddings, search, trajectories
+from condensery.experiment import continual, embeddings, pools, search, trajectories
 from condensery.experiment.reading import base_of, check, place, schema, unknown
 from condensery.experiment.targets import WHOLE
 
@@ -69,6 +69,7 @@ def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> No
     trajectories.check_target(config, protocol)
     embeddings.check_target(config, protocol)
     search.check_target(config, protocol)
+    pools.check_targets(config, protocol)
 
 
 def _known(what: str, name: str, known: Mapping[str, Any], file: Path, keys: Keys) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from condensery.errors import CondenseryError
 from condensery.experiment import checks
+from condensery.experiment.pools import PoolPlan
 from condensery.experiment.reading import base_of, read, schema, unknown
 from condensery.experiment.search import TARGETS as SEARCH_TARGETS
 from condensery.experiment.search import Search
@@ -106,6 +107,11 @@ class Config:
     def search(self) -> Search | None:
         """The architecture search of the protocol, if it has one."""
         return Search.read(self.spec["search"]) if "search" in self.spec else None
+
+    @property
+    def pool(self) -> PoolPlan | None:
+        """The pools of trained networks of the protocol, if it has any."""
+        return PoolPlan(**self.spec["pool"]) if "pool" in self.spec else None
 
     @property
     def precision(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from condensery.continual.orders import step_classes
 from condensery.errors import CondenseryError
+from condensery.experiment.pools import draws_from_pool
 from condensery.experiment.reading import place, unknown
 from condensery.experiment.targets import SetId
 
@@ -140,6 +141,13 @@ def check_targets(config: Config, file: Path) -> None:
         for method in entry["methods"]:
             if method not in config.methods:
                 raise CondenseryError(f"{where}.methods: {unknown('method', method, config.methods)}")
+            for dataset in _datasets(entry):
+                made = SetId(dataset, method, config.network(dataset), entry["ipc"], 0)
+                if draws_from_pool(config, made):
+                    raise CondenseryError(
+                        f"{where}.methods: {method} draws from networks that were trained on all classes; "
+                        "give a method that does not"
+                    )
         counts = [config.class_count(dataset) for dataset in _datasets(entry)]
         if len(counts) == 1 and counts[0] % entry["steps"]:
             raise CondenseryError(

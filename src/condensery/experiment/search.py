@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
+from condensery.experiment.pools import draws_from_pool
 from condensery.experiment.reading import unknown
-from condensery.experiment.targets import WHOLE, SetId
+from condensery.experiment.targets import WHOLE, SetId, parts
 
 if TYPE_CHECKING:
     from condensery.experiment.config import Config
@@ -71,8 +72,7 @@ class Search:
 
     def parts(self) -> list[str]:
         """Return the name of each job's part of the networks, such as ``3-of-30``."""
-        count = -(-self.networks // self.networks_per_job)
-        return [f"{number}-of-{count}" for number in range(1, count + 1)]
+        return parts(self.networks, self.networks_per_job)
 
     def set_of(self, proxy: str, network: str) -> SetId | None:
         """Return the set that is a proxy, condensed with a network; None where the proxy is no set."""
@@ -98,9 +98,10 @@ def check_target(config: Config, file: Path) -> None:
         if proxy not in config.methods:
             known = [*config.methods, EARLY_STOPPING]
             raise CondenseryError(f"{where}.proxies: {unknown('proxy', proxy, known)}")
-        if config.method(proxy)["needs_features"]:
+        made = search.set_of(proxy, config.network(search.dataset))
+        if config.method(proxy)["needs_features"] or draws_from_pool(config, made):
             raise CondenseryError(
-                f"{where}.proxies: {proxy} selects with a network trained on the whole set, which has seen "
+                f"{where}.proxies: {proxy} looks through networks trained on the whole set, which have seen "
                 "the validation images; give a method that needs none"
             )
     limit = PER_WIDTH * len(search.widths)

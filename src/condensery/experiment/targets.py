@@ -36,6 +36,12 @@ class WholeEvaluation(NamedTuple):
     seed: int
 
 
+def parts(count: int, per_job: int) -> list[str]:
+    """Return the names of the jobs that share so many networks out, such as ``3-of-30``."""
+    jobs = -(-count // per_job)
+    return [f"{number}-of-{jobs}" for number in range(1, jobs + 1)]
+
+
 def sets_of(block: Mapping[str, Any], default: Mapping[str, str], sets: int) -> Iterator[SetId]:
     """Yield every set of a block of a protocol's target.
 

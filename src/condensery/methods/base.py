@@ -17,6 +17,7 @@ from condensery.data import RealData, Split
 from condensery.device import Device
 from condensery.errors import CondenseryError
 from condensery.methods.recorder import Recorder
+from condensery.pool.store import Pool
 from condensery.progress import Progress
 from condensery.synthetic import SyntheticSet
 
@@ -35,6 +36,7 @@ class Problem:
         seed: seed of the set; every stream starts from it.
         device: where to compute.
         features: file with the network trained on the whole set, for methods that need one.
+        pool: trained networks to condense with, where ``network_group`` names a group of them.
     """
 
     data: RealData
@@ -46,6 +48,7 @@ class Problem:
     seed: int
     device: Device
     features: Path | None = None
+    pool: Pool | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be condensed.

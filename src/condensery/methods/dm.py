@@ -23,6 +23,14 @@ from condensery.synthetic import SyntheticSet
 
 REPORT_EVERY = 10
 
+Weights = Callable[[Network, int], object]
+"""Gives a network the weights of a step, in place."""
+
+
+def random_weights(problem: Problem) -> Weights:
+    """Return what draws new random weights for every step (DM section 2.3)."""
+    return lambda net, step: networks.initialise(net, streams.generator(problem.seed, "network", step))
+
 
 @register
 class DistributionMatching:
@@ -46,13 +54,17 @@ class DistributionMatching:
     ) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`."""
         pixels = Pixels(problem, checkpoint, recorder)
-        matcher = Matcher(problem)
+        matcher = Matcher(problem, self.weights(problem))
         for step in pixels.iterations():
             gradient, loss = matcher.gradient(pixels.images, step)
             pixels.step(gradient)
             if progress and (step + 1) % REPORT_EVERY == 0:
                 progress.step(step + 1, loss=loss.item())
         return problem.synthetic_set(pixels.images)
+
+    def weights(self, problem: Problem) -> Weights:
+        """Return what gives the condensing network its weights."""
+        return random_weights(problem)
 
 
 class Matcher:
@@ -63,8 +75,9 @@ class Matcher:
     classes together (DM section 3.3), so all images of a kind make one batch.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, weights: Weights | None = None) -> None:
         self._problem = problem
+        self._weights = weights or random_weights(problem)
         self._train = problem.training_split()
         self._network = problem.new_network().train()
         for parameter in self._network.parameters():
@@ -85,7 +98,7 @@ class Matcher:
             step: which step; it addresses the network, the real batches and the augmentations.
         """
         problem = self._problem
-        networks.initialise(self._network, streams.generator(problem.seed, "network", step))
+        self._weights(self._network, step)
         size = images.shape[-2:]
         gradient, total = torch.empty_like(images), images.new_zeros(())
         for group in self._groups:

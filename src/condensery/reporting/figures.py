@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,13 @@ def build(
     return FIGURES[name](sets, labels, rows)
 
 
-def _figure2(sets: Sequence[SyntheticSet], labels: Labels, rows: pd.DataFrame | None) -> Drawing:
-    """DM Figure 2: the synthetic images as a person wants to see them, one panel a set."""
+def _images(
+    sets: Sequence[SyntheticSet], labels: Labels, rows: pd.DataFrame | None, *, title: str
+) -> Drawing:
+    """Show the synthetic images as a person wants to see them, one panel a set."""
     with mpl.rc_context(STYLE):
         tiles = [_tiles(each) for each in sets]
         figure = _panels(sets, tiles, labels)
-    title = "Figure 2: synthetic images"
     shortened = sum(
         len(rows) < len(each.classes) or sum(map(len, rows)) < len(each)
         for each, rows in zip(sets, tiles, strict=True)
@@ -239,6 +241,9 @@ def _panel(
 
 
 FIGURES: dict[str, Callable[[Sequence[SyntheticSet], Labels, pd.DataFrame | None], Drawing]] = {
-    "figure2": _figure2
+    "figure2": partial(_images, title="Figure 2: synthetic images"),
+    "figure_distributions": partial(
+        _images, title="Figure F9: synthetic images by the accuracy of the condensing networks"
+    ),
 }
 """Every figure by name."""

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from condensery.errors import CondenseryError
+from condensery.pool.groups import BINS
 
 PAPER_TITLES = {
     "random": "Random",
@@ -22,9 +23,12 @@ PAPER_TITLES = {
     "dc": "DC",
     "dsa": "DSA",
     "dm": "DM",
+    "dm-pool-random": "DM, random",
+    **{f"dm-pool-{group}": f"DM, {group} %" for group in BINS},
+    "dm-pool": "DM, all",
     "whole": "Whole set",
 }
-"""Methods in the order of the columns of DM Table 1, and how the papers call them."""
+"""Methods in the order of the columns of DM Table 1, at DM those of Table 4, and how the papers call them."""
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pandas as pd
 
 from condensery.errors import CondenseryError
+from condensery.pool.groups import ALL, BINS, RANDOM
 
 _COSTS = dict.fromkeys(("dataset", "ipc", "method", "network", "hardware"), str) | {
     "minutes": float,
@@ -37,6 +39,12 @@ _NETWORKS = {"tinyimagenet": "convnet-d4", "imagenet1k": "convnet-d4"}
 _NETWORKS_OF_DD_AND_LD = {"mnist": "lenet", "cifar10": "alexnet", "cifar100": "alexnet"}
 
 _NORMS = {"instancenorm": "", "batchnorm": "-bn"}
+# DM Table 4: group of networks -> methods whose networks are of that group.
+_GROUPS = {group: [f"dm-pool-{group}"] for group in BINS} | {
+    RANDOM: ["dm", "dm-pool-random"],
+    "70+": ["dm-pool-70-100"],
+    ALL: ["dm-pool"],
+}
 # DM Table 3: the ResNet-18 that sets are condensed on has average pooling where the other has strides.
 _CONDENSING = {"resnet18": "resnet18ap"}
 
@@ -84,6 +92,17 @@ def table3(folder: Path) -> pd.DataFrame:
     return frame[list(CELL)]
 
 
+def table4(folder: Path) -> pd.DataFrame:
+    """Read table4_network_distribution.csv: DM Table 4, a method for every group of networks.
+
+    Returns, raises: as `table1`.
+    """
+    frame = _read(folder / "table4_network_distribution.csv", ("network_accuracy_group",), deviations=False)
+    frame["method"] = frame["network_accuracy_group"].map(_GROUPS)
+    frame["condense_network"] = frame["evaluate_network"] = "convnet"
+    return frame.explode("method", ignore_index=True)[list(CELL)]
+
+
 def costs(folder: Path) -> pd.DataFrame:
     """Read cost.csv: how long condensing took.
 
@@ -106,16 +125,22 @@ def costs(folder: Path) -> pd.DataFrame:
     return frame
 
 
-def _read(path: Path, more: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Read a file of accuracies: its columns are `_COLUMNS` and ``more``, which tell cells apart as well."""
+def _read(path: Path, more: tuple[str, ...] = (), *, deviations: bool = True) -> pd.DataFrame:
+    """Read a file of accuracies: its columns are `_COLUMNS` and ``more``, which tell cells apart as well.
+
+    Without ``deviations`` the paper prints none, and the file has no column of them.
+    """
     try:
         frame = pd.read_csv(path, dtype={"dataset": str, "ipc": "Int64", "method": str, "source": str})
     except FileNotFoundError as error:
         raise CondenseryError(f"{path}: not there; give the folder of the published numbers") from error
     except ValueError as error:
         raise CondenseryError(f"{path}: cannot be read as a table: {error}") from error
-    if sorted(frame.columns) != sorted((*_COLUMNS, *more)):
-        raise CondenseryError(f"{path}: columns must be {', '.join((*_COLUMNS, *more))}")
+    columns = [name for name in (*_COLUMNS, *more) if deviations or name != "accuracy_std"]
+    if sorted(frame.columns) != sorted(columns):
+        raise CondenseryError(f"{path}: columns must be {', '.join(columns)}")
+    if not deviations:
+        frame["accuracy_std"] = math.nan
     frame["ipc"] = frame["ipc"].fillna(0).astype("int64")
     frame = frame.rename(columns={"accuracy_mean": "published_mean", "accuracy_std": "published_std"})
     if frame["published_mean"].isna().any():

@@ -1,0 +1,74 @@
+"""Train some of the networks of a pool and store their states on the way, each with its validation accuracy.
+
+The protocol's `pool` says how many networks there are, how often their states are taken and which training
+images are held out to measure accuracy. The test images are not used.
+
+Example:
+    python scripts/pool.py --data digits --protocol smoke --part 1-of-2 --out pool1.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from condensery import console
+from condensery.errors import CondenseryError
+from condensery.experiment.pools import RECIPE, moments
+from condensery.job import Job, add_arguments
+from condensery.pool import store, training
+from condensery.progress import Progress
+from condensery.recipes import Recipe
+from condensery.search.space import part
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    parser.add_argument(
+        "--part", default="1-of-1", metavar="K-of-N", help="train this part of the networks; default: all"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, test on the way, write the states and print how many each group has."""
+    args = parse()
+    job = Job.open(args)
+    plan = job.config.pool
+    if plan is None:
+        raise CondenseryError(
+            f"protocol {job.config.protocol} has no pool: choose another, or add the key `pool` to its file "
+            "in config/protocols"
+        )
+    job = job.held_out(plan.split)
+    recipe = Recipe(**job.config.recipe(RECIPE, args.data, network=job.network))
+    steps = moments(recipe.passes * training.batches(job.data, recipe), plan.states)
+    provenance = job.provenance(network=job.network, recipe=vars(recipe), networks=plan.networks, steps=steps)
+    fleets = training.fleets(part(range(plan.networks), args.part), job.device)
+    checkpoints = [job.checkpoint(provenance, f"network{numbers[0]}") for numbers in fleets]
+    states = []
+    with Progress(f"pool {args.data} {args.part}", len(fleets) * recipe.passes) as progress:
+        for place, (numbers, checkpoint) in enumerate(zip(fleets, checkpoints, strict=True)):
+            before = place * recipe.passes
+            states += training.train_states(
+                job.data,
+                job.network,
+                recipe,
+                numbers,
+                steps,
+                job.device,
+                checkpoint=checkpoint,
+                on_epoch=lambda done, before=before: progress.step(before + done),
+            )
+    store.write(args.out, states, provenance)
+    for checkpoint in checkpoints:
+        checkpoint.remove()
+    for group, count in store.count_groups(state.accuracy for state in states).items():
+        print(f"group {group}: {count} of {len(states)} states")
+
+
+if __name__ == "__main__":
+    raise SystemExit(console.run(main))

@@ -1,0 +1,41 @@
+"""The work of training the networks of a pool, and the room that their states take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from condensery.cost.work import FORWARD, TRAINING, Work, multiply_adds, training_images, weights
+from condensery.experiment import Config
+from condensery.experiment.pools import RECIPE
+
+BYTES = 2
+"""Of a stored weight."""
+
+
+def training(config: Config, w: Mapping[str, Any]) -> Work:
+    """Return the work of one job's networks, which are tested whenever their states are taken."""
+    plan, dataset, network = config.pool, w["dataset"], w["network"]
+    recipe = config.recipe(RECIPE, dataset, network=network)
+    known = training_images(config, dataset)
+    validated = plan.validation * known
+    images = min(known - validated, plan.training_images or known)
+    epochs = recipe["epochs"] + 1
+    passes = TRAINING * epochs * images + FORWARD * plan.states * validated
+    once = Work(
+        "training",
+        epochs * math.ceil(images / recipe["batch"]),
+        passes * multiply_adds(config, dataset, network),
+    )
+    return once.part(_networks(config))
+
+
+def stored_bytes(config: Config, w: Mapping[str, Any]) -> float:
+    """Return how much one job writes."""
+    return BYTES * _networks(config) * config.pool.states * weights(config, w["dataset"], w["network"])
+
+
+def _networks(config: Config) -> float:
+    """Return the networks of an average job."""
+    return config.pool.networks / len(config.pool.parts())

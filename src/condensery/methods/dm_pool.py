@@ -1,0 +1,48 @@
+"""DM with networks that are drawn from a group of trained ones instead of random ones.
+
+Source: *Dataset Condensation with Distribution Matching*, section 3.4 and Table 4.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from condensery import streams
+from condensery.errors import CondenseryError
+from condensery.methods.base import Problem, register
+from condensery.methods.dm import DistributionMatching, Weights
+from condensery.networks import Network
+from condensery.pool.groups import RANDOM
+from condensery.pool.store import load_weights
+
+
+@register
+class PoolMatching(DistributionMatching):
+    """DM whose network of an iteration is a state of the pool, each of the group equally likely.
+
+    Parameters (``config/methods.yaml``): those of DM; ``network_group``, one of
+    :data:`condensery.pool.groups.GROUPS`. ``random`` is DM itself.
+    """
+
+    name = "dm-pool"
+
+    def weights(self, problem: Problem) -> Weights:
+        """See :class:`DistributionMatching`.
+
+        Raises:
+            CondenseryError: no pool was given, or it has nothing in the group.
+        """
+        group = problem.parameters["network_group"]
+        if group == RANDOM:
+            return super().weights(problem)
+        if problem.pool is None:
+            raise CondenseryError(
+                f"group {group} of a pool of networks: give the files that scripts/pool.py makes (--pool)"
+            )
+        members = problem.pool.group(group)
+
+        def draw(net: Network, step: int) -> None:
+            stream = streams.generator(problem.seed, "pool", step)
+            load_weights(net, members[int(torch.randint(len(members), (), generator=stream))].weights())
+
+        return draw

@@ -1,0 +1,169 @@
+"""Pools on disk: the states of trained networks with their accuracies, read one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from condensery.checkpoint import TensorFile, write_tensors
+from condensery.errors import CondenseryError
+from condensery.networks import Network
+from condensery.pool.groups import BINS, belongs
+
+
+@dataclass(frozen=True)
+class State:
+    """A network as it was after some steps of its training.
+
+    Attributes:
+        network: its number in the pool.
+        step: how many batches it had learned from.
+        accuracy: on the validation images, in percent.
+        weights: all parameters in the order of the module, float16 (P,).
+    """
+
+    network: int
+    step: int
+    accuracy: float
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class Member:
+    """A stored state, whose weights are read when they are asked for; see `State`."""
+
+    network: int
+    step: int
+    accuracy: float
+    file: TensorFile
+
+    def weights(self) -> Tensor:
+        """Return all parameters in the order of the module, float16 (P,), on the CPU."""
+        return self.file[_name(self.network, self.step)]
+
+
+def write(path: Path, states: Iterable[State], provenance: Mapping[str, Any]) -> None:
+    """Write a part of a pool as one safetensors file, atomically.
+
+    Args:
+        path: the file.
+        states: of some of its networks.
+        provenance: what `Job.provenance` returns; its ``experiment`` has ``dataset``, ``network`` and
+            ``networks``, the number of networks in all parts.
+    """
+    tensors, index = {}, []
+    for state in sorted(states, key=lambda each: (each.network, each.step)):
+        tensors[_name(state.network, state.step)] = state.weights
+        index.append({"network": state.network, "step": state.step, "accuracy": state.accuracy})
+    write_tensors(path, tensors, {"provenance": dict(provenance), "states": index})
+
+
+class Pool:
+    """All parts of a pool.
+
+    Attributes:
+        experiment: how it was made: data set, network, recipe, validation images.
+        members: all states, ordered by network and step, whatever the parts.
+    """
+
+    def __init__(self, experiment: Mapping[str, Any], members: Sequence[Member]) -> None:
+        """Keep what `open` has read."""
+        self.experiment = experiment
+        self.members = members
+
+    @classmethod
+    def open(cls, paths: Sequence[Path], dataset: str, network: str) -> Self:
+        """Read the index of every part.
+
+        Args:
+            paths: the files of all parts.
+            dataset: the data set that the pool must be of.
+            network: likewise.
+
+        Raises:
+            CondenseryError: a file is no part of a pool, is of another data set, network or pool, or is
+                missing.
+        """
+        files = {path: _opened(path) for path in paths}
+        experiments = {path: file.about["provenance"]["experiment"] for path, file in files.items()}
+        for path, made in experiments.items():
+            found, needed = f"{made['dataset']}/{made['network']}", f"{dataset}/{network}"
+            if found != needed:
+                raise CondenseryError(
+                    f"{path}: networks of {found}, but {needed} is needed: make it with scripts/pool.py"
+                )
+            if made != experiments[paths[0]]:
+                raise CondenseryError(f"{path}: of another pool than {paths[0]}: give the parts of one")
+        members = [Member(**state, file=file) for file in files.values() for state in file.about["states"]]
+        members.sort(key=lambda each: (each.network, each.step))
+        _check_whole(made["networks"], members, paths[0].parent)
+        return cls(made, members)
+
+    def group(self, name: str) -> list[Member]:
+        """Return the states of a group, one of `groups.BINS` or `groups.ALL`, in the order of the pool.
+
+        Raises:
+            CondenseryError: the group is empty; the line says which are not.
+        """
+        found = [each for each in self.members if belongs(each.accuracy, name)]
+        if not found:
+            dataset, network = self.experiment["dataset"], self.experiment["network"]
+            counts = count_groups(each.accuracy for each in self.members)
+            told = ", ".join(f"{group} ({count})" for group, count in counts.items())
+            raise CondenseryError(
+                f"no state in the pool of {dataset}/{network} is in group {name}, only in {told}: list these "
+                "in the protocol, or give the recipe `pool` other epochs"
+            )
+        return found
+
+
+def count_groups(accuracies: Iterable[float]) -> dict[str, int]:
+    """Return how many accuracies each of `groups.BINS` has; empty groups are left out."""
+    known = list(accuracies)
+    counts = {group: sum(belongs(each, group) for each in known) for group in BINS}
+    return {group: count for group, count in counts.items() if count}
+
+
+@torch.no_grad()
+def load_weights(net: Network, weights: Tensor) -> None:
+    """Give a network the weights of a state, in place; buffers stay as they are.
+
+    Args:
+        net: a network of the pool's kind, on any device.
+        weights: as in `State`.
+    """
+    parameters = list(net.parameters())
+    parts = weights.to(parameters[0].device).split([parameter.numel() for parameter in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.copy_(part.view(parameter.shape))
+
+
+def _name(network: int, step: int) -> str:
+    return f"network{network}.step{step}"
+
+
+def _opened(path: Path) -> TensorFile:
+    try:
+        file = TensorFile(path)
+    except (OSError, ValueError) as error:
+        raise CondenseryError(f"{path}: not a part of a pool ({error}): make it anew") from None
+    if "states" not in file.about:
+        raise CondenseryError(f"{path}: not a part of a pool: give what scripts/pool.py made")
+    return file
+
+
+def _check_whole(networks: int, members: Sequence[Member], folder: Path) -> None:
+    """Refuse parts that overlap or are not all."""
+    names = {(each.network, each.step) for each in members}
+    if len(names) < len(members):
+        raise CondenseryError(f"{folder}: parts of the pool overlap: give each once")
+    count = len({each.network for each in members})
+    if count != networks:
+        raise CondenseryError(
+            f"{folder}: {count} networks of a pool of {networks}: give the files of all of its parts"
+        )

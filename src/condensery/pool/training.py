@@ -1,0 +1,121 @@
+"""Train networks of a pool and take their states on the way, with their validation accuracies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from condensery.checkpoint import Checkpoint
+from condensery.data import RealData, Split
+from condensery.device import Device
+from condensery.pool.store import State
+from condensery.recipes import Recipe
+from condensery.samples import Samples
+from condensery.training import Fleet, accuracies, train
+from condensery.watching import WatchedCheckpoint
+
+FIRST_SEED = 1_000_000
+"""Seed of a pool's first network: none may start like a network that sets are evaluated with."""
+
+
+def batches(data: RealData, recipe: Recipe) -> int:
+    """Return the number of batches in an epoch."""
+    return -(-len(data.train) // recipe.batch)
+
+
+def fleets(numbers: Sequence[int], device: Device) -> list[list[int]]:
+    """Split networks into those that are trained at once: all where the device stacks them, or each alone."""
+    return [list(numbers)] if device.stack_networks else [[number] for number in numbers]
+
+
+def train_states(
+    data: RealData,
+    network: str,
+    recipe: Recipe,
+    numbers: Sequence[int],
+    moments: Sequence[int],
+    device: Device,
+    *,
+    checkpoint: Checkpoint | None = None,
+    on_epoch: Callable[[int], None] | None = None,
+) -> list[State]:
+    """Train networks at once and take the state of each after some steps.
+
+    Args:
+        data: what to train on, and as its test split the validation images.
+        network: name of the networks.
+        recipe: how they are trained.
+        numbers: which networks of the pool.
+        moments: the numbers of steps after which a state is taken, at most those of the whole training.
+        device: where to compute.
+        checkpoint: where to save the training and the states taken, and to resume from; in the end it holds
+            all of them.
+        on_epoch: told the number of epochs done.
+
+    Returns:
+        The states, network after network. They do not depend on which networks are trained together.
+    """
+    seeds = [FIRST_SEED + number for number in numbers]
+    fleet = Fleet(network, data.info, seeds, device, images=len(data.train) * recipe.passes)
+    watch = _Watch(fleet, data.test, moments)
+    watched = WatchedCheckpoint(checkpoint, watch) if checkpoint else None
+    samples = Samples.of_split(data.train, device)
+    train(fleet, samples, recipe, checkpoint=watched, on_epoch=on_epoch, on_batch=watch.see)
+    watch.look()
+    if watched:
+        watched.save(recipe.passes, fleet.state())
+    return watch.states(numbers)
+
+
+class _Watch:
+    """Takes the states of a fleet.
+
+    Args:
+        fleet: the networks.
+        validation: the images to test them on.
+        moments: the numbers of steps after which to do so.
+    """
+
+    def __init__(self, fleet: Fleet, validation: Split, moments: Sequence[int]) -> None:
+        self._fleet, self._validation, self._moments = fleet, validation, moments
+        self._step = 0
+        self._taken: dict[str, Tensor] = {}
+
+    def see(self, rows: Tensor, logits: Tensor) -> None:
+        """Look before the step of a batch, which is taken after this."""
+        self.look()
+        self._step += 1
+
+    def look(self) -> None:
+        """Take the states as they are, if this is one of the moments."""
+        if self._step in self._moments and f"weights.{self._step}" not in self._taken:
+            count = len(self._fleet.seeds)
+            weights = [each.detach().reshape(count, -1) for each in self._fleet.parameters.values()]
+            # Half the size of float32; a weight moves by a two-thousandth part of it at most.
+            self._taken[f"weights.{self._step}"] = torch.cat(weights, 1).to("cpu", torch.float16)
+            tested = torch.tensor(accuracies(self._fleet, self._validation), dtype=torch.float64)
+            self._taken[f"accuracies.{self._step}"] = tested
+
+    def states(self, numbers: Sequence[int]) -> list[State]:
+        """Return what was taken, network after network."""
+        return [
+            State(
+                number,
+                step,
+                self._taken[f"accuracies.{step}"][place].item(),
+                self._taken[f"weights.{step}"][place],
+            )
+            for place, number in enumerate(numbers)
+            for step in self._moments
+        ]
+
+    def state(self) -> dict[str, Tensor]:
+        """See `condensery.watching.Watcher`."""
+        return self._taken | {"step": torch.tensor(self._step)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """See `condensery.watching.Watcher`."""
+        self._step = int(state["step"])
+        self._taken = {name: tensor for name, tensor in state.items() if name != "step"}

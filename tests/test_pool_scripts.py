@@ -1,0 +1,158 @@
+"""The scripts of a pool: which images they see, and that they fit together."""
+
+from __future__ import annotations
+
+import dataclasses
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from condensery import data
+from condensery.checkpoint import read_tensors
+from condensery.data import RealData, Split
+from condensery.data.views import held_out
+from condensery.pool import training
+from condensery.synthetic import SyntheticSet
+from tests import problems
+from tests.test_search_scripts import Untouchable
+
+ROOT = Path(__file__).parents[1]
+SMALL = {
+    "description": "small",
+    "sets": 1,
+    "networks": 1,
+    "whole_networks": 1,
+    "methods": {"dm-pool": {"parameters": {"iterations": 3, "batch_real": 4}}},
+    "recipes": {"pool": {"parameters": {"epochs": 2, "batch": 16}}},
+    "targets": {"table4": [{"datasets": ["digits"], "methods": ["dm-pool"], "ipc": [2]}]},
+    "pool": {"networks": 3, "networks_per_job": 2, "states": 3, "validation": 0.2, "seed": 4},
+}
+
+
+@pytest.fixture
+def real() -> RealData:
+    return problems.real_data(channels=1, size=8)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Return what runs a script in this process, under the protocol ``small``, on the data given to it."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "config" / "protocols" / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    monkeypatch.chdir(tmp_path)
+
+    def run(script: str, real: RealData, *arguments: object) -> None:
+        monkeypatch.setattr(data, "load", lambda folder: real)
+        common = ["--data", "digits", "--network", "convnet-d2-w16", "--protocol", "small", "--device", "cpu"]
+        monkeypatch.setattr(sys, "argv", [script, *common, *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            runpy.run_path(str(ROOT / "scripts" / f"{script}.py"), run_name="__main__")
+        assert left.value.code == 0
+
+    return run
+
+
+def make(run, real: RealData) -> list[Path]:
+    """Make a pool in two parts."""
+    parts = [Path(f"pool{number}.safetensors") for number in (1, 2)]
+    for number, path in enumerate(parts, start=1):
+        run("pool", real, "--part", f"{number}-of-2", "--out", path)
+    return parts
+
+
+def test_no_test_and_no_validation_image_is_trained_on(run, real, monkeypatch) -> None:
+    """Every image that a batch is made of is noted, by what it is for."""
+    blind = dataclasses.replace(real, test=Untouchable())
+    trained, tested = set(), set()
+    batch, train, accuracies = Split.batch, training.train, training.accuracies
+
+    def noted(into: set, work):
+        def working(*args, **more):
+            def seen(split: Split, indices, device) -> torch.Tensor:
+                images = batch(split, indices, device)
+                into.update(image.numpy().tobytes() for image in images)
+                return images
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Split, "batch", seen)
+                return work(*args, **more)
+
+        return working
+
+    monkeypatch.setattr(training, "train", noted(trained, train))
+    monkeypatch.setattr(training, "accuracies", noted(tested, accuracies))
+    run("pool", blind, "--out", "pool.safetensors")
+
+    # Which images these may be, told by the rule of `views.held_out` alone.
+    view = held_out(real, 0.2, seed=4)
+    known = {
+        name: {i.numpy().tobytes() for i in batch(split, np.arange(len(split)), torch.device("cpu"))}
+        for name, split in (("train", view.train), ("validation", view.test), ("test", real.test))
+    }
+    assert not known["train"] & known["validation"]
+    assert trained == known["train"]
+    assert tested == known["validation"]
+    assert not (trained | tested) & known["test"]
+
+
+def test_a_pool_in_parts_is_the_pool_of_one_job(run, real, capsys) -> None:
+    parts = make(run, real)
+    run("pool", real, "--out", "whole.safetensors")
+    printed = capsys.readouterr().out
+    together = {}
+    for path in parts:
+        together |= read_tensors(path)[0]
+    whole, about = read_tensors(Path("whole.safetensors"))
+    # 11 of 55 images validate; 3 passes of 3 batches, states after 1, 3 and 9 of these.
+    names = {f"network{number}.step{step}" for number in range(3) for step in (9, 3, 1)}
+    assert set(together) == set(whole) == names
+    assert all(torch.equal(together[name], whole[name]) for name in names)
+    index = about["states"]
+    assert [(s["network"], s["step"]) for s in index] == [(n, s) for n in range(3) for s in (1, 3, 9)]
+    # The script says how many states each group has: the last lines are those of the whole pool.
+    lows = [int(10 * min(state["accuracy"] // 10, 7)) for state in index]
+    for low in {low for low in lows if low}:
+        high = 100 if low == 70 else low + 10
+        assert f"group {low}-{high}: {lows.count(low)} of 9 states" in printed
+    assert not list(Path().rglob("*.checkpoint*"))
+
+
+def test_a_set_knows_the_pool_that_it_was_condensed_with(run, real) -> None:
+    parts = make(run, real)
+    made = ["--method", "dm-pool", "--ipc", 2, "--seed", 0]
+    run("condense", real, *made, "--pool", *parts, "--out", "pooled.safetensors")
+    made[1] = "dm-pool-random"
+    run("condense", real, *made, "--out", "random.safetensors")
+    pooled, random = (SyntheticSet.load(Path(f"{name}.safetensors")) for name in ("pooled", "random"))
+    experiment = pooled.provenance["pool"]
+    assert (experiment["networks"], experiment["steps"]) == (3, [1, 3, 9])
+    assert experiment["split"] == {"validation": 0.2, "training_images": None, "seed": 4}
+    assert "pool" not in random.provenance
+    assert not torch.equal(pooled.images, random.images)
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "told"),
+    [
+        ("condense", ["--method", "dm-pool-20-30", "--ipc", 2, "--seed", 0], "scripts/pool.py makes"),
+        ("pool", ["--part", "3-of-2"], "write 1-of-30"),
+        ("pool", [], "protocol small has no pool"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(run, real, capsys, script, words, told) -> None:
+    if not words:
+        without = {k: v for k, v in SMALL.items() if k != "pool"} | {
+            "targets": {"table1": [{"datasets": ["digits"], "methods": ["dm"], "ipc": [2]}]}
+        }
+        Path("config/protocols/small.yaml").write_text(yaml.safe_dump(without))
+    with pytest.raises(AssertionError, match="1 == 0"):
+        run(script, real, *words, "--out", "out.safetensors")
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert told in line
+    assert not Path("out.safetensors").exists()

@@ -1,0 +1,86 @@
+"""The workflow of pools: their jobs, who waits for them, and what a change repeats."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.test_workflow import ROOT, STAND_IN, plan, snakemake
+
+SMALL = """
+description: small
+sets: 1
+networks: 1
+whole_networks: 1
+pool: {networks: 5, networks_per_job: 2, states: 3, validation: 0.1, seed: 0}
+targets:
+  table1: [{datasets: [digits], methods: [dm], ipc: [2]}]
+  table4: [{datasets: [digits], methods: [dm, dm-pool-random, dm-pool-70-100, dm-pool], ipc: [1, 2]}]
+  figure_distributions: [{datasets: [digits], methods: [dm, dm-pool], ipc: [2]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a working directory with stand-ins for the scripts, after a run of both targets."""
+    made = tmp_path_factory.mktemp("workflow")
+    shutil.copytree(ROOT / "config", made / "config")
+    (made / "config" / "protocols" / "small.yaml").write_text(SMALL)
+    (made / "scripts").mkdir()
+    for script in ("prepare", "pool", "condense", "evaluate", "table", "figure"):
+        (made / "scripts" / f"{script}.py").write_text(STAND_IN)
+    snakemake(made, "--cores", "2", targets=("table4", "figure_distributions"), protocol="small")
+    return made
+
+
+def test_the_papers_protocol_trains_one_pool_for_all_groups(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    planned = plan(tmp_path, "table4", "figure_distributions", protocol="paper")
+    # 9 groups with 3 sizes and 5 seeds; those of the figure are among them.
+    jobs = {"prepare": 1, "pool": 50, "condense": 135, "evaluate": 135, "table": 1, "figure": 1}
+    assert planned == jobs | {"table4": 1, "figure_distributions": 1, "total": 325}
+
+
+def test_sets_wait_for_all_parts_of_a_pool_if_they_draw_from_it(finished: Path) -> None:
+    results = finished / "results" / "small"
+    pools = sorted(str(path.relative_to(results)) for path in results.glob("pool/**/*.safetensors"))
+    parts = [f"pool/digits/convnet/{part}-of-3.safetensors" for part in (1, 2, 3)]
+    assert pools == parts
+    assert "--part 2-of-3 " in (results / parts[1]).read_text()
+    for method in ("dm", "dm-pool-random", "dm-pool-70-100", "dm-pool"):
+        words = (results / f"synthetic/digits/{method}/convnet/ipc2/seed0.safetensors").read_text()
+        told = f"--pool {' '.join(f'results/small/{part}' for part in parts)} --out"
+        assert (told in words) == (method in ("dm-pool-70-100", "dm-pool")), words
+
+
+def test_the_figure_shows_the_groups_in_the_order_of_the_protocol(finished: Path) -> None:
+    words = (finished / "results/small/figures/figure_distributions.png").read_text()
+    sets = [
+        f"results/small/synthetic/digits/{name}/convnet/ipc2/seed0.safetensors" for name in ("dm", "dm-pool")
+    ]
+    assert f"--sets {' '.join(sets)} --rows " in words
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "repeated"),
+    [
+        # The pool, and of two sizes those sets that draw from it.
+        ("protocols/small.yaml", "states: 3", "states: 4", {"pool": 3, "condense": 4, "evaluate": 4}),
+        ("methods.yaml", "network_group: 70-100", "network_group: 60-70", {"condense": 2, "evaluate": 2}),
+    ],
+)
+def test_a_change_repeats_what_depends_on_it(
+    finished: Path, file: str, old: str, new: str, repeated: dict[str, int]
+) -> None:
+    path = finished / "config" / file
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    try:
+        jobs = plan(finished, "table4", protocol="small")
+    finally:
+        path.write_text(text)
+    once = {"table": 1, "table4": 1}
+    assert jobs == repeated | once | {"total": sum(repeated.values()) + 2}
