@@ -139,6 +139,9 @@ class Job:
 
         Args:
             split: ``validation``, ``seed`` and ``training_images`` of `condensery.data.views.held_out`.
+
+        Raises:
+            CondenseryError: there are not so many training images.
         """
         data = held_out(self.data, split["validation"], split["seed"], split["training_images"])
         return replace(self, data=data, split=split)
