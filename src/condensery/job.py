@@ -141,7 +141,7 @@ class Job:
             split: ``validation``, ``seed`` and ``training_images`` of `condensery.data.views.held_out`.
 
         Raises:
-            CondenseryError: there are not so many training images.
+            CondenseryError: no images would be left to train on, or none to validate with.
         """
         data = held_out(self.data, split["validation"], split["seed"], split["training_images"])
         return replace(self, data=data, split=split)
