@@ -49,6 +49,7 @@ include: "workflow/rules/memories.smk"
 include: "workflow/rules/continual.smk"
 include: "workflow/rules/trajectory.smk"
 include: "workflow/rules/embedding.smk"
+include: "workflow/rules/cost.smk"
 
 
 if POOL:
@@ -66,6 +67,7 @@ localrules:
     all,
     report,
     table,
+    cost,
     figure,
     continual_report,
     page,
@@ -74,14 +76,14 @@ localrules:
 rule all:
     default_target: True
     input:
-        expand(f"{RESULTS}/tables/{{table}}.csv", table=ALL_TABLES),
+        expand(f"{RESULTS}/tables/{{table}}.cost.csv", table=ALL_TABLES),
         expand(f"{RESULTS}/figures/{{figure}}.png", figure=ALL_FIGURES),
         f"{RESULTS}/report.html",
 
 
 # A target for everything that the protocol lists.
 for folder, names, kinds in (
-    ("tables", TABLES, ["csv", "md", "tex"]),
+    ("tables", TABLES, TABLE_FILES),
     ("figures", FIGURES, ["png", "pdf"]),
 ):
     for target in names:

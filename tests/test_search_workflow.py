@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_workflow import ROOT, STAND_IN, plan, refusal, snakemake
+from tests.test_workflow import ROOT, STAND_IN, benchmarked, costed, plan, refusal, snakemake
 
 SMALL = """
 description: small
@@ -51,7 +51,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "config" / "protocols" / "small.yaml").write_text(SMALL + SEARCH)
     (made / "config" / "protocols" / "without.yaml").write_text(SMALL)
     (made / "scripts").mkdir()
-    for script in ("prepare", "condense", "search", "search_test"):
+    for script in ("prepare", "condense", "search", "search_test", "cost"):
         (made / "scripts" / f"{script}.py").write_text(STAND_IN)
     (made / "scripts" / "search_report.py").write_text(REPORT)
     snakemake(made, "--cores", "2", targets=("table5", "figure_nas"), protocol="small")
@@ -63,7 +63,7 @@ def test_the_papers_protocol_has_a_job_for_each_part_of_each_proxy(tmp_path: Pat
     planned = plan(tmp_path, "table5", "figure_nas", protocol="paper")
     # Random, DSA and DM; these, early stopping and the whole set, for 24 of 720 networks each.
     jobs = {"prepare": 1, "condense_proxy": 3, "search": 5 * 30, "search_test": 1, "search_report": 1}
-    assert planned == jobs | {"table5": 1, "figure_nas": 1, "total": 158}
+    assert planned == jobs | {"cost": 1, "table5": 1, "figure_nas": 1, "total": 159}
 
 
 def test_results_lie_at_their_coordinates(finished: Path) -> None:
@@ -76,7 +76,7 @@ def test_results_lie_at_their_coordinates(finished: Path) -> None:
         *(f"search/accuracy/digits/early_stopping/ipc3/{part}" for part in parts),
         *(f"search/accuracy/digits/whole/{part}" for part in parts),
         "search/chosen/digits.parquet",
-        *(f"tables/table5.{kind}" for kind in ("csv", "md", "tex")),
+        *(f"tables/table5.{kind}" for kind in ("csv", "md", "tex", "cost.csv", "cost.md")),
         *(f"figures/figure_nas.{kind}" for kind in ("png", "pdf")),
     }
 
@@ -119,8 +119,12 @@ def test_a_change_repeats_what_depends_on_it(
         jobs = plan(finished, "table5", protocol="small")
     finally:
         path.write_text(text)
-    once = {"search_test": 1, "search_report": 1, "table5": 1}
-    assert jobs == repeated | once | {"total": sum(repeated.values()) + 3}
+    once = {"search_test": 1, "search_report": 1, "cost": 1, "table5": 1}
+    assert jobs == repeated | once | {"total": sum(repeated.values()) + 4}
+
+
+def test_the_cost_is_that_of_all_jobs(finished: Path, tmp_path: Path) -> None:
+    assert costed(finished, "table5", tmp_path / "cost") == benchmarked(finished, "prepare", "search")
 
 
 def test_without_a_search_its_targets_are_refused_in_one_line(finished: Path) -> None:

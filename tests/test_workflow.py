@@ -11,6 +11,7 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -27,6 +28,7 @@ from pathlib import Path
 words = sys.argv
 out = Path(words[words.index("--out-prefix" if "--out-prefix" in words else "--out") + 1])
 names = {"prepare": [out / "info.json"], "table": [Path(f"{out}.{kind}") for kind in ("csv", "md", "tex")],
+         "cost": [Path(f"{out}.{kind}") for kind in ("csv", "md")],
          "figure": [Path(f"{out}.{kind}") for kind in ("png", "pdf")],
          "trajectory": [Path(f"{out}.{kind}") for kind in ("png", "pdf", "csv", "md")]}
 if "--snapshots" in words:
@@ -63,6 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "gather",
         "evaluate",
         "table",
+        "cost",
         "figure",
         "trajectory",
         "report",
@@ -125,7 +128,7 @@ def refusal(folder: Path, target: str = "table1", **settings: object) -> str:
 def test_a_dry_run_plans_every_cell(tmp_path: Path, protocol: str, jobs: dict[str, int]) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     planned = plan(tmp_path, "table1", "figure2", protocol=protocol)
-    once = dict.fromkeys(("table", "figure", "table1", "figure2"), 1)
+    once = dict.fromkeys(("table", "cost", "figure", "table1", "figure2"), 1)
     assert planned == jobs | once | {"total": sum(jobs.values()) + len(once)}
 
 
@@ -294,7 +297,7 @@ def test_results_lie_at_their_coordinates(finished: Path) -> None:
         "accuracy/digits/herding/convnet/ipc2/seed0/dsa-convnet.parquet",
         "accuracy/digits/dm/convnet/ipc2/seed0/dsa-convnet.parquet",
         "accuracy/digits/whole/whole-convnet/seed0.parquet",
-        *(f"tables/table1.{kind}" for kind in ("csv", "md", "tex")),
+        *(f"tables/table1.{kind}" for kind in ("csv", "md", "tex", "cost.csv", "cost.md")),
         *(f"figures/figure2.{kind}" for kind in ("png", "pdf")),
         *(f"trajectories/digits/dm/convnet/ipc2/seed0/step{step}.safetensors" for step in (10000, 20000)),
         "trajectories/digits/dm/convnet/ipc2/seed0/.snakemake_timestamp",
@@ -307,9 +310,9 @@ def test_results_lie_at_their_coordinates(finished: Path) -> None:
     }
     assert {path for path in made if not path.startswith(("logs/", "benchmarks/"))} == expected
     # prepare, pretrain, 3 condense, 5 evaluate, evaluate_whole, table, figure, page, and for figure 4
-    # trajectory, 2 evaluate_snapshot, figure_of_trajectories
-    for kind in ("logs", "benchmarks"):
-        assert len([path for path in made if path.startswith(f"{kind}/")]) == 14 + 4
+    # trajectory, 2 evaluate_snapshot, figure_of_trajectories; the cost has but a log
+    for kind, count in (("logs", 15 + 4), ("benchmarks", 14 + 4)):
+        assert len([path for path in made if path.startswith(f"{kind}/")]) == count
     assert (finished / "data" / "prepared" / "digits" / "info.json").exists()
 
 
@@ -338,6 +341,32 @@ def test_jobs_are_told_their_coordinates(finished: Path) -> None:
     assert "--recipe dsa --networks 3 " in evaluate
     assert "--rows results/small/trajectory_accuracy " in (results / "figures/figure4.csv").read_text()
     assert "--rows results/small/accuracy --only-target" in (results / "tables/table1.csv").read_text()
+
+
+def costed(folder: Path, table: str, out: Path) -> set[str]:
+    """Write the cost of a table of the protocol `small`; return the jobs, all of which are known."""
+    words = ["--table", table, "--protocol", "small", "--results", str(folder / "results/small")]
+    subprocess.run(
+        [sys.executable, str(ROOT / "scripts/cost.py"), *words, "--out-prefix", str(out)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        check=True,
+    )
+    told = pd.read_csv(out.with_suffix(".csv"))
+    assert set(told["source"]) == {"benchmark"}
+    return set(told["path"])
+
+
+def benchmarked(folder: Path, *parts: str) -> set[str]:
+    """Return the jobs of the protocol `small` that have a benchmark in some of its folders."""
+    root = folder / "results/small/benchmarks"
+    found = (path for part in parts for path in (root / part).rglob("*.tsv"))
+    return {str(path.relative_to(root).with_suffix("")) for path in found}
+
+
+def test_the_cost_of_a_table_is_that_of_all_its_jobs(finished: Path, tmp_path: Path) -> None:
+    made = benchmarked(finished, "prepare", "features", "synthetic", "accuracy")
+    assert costed(finished, "table1", tmp_path / "cost") == made
 
 
 def test_nothing_is_repeated_without_a_reason(finished: Path) -> None:
@@ -372,7 +401,8 @@ def test_a_change_repeats_what_depends_on_it(
     if repeated is None:
         assert jobs == {}
     else:
-        assert jobs == repeated | {"table": 1, "table1": 1, "total": sum(repeated.values()) + 2}
+        once = {"table": 1, "cost": 1, "table1": 1}
+        assert jobs == repeated | once | {"total": sum(repeated.values()) + 3}
 
 
 def test_the_slurm_profile_knows_the_rules_that_use_a_gpu() -> None:

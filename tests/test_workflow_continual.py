@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.test_workflow import ROOT, STAND_IN, plan, snakemake
+from tests.test_workflow import ROOT, STAND_IN, benchmarked, costed, plan, snakemake
 
 REPORT_STAND_IN = """
 import sys
@@ -40,7 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "config", made / "config")
     (made / "config" / "protocols" / "small.yaml").write_text(SMALL)
     (made / "scripts").mkdir()
-    for script in ("prepare", "pretrain", "condense", "continual", "continual_domains", "figure", "report"):
+    computing = ("prepare", "pretrain", "condense", "continual", "continual_domains")
+    for script in (*computing, "cost", "figure", "report"):
         (made / "scripts" / f"{script}.py").write_text(STAND_IN)
     (made / "scripts" / "continual_report.py").write_text(REPORT_STAND_IN)
     return made
@@ -137,4 +138,11 @@ def test_a_change_repeats_what_depends_on_it(finished: Path) -> None:
         jobs = plan(root, "continual5", "dsa_continual", protocol="small")
     finally:
         path.write_text(text)
-    assert jobs == {"continual_accuracy": 2, "continual_report": 1, "dsa_continual": 1, "total": 4}
+    assert jobs == {"continual_accuracy": 2, "continual_report": 1, "cost": 1, "dsa_continual": 1, "total": 5}
+
+
+def test_the_costs_are_those_of_all_jobs(finished: Path, tmp_path: Path) -> None:
+    root = finished.parents[1]
+    costs = [costed(root, name, tmp_path / name) for name in ("continual5", "dsa_continual")]
+    made = benchmarked(root, "prepare", "features", "synthetic", "continual")
+    assert costs[0] | costs[1] == made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +21,8 @@ from condensery.device import Device
 from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
 from condensery.versions import versions
+
+_log = logging.getLogger(__name__)
 
 
 def add_arguments(
@@ -102,8 +105,12 @@ class Job:
     split: dict[str, Any] | None = None
 
     @classmethod
-    def open(cls, args: argparse.Namespace) -> Self:
-        """Read and check what the arguments name.
+    def open(cls, args: argparse.Namespace, on: Device | None = None) -> Self:
+        """Read and check what the arguments name, and say in the log on which device.
+
+        Args:
+            args: the arguments of `add_arguments`.
+            on: the device, if it has been chosen already.
 
         Raises:
             CondenseryError: the configuration, the data set or the device is not as it must be.
@@ -116,7 +123,9 @@ class Job:
         config = load_config(args.config, args.protocol, settings)
         config.dataset(args.data)
         real = data.load(args.prepared or config.data_dir / "prepared" / args.data)
-        where = device.choose(config.settings["device"], config.precision)
+        where = on or device.choose(config.settings["device"], config.precision)
+        if on is None:
+            _log.info("device: %s, %s", where.label, where.precision)
         network = getattr(args, "network", None) or config.network(args.data)
         return cls(config, real, network, where, args.out)
 
@@ -156,11 +165,11 @@ class Job:
         folders = args.prepared or [None] * len(args.data)
         if len(folders) != len(args.data):
             raise CondenseryError(f"--prepared: {len(folders)} folders for {len(args.data)} data sets")
-        pairs = zip(args.data, folders, strict=True)
-        return [
-            cls.open(argparse.Namespace(**vars(args) | {"data": name, "prepared": folder}))
-            for name, folder in pairs
-        ]
+        jobs: list[Self] = []
+        for name, folder in zip(args.data, folders, strict=True):
+            each = argparse.Namespace(**vars(args) | {"data": name, "prepared": folder})
+            jobs.append(cls.open(each, on=jobs[0].device if jobs else None))
+        return jobs
 
     def training_data(self, args: argparse.Namespace) -> RealData:
         """Return the data set without its test images, as the arguments of `add_view_arguments` see it.

@@ -151,7 +151,7 @@ for target in CONTINUAL:
         input:
             expand(
                 f"{RESULTS}/{{file}}",
-                file=[f"tables/{target}.{kind}" for kind in ("csv", "md", "tex")]
+                file=[f"tables/{target}.{kind}" for kind in TABLE_FILES]
                 + [f"figures/{target}.{kind}" for kind in ("png", "pdf")],
             ),
         localrule: True

@@ -121,7 +121,7 @@ rule search_report:
 
 rule table5:
     input:
-        expand(f"{RESULTS}/tables/table5.{{kind}}", kind=["csv", "md", "tex"]),
+        expand(f"{RESULTS}/tables/table5.{{kind}}", kind=TABLE_FILES),
     localrule: True
 
 

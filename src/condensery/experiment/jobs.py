@@ -1,0 +1,108 @@
+"""The jobs behind a table, and where each leaves its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from condensery.experiment import continual
+from condensery.experiment.config import Config
+from condensery.experiment.pools import draws_from_pool
+from condensery.experiment.search import TARGETS as SEARCHED
+from condensery.experiment.search import Search
+from condensery.experiment.targets import WHOLE, SetId
+
+
+class JobId(NamedTuple):
+    """A job, or the parts that one was split into.
+
+    Attributes:
+        rule: its rule in the workflow.
+        dataset: the data set, or several of a sequence, joined.
+        method: what makes the set; empty where there is none.
+        ipc: images per class; 0 where there is no set.
+        network: what the job trains or condenses with; empty where there are many or none.
+        path: leads to its records below ``benchmarks/`` and ``logs/`` of the results, and to its rows below
+            the results themselves.
+    """
+
+    rule: str
+    dataset: str
+    method: str
+    ipc: int
+    network: str
+    path: str
+
+
+def jobs_of(config: Config, table: str) -> list[JobId]:
+    """Return the jobs behind a table, each once: preparation first.
+
+    Raises:
+        CondenseryError: the protocol has no such table.
+    """
+    if table in config.spec.get("continual", {}):
+        made = list(_of_memories(config, table))
+    elif table in SEARCHED and config.search:
+        made = list(_of_search(config, config.search))
+    else:
+        made = list(_of_sets(config, table))
+    datasets = dict.fromkeys(name for job in made for name in job.dataset.split(continual.JOIN))
+    prepared = [JobId("prepare", name, "", 0, "", f"prepare/{name}") for name in datasets]
+    return list(dict.fromkeys([*prepared, *made]))
+
+
+def _of_sets(config: Config, table: str) -> Iterator[JobId]:
+    for made in config.target_sets(table):
+        yield from _of_set(config, made)
+    for e in config.target_evaluations(table):
+        path = f"accuracy/{_path(e.set)}/{e.recipe}-{e.network}"
+        yield JobId("evaluate", e.set.dataset, e.set.method, e.set.ipc, e.network, path)
+    for w in config.target_wholes(table):
+        path = f"accuracy/{w.dataset}/whole/{w.recipe}-{w.network}/seed{w.seed}"
+        yield JobId("evaluate_whole", w.dataset, WHOLE, 0, w.network, path)
+
+
+def _of_set(config: Config, made: SetId) -> Iterator[JobId]:
+    if config.method(made.method)["needs_features"]:
+        path = f"features/{made.dataset}/{made.network}/seed{made.seed}"
+        yield JobId("pretrain", made.dataset, "", 0, made.network, path)
+    for part in config.pool.parts() if draws_from_pool(config, made) else []:
+        yield JobId("pool", made.dataset, "", 0, made.network, f"pool/{made.dataset}/{made.network}/{part}")
+    yield _condensing("condense", made, "synthetic")
+
+
+def _condensing(rule: str, made: SetId, folder: str) -> JobId:
+    return JobId(rule, made.dataset, made.method, made.ipc, made.network, f"{folder}/{_path(made)}")
+
+
+def _path(made: SetId) -> str:
+    return f"{made.dataset}/{made.method}/{made.network}/ipc{made.ipc}/seed{made.seed}"
+
+
+def _of_memories(config: Config, table: str) -> Iterator[JobId]:
+    for memory in continual.memories(config, table):
+        tasks, _, method, network, ipc, order = memory
+        steps = f"continual/{tasks}/steps{memory.steps}"
+        folder = f"{steps}/{method}/{network}/ipc{ipc}/order{order}"
+        for number in continual.remembered_steps(memory):
+            if whole := continual.set_with(config, memory, number):
+                yield from _of_set(config, whole)
+                continue
+            dataset = continual.step_of(config, tasks, memory.steps, order, number).dataset
+            if config.method(method)["needs_features"]:
+                path = f"{steps}/features/{network}/order{order}/step{number}"
+                yield JobId("continual_features", dataset, "", 0, network, path)
+            yield JobId("continual_memory", dataset, method, ipc, network, f"{folder}/step{number}")
+        yield JobId("continual_accuracy", tasks, method, ipc, network, f"{folder}/accuracy")
+
+
+def _of_search(config: Config, search: Search) -> Iterator[JobId]:
+    dataset = search.dataset
+    for proxy in search.candidates:
+        if made := search.set_of(proxy, config.network(dataset)):
+            yield _condensing("condense_proxy", made, "search/synthetic")
+        ipc = 0 if proxy == WHOLE else search.ipc
+        folder = f"{proxy}/ipc{ipc}" if ipc else proxy
+        for part in search.parts():
+            yield JobId("search", dataset, proxy, ipc, "", f"search/accuracy/{dataset}/{folder}/{part}")
+    yield JobId("search_test", dataset, WHOLE, 0, "", f"search/chosen/{dataset}")

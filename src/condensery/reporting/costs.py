@@ -1,0 +1,147 @@
+"""What the jobs behind a table did cost, where it is recorded: wall time, processor time, memory, device."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from condensery.checkpoint import atomic
+from condensery.errors import CondenseryError
+from condensery.experiment.jobs import JobId
+from condensery.progress import duration
+from condensery.reporting.markdown import table
+
+COLUMNS = (*JobId._fields, "seconds", "cpu_seconds", "memory_mb", "device", "source")
+"""The columns of a table of costs, one line a job.
+
+``source`` is ``benchmark`` or ``rows``, or nothing where the others are nothing too.
+"""
+
+_MEASURED = ("seconds", "cpu_seconds", "memory_mb")
+_CELL = ["rule", "dataset", "method", "ipc", "network"]
+_HEADS = (
+    "Job",
+    "Data set",
+    "Method",
+    "Images/class",
+    "Network",
+    "Known",
+    "Mean time",
+    "Longest",
+    "Peak memory",
+)
+_DEVICE = re.compile(r"device: (.+)$", re.MULTILINE)
+
+
+def read(results: Path, jobs: Sequence[JobId]) -> pd.DataFrame:
+    """Collect what jobs recorded.
+
+    Args:
+        results: the folder of a protocol, with ``benchmarks/`` (times and memory), ``logs/`` (the device) and
+            row files. Rows stand in for the benchmark of what was fetched instead of run here: they tell the
+            seconds of training and testing, and the device.
+        jobs: which.
+
+    Returns:
+        The columns of `COLUMNS`; a job that was split has a line for each part.
+
+    Raises:
+        CondenseryError: a benchmark or a row file cannot be read.
+    """
+    lines = []
+    for job in jobs:
+        lines += [_of_benchmark(results, job, file) for file in _benchmarks(results, job)] or [
+            _of_rows(results / f"{job.path}.parquet", job)
+        ]
+    frame = pd.DataFrame(lines, columns=list(COLUMNS))
+    return frame.astype(dict.fromkeys(_MEASURED, float))
+
+
+def _benchmarks(results: Path, job: JobId) -> list[Path]:
+    """Return the benchmark of a job, or those of its parts: the newer if it was run both ways."""
+    whole = results / "benchmarks" / f"{job.path}.tsv"
+    ways = [[whole] if whole.is_file() else [], sorted(whole.with_suffix("").glob("classes*.tsv"))]
+    return max(ways, key=lambda files: max((file.stat().st_mtime for file in files), default=0))
+
+
+def _of_benchmark(results: Path, job: JobId, file: Path) -> dict[str, Any]:
+    try:
+        measured = pd.read_csv(file, sep="\t", na_values="-").iloc[0]
+        times = {
+            "seconds": measured["s"],
+            "cpu_seconds": measured["cpu_time"],
+            "memory_mb": measured["max_rss"],
+        }
+    except (ValueError, KeyError, IndexError) as error:
+        raise CondenseryError(f"{file}: not a benchmark of Snakemake; remove it") from error
+    path = file.relative_to(results / "benchmarks").with_suffix("")
+    log = results / "logs" / f"{path}.log"
+    said = _DEVICE.search(log.read_text(errors="replace")) if log.is_file() else None
+    device = said[1] if said else "cpu" if job.rule == "prepare" else ""
+    return {**job._asdict(), "path": str(path), **times, "device": device, "source": "benchmark"}
+
+
+def _of_rows(file: Path, job: JobId) -> dict[str, Any]:
+    if not file.is_file():
+        return {**job._asdict(), "device": "", "source": ""}
+    try:
+        rows = pq.ParquetFile(file).read().to_pandas()
+        seconds = (rows["train_seconds"] + rows["test_seconds"]).sum()
+        devices = sorted(set(rows["device"] + ", " + rows["precision"]))
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise CondenseryError(f"{file}: not a file of rows ({error}); make it again") from error
+    return {**job._asdict(), "seconds": seconds, "device": " + ".join(devices), "source": "rows"}
+
+
+def write(frame: pd.DataFrame, title: str, prefix: Path) -> None:
+    """Write prefix.csv, one line a job, and prefix.md, one line for the jobs of a kind and cell.
+
+    Args:
+        frame: as `read` returns it.
+        title: heading of the page.
+        prefix: path of the files without their suffix.
+    """
+    csv = frame.to_csv(index=False, float_format="%.1f", lineterminator="\n")
+    for suffix, text in ((".csv", csv), (".md", _page(frame, title))):
+        with atomic(prefix.with_name(prefix.name + suffix)) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _page(frame: pd.DataFrame, title: str) -> str:
+    lines = [_line(cell, group) for cell, group in frame.groupby(_CELL, sort=False)]
+    return "\n\n".join([f"# {title}", _about(frame), table(_HEADS, lines)]) + "\n"
+
+
+def _about(frame: pd.DataFrame) -> str:
+    """Say how much is known, in all and on what."""
+    counts = frame["source"].value_counts()
+    measured, told, unknown = (int(counts.get(source, 0)) for source in ("benchmark", "rows", ""))
+    said = [
+        f"Jobs with a benchmark: {measured} of {len(frame)}. It has the wall time of the job (of its last "
+        "attempt if it was interrupted) and its peak memory, that of the host."
+    ]
+    if told:
+        said.append(f"Fetched, so that only rows tell how long training and testing took: {told}.")
+    if unknown:
+        said.append(f"Fetched or made elsewhere, so that nothing is known: {unknown}.")
+    known = frame[frame["source"] != ""]
+    spent = known.groupby(known["device"].replace("", "a device that was not recorded"))["seconds"].sum()
+    said += [f"In all {duration(seconds)} on {device}." for device, seconds in spent.items()]
+    return " ".join(said)
+
+
+def _line(cell: tuple, group: pd.DataFrame) -> list[str]:
+    rule, dataset, method, ipc, network = cell
+    seconds, memory = group["seconds"].dropna(), group["memory_mb"].max()
+    return [
+        *(rule, dataset, method, str(ipc or ""), network),
+        f"{len(seconds)} of {len(group)}",
+        *((duration(seconds.mean()), duration(seconds.max())) if len(seconds) else ("", "")),
+        "" if pd.isna(memory) else f"{memory:,.0f} MB",
+    ]
