@@ -1,6 +1,6 @@
 """Make the table and the figure of a target of continual learning from its rows.
 
-Writes TABLE.csv (one line a memory and step), TABLE.md, TABLE.tex, FIGURE.png and FIGURE.pdf.
+Writes TABLE.csv (one line a memory and step), .md, .tex, .json, FIGURE.png and FIGURE.pdf.
 
 Example:
   python scripts/continual_report.py --target continual5 --protocol smoke --rows results/smoke/continual \\

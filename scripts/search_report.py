@@ -1,6 +1,6 @@
 """Make the table and the figure of an architecture search: do proxies rank networks as the whole set does?
 
-Writes TABLE.csv, TABLE.md, TABLE.tex (DM Table 5) and FIGURE.png, FIGURE.pdf (DM Figure F8).
+Writes TABLE.csv, .md, .tex, .json (DM Table 5) and FIGURE.png, FIGURE.pdf (DM Figure F8).
 
 Example:
   python scripts/search_report.py --protocol smoke --rows dm.search.parquet whole.search.parquet \\

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
 import runpy
@@ -68,6 +69,18 @@ def test_order_is_that_of_the_papers_and_others_follow() -> None:
         ("digits", 1, "dsa", "mine"),
     ]
     assert layout.method_order(["whole", "mine", "dm", "random"]) == ["random", "dm", "mine", "whole"]
+
+
+def test_metrics_are_what_was_measured_at_its_coordinates(tmp_path: Path) -> None:
+    built().write(tmp_path / "table1")
+    found = json.loads((tmp_path / "table1.json").read_text())
+    assert found == {
+        "cifar10/random/convnet/ipc10/dc-convnet": {"accuracy": 26.0, "std": 1.0},
+        "cifar10/random/convnet/ipc10/dsa-convnet": {"accuracy": 31.0, "std": 1.0},
+        "cifar10/dm/convnet/ipc10/dsa-convnet": {"accuracy": 48.5, "std": round(math.sqrt(1.25), 4)},
+        "cifar10/whole/whole-convnet": {"accuracy": 84.5, "std": 0.5},
+        "digits/mine/convnet/ipc1/dsa-convnet": {"accuracy": 61.0},  # one network deviates from nothing
+    }
 
 
 def test_markdown_matrix_has_measured_count_and_published() -> None:
@@ -279,7 +292,7 @@ def test_script_writes_the_same_bytes_from_files_and_folders(
     for name, source in sources.items():
         common = ["--table", "table1", "--protocol", "smoke", "--out-prefix", tmp_path / name]
         assert run_script(monkeypatch, capsys, "table", *common, *source) == (0, "")
-    for suffix in ("csv", "md", "tex"):
+    for suffix in ("csv", "md", "tex", "json"):
         assert len({(tmp_path / f"{name}.{suffix}").read_bytes() for name in sources}) == 1
     assert "Protocol smoke (lowered for a quick check" in (tmp_path / "a.md").read_text()
 

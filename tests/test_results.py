@@ -42,7 +42,7 @@ def _run(folder: Path, *words: str) -> None:
 def test_the_table_is_that_of_its_rows(clone: Path, tmp_path: Path, table: str) -> None:
     words = ["scripts/table.py", "--table", table, "--protocol", "laptop", "--only-target"]
     _run(clone, *words, "--rows", str(LAPTOP / "accuracy"), "--out-prefix", str(tmp_path / table))
-    for suffix in ("csv", "md", "tex"):
+    for suffix in ("csv", "md", "tex", "json"):
         committed = (clone / LAPTOP / "tables" / f"{table}.{suffix}").read_text()
         assert (tmp_path / f"{table}.{suffix}").read_text() == committed
 
@@ -83,7 +83,7 @@ def test_table_5_is_that_of_its_rows(clone: Path, search: Path, tmp_path: Path) 
     rows, tests = (sorted(map(str, (search / name).rglob("*.parquet"))) for name in ("accuracy", "chosen"))
     words = ["scripts/search_report.py", "--protocol", "laptop", "--rows", *rows, "--tests", *tests]
     _run(clone, *words, "--out-table", str(tmp_path / "table5"), "--out-figure", str(tmp_path / "figure_nas"))
-    for suffix in ("csv", "md", "tex"):
+    for suffix in ("csv", "md", "tex", "json"):
         committed = (clone / LAPTOP / "tables" / f"table5.{suffix}").read_text()
         assert (tmp_path / f"table5.{suffix}").read_text() == committed
 

@@ -138,11 +138,16 @@ def test_readers_see_the_numbers_with_the_published_beside(searched, tmp_path) -
         assert f">{entry}<" in html
 
 
-def test_a_correlation_of_one_network_is_a_dash(searched) -> None:
+def test_a_correlation_of_one_network_is_a_dash_and_no_metric(searched) -> None:
     rows, tests = (frame[frame["network"].isin(NAMES[:6])] for frame in searched)
-    table = search_table.grid(search_cells.summary(rows, tests, PUBLISHED), LABELS)
+    cells = search_cells.summary(rows, tests, PUBLISHED)
+    table = search_table.grid(cells, LABELS)
     assert [line[5].split()[0] for line in table.lines] == ["\N{EN DASH}"] * 4
     assert [line[6] for line in table.lines] == ["\N{EN DASH}"] * 4
+    metrics = search_table.build(cells, LABELS).metrics
+    assert set(metrics) == {f"cifar10/{proxy}" for proxy in ("random", "dm", "early_stopping", "whole")}
+    assert set(metrics["cifar10/dm"]) == {"accuracy", "std", "spearman_all", "kendall_all"}
+    assert metrics["cifar10/whole"]["spearman_all"] == 1
 
 
 def without(rows: pd.DataFrame, **which: Any) -> pd.DataFrame:

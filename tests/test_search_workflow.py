@@ -35,7 +35,7 @@ REPORT = """
 import sys
 from pathlib import Path
 words = sys.argv
-for option, kinds in (("--out-table", ("csv", "md", "tex")), ("--out-figure", ("png", "pdf"))):
+for option, kinds in (("--out-table", ("csv", "md", "tex", "json")), ("--out-figure", ("png", "pdf"))):
     for kind in kinds:
         path = Path(f"{words[words.index(option) + 1]}.{kind}")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def test_results_lie_at_their_coordinates(finished: Path) -> None:
         *(f"search/accuracy/digits/early_stopping/ipc3/{part}" for part in parts),
         *(f"search/accuracy/digits/whole/{part}" for part in parts),
         "search/chosen/digits.parquet",
-        *(f"tables/table5.{kind}" for kind in ("csv", "md", "tex", "cost.csv", "cost.md")),
+        *(f"tables/table5.{kind}" for kind in ("csv", "md", "tex", "json", "cost.csv", "cost.md")),
         *(f"figures/figure_nas.{kind}" for kind in ("png", "pdf")),
     }
 

@@ -27,7 +27,8 @@ import sys
 from pathlib import Path
 words = sys.argv
 out = Path(words[words.index("--out-prefix" if "--out-prefix" in words else "--out") + 1])
-names = {"prepare": [out / "info.json"], "table": [Path(f"{out}.{kind}") for kind in ("csv", "md", "tex")],
+names = {"prepare": [out / "info.json"],
+         "table": [Path(f"{out}.{kind}") for kind in ("csv", "md", "tex", "json")],
          "cost": [Path(f"{out}.{kind}") for kind in ("csv", "md")],
          "figure": [Path(f"{out}.{kind}") for kind in ("png", "pdf")],
          "trajectory": [Path(f"{out}.{kind}") for kind in ("png", "pdf", "csv", "md")]}
@@ -297,7 +298,7 @@ def test_results_lie_at_their_coordinates(finished: Path) -> None:
         "accuracy/digits/herding/convnet/ipc2/seed0/dsa-convnet.parquet",
         "accuracy/digits/dm/convnet/ipc2/seed0/dsa-convnet.parquet",
         "accuracy/digits/whole/whole-convnet/seed0.parquet",
-        *(f"tables/table1.{kind}" for kind in ("csv", "md", "tex", "cost.csv", "cost.md")),
+        *(f"tables/table1.{kind}" for kind in ("csv", "md", "tex", "json", "cost.csv", "cost.md")),
         *(f"figures/figure2.{kind}" for kind in ("png", "pdf")),
         *(f"trajectories/digits/dm/convnet/ipc2/seed0/step{step}.safetensors" for step in (10000, 20000)),
         "trajectories/digits/dm/convnet/ipc2/seed0/.snakemake_timestamp",

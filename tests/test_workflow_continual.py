@@ -14,7 +14,7 @@ REPORT_STAND_IN = """
 import sys
 from pathlib import Path
 words = sys.argv
-for option, kinds in (("--out-table", ("csv", "md", "tex")), ("--out-figure", ("png", "pdf"))):
+for option, kinds in (("--out-table", ("csv", "md", "tex", "json")), ("--out-figure", ("png", "pdf"))):
     for kind in kinds:
         path = Path(f"{words[words.index(option) + 1]}.{kind}")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ POOL = CONFIG.pool
 
 # Everything that `all` makes and the report shows.
 ALL_TABLES = [*TABLES, *CONTINUAL, *(["table5"] if SEARCH else [])]
-TABLE_FILES = ["csv", "md", "tex", "cost.csv", "cost.md"]
+TABLE_FILES = ["csv", "md", "tex", "json", "cost.csv", "cost.md"]
 ALL_FIGURES = [*FIGURES, *CONTINUAL, *(["figure_nas"] if SEARCH else [])]
 
 

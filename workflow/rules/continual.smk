@@ -114,6 +114,7 @@ rule continual_report:
             },
         ),
         tex="results/{protocol}/tables/{continual}.tex",
+        json="results/{protocol}/tables/{continual}.json",
         png=report(
             "results/{protocol}/figures/{continual}.png",
             caption="../report/continual.rst",

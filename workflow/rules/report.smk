@@ -18,6 +18,7 @@ rule table:
             },
         ),
         tex="results/{protocol}/tables/{table}.tex",
+        json="results/{protocol}/tables/{table}.json",
     log:
         "results/{protocol}/logs/tables/{table}.log",
     benchmark:

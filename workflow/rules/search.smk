@@ -89,6 +89,7 @@ rule search_report:
             labels={"protocol": "{protocol}", "table": "table5", "format": "Markdown"},
         ),
         tex="results/{protocol}/tables/table5.tex",
+        json="results/{protocol}/tables/table5.json",
         png=report(
             "results/{protocol}/figures/figure_nas.png",
             caption="../report/figure_nas.rst",

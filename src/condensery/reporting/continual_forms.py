@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from condensery.progress import duration
-from condensery.reporting import layout, markdown
+from condensery.reporting import layout, markdown, metrics
 from condensery.reporting.labels import Labels
 from condensery.reporting.latex import tabular
 from condensery.reporting.layout import Cell, Grid
@@ -30,7 +30,12 @@ def build(name: str, frame: pd.DataFrame, labels: Labels) -> Table:
     table, said = grid(frame, labels), caption(frame, labels)
     text = f"# {TITLES[name]}\n\n{said}\n\n{markdown.table(table.heads, table.lines)}\n"
     latex = tabular(name, f"{TITLES[name]}. {said}", table.heads, table.lines)
-    return Table(frame, text, latex)
+    return Table(frame, text, latex, metrics.of(frame, _metric, {"mean": "accuracy", "std": "std"}))
+
+
+def _metric(cell: Cell) -> str:
+    method = cell["method"] + ("-distilled" if cell["distillation"] else "")
+    return f"{cell['dataset']}/steps{cell['steps']}/{method}/ipc{cell['ipc']}/step{cell['step']}"
 
 
 def grid(frame: pd.DataFrame, labels: Labels) -> Grid:

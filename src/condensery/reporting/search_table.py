@@ -6,7 +6,7 @@ import pandas as pd
 
 from condensery.experiment import EARLY_STOPPING
 from condensery.progress import duration
-from condensery.reporting import latex, layout, markdown
+from condensery.reporting import latex, layout, markdown, metrics
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import Cell, Grid
 from condensery.reporting.tables import Table
@@ -24,6 +24,9 @@ _NOTES = (
     "Training time: of all networks with all repeats; that of condensing is not in it. "
     "In brackets the published value (DM Table 5: CIFAR-10, 50 images per class, 720 networks)."
 )
+_METRICS = {"test_mean": "accuracy", "test_std": "std"} | {
+    name: name for name in ("spearman_top", "kendall_top", "spearman_all", "kendall_all")
+}
 _AGREEMENT = {"Spearman": "spearman", "Kendall": "kendall"}
 
 
@@ -31,7 +34,12 @@ def build(frame: pd.DataFrame, labels: Labels) -> Table:
     """Build the table; arguments as for `grid`."""
     table, said = grid(frame, labels), caption(frame, labels)
     text = f"# {TITLE}\n\n{said}\n\n{markdown.table(table.heads, table.lines)}\n"
-    return Table(frame, text, latex.tabular(NAME, f"{TITLE}. {said}", table.heads, table.lines))
+    return Table(
+        frame,
+        text,
+        latex.tabular(NAME, f"{TITLE}. {said}", table.heads, table.lines),
+        metrics.of(frame, lambda cell: f"{cell['dataset']}/{cell['proxy']}", _METRICS),
+    )
 
 
 def grid(frame: pd.DataFrame, labels: Labels) -> Grid:

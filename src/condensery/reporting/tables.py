@@ -9,10 +9,11 @@ import pandas as pd
 
 from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
-from condensery.reporting import latex, markdown
+from condensery.reporting import latex, markdown, metrics
 from condensery.reporting.cells import COLUMNS, KEYS, NUMBERS, cells
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import Layout, order
+from condensery.reporting.metrics import Metrics
 from condensery.reporting.specs import find
 
 _COUNTS = ("ipc", "sets", "networks", "images", "epochs")
@@ -27,17 +28,24 @@ class Table:
         cells: one line a cell, in the table's order; cells that are only published have networks 0.
         markdown: the paper's layout, then every cell.
         latex: the paper's layout, for the package booktabs.
+        metrics: the measured numbers by cell.
     """
 
     cells: pd.DataFrame
     markdown: str
     latex: str
+    metrics: Metrics
 
     def write(self, prefix: Path) -> None:
-        """Write prefix.csv, prefix.md and prefix.tex, each atomically."""
-        csv = self.cells.to_csv(index=False, float_format="%.4f", lineterminator="\n")
-        for suffix, text in ((".csv", csv), (".md", self.markdown), (".tex", self.latex)):
-            with atomic(prefix.with_name(prefix.name + suffix)) as temporary:
+        """Write prefix.csv, prefix.md, prefix.tex and prefix.json, each atomically."""
+        texts = {
+            "csv": self.cells.to_csv(index=False, float_format="%.4f", lineterminator="\n"),
+            "md": self.markdown,
+            "tex": self.latex,
+            "json": metrics.text(self.metrics),
+        }
+        for kind, text in texts.items():
+            with atomic(prefix.with_name(f"{prefix.name}.{kind}")) as temporary:
                 temporary.write_text(text, encoding="utf-8")
 
 
@@ -81,7 +89,13 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Table:
     if spec.gaps:
         frame = _with_gaps(frame, known, spec.layout)
     frame = _in_order(frame, spec.layout, list(dict.fromkeys(known["dataset"])))
-    return Table(frame, markdown.document(spec, frame, labels), latex.document(name, spec, frame, labels))
+    measured = frame[frame["networks"] > 0]
+    return Table(
+        frame,
+        markdown.document(spec, frame, labels),
+        latex.document(name, spec, frame, labels),
+        metrics.of(measured, metrics.cell_name, {"mean": "accuracy", "std": "std"}),
+    )
 
 
 def _with_gaps(measured: pd.DataFrame, known: pd.DataFrame, layout: Layout) -> pd.DataFrame:

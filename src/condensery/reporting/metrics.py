@@ -1,0 +1,44 @@
+"""The numbers of a table as JSON, for what compares runs: ``dvc metrics`` reads it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+from condensery.reporting.layout import Cell
+
+Metrics = dict[str, dict[str, float]]
+"""Cell -> name of a number -> the number; none is NaN."""
+
+
+def of(frame: pd.DataFrame, name: Callable[[Cell], str], numbers: Mapping[str, str]) -> Metrics:
+    """Return the numbers of cells.
+
+    Args:
+        frame: one line a cell.
+        name: what to call a cell, unlike any other.
+        numbers: column -> what to call it. Of what is NaN there is no number.
+    """
+    return {
+        name(cell): {
+            called: round(float(cell[column]), 4)
+            for column, called in numbers.items()
+            if not math.isnan(cell[column])
+        }
+        for cell in frame.to_dict("records")
+    }
+
+
+def cell_name(cell: Cell) -> str:
+    """Name a cell by where its rows lie: ``cifar10/dm/convnet/ipc10/dsa-convnet``."""
+    ipc = f"ipc{cell['ipc']}" if cell["ipc"] else ""
+    trained = f"{cell['recipe']}-{cell['evaluate_network']}"
+    return "/".join(filter(None, [cell["dataset"], cell["method"], cell["condense_network"], ipc, trained]))
+
+
+def text(metrics: Metrics) -> str:
+    """Write metrics as a JSON file."""
+    return json.dumps(metrics, indent=1) + "\n"
