@@ -11,7 +11,7 @@ DEVICES ?= 1 4 16
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env plan quickstart test test-slow test-slurm install-slurm bench lint format dry-run lock clean
+.PHONY: help env pull plan quickstart test test-slow test-slurm install-slurm install-sshd bench lint format dry-run lock clean
 
 help: ## List the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -34,6 +34,10 @@ quickstart: env ## Every table and figure and the report on the built-in digits:
 	@echo "Done. This was a quick check on 8x8 digits with few steps; README.md says how to run the rest. Look at:"
 	@for file in tables/table1.md figures/figure2.png report.html; do test -s results/smoke/$$file && echo "  results/smoke/$$file" || exit 1; done
 
+pull: env ## Bring the released sets and rows (docs/artifacts.md), and let Snakemake take them for up to date
+	dvc pull
+	snakemake --touch --cores 1 --quiet all --config protocol=laptop -- all
+
 plan: env ## Print jobs, hours, disk and memory before starting: make plan TARGET=table1 PROTOCOL=paper DEVICES="4 8"
 	@snakemake --dry-run --cores all --config protocol=$(PROTOCOL) -- $(TARGET) 2>&1 \
 	    | python scripts/plan.py --protocol $(PROTOCOL) --devices $(DEVICES)
@@ -50,6 +54,10 @@ test-slurm: env ## Run the workflow on a Slurm cluster of several nodes on this 
 install-slurm: ## Install what test-slurm needs, as root, on Debian or Ubuntu
 	apt-get update --quiet
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends munge slurmctld slurmd slurm-client
+
+install-sshd: ## Install what the slow tests over SSH need, as root, on Debian or Ubuntu
+	apt-get update --quiet
+	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends openssh-server
 
 bench: env ## Measure the hot loops on this machine: a quarter of an hour on two idle cores, minutes on a GPU
 	python benchmarks/bench.py

@@ -1,0 +1,234 @@
+"""Artifacts under DVC: what a clone fetches, how results get from clone to clone, the stages of dvc.yaml."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from condensery.cost import plan
+from condensery.experiment import load_config
+from condensery.synthetic import SyntheticSet
+from tests import sshd
+
+ROOT = Path(__file__).resolve().parents[1]
+RELEASED = Path("results/laptop")
+SET = Path("results/small/synthetic/digits/dm/convnet/ipc1/seed0.safetensors")
+CELL = "digits/dm/convnet/ipc1/dsa-convnet"
+
+PROTOCOL = """\
+description: small
+sets: 1
+networks: 1
+whole_networks: 1
+methods: {dm: {parameters: {iterations: 2, batch_real: 8}}}
+recipes: {dsa: {parameters: {epochs: 1}}}
+targets:
+  table1: [{datasets: [digits], methods: [dm], ipc: [1]}]
+  figure2: [{datasets: [digits], methods: [dm], ipc: [1]}]
+"""
+PARAMS = """\
+protocol: small
+snakemake: --cores 2
+dm: [table1]
+dsa: []
+continual: []
+search: []
+figures: [figure2]
+"""
+
+
+TOUCH = "snakemake --touch --cores 1 --quiet all --config protocol={protocol} -- all"
+
+
+class Clone:
+    """A clone of a repository, and a home without any settings of the user.
+
+    Args:
+        source: the repository.
+        folder: where the clone is made.
+    """
+
+    def __init__(self, source: Path, folder: Path) -> None:
+        self.path = folder / "clone"
+        self._home = folder / "home"
+        (self._home / ".ssh").mkdir(parents=True)
+        subprocess.run(["git", "clone", "--quiet", str(source), str(self.path)], check=True)
+
+    def run(self, command: str, fails: bool = False) -> str:
+        """Run a command in the clone and return what it prints."""
+        names = {
+            f"GIT_{who}_{what}": "tester" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        }
+        environment = os.environ | names
+        environment |= {"HOME": str(self._home), "PYTHONPATH": str(ROOT / "src")}
+        environment |= {"DVC_SITE_CACHE_DIR": str(self._home), "DVC_NO_ANALYTICS": "1"}
+        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=self.path, env=environment, capture_output=True, text=True
+        )
+        assert (done.returncode != 0) == fails, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def planned(self, protocol: str, *targets: str) -> list[plan.Job]:
+        """Return the jobs that Snakemake would run."""
+        told = self.run(f"snakemake --dry-run --cores 1 --config protocol={protocol} -- {' '.join(targets)}")
+        assert "This was a dry-run" in told or "Nothing to be done" in told, told
+        return plan.parse(told)
+
+    def reach(self, remote: Remote) -> None:
+        """Give the clone a remote by the name of `lab`, as docs/artifacts.md says."""
+        self.run(f"dvc remote add --local lab {remote.url}")
+        self.run("dvc remote modify --local lab verify true")
+        if remote.key:
+            self.run(f"dvc remote modify --local lab keyfile {remote.key}")
+            (self._home / ".ssh" / "known_hosts").write_text(remote.known_hosts)
+
+    def files(self, folder: Path) -> list[str]:
+        """Return the files below a folder of the clone."""
+        return sorted(str(p.relative_to(self.path)) for p in (self.path / folder).rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("kind", ["dm", "dsa", "continual", "search", "figures"])
+def test_stages_are_targets_of_the_protocol(kind: str) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    listed = load_config(ROOT / "config", params["protocol"]).targets()
+    assert set(params[kind]) <= set(listed)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Return a clone of the project."""
+    return Clone(ROOT, tmp_path_factory.mktemp("fresh"))
+
+
+@pytest.mark.slow
+def test_one_method_of_one_data_set_is_fetched_alone(fresh: Clone) -> None:
+    wanted = RELEASED / "synthetic/cifar10/dm"
+    fresh.run(f"dvc pull {wanted}")
+    fetched = fresh.files(RELEASED / "synthetic")
+    assert fetched
+    assert all(path.startswith(str(wanted)) for path in fetched)
+    assert SyntheticSet.load(fresh.path / fetched[0]).provenance["experiment"]["method"] == "dm"
+    assert not (fresh.path / RELEASED / "accuracy").exists()
+
+
+@pytest.mark.slow
+def test_what_was_fetched_is_not_made_again(fresh: Clone) -> None:
+    fresh.run("dvc pull")
+    fetched = {path for path in fresh.files(RELEASED) if path.endswith((".parquet", ".safetensors"))}
+    fresh.run(TOUCH.format(protocol="laptop"))
+    made = {path for job in fresh.planned("laptop", "table1", "dsa_siamese") for path in job.outputs}
+    assert not made & fetched
+    assert fresh.run("git status --porcelain") == ""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Return a clone after `dvc repro` of a protocol of seconds; its tables are committed."""
+    clone = Clone(ROOT, tmp_path_factory.mktemp("made"))
+    (clone.path / "config/protocols/small.yaml").write_text(PROTOCOL)
+    (clone.path / "params.yaml").write_text(PARAMS)
+    clone.run("dvc repro")
+    clone.run("git add --all && git add --force results/small/tables && git commit --quiet --message small")
+    return clone
+
+
+@pytest.mark.slow
+def test_dvc_repeats_nothing_without_a_reason(made: Clone) -> None:
+    assert "Data and pipelines are up to date." in made.run("dvc repro")
+
+
+@pytest.mark.slow
+def test_dvc_shows_metrics_and_plots(made: Clone) -> None:
+    shown = json.loads(made.run("dvc metrics show --json 2> /dev/null"))
+    cells = shown[""]["data"]["results/small/tables/table1.json"]["data"]
+    assert 0 < cells[CELL]["accuracy"] < 100
+    made.run("dvc plots show")
+    assert (made.path / "dvc_plots/index.html").exists()
+    assert [path for path in made.files(Path("dvc_plots")) if path.endswith("figure2.png")]
+
+
+@pytest.mark.slow
+def test_a_changed_setting_repeats_what_depends_on_it(made: Clone, tmp_path: Path) -> None:
+    clone = Clone(made.path, tmp_path)
+    for folder in ("results/small", ".snakemake", "data"):
+        shutil.copytree(made.path / folder, clone.path / folder, dirs_exist_ok=True)
+    before = (clone.path / SET).stat()
+    protocol = clone.path / "config/protocols/small.yaml"
+    protocol.write_text(PROTOCOL.replace("\nnetworks: 1", "\nnetworks: 2"))
+    clone.run("dvc repro dm")
+    after = (clone.path / SET).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns), "the set was made again"
+    changed = json.loads(clone.run("dvc metrics diff --json 2> /dev/null"))
+    assert f"{CELL}.std" in changed["results/small/tables/table1.json"]
+    (networks,) = json.loads(clone.run("dvc params diff --json 2> /dev/null")).values()
+    assert networks["networks"] == {"old": 1, "new": 2, "diff": 1}
+
+
+class Remote:
+    """Where clones push to and pull from.
+
+    Attributes:
+        url: how DVC reaches it.
+        folder: where its objects lie.
+        key: the user's key, if one is needed.
+        known_hosts: a line for the user's file of this name.
+    """
+
+    def __init__(self, folder: Path, server: sshd.Server | None = None) -> None:
+        self.folder = folder
+        self.url = f"{server.url}{folder}" if server else str(folder)
+        self.key = server.key if server else None
+        self.known_hosts = server.known_hosts if server else ""
+
+
+@pytest.fixture(params=["folder", "ssh"])
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
+    """Return an empty remote, in a shared folder or behind a real SSH server."""
+    (tmp_path / "remote").mkdir()
+    if request.param == "folder":
+        yield Remote(tmp_path / "remote")
+        return
+    if sshd.absent():
+        pytest.skip("sshd is not installed: make install-sshd, as root")
+    (tmp_path / "server").mkdir()
+    with sshd.serving(tmp_path / "server") as server:
+        yield Remote(tmp_path / "remote", server)
+
+
+@pytest.mark.slow
+def test_results_get_from_clone_to_clone(made: Clone, remote: Remote, tmp_path: Path) -> None:
+    ours = Clone(made.path, tmp_path / "ours")
+    for part in ("synthetic", "accuracy"):
+        shutil.copytree(made.path / "results/small" / part, ours.path / "results/small" / part)
+    ours.reach(remote)
+    ours.run("dvc add results/small/synthetic results/small/accuracy")
+    ours.run("git add results/small && git commit --quiet --message results")
+    ours.run("dvc push --remote lab results/small/*.dvc")
+
+    theirs = Clone(ours.path, tmp_path / "theirs")
+    theirs.reach(remote)
+    theirs.run("dvc pull --remote lab results/small/*.dvc")
+    theirs.run(TOUCH.format(protocol="small"))
+    table = theirs.path / "results/small/tables/table1.csv"
+    expected = table.read_bytes()
+    table.unlink()
+    assert {job.rule for job in theirs.planned("small", "table1")} == {"table", "cost", "table1"}
+    theirs.run("snakemake --cores 1 --config protocol=small -- table1")
+    assert table.read_bytes() == expected
+
+    damaged = Clone(ours.path, tmp_path / "damaged")
+    damaged.reach(remote)
+    objects = [path for path in remote.folder.rglob("*") if path.is_file() and path.suffix != ".dir"]
+    largest = max(objects, key=lambda path: path.stat().st_size)
+    largest.chmod(0o644)
+    largest.write_bytes(largest.read_bytes()[:-1] + b"x")
+    damaged.run("dvc pull --remote lab results/small/*.dvc", fails=True)
