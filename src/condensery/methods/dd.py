@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from condensery import adam
 from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
-from condensery.methods import adam
 from condensery.methods.base import Problem, register
 from condensery.methods.recorder import Recorder
 from condensery.methods.trainee import Trainee, dot

@@ -15,10 +15,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from condensery import streams
+from condensery import adam, streams
 from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
-from condensery.methods import adam
 from condensery.methods.base import Problem, register
 from condensery.methods.recorder import Recorder
 from condensery.methods.trainee import Trainee, dot

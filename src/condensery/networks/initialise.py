@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import nn
 
-from condensery.networks.base import Network
-
+_Module = TypeVar("_Module", bound=nn.Module)
 _NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 
 
 @torch.no_grad()
-def initialise(net: Network, generator: torch.Generator) -> Network:
+def initialise(net: _Module, generator: torch.Generator) -> _Module:
     """Give a network new initial parameters, in place, as a network that PyTorch has just built has.
 
     Weights and biases of convolutions and linear layers are uniform in +-1/sqrt(fan-in), as by PyTorch's
