@@ -1,5 +1,6 @@
 # Reads config/, checks it, and names the targets. Results lie at their coordinates:
 #   results/<protocol>/pool/<data set>/<network>/<part of the networks>.safetensors
+#   results/<protocol>/generators/<data set>/<method>/seed<s>.safetensors
 #   results/<protocol>/synthetic/<data set>/<method>/<network>/ipc<k>/seed<s>.safetensors
 #   results/<protocol>/accuracy/<data set>/<method>/<network>/ipc<k>/seed<s>/<recipe>-<network>.parquet
 #   results/<protocol>/accuracy/<data set>/whole/<recipe>-<network>/seed<s>.parquet
@@ -17,6 +18,7 @@ min_version("9.20")
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/resources.smk"
+include: "workflow/rules/trained.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -42,6 +44,7 @@ wildcard_constraints:
 
 
 include: "workflow/rules/data.smk"
+include: "workflow/rules/generators.smk"
 include: "workflow/rules/condense.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"

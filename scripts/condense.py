@@ -48,6 +48,12 @@ def parse() -> argparse.Namespace:
         help="what scripts/pool.py made, all parts (methods with a network_group)",
     )
     parser.add_argument(
+        "--generator",
+        type=Path,
+        metavar="FILE",
+        help="what scripts/train_generator.py made; without it, generative methods train one for this set",
+    )
+    parser.add_argument(
         "--snapshots",
         metavar="LIST",
         help="iterations, such as 10,100: write the set as it is after each and the seconds that it took, as "
@@ -113,6 +119,7 @@ def main() -> None:
         device=job.device,
         features=args.features,
         pool=Pool.open(args.pool, real.info.name, job.network) if args.pool else None,
+        generator=args.generator,
     )
     provenance = job.provenance(
         method=args.method,

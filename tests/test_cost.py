@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from condensery import cost, networks
-from condensery.cost import work
+from condensery.cost import generators, work
 from condensery.cost.rates import fit
 from condensery.cost.work import Work
+from condensery.data import DataInfo
 from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
+from condensery.generators import KINDS, vae
+from condensery.generators.discriminator import Discriminator
 
 ROOT = Path(__file__).resolve().parents[1]
 RATES = ROOT / "benchmarks/rates.yaml"
@@ -94,6 +97,53 @@ def test_work_of_differentiating_through_training(config: Config) -> None:
     learned = coordinates("cifar10", "dd", 10) | {"recipe": "learned", "evaluation": "alexnet"}
     amount = cost.of_job(config, "evaluate", learned)
     assert 20 * 10000 * image < amount.multiply_adds < 20 * 11000 * image  # testing, for the most part
+
+
+def made_by_modules(network: nn.Module, *inputs: torch.Tensor) -> int:
+    """Count the multiply-adds of the convolutions and linear layers that one image passes."""
+    total = 0
+
+    def add(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal total
+        total += output.numel() * module.weight[0].numel()
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(add)
+    network.eval()(*inputs)
+    return total
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10", "tinyimagenet"])
+def test_work_of_a_generator_is_that_of_its_networks(config: Config, dataset: str) -> None:
+    entry, classes = config.dataset(dataset), config.class_count(dataset)
+    one, ones = (1.0,) * entry["channels"], ("class",) * classes
+    info = DataInfo(dataset, entry["channels"], *entry["size"], ones, one, one)
+    image, label = torch.zeros(1, info.channels, info.height, info.width), torch.zeros(1, dtype=torch.int64)
+    made, work = {}, {}
+    for kind, training in KINDS.items():
+        parameters = config.generator_parameters(dataset, kind)
+        made[kind] = made_by_modules(
+            training.make(info, parameters), torch.zeros(1, parameters["noise"]), label
+        )
+        assert generators.multiply_adds(config, dataset, kind) == pytest.approx(made[kind], rel=0.1)
+        where = {"dataset": dataset, "method": kind, "ipc": "10", "network": "convnet"}
+        work[kind] = cost.of_job(config, "generator", where)
+        sampling = cost.of_job(config, "condense", where)
+        assert sampling.multiply_adds == pytest.approx(10 * classes * made[kind], rel=0.1)
+        # Where no generator has been trained beforehand, the job does it.
+        assert cost.of_job(config, "condense_proxy", where) == work[kind]
+    # A forward and two backward passes; GMMN also looks at all pairs of a class.
+    encoded = made_by_modules(vae.Encoder(info, 128, 64), image, label)
+    assert work["vae"].multiply_adds == pytest.approx(100000 * 128 * 3 * (made["vae"] + encoded), rel=0.1)
+    pairs = 3 * 100**2 * 10 * image.numel()
+    expected = 40000 * (1000 * 3 * made["gmmn"] + pairs)
+    assert work["gmmn"].multiply_adds == pytest.approx(expected, rel=0.1)
+    judged = made_by_modules(Discriminator(info, 256), image, label)
+    judging, improving = made["biggan"] + 3 * 2 * judged, 3 * (made["biggan"] + judged)
+    assert work["biggan"].steps == 250000 * 5
+    expected = 250000 * 50 * (4 * judging + improving)
+    assert work["biggan"].multiply_adds == pytest.approx(expected, rel=0.1)
 
 
 def test_selecting_without_a_network_is_no_work(config: Config) -> None:
@@ -177,7 +227,9 @@ def work_of(config: Config, job: dict) -> Work:
     spec = {"networks": 1, kind: {name: {"parameters": job.get("parameters", {})}}}
     changed = Config("paper", config.settings, config.datasets, config.methods, config.recipes, spec)
     where = coordinates(job["dataset"], name, job["ipc"]) | {"recipe": name, "evaluation": "convnet"}
-    return cost.of_job(changed, "condense" if kind == "methods" else "evaluate", where)
+    if kind == "recipes":
+        return cost.of_job(changed, "evaluate", where)
+    return cost.of_job(changed, "generator" if changed.needs_generator(name) else "condense", where)
 
 
 def test_times_of_gpus_are_the_published_ones() -> None:

@@ -20,6 +20,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import Config, SetId, embeddings, load_config
 from condensery.experiment.pools import draws_from_pool
 from condensery.experiment.reading import check, read, schema
+from condensery.methods.sampling import Sampling
 from condensery.pool.groups import GROUPS
 from condensery.reporting.figures import FIGURES
 from condensery.reporting.specs import SPECS
@@ -435,6 +436,7 @@ def test_methods_agree_with_the_library(paper: Config) -> None:
         entry, method = paper.method(name), methods.get(paper.implementation(name))
         assert entry["independent_classes"] is method.independent_classes, name
         assert entry["needs_features"] is method.needs_features, name
+        assert paper.needs_generator(name) is isinstance(method, Sampling), name
 
 
 def test_source_kinds_agree_with_the_library() -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from condensery.errors import CondenseryError
 from condensery.experiment import Evaluation, SetId, WholeEvaluation, load_config
-from condensery.experiment.pools import draws_from_pool
 
 # The jobs run in the environment that Snakemake runs in, whether or not it is activated.
 PATH = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
@@ -60,19 +59,6 @@ def sets(wildcards) -> list[str]:
 def rows(w) -> list[str]:
     trained = CONFIG.target_evaluations(w.table) + CONFIG.target_wholes(w.table)
     return [*map(rows_path, trained)]
-
-
-def features(w) -> list[str]:
-    path = f"{RESULTS}/features/{w.dataset}/{w.network}/seed{w.seed}.safetensors"
-    return [path] if CONFIG.method(w.method)["needs_features"] else []
-
-
-def pool(w) -> list[str]:
-    # All parts of the pool that a set is condensed with, if it is.
-    made = SetId(w.dataset, w.method, w.network, int(w.ipc), 0)
-    needed = draws_from_pool(CONFIG, made)
-    folder = f"{RESULTS}/pool/{w.dataset}/{w.network}"
-    return [f"{folder}/{part}.safetensors" for part in POOL.parts()] if needed else []
 
 
 def shards(w) -> list[str]:

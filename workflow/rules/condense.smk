@@ -4,6 +4,7 @@ rule condense:
         data=f"{DATA}/prepared/{{dataset}}/info.json",
         features=features,
         pool=pool,
+        generator=generator,
     output:
         f"results/{{protocol}}/synthetic/{SET}.safetensors",
     log:
@@ -30,11 +31,15 @@ rule condense:
             f"--features {input.features}" if input.features else ""
         ),
         pool=lambda w, input: f"--pool {input.pool}" if input.pool else "",
+        generator=lambda w, input: (
+            f"--generator {input.generator}" if input.generator else ""
+        ),
     shell:
         "python scripts/condense.py --data {wildcards.dataset} --prepared {params.prepared}"
         " --method {wildcards.method} --network {wildcards.network} --ipc {wildcards.ipc} --seed {wildcards.seed}"
         " --protocol {wildcards.protocol} --precision {params.precision} --device {resources.device}"
-        " --threads {threads} {params.classes} {params.features} {params.pool} --out {output} > {log} 2>&1"
+        " --threads {threads} {params.classes} {params.features} {params.pool} {params.generator}"
+        " --out {output} > {log} 2>&1"
 
 
 if SPLIT:

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from condensery.cost import continual, pool, search
-from condensery.cost.work import Work, condensing, evaluating, training
+from condensery.cost import continual, generators, pool, search
+from condensery.cost.condensing import condensing
+from condensery.cost.work import Work, evaluating, training
 from condensery.experiment import Config
+
+
+def _set(config: Config, dataset: str, method: str, network: str, ipc: int) -> Work:
+    """Return the work of making a set, for which a generator may have been trained."""
+    if config.needs_generator(method):
+        return generators.sampling(config, dataset, method, ipc)
+    return condensing(config, dataset, method, network, ipc)
+
 
 # kind of job -> its work, from the configuration and the job's coordinates
 _JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work]] = {
-    "condense": lambda c, w: condensing(c, w["dataset"], w["method"], w["network"], int(w["ipc"])),
+    "condense": lambda c, w: _set(c, w["dataset"], w["method"], w["network"], int(w["ipc"])),
     "evaluate": lambda c, w: evaluating(c, w["dataset"], w["recipe"], w["evaluation"], int(w["ipc"])),
     "evaluate_whole": lambda c, w: training(c, w["dataset"], w["recipe"], w["evaluation"]),
+    "generator": lambda c, w: generators.training(c, w["dataset"], w["method"]),
     "pretrain": lambda c, w: training(c, w["dataset"], "features", w["network"]),
     "pool": pool.training,
     "search": search.search,

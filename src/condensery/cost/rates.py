@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from condensery.cost import work
+from condensery.cost.condensing import condensing
 from condensery.cost.work import Work
 from condensery.errors import CondenseryError
 from condensery.experiment import Config
@@ -87,7 +88,7 @@ def _work(config: Config, job: Mapping[str, Any]) -> Work:
     changed = {name: {"parameters": job.get("parameters", {})}}
     config = replace(config, spec={**config.spec, kind: changed})
     if kind == "methods":
-        return work.condensing(config, dataset, name, network, job["ipc"])
+        return condensing(config, dataset, name, network, job["ipc"])
     return work.training(config, dataset, name, network, job.get("ipc", 0))
 
 

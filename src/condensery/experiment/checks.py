@@ -123,6 +123,11 @@ def _check_changes(
     _check_set(config, kind, name, entry.get("parameters", {}), file, (*keys, "parameters"))
     for number, override in enumerate(entry.get("overrides", [])):
         here = (*keys, "overrides", number)
+        if kind == "methods" and config.needs_generator(name) and set(override["when"]) != {"dataset"}:
+            raise CondenseryError(
+                f"{file}: {place((*here, 'when'))}: one generator of {name} serves all sizes and networks; "
+                "give conditions on the data set alone"
+            )
         for dataset in override["when"].get("dataset", []):
             _known("data set", dataset, config.datasets, file, (*here, "when", "dataset"))
         _check_set(config, kind, name, override["set"], file, (*here, "set"))

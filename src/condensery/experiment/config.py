@@ -103,6 +103,22 @@ class Config:
         self.method(method)
         return self._resolve("methods", method, {"dataset": dataset, "network": network, "ipc": ipc})
 
+    def needs_generator(self, method: str) -> bool:
+        """Say whether a method samples from a generator that is trained beforehand.
+
+        Raises:
+            CondenseryError: there is no such method.
+        """
+        return self.method(method).get("needs_generator", False)
+
+    def generator_parameters(self, dataset: str, method: str) -> dict[str, Any]:
+        """Resolve the parameters of a method's generator, which serves all sizes and networks.
+
+        Raises:
+            CondenseryError: there is no such data set or method.
+        """
+        return self.parameters(dataset, method, self.network(dataset), 0)
+
     @property
     def search(self) -> Search | None:
         """The architecture search of the protocol, if it has one."""

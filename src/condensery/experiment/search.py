@@ -99,7 +99,8 @@ def check_target(config: Config, file: Path) -> None:
             known = [*config.methods, EARLY_STOPPING]
             raise CondenseryError(f"{where}.proxies: {unknown('proxy', proxy, known)}")
         made = search.set_of(proxy, config.network(search.dataset))
-        if config.method(proxy)["needs_features"] or draws_from_pool(config, made):
+        needs = config.method(proxy)["needs_features"] or config.needs_generator(proxy)
+        if needs or draws_from_pool(config, made):
             raise CondenseryError(
                 f"{where}.proxies: {proxy} looks through networks trained on the whole set, which have seen "
                 "the validation images; give a method that needs none"

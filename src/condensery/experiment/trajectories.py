@@ -71,8 +71,9 @@ def check_target(config: Config, file: Path) -> None:
     """
     for number, block in enumerate(config.spec["targets"].get(TARGET, [])):
         for method in block["methods"]:
-            if "iterations" not in config.method(config.implementation(method))["parameters"]:
+            parameters = config.method(config.implementation(method))["parameters"]
+            if "iterations" not in parameters or config.needs_generator(method):
                 where = place(("targets", TARGET, number, "methods"))
                 raise CondenseryError(
-                    f"{file}: {where}: {method} has no iterations to be followed; name one that learns"
+                    f"{file}: {where}: {method} learns no images that could be followed; name one that does"
                 )

@@ -37,6 +37,8 @@ class Problem:
         device: where to compute.
         features: file with the network trained on the whole set, for methods that need one.
         pool: trained networks to condense with, where ``network_group`` names a group of them.
+        generator: file with the trained generator, for methods that sample from one; without it they train
+            one for this set.
     """
 
     data: RealData
@@ -49,6 +51,7 @@ class Problem:
     device: Device
     features: Path | None = None
     pool: Pool | None = None
+    generator: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be condensed.

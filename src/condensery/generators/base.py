@@ -1,0 +1,215 @@
+"""What the generators share: what they are trained on, what they are, how they are trained and sampled."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from condensery import adam, streams
+from condensery.data import DataInfo, RealData
+from condensery.device import Device
+from condensery.samples import Samples
+
+# Images that are sampled together.
+_AT_ONCE = 250
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a generator depends on.
+
+    Attributes:
+        data: the real data; the training split only is used.
+        classes: the classes whose images it learns to make.
+        parameters: the hyper-parameters of its method.
+        seed: every stream starts from it.
+        device: where to compute.
+    """
+
+    data: RealData
+    classes: tuple[int, ...]
+    parameters: Mapping[str, Any]
+    seed: int
+    device: Device
+
+    def stream(self, purpose: str, *address: int) -> torch.Generator:
+        """Return the random stream of this purpose and address."""
+        return streams.generator(self.seed, f"generator-{purpose}", *address)
+
+
+class Generator(nn.Module, ABC):
+    """Makes images of given classes out of noise.
+
+    Args:
+        info: the data set.
+        noise: numbers of noise that make one image.
+    """
+
+    def __init__(self, info: DataInfo, noise: int) -> None:
+        super().__init__()
+        self.noise_size = noise
+        for name in ("mean", "std"):
+            value = torch.tensor(getattr(info, name)).view(-1, 1, 1)
+            self.register_buffer(name, value, persistent=False)
+
+    @abstractmethod
+    def logits(self, noise: Tensor, labels: Tensor) -> Tensor:
+        """Return what the sigmoid makes intensities of: (N, C, H, W) from (N, noise) and int64 (N,)."""
+
+    def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
+        """Return images of these classes, float32 (N, C, H, W) in normalised space."""
+        intensities = self.logits(noise, labels).float().sigmoid()
+        return (intensities - self.mean) / self.std
+
+    def draw(self, count: int, stream: torch.Generator) -> Tensor:
+        """Return the noise of ``count`` images, standard normal (count, noise) on the CPU."""
+        return torch.randn(count, self.noise_size, generator=stream)
+
+
+def with_classes(features: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Append the class, as a vector with a single one: (N, F), int64 (N,) -> (N, F + count)."""
+    return torch.cat([features, F.one_hot(labels, count).to(features.dtype)], 1)
+
+
+class RealImages:
+    """Random batches of the real images of a setting's classes, on its device."""
+
+    def __init__(self, setting: Setting) -> None:
+        """Bring the training images to the device."""
+        train = setting.data.train
+        self._setting = setting
+        self._samples = Samples.of_split(train, setting.device)
+        self._pools = {c: torch.tensor(train.indices_of(c)) for c in setting.classes}
+        self._rows = torch.cat(list(self._pools.values()))
+
+    def batch(self, size: int, *address: int) -> tuple[Tensor, Tensor]:
+        """Return independent draws from all images, with their labels.
+
+        Args:
+            size: how many.
+            address: of the draw.
+
+        Returns:
+            float32 (size, C, H, W), normalised, and int64 (size,).
+        """
+        rows = _draws(self._rows, size, self._setting.stream("batch", *address))
+        return self._samples.batch(rows), self._samples.labels[rows.to(self._samples.labels.device)]
+
+    def of_classes(self, classes: Sequence[int], size: int, *address: int) -> Tensor:
+        """Return independent draws from the images of each class: float32 (classes, size, C, H, W)."""
+        rows = [
+            _draws(self._pools[c], size, self._setting.stream("class-batch", *address, c)) for c in classes
+        ]
+        return self._samples.batch(torch.cat(rows)).unflatten(0, (len(rows), size))
+
+
+def _draws(rows: Tensor, size: int, stream: torch.Generator) -> Tensor:
+    return rows[torch.randint(len(rows), (size,), generator=stream)]
+
+
+def random_labels(classes: Sequence[int], count: int, stream: torch.Generator) -> Tensor:
+    """Return ``count`` independent draws from some classes, each equally likely: int64 (count,)."""
+    return _draws(torch.tensor(classes), count, stream)
+
+
+class Training(ABC):
+    """A generator in training.
+
+    Attributes:
+        setting: what it depends on.
+        real: the images that it learns from.
+        modules: name -> module, everything with weights.
+        optimisers: name -> optimiser; no name is that of a module.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        """Begin; a subclass adds its modules and optimisers."""
+        self.setting, self.real = setting, RealImages(setting)
+        self.modules: dict[str, nn.Module] = {}
+        self.optimisers: dict[str, torch.optim.Adam] = {}
+
+    @staticmethod
+    @abstractmethod
+    def make(info: DataInfo, parameters: Mapping[str, Any]) -> Generator:
+        """Build the generator; its weights are still to be drawn, or read."""
+
+    @abstractmethod
+    def step(self, step: int) -> dict[str, Tensor]:
+        """Do one step, and return losses by name, each a scalar."""
+
+    @property
+    @abstractmethod
+    def result(self) -> Generator:
+        """The generator to sample from."""
+
+    def noise(self, generator: Generator, count: int, *address: int) -> Tensor:
+        """Return the noise of ``count`` images, on the device."""
+        stream = self.setting.stream("noise", *address)
+        return generator.draw(count, stream).to(self.setting.device.torch_device)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that changes, for a checkpoint."""
+        tensors = {
+            f"{name}.{key}": tensor
+            for name, module in self.modules.items()
+            for key, tensor in module.state_dict().items()
+        }
+        for name, optimiser in self.optimisers.items():
+            tensors |= adam.state(name, optimiser)
+        return tensors
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned."""
+        for name, module in self.modules.items():
+            start = f"{name}."
+            module.load_state_dict(
+                {key.removeprefix(start): tensor for key, tensor in state.items() if key.startswith(start)}
+            )
+        for name, optimiser in self.optimisers.items():
+            adam.restore(name, optimiser, state)
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+    """Take one step of an optimiser on a loss; nothing else gets a gradient.
+
+    Returns:
+        The loss, detached.
+    """
+    (group,) = optimiser.param_groups
+    gradients = torch.autograd.grad(loss, group["params"])
+    for parameter, gradient in zip(group["params"], gradients, strict=True):
+        parameter.grad = gradient
+    optimiser.step()
+    return loss.detach()
+
+
+@torch.no_grad()
+def sample(generator: Generator, classes: Sequence[int], count: int, seed: int, device: Device) -> Tensor:
+    """Make images.
+
+    Args:
+        generator: on the device.
+        classes: of these classes, one after the other.
+        count: images of each class.
+        seed: of their noise; that of one class does not depend on the others.
+        device: where to compute.
+
+    Returns:
+        float32 (classes * count, C, H, W), in normalised space.
+    """
+    generator.eval()
+    noise = torch.cat([generator.draw(count, streams.generator(seed, "sample", c)) for c in classes])
+    labels = torch.as_tensor(np.repeat(classes, count))
+    with device.autocast():
+        parts = [
+            generator(some.to(device.torch_device), their.to(device.torch_device))
+            for some, their in zip(noise.split(_AT_ONCE), labels.split(_AT_ONCE), strict=True)
+        ]
+    return torch.cat(parts)

@@ -1,0 +1,69 @@
+"""Training a generator from the first step, or from where a stopped run was, to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from condensery.checkpoint import Checkpoint
+from condensery.data import DataInfo
+from condensery.device import Device
+from condensery.generators import biggan, gmmn, vae
+from condensery.generators.base import Generator, Setting, Training
+from condensery.progress import Progress
+
+REPORT_EVERY = 10
+
+KINDS: dict[str, type[Training]] = {"gmmn": gmmn.Training, "vae": vae.Training, "biggan": biggan.Training}
+"""Every kind of generator, by the name of its method."""
+
+
+def train(
+    kind: str,
+    setting: Setting,
+    *,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Tensor]:
+    """Train a generator.
+
+    Args:
+        kind: one of `KINDS`.
+        setting: what it depends on; ``iterations`` of its parameters says how many steps.
+        checkpoint: where to save the state, and to resume from.
+        progress: told the steps done.
+
+    Returns:
+        What :func:`build` takes: its weights, by name.
+    """
+    training, first = KINDS[kind](setting), 0
+    resumed = checkpoint.load() if checkpoint else None
+    if resumed is not None:
+        first, state = resumed
+        training.restore(state)
+    for step in range(first, setting.parameters["iterations"]):
+        losses = training.step(step)
+        if progress and (step + 1) % REPORT_EVERY == 0:
+            progress.step(step + 1, **{name: value.item() for name, value in losses.items()})
+        if checkpoint and checkpoint.due():
+            checkpoint.save(step + 1, training.state())
+    return training.result.state_dict()
+
+
+def build(
+    kind: str, info: DataInfo, parameters: Mapping[str, Any], weights: Mapping[str, Tensor], device: Device
+) -> Generator:
+    """Return a trained generator, on the device.
+
+    Args:
+        kind: one of `KINDS`.
+        info: the data set that it was trained on.
+        parameters: those that it was trained with.
+        weights: what :func:`train` returned.
+        device: where to compute.
+    """
+    generator = KINDS[kind].make(info, parameters)
+    generator.load_state_dict(weights)
+    return generator.to(device.torch_device)

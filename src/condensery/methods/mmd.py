@@ -1,0 +1,103 @@
+"""MMD: match the distribution of each class in pixel space (DM appendix B.2).
+
+The maximum mean discrepancy with a kernel between images, without a network and without augmentation. With
+the linear kernel it is the squared distance between mean images.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from condensery import kernels, streams
+from condensery.checkpoint import Checkpoint
+from condensery.kernels import Kernel
+from condensery.methods.base import Problem, register
+from condensery.methods.pixels import Pixels
+from condensery.methods.recorder import Recorder
+from condensery.progress import Progress
+from condensery.synthetic import SyntheticSet
+
+REPORT_EVERY = 10
+
+
+@register
+class MaximumMeanDiscrepancy:
+    """Learn the pixels of each class by stochastic gradient descent on its discrepancy.
+
+    Parameters (``config/methods.yaml``): ``kernel``, ``linear``, ``polynomial``, ``rbf`` or ``laplacian``;
+    ``degree`` of the polynomial; ``width`` of the last two, in mean distances between real images of the
+    class; ``iterations``; ``lr_img`` and ``momentum`` of the pixels; ``batch_real``, real images of a class
+    in a step; ``init``, ``real`` or ``noise``.
+    """
+
+    name = "mmd"
+    independent_classes = True
+    needs_features = False
+
+    def condense(
+        self,
+        problem: Problem,
+        *,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+        recorder: Recorder | None = None,
+    ) -> SyntheticSet:
+        """See :class:`condensery.methods.base.Method`."""
+        pixels = Pixels(problem, checkpoint, recorder)
+        matcher = Matcher(problem)
+        for step in pixels.iterations():
+            gradient, loss = matcher.gradient(pixels.images, step)
+            pixels.step(gradient)
+            if progress and (step + 1) % REPORT_EVERY == 0:
+                progress.step(step + 1, loss=loss.item())
+        return problem.synthetic_set(pixels.images)
+
+
+class Matcher:
+    """The loss of one step and its gradient with respect to the pixels, in float32 class by class."""
+
+    def __init__(self, problem: Problem) -> None:
+        """Choose the kernel of every class."""
+        self._problem, self._train = problem, problem.training_split()
+        self._kernels = [self._kernel(c) for c in problem.classes]
+
+    def gradient(self, images: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Return the gradient of the loss of ``step``, shaped like ``images``, and the loss, a scalar.
+
+        The loss is the sum over classes of the biased estimate of the squared discrepancy, without its term
+        of real images alone, which no pixel changes and which would take the longest.
+
+        Args:
+            images: all synthetic images, (classes * ipc, C, H, W), in the order of the problem's classes.
+            step: which step; it addresses the real batches.
+        """
+        gradients, total = [], images.new_zeros(())
+        parts = images.split(self._problem.ipc)
+        for c, kernel, part in zip(self._problem.classes, self._kernels, parts, strict=True):
+            real = self._real(c, "real", step)
+            leaf = part.detach().requires_grad_()
+            synthetic = leaf.flatten(1)
+            loss = kernel(synthetic, synthetic).mean() - 2 * kernel(real, synthetic).mean()
+            gradients += torch.autograd.grad(loss, leaf)
+            total += loss.detach()
+        return torch.cat(gradients), total
+
+    def _real(self, c: int, purpose: str, *address: int) -> Tensor:
+        """Return a batch of real images of class ``c``, flat: float32 (n, D)."""
+        problem = self._problem
+        stream = streams.generator(problem.seed, purpose, *address, c)
+        batch = problem.random_batch(c, problem.parameters["batch_real"], stream)
+        return self._train.batch(batch, problem.device.torch_device).flatten(1)
+
+    def _kernel(self, c: int) -> Kernel:
+        parameters = self._problem.parameters
+        match parameters["kernel"]:
+            case "linear":
+                return kernels.linear
+            case "polynomial":
+                return kernels.polynomial(parameters["degree"])
+            case name:
+                make, p = {"rbf": (kernels.rbf, 2), "laplacian": (kernels.laplacian, 1)}[name]
+                distance = kernels.mean_distance(self._real(c, "kernel-width"), p).item()
+                return make(parameters["width"] * distance)

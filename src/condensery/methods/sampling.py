@@ -1,0 +1,76 @@
+"""What the methods share that sample from a generator: they read it, or train it, and draw images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from condensery import generators
+from condensery.checkpoint import Checkpoint, read_tensors
+from condensery.errors import CondenseryError
+from condensery.generators import Setting
+from condensery.methods.base import Problem
+from condensery.methods.recorder import Recorder
+from condensery.progress import Progress
+from condensery.synthetic import SyntheticSet
+
+
+class Sampling:
+    """Images that a generator makes, ``ipc`` of each class; a method says which generator.
+
+    The generator does not depend on the number of images, so that one, trained beforehand, serves all sizes.
+    """
+
+    name: str
+    independent_classes = False
+    needs_features = False
+
+    def condense(
+        self,
+        problem: Problem,
+        *,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+        recorder: Recorder | None = None,
+    ) -> SyntheticSet:
+        """See :class:`condensery.methods.base.Method`.
+
+        Raises:
+            CondenseryError: the file of the generator is not one for this problem, or snapshots are wanted.
+        """
+        if recorder:
+            raise CondenseryError(f"{self.name} learns no images to follow: leave --snapshots out")
+        if problem.generator is None:
+            setting = Setting(problem.data, problem.classes, problem.parameters, problem.seed, problem.device)
+            weights = generators.train(self.name, setting, checkpoint=checkpoint, progress=progress)
+        else:
+            weights = self._read(problem, problem.generator)
+        generator = generators.build(
+            self.name, problem.data.info, problem.parameters, weights, problem.device
+        )
+        images = generators.sample(generator, problem.classes, problem.ipc, problem.seed, problem.device)
+        return problem.synthetic_set(images)
+
+    def _read(self, problem: Problem, path: Path) -> dict[str, Tensor]:
+        """Return what scripts/train_generator.py wrote for this problem."""
+        try:
+            weights, about = read_tensors(path)
+        except (OSError, ValueError) as error:
+            raise CondenseryError(
+                f"{path}: cannot be read as a generator ({error}): make it with scripts/train_generator.py"
+            ) from None
+        expected = {
+            "kind": self.name,
+            "dataset": problem.data.info.name,
+            "classes": list(problem.classes),
+            "seed": problem.seed,
+            "parameters": dict(problem.parameters),
+        }
+        for key, value in expected.items():
+            if about.get(key) != value:
+                raise CondenseryError(
+                    f"{path}: a generator of {key} {about.get(key)}, but {value} is needed: make it with "
+                    "scripts/train_generator.py"
+                )
+        return weights
