@@ -33,7 +33,7 @@ def megabytes(wildcards, attempt: int) -> int:
 
 
 def in_turn(w) -> bool:
-    return bool(w.get("method")) and CONFIG.independent(w.method, w.network)
+    return bool(w.get("ipc")) and CONFIG.independent(w.method, w.network)
 
 
 def short(rule: str):

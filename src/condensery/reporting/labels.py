@@ -18,6 +18,10 @@ PAPER_TITLES = {
     "herding": "Herding",
     "forgetting": "Forgetting",
     "kcenter": "K-Center",
+    "gmmn": "GMMN",
+    "vae": "VAE",
+    "biggan": "BigGAN",
+    "mmd": "MMD",
     "dd": "DD",
     "ld": "LD",
     "dc": "DC",
@@ -28,7 +32,7 @@ PAPER_TITLES = {
     "dm-pool": "DM, all",
     "whole": "Whole set",
 }
-"""Methods in the order of the columns of DM Table 1, at DM those of Table 4, and how the papers call them."""
+"""Methods in the order of the columns of DM Tables 1, 6 and, at DM, 4, and how the papers call them."""
 
 
 @dataclass(frozen=True)
