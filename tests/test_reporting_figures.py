@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -27,7 +24,6 @@ from tests.test_reporting import PUBLISHED, row
 from tests.test_reporting_tables import rows, run_script
 
 LABELS = Labels("smoke", "a <quick> check & more")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def synthetic(
@@ -280,43 +276,6 @@ def test_caption_says_where_networks_were_trained_on_the_sets() -> None:
     precision = measured["precision"].iloc[0]
     told = f"On them 3 networks were trained and tested in 3 min 30 s on cpu (A) + cpu (B), {precision}."
     assert said.endswith(told)
-
-
-# What a browser makes of the page, written into its title after everything is loaded.
-PROBE = """<script>addEventListener("load", () => {
-document.title = JSON.stringify([...document.images].map(i => i.complete && i.naturalWidth)); })</script>"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-def test_a_browser_shows_every_image_and_has_nothing_to_say(report: tuple[str, Path], tmp_path: Path) -> None:
-    html, folder = report
-    widths = []
-    for name in ("figure2", "gone"):
-        page_file = tmp_path / f"{name}.html"
-        # A page that cannot be shown in full must be noticed.
-        text = html if name == "figure2" else html.replace("data:image/png", "file:///gone.png")
-        page_file.write_text(text.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
-        seen = subprocess.run(
-            [
-                *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-                *("--disable-background-networking", "--enable-logging=stderr", "--dump-dom"),
-                *(
-                    f"--user-data-dir={tmp_path / 'profile'}",
-                    "--virtual-time-budget=10000",
-                    page_file.as_uri(),
-                ),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        (title,) = re.findall(r"<title>(.*)</title>", seen.stdout)
-        widths.append(json.loads(title))
-        said = [line for line in seen.stderr.splitlines() if "CONSOLE" in line]
-        assert bool(said) == (name == "gone"), seen.stderr
-    with Image.open(folder / "figure2.png") as image:
-        assert widths == [[image.width], [0]]
 
 
 def test_scripts_draw_and_report(
