@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_workflow import ROOT, STAND_IN, plan, snakemake
+from tests.test_workflow import ROOT, STAND_IN, benchmarked, costed, plan, snakemake
 
 SMALL = """
 description: small
@@ -29,7 +29,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "config", made / "config")
     (made / "config" / "protocols" / "small.yaml").write_text(SMALL)
     (made / "scripts").mkdir()
-    for script in ("prepare", "pool", "condense", "evaluate", "table", "figure"):
+    for script in ("prepare", "pool", "condense", "evaluate", "table", "cost", "figure"):
         (made / "scripts" / f"{script}.py").write_text(STAND_IN)
     snakemake(made, "--cores", "2", targets=("table4", "figure_distributions"), protocol="small")
     return made
@@ -39,8 +39,8 @@ def test_the_papers_protocol_trains_one_pool_for_all_groups(tmp_path: Path) -> N
     shutil.copytree(ROOT / "config", tmp_path / "config")
     planned = plan(tmp_path, "table4", "figure_distributions", protocol="paper")
     # 9 groups with 3 sizes and 5 seeds; those of the figure are among them.
-    jobs = {"prepare": 1, "pool": 50, "condense": 135, "evaluate": 135, "table": 1, "figure": 1}
-    assert planned == jobs | {"table4": 1, "figure_distributions": 1, "total": 325}
+    jobs = {"prepare": 1, "pool": 50, "condense": 135, "evaluate": 135, "table": 1, "cost": 1}
+    assert planned == jobs | {"figure": 1, "table4": 1, "figure_distributions": 1, "total": 326}
 
 
 def test_sets_wait_for_all_parts_of_a_pool_if_they_draw_from_it(finished: Path) -> None:
@@ -53,6 +53,11 @@ def test_sets_wait_for_all_parts_of_a_pool_if_they_draw_from_it(finished: Path) 
         words = (results / f"synthetic/digits/{method}/convnet/ipc2/seed0.safetensors").read_text()
         told = f"--pool {' '.join(f'results/small/{part}' for part in parts)} --out"
         assert (told in words) == (method in ("dm-pool-70-100", "dm-pool")), words
+
+
+def test_the_cost_is_that_of_all_jobs(finished: Path, tmp_path: Path) -> None:
+    made = benchmarked(finished, "prepare", "pool", "synthetic", "accuracy")
+    assert costed(finished, "table4", tmp_path / "cost") == made
 
 
 def test_the_figure_shows_the_groups_in_the_order_of_the_protocol(finished: Path) -> None:
@@ -82,5 +87,5 @@ def test_a_change_repeats_what_depends_on_it(
         jobs = plan(finished, "table4", protocol="small")
     finally:
         path.write_text(text)
-    once = {"table": 1, "table4": 1}
-    assert jobs == repeated | once | {"total": sum(repeated.values()) + 2}
+    once = {"table": 1, "cost": 1, "table4": 1}
+    assert jobs == repeated | once | {"total": sum(repeated.values()) + 3}
