@@ -122,6 +122,12 @@ def test_networks_that_a_set_is_condensed_with_are_behind_its_table() -> None:
     assert last < min(i for i, job in enumerate(jobs) if job.rule == "evaluate")
 
 
+def test_generators_are_behind_the_table_of_their_sets() -> None:
+    jobs = jobs_of(load_config(ROOT / "config", "smoke"), "table6")
+    paths = [job.path for job in jobs if job.rule == "generator"]
+    assert paths == [f"generators/digits/{name}/seed0" for name in ("gmmn", "vae", "biggan")]
+
+
 def test_a_table_that_the_protocol_does_not_list_is_refused(config: Config) -> None:
     with pytest.raises(CondenseryError, match="table2"):
         jobs_of(config, "table2")

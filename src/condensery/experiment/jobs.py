@@ -68,6 +68,9 @@ def _of_set(config: Config, made: SetId) -> Iterator[JobId]:
         yield JobId("pretrain", made.dataset, "", 0, made.network, path)
     for part in config.pool.parts() if draws_from_pool(config, made) else []:
         yield JobId("pool", made.dataset, "", 0, made.network, f"pool/{made.dataset}/{made.network}/{part}")
+    if config.needs_generator(made.method):
+        path = f"generators/{made.dataset}/{made.method}/seed{made.seed}"
+        yield JobId("generator", made.dataset, made.method, 0, "", path)
     yield _condensing("condense", made, "synthetic")
 
 
