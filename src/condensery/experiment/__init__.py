@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from condensery.experiment.config import Config, load_config
+from condensery.experiment.config import Config
+from condensery.experiment.loading import load_config
 from condensery.experiment.search import EARLY_STOPPING, Search
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation
 

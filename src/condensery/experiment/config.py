@@ -1,4 +1,4 @@
-"""Reads the folder config/ and resolves one experiment from it."""
+"""What the folder config/ says, and one experiment resolved from it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from condensery.errors import CondenseryError
-from condensery.experiment import checks
 from condensery.experiment.pools import PoolPlan
-from condensery.experiment.reading import base_of, read, schema, unknown
+from condensery.experiment.reading import base_of, schema, unknown
 from condensery.experiment.search import TARGETS as SEARCH_TARGETS
 from condensery.experiment.search import Search
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, wholes_of
@@ -268,40 +267,6 @@ class Config:
 
     def _blocks(self, target: str) -> list[dict[str, Any]]:
         return _entry("target", target, self.spec["targets"], f"protocols/{self.protocol}.yaml")
-
-
-def load_config(
-    directory: Path, protocol: str | None = None, settings: Mapping[str, Any] | None = None
-) -> Config:
-    """Read and check everything in config/.
-
-    Args:
-        directory: the folder config/.
-        protocol: the protocol instead of the one that config.yaml names.
-        settings: other values instead of those of config.yaml.
-
-    Raises:
-        CondenseryError: a key is unknown, missing, of the wrong type or out of range, or a name is unknown;
-            one line that names the file and the key.
-    """
-    files = {name: directory / f"{name}.yaml" for name in ("config", "datasets", "methods", "recipes")}
-    content = {name: read(path) for name, path in files.items()}
-    for key, value in {**(settings or {}), **({"protocol": protocol} if protocol else {})}.items():
-        both = isinstance(value, dict) and isinstance(content["config"].get(key), dict)
-        content["config"][key] = {**content["config"][key], **value} if both else value
-    for name, path in files.items():
-        checks.check_file(name, content[name], path)
-    chosen = content["config"]["protocol"]
-    protocols = {path.stem: path for path in (directory / "protocols").glob("*.yaml")}
-    if chosen not in protocols:
-        raise CondenseryError(f"{files['config']}: protocol: {unknown('protocol', chosen, protocols)}")
-    spec = read(protocols[chosen])
-    checks.check_file("protocol", spec, protocols[chosen])
-    config = Config(
-        chosen, content["config"], content["datasets"], content["methods"], content["recipes"], spec
-    )
-    checks.check_names(config, files, protocols[chosen])
-    return config
 
 
 def _entry(what: str, name: str, entries: Mapping[str, Any], file: str) -> Any:
