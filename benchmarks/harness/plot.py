@@ -33,7 +33,7 @@ def write(rows: Sequence[Row], path: Path) -> None:
         grown = [r for r in rows if r["study"] == study]
         time = figure.add_subplot(grid[1, column])
         _growth(time, grown, study, [r["seconds"] for r in grown])
-        time.set_yscale("log")
+        _decade(time)
         memory = figure.add_subplot(grid[2, column])
         _growth(memory, grown, study, [r["peak_bytes"] / 1e6 for r in grown])
         memory.set_ylim(bottom=0)
@@ -44,6 +44,14 @@ def write(rows: Sequence[Row], path: Path) -> None:
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     plt.close(figure)
+
+
+def _decade(axes: Axes) -> None:
+    """Make the vertical axis logarithmic, and long enough that differences of a percent look like none."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    stretch = max(1.0, (10 * low / high) ** 0.5)
+    axes.set_ylim(low / stretch, high * stretch)
 
 
 def _ceiling(axes: Axes, rows: Sequence[Row]) -> None:
