@@ -23,6 +23,7 @@ from condensery.recipes import Recipe
 from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
 from tests import problems
+from tests.test_generators import PARAMETERS as GENERATORS
 
 RECIPE = Recipe("dsa", epochs=2, lr=0.05, momentum=0.9, weight_decay=5e-4, batch=8, augmentation="none")
 AUGMENTED = dataclasses.replace(RECIPE, augmentation=problems.STRATEGY)
@@ -134,7 +135,8 @@ UNROLLED = {
 
 def parameters(method: str) -> dict[str, object]:
     matched = GRADIENTS if method in ("dc", "dsa") else {"iterations": 3, "network_group": "random"}
-    entry = UNROLLED.get(method, matched)
+    others = UNROLLED | GENERATORS | {"mmd": matched | {"kernel": "linear", "degree": 2, "width": 1.0}}
+    entry = others.get(method, matched)
     return {"parameters": entry | {"init": "real"}}
 
 

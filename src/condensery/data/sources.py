@@ -153,7 +153,10 @@ def _unpack(archive: Path, kind: Kind, scratch: Path) -> Path:
                 bundle.extractall(target)
         else:
             with tarfile.open(archive) as bundle:
-                bundle.extractall(target, filter="data")
+                # Python 3.11.4 brought the filters, 3.12 warns without one.
+                if hasattr(tarfile, "data_filter"):
+                    bundle.extraction_filter = tarfile.data_filter
+                bundle.extractall(target)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
         raise CondenseryError(
             f"{archive}: cannot be unpacked, truncated or altered ({error}); replace it"
