@@ -71,6 +71,23 @@ def test_released_sets_are_those_that_the_rows_were_made_with(clone: Path) -> No
         assert len(synthetic) == experiment["ipc"] * len(synthetic.classes)
 
 
+def test_the_table_of_continual_learning_is_that_of_its_rows(clone: Path, tmp_path: Path) -> None:
+    words = ["scripts/continual_report.py", "--target", "continual5", "--protocol", "laptop"]
+    made = tmp_path / "continual5"
+    words += ["--rows", str(LAPTOP / "continual"), "--out-table", str(made), "--out-figure", str(made)]
+    _run(clone, *words)
+    for suffix in ("csv", "md", "tex", "json"):
+        committed = (clone / LAPTOP / "tables" / f"continual5.{suffix}").read_text()
+        assert made.with_suffix(f".{suffix}").read_text() == committed
+
+
+def test_memories_rank_as_published(clone: Path) -> None:
+    """DM section 3.5: DM before herding before random selection, after the last step."""
+    rows = pd.concat(pd.read_parquet(path) for path in (clone / LAPTOP / "continual").rglob("*.parquet"))
+    last = rows[rows["step"] == rows["step"].max()].groupby("method")["accuracy"].mean()
+    assert list(last.sort_values(ascending=False).index) == ["dm", "herding", "random"]
+
+
 @pytest.fixture
 def search(clone: Path) -> Path:
     """Return the folder of the released architecture search, in the clone."""
