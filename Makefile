@@ -26,7 +26,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-quickstart: env ## Every table and figure and the report on the built-in digits: a few minutes without a GPU
+quickstart: env ## Every table, figure and the report on the built-in digits: a quarter of an hour on two cores
 	snakemake --cores all --quiet rules host reason --config protocol=smoke -- all
 	@echo
 	@sed '/^## Every cell/,$$d' results/smoke/tables/table1.md
