@@ -94,9 +94,8 @@ def main() -> None:
         return checkpoints.setdefault(name, job.checkpoint(provenance, name))
 
     first = args.seed * SEEDS_PER_SEQUENCE
-    groups = 1 if job.device.stack_networks else count
     label = f"{about['method']} {JOIN.join(args.data)} seed {args.seed}"
-    with Progress(label, groups * epochs(tasks)) as progress:
+    with Progress(label, count * epochs(tasks)) as progress:
         learned = list(
             learn(
                 job.network,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 
-from condensery import console
+from condensery import console, stacking
 from condensery.errors import CondenseryError
 from condensery.experiment.pools import RECIPE, moments
 from condensery.job import Job, add_arguments
@@ -47,12 +47,14 @@ def main() -> None:
     recipe = Recipe(**job.config.recipe(RECIPE, args.data, network=job.network))
     steps = moments(recipe.passes * training.batches(job.data, recipe), plan.states)
     provenance = job.provenance(network=job.network, recipe=vars(recipe), networks=plan.networks, steps=steps)
-    fleets = training.fleets(part(range(plan.networks), args.part), job.device)
-    checkpoints = [job.checkpoint(provenance, f"network{numbers[0]}") for numbers in fleets]
+    wanted = part(range(plan.networks), args.part)
+    fleets = stacking.groups(job.network, job.data.info, recipe.batch, wanted, job.device)
+    checkpoints = [job.checkpoint(provenance, f"networks{numbers[0]}to{numbers[-1]}") for numbers in fleets]
     states = []
-    with Progress(f"pool {args.data} {args.part}", len(fleets) * recipe.passes) as progress:
-        for place, (numbers, checkpoint) in enumerate(zip(fleets, checkpoints, strict=True)):
-            before = place * recipe.passes
+    with Progress(f"pool {args.data} {args.part}", len(wanted) * recipe.passes) as progress:
+        done = 0
+        for numbers, checkpoint in zip(fleets, checkpoints, strict=True):
+            count = len(numbers)
             states += training.train_states(
                 job.data,
                 job.network,
@@ -61,8 +63,9 @@ def main() -> None:
                 steps,
                 job.device,
                 checkpoint=checkpoint,
-                on_epoch=lambda done, before=before: progress.step(before + done),
+                on_epoch=lambda epoch, before=done, n=count: progress.step(before + n * epoch),
             )
+            done += count * recipe.passes
     store.write(args.out, states, provenance)
     for checkpoint in checkpoints:
         checkpoint.remove()

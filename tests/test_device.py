@@ -56,12 +56,17 @@ def taken(process: subprocess.Popen[str]) -> int:
     return int(process.stdout.readline())
 
 
+def properties(index: int) -> SimpleNamespace:
+    """Return what PyTorch would say of a GPU."""
+    return SimpleNamespace(uuid=f"GPU-{index}", total_memory=24 * 10**9)
+
+
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that PyTorch sees two GPUs."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: SimpleNamespace(uuid=f"GPU-{i}"))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
     monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
 
 
@@ -84,6 +89,7 @@ def test_a_device_is_free_again_when_its_process_ends_or_is_killed(takers: list)
 def test_auto_takes_a_device_of_its_own(gpus: None) -> None:
     first, second = device.choose("auto"), device.choose("auto")
     assert [str(d.torch_device) for d in (first, second)] == ["cuda:0", "cuda:1"]
+    assert first.memory_bytes == 8 * 10**9  # a third of the GPU's
     del first
     assert str(device.choose("auto").torch_device) == "cuda:0"
 
@@ -93,7 +99,7 @@ def test_the_same_device_counts_as_such_whatever_is_visible(
 ) -> None:
     first = device.choose("auto")
     # Another process may see the devices in another order: its cuda:0 is our cuda:1.
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: SimpleNamespace(uuid=f"GPU-{1 - i}"))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: properties(1 - i))
     second = device.choose("auto")
     assert (first.torch_device.index, second.torch_device.index) == (0, 0)
     assert first.slot.lock.name != second.slot.lock.name

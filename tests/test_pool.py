@@ -197,10 +197,6 @@ def test_networks_trained_together_are_those_trained_alone() -> None:
     for one, other in zip(alone, stacked, strict=True):
         assert (one.network, one.step, one.accuracy) == (other.network, other.step, other.accuracy)
         torch.testing.assert_close(one.weights.float(), other.weights.float(), rtol=2**-9, atol=1e-4)
-    assert training.fleets([0, 3], problems.CPU) == [[0], [3]]
-    assert training.fleets([0, 3], dataclasses.replace(problems.CPU, torch_device=torch.device("cuda"))) == [
-        [0, 3]
-    ]
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])

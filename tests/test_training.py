@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from condensery import augment, dc_augment, networks, streams, training
 from condensery.checkpoint import Checkpoint
+from condensery.device import Device
 from condensery.recipes import Recipe
 from condensery.samples import Samples
 from condensery.training import Fleet
@@ -137,11 +138,33 @@ class Interrupted(Exception):
     """Raised in the middle of a run."""
 
 
-@pytest.mark.parametrize("stop_at", [2, 5, 9])
-def test_an_interrupted_evaluation_gives_the_same_outcomes(tmp_path, stop_at):
+class Stacking(Device):
+    """A device that trains networks at once."""
+
+    stack_networks = True
+
+
+def on(kind: type[Device]) -> Device:
+    return kind(problems.CPU.torch_device, "fp32", compile=False, memory_bytes=10**9)
+
+
+@pytest.mark.parametrize(
+    ("first", "stop_at", "then"),
+    [
+        (Device, 2, Device),
+        (Device, 5, Device),
+        (Device, 9, Device),
+        (Stacking, 5, Stacking),
+        (Stacking, 5, Device),
+        (Device, 9, Stacking),
+    ],
+)
+def test_an_interrupted_evaluation_gives_the_same_outcomes(tmp_path, first, stop_at, then):
     data = problems.real_data()
-    arguments = ("convnet-d2-w16", samples_of(data), data.test, RECIPE, [4, 5], problems.CPU)
-    undisturbed = training.evaluate(*arguments)
+
+    def evaluate(kind, checkpoint=None):
+        arguments = ("convnet-d2-w16", samples_of(data), data.test, RECIPE, [4, 5])
+        return training.evaluate(*arguments, on(kind), checkpoint=checkpoint)
 
     class Stops(Checkpoint):
         saves = 0
@@ -153,10 +176,8 @@ def test_an_interrupted_evaluation_gives_the_same_outcomes(tmp_path, stop_at):
                 raise Interrupted
 
     with pytest.raises(Interrupted):
-        training.evaluate(*arguments, checkpoint=Stops(tmp_path / "state", "test", every_seconds=0))
-    resumed = training.evaluate(
-        *arguments, checkpoint=Checkpoint(tmp_path / "state", "test", every_seconds=0)
-    )
+        evaluate(first, Stops(tmp_path / "state", "test", every_seconds=0))
+    resumed = evaluate(then, Checkpoint(tmp_path / "state", "test", every_seconds=0))
     assert [(o.network_seed, o.accuracy) for o in resumed] == [
-        (o.network_seed, o.accuracy) for o in undisturbed
+        (o.network_seed, o.accuracy) for o in evaluate(then)
     ]

@@ -27,6 +27,8 @@ _Module = TypeVar("_Module", bound=Callable[..., Tensor])
 # compiler's cache.
 WORTH_COMPILING = 5e9
 
+_CPU_BATCH_BYTES = 4 * 10**9
+
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
@@ -96,9 +98,7 @@ class Device:
         return max(1, self.memory_bytes // (4 * floats_per_image))
 
 
-def choose(
-    name: str = "auto", precision: str = "fp32", compile: bool | None = None, memory_gb: float = 4.0
-) -> Device:
+def choose(name: str = "auto", precision: str = "fp32", compile: bool | None = None) -> Device:
     """Choose the device.
 
     Args:
@@ -106,7 +106,6 @@ def choose(
             GPUs it takes one that no other process has taken so, and waits until there is one.
         precision: one of :data:`PRECISIONS`; ``tf32`` needs CUDA.
         compile: compile the hot networks; None compiles where a compiler is found.
-        memory_gb: budget for one batch of activations, in GB.
 
     Raises:
         CondenseryError: the device or the precision is not to be had on this machine.
@@ -138,7 +137,14 @@ def choose(
         _keep_freed_memory()
     if compile is None:
         compile = _can_compile(device)
-    return Device(device, precision, compile, int(memory_gb * 1e9), slot)
+    return Device(device, precision, compile, _memory_budget(device), slot)
+
+
+def _memory_budget(device: torch.device) -> int:
+    """Return how many bytes one batch of activations may take, where gradients take as much again."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device.index or 0).total_memory // 3
+    return _CPU_BATCH_BYTES
 
 
 def _can_compile(device: torch.device) -> bool:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from condensery import augment, dc_augment, networks, streams
+from condensery import augment, dc_augment, networks, stacking, streams
 from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, Split
 from condensery.device import Device
@@ -194,14 +194,15 @@ def accuracies(fleet: Fleet, split: Split) -> list[float]:
 class _GroupCheckpoint:
     """One group's part in the checkpoint of a whole evaluation, which also holds what is finished."""
 
-    def __init__(self, whole: Checkpoint, number: int, epochs: int, outcomes: list[Outcome]) -> None:
-        self._whole, self._before, self._epochs = whole, number * epochs, epochs
+    def __init__(self, whole: Checkpoint, group: Sequence[int], epochs: int, outcomes: list[Outcome]) -> None:
+        self._whole, self._group, self._before = whole, torch.tensor(group), len(outcomes) * epochs
         self._outcomes = _as_tensor(outcomes)
         self._started = time.perf_counter()
 
     def load(self) -> tuple[int, dict[str, Tensor]] | None:
         found = self._whole.load()
-        if found is None or not 0 < found[0] - self._before <= self._epochs:
+        # On another device, other networks may have been trained at once.
+        if found is None or "group" not in found[1] or not torch.equal(found[1]["group"], self._group):
             return None
         self._started -= found[1]["seconds"].item()
         return found[0] - self._before, found[1]
@@ -210,8 +211,9 @@ class _GroupCheckpoint:
         return self._whole.due()
 
     def save(self, epoch: int, state: Mapping[str, Tensor]) -> None:
-        extra = {"outcomes": self._outcomes, "seconds": torch.tensor(self.seconds(), dtype=torch.float64)}
-        self._whole.save(self._before + epoch, {**state, **extra})
+        seconds = torch.tensor(self.seconds(), dtype=torch.float64)
+        about = {"outcomes": self._outcomes, "group": self._group, "seconds": seconds}
+        self._whole.save(self._before + epoch, {**state, **about})
 
     def seconds(self) -> float:
         """Return how long the group has been trained, in earlier runs too."""
@@ -247,32 +249,30 @@ def evaluate(
         test: the split to test on.
         recipe: how to train.
         seeds: one a network.
-        device: where; it says whether the networks are trained at once or one after the other.
+        device: where; it says which networks are trained at once.
         checkpoint: where to save finished outcomes and the training under way, and to resume from; in the end
             it holds all outcomes.
-        progress: told the epochs done, over all groups.
+        progress: told the epochs done, over all networks.
 
     Returns:
         One outcome a seed. Networks that were trained at once share their time equally.
     """
-    groups = [tuple(seeds)] if device.stack_networks else [(seed,) for seed in seeds]
     epochs = recipe.passes
     outcomes = _finished(checkpoint)
-    for number, group in enumerate(groups):
-        if group[0] in {outcome.network_seed for outcome in outcomes}:
-            continue
+    left = [seed for seed in seeds if seed not in {outcome.network_seed for outcome in outcomes}]
+    for group in stacking.groups(network, test.info, min(recipe.batch, len(samples)), left, device):
         fleet = Fleet(network, test.info, group, device, images=len(samples) * epochs + len(test))
-        part = _GroupCheckpoint(checkpoint, number, epochs, outcomes) if checkpoint else None
-        before = number * epochs
+        part = _GroupCheckpoint(checkpoint, group, epochs, outcomes) if checkpoint else None
+        before, count = len(outcomes) * epochs, len(group)
         started = time.perf_counter()
-        on_epoch = (lambda done, before=before: progress.step(before + done)) if progress else None
+        on_epoch = (lambda done, b=before, n=count: progress.step(b + n * done)) if progress else None
         train(fleet, samples, recipe, checkpoint=part, on_epoch=on_epoch)
         trained = part.seconds() if part else time.perf_counter() - started
         started = time.perf_counter()
         scores = accuracies(fleet, test)
         tested = time.perf_counter() - started
         for seed, score in zip(group, scores, strict=True):
-            outcomes.append(Outcome(seed, score, trained / len(group), tested / len(group)))
+            outcomes.append(Outcome(seed, score, trained / count, tested / count))
         if checkpoint:
-            checkpoint.save(before + epochs, {"outcomes": _as_tensor(outcomes)})
+            checkpoint.save(before + count * epochs, {"outcomes": _as_tensor(outcomes)})
     return outcomes

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from condensery import stacking
 from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, RealData
 from condensery.data.contents import Shape
@@ -115,7 +116,7 @@ def learn(
         network: name of the network.
         tasks: at most `TASKS`.
         seeds: one a network.
-        device: where; it says whether the networks are trained at once or one after the other.
+        device: where; it says which networks are trained at once.
         checkpoint: gives the checkpoint of a part of the work, by its name; kept until all is done.
         progress: told the epochs done, of `epochs` for every seed.
 
@@ -123,7 +124,8 @@ def learn(
         For every network, each task with and each without distillation.
     """
     done = 0
-    for group in [tuple(seeds)] if device.stack_networks else [(seed,) for seed in seeds]:
+    batch = max(task.recipe.batch for task in tasks)
+    for group in stacking.groups(network, tasks[0].data.info, batch, seeds, device):
         sequence = _Sequence(network, tasks, group, device, checkpoint, progress, done)
         first = sequence.train(0, None, distil=False)
         for distil in (True, False):
@@ -136,7 +138,7 @@ def learn(
 
 
 def epochs(tasks: Sequence[Task]) -> int:
-    """Return how many epochs `learn` trains for each seed, or group of seeds trained at once."""
+    """Return how many epochs `learn` trains for each seed."""
     first, *others = (task.recipe.passes for task in tasks)
     return first + 2 * sum(others)
 
@@ -172,22 +174,22 @@ class _Sequence:
         seen = len(samples) * task.recipe.passes
         fleet = self._fleet(step, before, images=seen)
         teacher = self._fleet(step, before, images=seen) if before and distil else None
-        name = f"{self._seeds[0]}-{step}" + ("-distilled" if distil else "")
+        name = f"{self._seeds[0]}to{self._seeds[-1]}-{step}" + ("-distilled" if distil else "")
         checkpoint = self._checkpoint(name)
         timed = _Timed(checkpoint) if checkpoint else None
-        started, done = time.perf_counter(), self.epochs_done
+        started, done, count = time.perf_counter(), self.epochs_done, len(self._seeds)
         progress = self._progress
         train(
             fleet,
             samples,
             task.recipe,
             checkpoint=timed,
-            on_epoch=(lambda epoch: progress.step(done + epoch)) if progress else None,
+            on_epoch=(lambda epoch: progress.step(done + count * epoch)) if progress else None,
             beside=_held_to(teacher) if teacher else None,
         )
         if timed:
             timed.save(task.recipe.passes, fleet.state())
-        self.epochs_done += task.recipe.passes
+        self.epochs_done += count * task.recipe.passes
         return _State(fleet.state(), timed.seconds() if timed else time.perf_counter() - started)
 
     def test(self, step: int, state: _State, distil: bool) -> Iterator[Learned]:

@@ -25,11 +25,6 @@ def batches(data: RealData, recipe: Recipe) -> int:
     return -(-len(data.train) // recipe.batch)
 
 
-def fleets(numbers: Sequence[int], device: Device) -> list[list[int]]:
-    """Split networks into those that are trained at once: all where the device stacks them, or each alone."""
-    return [list(numbers)] if device.stack_networks else [[number] for number in numbers]
-
-
 def train_states(
     data: RealData,
     network: str,

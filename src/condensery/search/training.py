@@ -8,9 +8,8 @@ from dataclasses import astuple, dataclass, replace
 import torch
 from torch import Tensor
 
-from condensery import networks
 from condensery.checkpoint import Checkpoint
-from condensery.data import DataInfo, Split
+from condensery.data import Split
 from condensery.device import Device
 from condensery.recipes import Recipe
 from condensery.samples import Samples
@@ -86,13 +85,10 @@ def train_all(
     device = replace(device, compile=False)
     done = _load(checkpoint)
     for name in names[len(done) :]:
-        outcomes: list[Outcome] = []
-        for group in _groups(name, test.info, recipe.batch, seeds, device):
-            part = _part(checkpoint, f"{name} {group}")
-            outcomes += evaluate(name, samples, test, recipe, group, device, checkpoint=part)
-            if part:
-                part.remove()
-        done.append(outcomes)
+        part = _part(checkpoint, name)
+        done.append(evaluate(name, samples, test, recipe, seeds, device, checkpoint=part))
+        if part:
+            part.remove()
         if checkpoint:
             finished = torch.tensor([[astuple(o) for o in each] for each in done], dtype=torch.float64)
             checkpoint.save(len(done), {"outcomes": finished})
@@ -113,14 +109,3 @@ def _part(checkpoint: Checkpoint | None, what: str) -> Checkpoint | None:
         return None
     path = checkpoint.path.with_name(f"{checkpoint.path.name}.network")
     return Checkpoint(path, f"{checkpoint.identity} {what}", checkpoint.every_seconds)
-
-
-def _groups(
-    name: str, info: DataInfo, batch: int, seeds: Sequence[int], device: Device
-) -> list[Sequence[int]]:
-    """Split the repeats into those that are trained at once."""
-    size = (info.height, info.width)
-    net = networks.build(name, channels=info.channels, size=size, classes=len(info.classes))
-    images = device.images_at_once(networks.activations(net, info.channels, size))
-    count = max(1, images // batch)
-    return [seeds[first : first + count] for first in range(0, len(seeds), count)]
