@@ -12,6 +12,7 @@ from torch import nn
 from condensery import generators, streams
 from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, RealData, Split
+from condensery.errors import CondenseryError
 from condensery.generators import KINDS, Setting, biggan, discriminator, layers, vae
 from condensery.generators.base import RealImages, random_labels
 from tests import problems
@@ -104,6 +105,24 @@ def test_training_brings_the_classes_closer_to_the_real_ones(kind: str, changes:
         for weights in (untrained, generators.train(kind, chosen))
     )
     assert near < 0.7 * far
+
+
+def test_a_discriminator_that_has_died_ends_the_training() -> None:
+    chosen = setting("biggan", problems.real_data(size=32))
+    training = biggan.Training(chosen)
+    training.step(0)
+    training.check()
+    with torch.no_grad():
+        training.discriminator.blocks[-1].two.bias.fill_(-1e9)  # no ReLU after it lets anything through
+    training.step(1)
+    with pytest.raises(CondenseryError, match="lower its `lr`"):
+        training.check()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_that_are_not_finite_end_the_training(kind: str) -> None:
+    with pytest.raises(CondenseryError, match="not finite"):
+        generators.train(kind, setting(kind, iterations=100, lr=float("inf")))
 
 
 def halves() -> RealData:

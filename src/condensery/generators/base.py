@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from condensery import adam, streams
 from condensery.data import DataInfo, RealData
 from condensery.device import Device
+from condensery.errors import CondenseryError
 from condensery.samples import Samples
 
 # Images that are sampled together.
@@ -143,6 +144,18 @@ class Training(ABC):
     @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:
         """Do one step, and return losses by name, each a scalar."""
+
+    def check(self) -> None:
+        """Look whether training can go on.
+
+        Raises:
+            CondenseryError: it cannot: what it has come to is no use.
+        """
+        if not all(weight.isfinite().all() for weight in self.result.parameters()):
+            raise CondenseryError(
+                "the generator's weights are not finite any more: lower its `lr` in the protocol or in "
+                "config/methods.yaml"
+            )
 
     @property
     @abstractmethod

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from condensery import augment
 from condensery.data import DataInfo
+from condensery.errors import CondenseryError
 from condensery.generators import base
 from condensery.generators.base import Setting, descend, random_labels
 from condensery.generators.discriminator import Discriminator, discriminator_loss, generator_loss
@@ -131,6 +132,7 @@ class Training(base.Training):
         for name in ("generator", "discriminator"):
             initialise(getattr(self, name), setting.stream(f"{name}-weights"))
         self.average = copy.deepcopy(self.generator)
+        self._judged: Tensor | None = None
         self.modules = {
             "generator": self.generator,
             "discriminator": self.discriminator,
@@ -162,6 +164,18 @@ class Training(base.Training):
         follow(self.average, self.generator, decay(step, self.setting.parameters["ema"]))
         return {"discriminator": losses[-1], "generator": improved}
 
+    def check(self) -> None:
+        """See :class:`condensery.generators.base.Training`.
+
+        A discriminator whose last maps are zero for every image has no gradient any more and teaches nothing.
+        """
+        super().check()
+        if self._judged is not None and (self._judged == self._judged[0]).all():
+            raise CondenseryError(
+                "the discriminator gives every image the same score and cannot learn any more: lower "
+                "its `lr` in the protocol or in config/methods.yaml"
+            )
+
     def _judge(self, step: int, number: int) -> Tensor:
         """Do one step of the discriminator, and return its loss."""
         real, real_labels = self.real.batch(self.setting.parameters["batch"], step, number)
@@ -169,6 +183,7 @@ class Training(base.Training):
             made, labels = self._made(step, number)
         # Both in one pass: each augmented by itself, with the same families.
         scores = self._scores(torch.cat([real, made]), torch.cat([real_labels, labels]), step, number)
+        self._judged = scores.detach()
         return descend(self.optimisers["adam-discriminator"], discriminator_loss(*scores.split(len(real))))
 
     def _made(self, step: int, number: int) -> tuple[Tensor, Tensor]:

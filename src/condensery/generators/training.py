@@ -15,6 +15,7 @@ from condensery.generators.base import Generator, Setting, Training
 from condensery.progress import Progress
 
 REPORT_EVERY = 10
+CHECK_EVERY = 100
 
 KINDS: dict[str, type[Training]] = {"gmmn": gmmn.Training, "vae": vae.Training, "biggan": biggan.Training}
 """Every kind of generator, by the name of its method."""
@@ -37,6 +38,9 @@ def train(
 
     Returns:
         What :func:`build` takes: its weights, by name.
+
+    Raises:
+        CondenseryError: training has come to where it cannot go on.
     """
     training, first = KINDS[kind](setting), 0
     resumed = checkpoint.load() if checkpoint else None
@@ -45,6 +49,8 @@ def train(
         training.restore(state)
     for step in range(first, setting.parameters["iterations"]):
         losses = training.step(step)
+        if (step + 1) % CHECK_EVERY == 0:
+            training.check()
         if progress and (step + 1) % REPORT_EVERY == 0:
             progress.step(step + 1, **{name: value.item() for name, value in losses.items()})
         if checkpoint and checkpoint.due():
