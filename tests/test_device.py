@@ -89,7 +89,7 @@ def test_a_device_is_free_again_when_its_process_ends_or_is_killed(takers: list)
 def test_auto_takes_a_device_of_its_own(gpus: None) -> None:
     first, second = device.choose("auto"), device.choose("auto")
     assert [str(d.torch_device) for d in (first, second)] == ["cuda:0", "cuda:1"]
-    assert first.memory_bytes == 8 * 10**9  # a third of the GPU's
+    assert first.memory_bytes == 4 * 10**9  # a sixth of the GPU's
     del first
     assert str(device.choose("auto").torch_device) == "cuda:0"
 

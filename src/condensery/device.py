@@ -141,9 +141,9 @@ def choose(name: str = "auto", precision: str = "fp32", compile: bool | None = N
 
 
 def _memory_budget(device: torch.device) -> int:
-    """Return how many bytes one batch of activations may take, where gradients take as much again."""
+    """Return how many bytes a batch of activations may take; gradients of gradients take three times that."""
     if device.type == "cuda":
-        return torch.cuda.get_device_properties(device.index or 0).total_memory // 3
+        return torch.cuda.get_device_properties(device.index or 0).total_memory // 6
     return _CPU_BATCH_BYTES
 
 
