@@ -38,7 +38,9 @@ def _run(folder: Path, *words: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("table", ["table1", "table2", "table3", "table6", "larger_sets", "imagenet", "dsa_siamese"])
+@pytest.mark.parametrize(
+    "table", ["table1", "table2", "table3", "table6", "larger_sets", "imagenet", "dsa_siamese"]
+)
 def test_the_table_is_that_of_its_rows(clone: Path, tmp_path: Path, table: str) -> None:
     words = ["scripts/table.py", "--table", table, "--protocol", "laptop", "--only-target"]
     _run(clone, *words, "--rows", str(LAPTOP / "accuracy"), "--out-prefix", str(tmp_path / table))

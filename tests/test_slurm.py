@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -64,18 +65,25 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """Return a running cluster."""
+@contextlib.contextmanager
+def running(nodes: int) -> Iterator[Cluster]:
+    """Have a cluster."""
     # Not one of pytest's folders, which nobody else may enter: munge wants its socket where everybody may.
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
         Path(folder).chmod(0o755)
-        made = Cluster(Path(folder), nodes=5)
+        made = Cluster(Path(folder), nodes)
         try:
             made.up()
             yield made
         finally:
             made.down()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Return a running cluster."""
+    with running(nodes=5) as made:
+        yield made
 
 
 def copy_project(folder: Path) -> Path:
@@ -103,11 +111,14 @@ class Run:
         cluster: where the jobs go.
         project: the folder.
         words: the rest of the command line.
+
+    Attributes:
+        project: the folder.
     """
 
     def __init__(self, cluster: Cluster, project: Path, *words: str) -> None:
         self._cluster, self._before = cluster, max(cluster.jobs(), default=0)
-        self._output = project / "output"
+        self.project, self._output = project, project / "output"
         command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--latency-wait", "5"]
         command += ["--slurm-init-seconds-before-status-checks", "5", *words]
         environment = os.environ | cluster.variables | {"PYTHONPATH": str(ROOT / "src")}
@@ -121,7 +132,11 @@ class Run:
         try:
             return self._process.wait(seconds)
         finally:
-            self._process.kill()
+            self.stop()
+
+    def stop(self) -> None:
+        """Stop Snakemake, whatever it is at."""
+        self._process.kill()
 
     def told(self) -> str:
         """Return what Snakemake has printed."""
@@ -131,6 +146,19 @@ class Run:
         """Return Slurm's records of the jobs of this run, in order; only those whose comment ends so."""
         records = self._cluster.jobs().items()
         return {n: r for n, r in records if n > self._before and r.get("Comment", "").endswith(name)}
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Return a run of table1 under smoke, which goes on beside other tests, on a cluster of its own."""
+    with running(nodes=3) as made:
+        run = Run(
+            made, copy_project(tmp_path_factory.mktemp("smoke")), "--config", "protocol=smoke", "--", "table1"
+        )
+        try:
+            yield run
+        finally:
+            run.stop()
 
 
 @dataclass
@@ -156,8 +184,11 @@ FINISHED = 0
 
 
 @pytest.fixture(scope="module")
-def incidents(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Incidents:
-    """Make four sets, each of which is interrupted, and one that is not."""
+def incidents(cluster: Cluster, smoke: Run, tmp_path_factory: pytest.TempPathFactory) -> Incidents:
+    """Make four sets, each of which is interrupted, and one that is not.
+
+    They mostly wait; ``smoke`` is asked for here so that it has begun.
+    """
     project = copy_project(tmp_path_factory.mktemp("incidents"))
     (project / "scripts/condense.py").rename(project / "scripts/condense_at_full_speed.py")
     (project / "scripts/condense.py").write_text(SLOW)
@@ -171,8 +202,8 @@ def incidents(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Inc
     def jobs(ipc: int) -> dict[int, dict[str, str]]:
         return run.jobs(f"condense-digits-dm-convnet-ipc{ipc}_condense")
 
-    wait(lambda: all(len(steps(project, ipc)) > 2 for ipc in SETS), "not all sets have begun", 120)
-    wait((project / finished).exists, "the short job does not end", 60)
+    wait(lambda: all(len(steps(project, ipc)) > 2 for ipc in SETS), "not all sets have begun", 300)
+    wait((project / finished).exists, "the short job does not end", 300)
     cluster.run("scancel", str(*jobs(CANCELLED)))
     ((preempted, record),) = jobs(PREEMPTED).items()
     node = f"--nodelist={record['NodeList']}"
@@ -291,14 +322,13 @@ def test_a_cluster_may_want_gres(cluster: Cluster, project: Path) -> None:
     assert "TresPerJob" not in record
 
 
-def test_table1_runs_on_the_cluster_with_the_resources_asked_for(cluster: Cluster, project: Path) -> None:
-    run = Run(cluster, project, "--config", "protocol=smoke", "--", "table1")
-    assert run.finish() == 0, run.told()
-    table = read_cells(project / "results/smoke/tables/table1.csv")
+def test_table1_runs_on_the_cluster_with_the_resources_asked_for(smoke: Run) -> None:
+    assert smoke.finish() == 0, smoke.told()
+    table = read_cells(smoke.project / "results/smoke/tables/table1.csv")
     config = load_config(ROOT / "config", "smoke")
     sets = config.target_sets("table1")
     assert set(table.loc[table["networks"] > 0, "method"]) == {s.method for s in sets} | {"whole"}
-    jobs = list(run.jobs().values())
+    jobs = list(smoke.jobs().values())
     assert set(states(jobs)) == {"COMPLETED"}
     rules = {name: [r for r in jobs if rule_of(r) == name] for name in map(rule_of, jobs)}
     assert set(rules) == {"prepare", "pretrain", "condense", "evaluate", "evaluate_whole"}
