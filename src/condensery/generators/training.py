@@ -49,7 +49,7 @@ def train(
         training.restore(state)
     for step in range(first, setting.parameters["iterations"]):
         losses = training.step(step)
-        if (step + 1) % CHECK_EVERY == 0:
+        if (step + 1) % CHECK_EVERY == 0 or step + 1 == setting.parameters["iterations"]:
             training.check()
         if progress and (step + 1) % REPORT_EVERY == 0:
             progress.step(step + 1, **{name: value.item() for name, value in losses.items()})
