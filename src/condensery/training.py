@@ -52,12 +52,13 @@ class Fleet:
             networks.initialise(networks.build(name, **shape), streams.generator(seed, "evaluation-network"))
             for seed in seeds
         ]
+        stacked = torch.func.stack_module_state(nets) if len(nets) > 1 else None
+        # After the stacking, which wants all networks on one device.
         self.network = nets[0].to(device.torch_device)
-        if len(nets) == 1:
+        if stacked is None:
             self.parameters = dict(self.network.named_parameters())
             self.buffers = dict(self.network.named_buffers())
         else:
-            stacked = torch.func.stack_module_state(nets)
             self.parameters, self.buffers = (
                 {name: t.detach().to(device.torch_device) for name, t in part.items()} for part in stacked
             )
