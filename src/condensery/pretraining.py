@@ -18,6 +18,9 @@ from condensery.samples import Samples
 from condensery.training import Fleet, train
 from condensery.watching import WatchedCheckpoint
 
+FIRST_SEED = 2_000_000
+"""Seed of the network of seed 0: none may start like a network that sets are evaluated with."""
+
 
 def pretrain(
     data: RealData,
@@ -35,7 +38,7 @@ def pretrain(
         data: the real data; only the training split is used.
         network: name of the network.
         recipe: how it is trained.
-        seed: seed of its weights, batches and augmentations.
+        seed: seed of its weights, batches and augmentations, counted from :data:`FIRST_SEED`.
         device: where to compute.
         checkpoint: where to save the state, and to resume from.
         progress: told the epochs done.
@@ -44,7 +47,7 @@ def pretrain(
         ``network.*``, its parameters and buffers, and ``forgetting_events``, int64 (N,), one count for each
         training image; images that were never right have one more than the number of epochs.
     """
-    fleet = Fleet(network, data.info, [seed], device, images=len(data.train) * recipe.passes)
+    fleet = Fleet(network, data.info, [FIRST_SEED + seed], device, images=len(data.train) * recipe.passes)
     samples = Samples.of_split(data.train, device)
     watch = Forgetting(samples.labels)
     train(
