@@ -2,7 +2,6 @@
 
 VENV ?= .venv
 PYTHON ?= python3
-PROTOCOLS := paper laptop smoke
 PROTOCOL ?= paper
 TARGET ?= table1
 DEVICES ?= 1 4 16
@@ -74,16 +73,7 @@ format: env ## Bring code and workflow into the project's style
 	snakefmt Snakefile workflow
 
 dry-run: env ## Plan every target that a protocol lists, under every protocol; fail where nothing is planned
-	@for protocol in $(PROTOCOLS); do \
-	  targets=$$(snakemake --list-target-rules --config protocol=$$protocol) || exit 1; \
-	  test -n "$$targets" || { echo "error: protocol $$protocol lists no targets"; exit 1; }; \
-	  for target in $$targets; do \
-	    plan=$$(snakemake --dry-run --forceall --quiet rules --cores 1 --config protocol=$$protocol -- $$target 2>&1) \
-	        || { echo "$$plan"; echo "error: $$target under $$protocol cannot be planned"; exit 1; }; \
-	    jobs=$$(echo "$$plan" | awk '$$1 == "total" {print $$2; exit}'); \
-	    test "$${jobs:-0}" -gt 0 || { echo "$$plan"; echo "error: $$target under $$protocol plans no job"; exit 1; }; \
-	    printf '%-8s %-24s %6d jobs\n' $$protocol $$target $$jobs; \
-	done; done
+	python tests/dry_run.py
 
 lock: ## Resolve the dependencies of pyproject.toml anew and rewrite requirements.lock
 	$(PYTHON) -m venv --clear build/lock

@@ -155,21 +155,6 @@ def test_targets_share_what_they_have_in_common(
     )
 
 
-TARGETS = [
-    (path.stem, target)
-    for path in sorted((ROOT / "config" / "protocols").glob("*.yaml"))
-    for listed in [yaml.safe_load(path.read_text())]
-    for target in [*listed["targets"], *listed.get("continual", {}), "report", "all"]
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("protocol", "target"), TARGETS)
-def test_every_target_of_every_protocol_plans_jobs(tmp_path: Path, protocol: str, target: str) -> None:
-    shutil.copytree(ROOT / "config", tmp_path / "config")
-    assert plan(tmp_path, target, protocol=protocol)["total"] > 1
-
-
 def test_no_target_is_all(folder: Path) -> None:
     planned = plan(folder, options=("--forceall",), protocol="small")
     assert planned["all"] == planned["table"] == planned["figure"] == planned["page"] == 1
