@@ -24,10 +24,10 @@ from typing import Any
 import torch
 
 from condensery import console
-from condensery import device as devices
-from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
-from condensery.versions import versions
+from condensery.files import atomic
+from condensery.machine import device as devices
+from condensery.machine.versions import versions
 from harness import pairs
 from harness.folders import of_device
 from harness.pair_case import KINDS, PairCase, pair_cases

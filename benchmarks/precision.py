@@ -17,9 +17,9 @@ import sys
 from pathlib import Path
 
 from condensery import console
-from condensery import device as devices
-from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
+from condensery.files import atomic
+from condensery.machine import device as devices
 from harness import paired
 from harness.folders import of_device
 from harness.study import STUDIES

@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 
 from condensery import console
-from condensery import device as devices
-from condensery.checkpoint import atomic
-from condensery.versions import versions
+from condensery.files import atomic
+from condensery.machine import device as devices
+from condensery.machine.versions import versions
 from harness import plan, profiling, table
 from harness.case import LOOPS, Case
 from harness.folders import of_device

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from condensery import console, methods
-from condensery.checkpoint import atomic, check_new_folder
 from condensery.errors import CondenseryError
+from condensery.files import atomic, check_new_folder
 from condensery.job import Job, add_arguments, add_view_arguments, numbers, view
 from condensery.methods import Problem
 from condensery.methods.recorder import Recorder, Snapshot

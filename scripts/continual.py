@@ -18,15 +18,14 @@ from pathlib import Path
 from condensery import console
 from condensery.continual import memory
 from condensery.continual.classes import SEEDS_PER_STEP, evaluate_step, network_seeds
-from condensery.continual.orders import step_classes
 from condensery.errors import CondenseryError
-from condensery.experiment.continual import RECIPE
+from condensery.experiment.memories import RECIPE
+from condensery.experiment.orders import step_classes
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress
-from condensery.recipes import Recipe
-from condensery.reporting.continual import ROWS
-from condensery.reporting.rows import write_rows
+from condensery.rows import MEMORY, write_rows
 from condensery.synthetic import SyntheticSet
+from condensery.training.recipes import Recipe
 
 
 def parse() -> argparse.Namespace:
@@ -106,7 +105,7 @@ def main() -> None:
             )
         facts = {"step": number + 1, "classes_seen": len(seen), "images": len(kept)} | memory.size([kept])
         rows += [common | facts | vars(outcome) for outcome in outcomes]
-    write_rows(rows, args.out, ROWS)
+    write_rows(rows, args.out, MEMORY)
     for checkpoint in checkpoints:
         checkpoint.remove()
 

@@ -23,13 +23,12 @@ from condensery.continual.domains import Learned, Task, epochs, learn
 from condensery.data.contents import Shape
 from condensery.data.views import reshaped
 from condensery.errors import CondenseryError
-from condensery.experiment.continual import JOIN, SEQUENCE_RECIPE, common_shape
+from condensery.experiment.memories import JOIN, SEQUENCE_RECIPE, common_shape
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress
-from condensery.recipes import Recipe
-from condensery.reporting.continual import ROWS
-from condensery.reporting.rows import write_rows
+from condensery.rows import MEMORY, write_rows
 from condensery.synthetic import SyntheticSet
+from condensery.training.recipes import Recipe
 
 # Networks of different seeds of a sequence have different seeds themselves.
 SEEDS_PER_SEQUENCE = 1000
@@ -117,7 +116,7 @@ def main() -> None:
         "steps": len(tasks),
     }
     rows = [common | row for one in learned for row in rows_of(one, tasks, args.data)]
-    write_rows(rows, args.out, ROWS)
+    write_rows(rows, args.out, MEMORY)
     for each in checkpoints.values():
         each.remove()
 

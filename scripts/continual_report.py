@@ -13,10 +13,11 @@ import argparse
 import logging
 from pathlib import Path
 
-from condensery import console
+from condensery import console, rows
 from condensery.experiment import load_config
-from condensery.experiment.continual import memories
-from condensery.reporting import continual, continual_forms, curves, labels, published, rows
+from condensery.experiment.memories import memories
+from condensery.reporting import continual_cells, continual_figure, continual_table, labels, published
+from condensery.rows import MEMORY
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--target", required=True, choices=continual_forms.TITLES, metavar="NAME", help="%(choices)s"
+        "--target", required=True, choices=continual_table.TITLES, metavar="NAME", help="%(choices)s"
     )
     parser.add_argument("--protocol", required=True, metavar="NAME", help="where every row must come from")
     parser.add_argument(
@@ -59,11 +60,11 @@ def main() -> None:
         }
         for memory in memories(config, arguments.target)
     ]
-    measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, continual.ROWS)
+    measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, MEMORY)
     measured = rows.select(measured, wanted)
-    cells = continual.cells(measured, published.continual(arguments.config / "published"))
-    continual_forms.build(arguments.target, cells, names).write(arguments.out_table)
-    curves.draw(arguments.target, cells, names).write(arguments.out_figure)
+    cells = continual_cells.cells(measured, published.continual(arguments.config / "published"))
+    continual_table.build(arguments.target, cells, names).write(arguments.out_table)
+    continual_figure.draw(arguments.target, cells, names).write(arguments.out_figure)
 
 
 if __name__ == "__main__":

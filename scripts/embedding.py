@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 
 from condensery import console
-from condensery.embedding import embed
 from condensery.errors import CondenseryError
-from condensery.features import trained_network
 from condensery.job import Job, add_arguments
-from condensery.reporting import embedding, labels
+from condensery.reporting import labels, tsne_figure
+from condensery.reporting.tsne import embed
 from condensery.synthetic import SyntheticSet
+from condensery.training.pretrained import trained_network
 
 
 def parse() -> argparse.Namespace:
@@ -76,8 +76,8 @@ def main() -> None:
     )
     about = job.columns() | {"network": job.network, "seconds": time.perf_counter() - started}
     prefix = args.out.with_suffix("")
-    embedding.write_places(frame, prefix)
-    embedding.draw(frame, about, labels.read(args)).write(prefix)
+    tsne_figure.write_places(frame, prefix)
+    tsne_figure.draw(frame, about, labels.read(args)).write(prefix)
 
 
 if __name__ == "__main__":

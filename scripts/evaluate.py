@@ -15,15 +15,15 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from condensery import console, recipes
+from condensery import console
 from condensery.errors import CondenseryError
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress
-from condensery.reporting import trajectory
-from condensery.reporting.rows import EVALUATION, write_rows
-from condensery.samples import Samples
+from condensery.rows import EVALUATION, SNAPSHOT, write_rows
 from condensery.synthetic import SyntheticSet
-from condensery.training import evaluate
+from condensery.training import recipes
+from condensery.training.evaluation import evaluate
+from condensery.training.samples import Samples
 
 # Networks of different sets have different seeds: set s has the seeds s * 1000, s * 1000 + 1, ...
 SEEDS_PER_SET = 1000
@@ -103,7 +103,7 @@ def main() -> None:
         "images": len(samples),
         "epochs": recipe.epochs,
     }
-    kind = trajectory.ROWS if snapshot else EVALUATION
+    kind = SNAPSHOT if snapshot else EVALUATION
     write_rows([common | snapshot | vars(outcome) for outcome in outcomes], args.out, kind)
     checkpoint.remove()
 

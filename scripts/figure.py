@@ -12,8 +12,8 @@ import argparse
 import logging
 from pathlib import Path
 
-from condensery import console
-from condensery.reporting import figures, labels, rows
+from condensery import console, rows
+from condensery.reporting import images_figure, labels
 from condensery.synthetic import SyntheticSet
 
 
@@ -23,7 +23,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(figures.FIGURES)}"
+        "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(images_figure.FIGURES)}"
     )
     parser.add_argument("--protocol", required=True, metavar="NAME", help="where every set must come from")
     parser.add_argument(
@@ -49,7 +49,7 @@ def main() -> None:
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     sets = [SyntheticSet.load(path) for path in arguments.sets]
     measured = rows.read_rows(arguments.rows, arguments.protocol) if arguments.rows else None
-    figures.build(arguments.figure, sets, labels.read(arguments), measured).write(arguments.out_prefix)
+    images_figure.build(arguments.figure, sets, labels.read(arguments), measured).write(arguments.out_prefix)
 
 
 if __name__ == "__main__":

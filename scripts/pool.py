@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import argparse
 
-from condensery import console, stacking
+from condensery import console
 from condensery.errors import CondenseryError
-from condensery.experiment.pools import RECIPE, moments
+from condensery.experiment.plans import POOL_RECIPE, moments
 from condensery.job import Job, add_arguments
-from condensery.pool import store, training
+from condensery.pool import states, store
 from condensery.progress import Progress
-from condensery.recipes import Recipe
 from condensery.search.space import part
+from condensery.training import stacking
+from condensery.training.recipes import Recipe
 
 
 def parse() -> argparse.Namespace:
@@ -44,8 +45,8 @@ def main() -> None:
             "in config/protocols"
         )
     job = job.held_out(plan.split)
-    recipe = Recipe(**job.config.recipe(RECIPE, args.data, network=job.network))
-    steps = moments(recipe.passes * training.batches(job.data, recipe), plan.states)
+    recipe = Recipe(**job.config.recipe(POOL_RECIPE, args.data, network=job.network))
+    steps = moments(recipe.passes * states.batches(job.data, recipe), plan.states)
     provenance = job.provenance(network=job.network, recipe=vars(recipe), networks=plan.networks, steps=steps)
     wanted = part(range(plan.networks), args.part)
     fleets = stacking.groups(job.network, job.data.info, recipe.batch, wanted, job.device)
@@ -55,7 +56,7 @@ def main() -> None:
         done = 0
         for numbers, checkpoint in zip(fleets, checkpoints, strict=True):
             count = len(numbers)
-            states += training.train_states(
+            states += states.train_states(
                 job.data,
                 job.network,
                 recipe,

@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 
 from condensery import console
-from condensery.checkpoint import write_tensors
+from condensery.files import write_tensors
 from condensery.job import Job, add_arguments, add_view_arguments, view
-from condensery.pretraining import pretrain
 from condensery.progress import Progress
-from condensery.recipes import Recipe
+from condensery.training.pretrained import pretrain
+from condensery.training.recipes import Recipe
 
 
 def parse() -> argparse.Namespace:

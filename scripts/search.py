@@ -23,12 +23,12 @@ from condensery import console
 from condensery.experiment import EARLY_STOPPING, Search
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress
-from condensery.recipes import Recipe
-from condensery.reporting.rows import write_rows
-from condensery.samples import Samples
-from condensery.search import ranking, space, training
-from condensery.search.rows import SEARCH, rows_of
+from condensery.rows import SEARCH, write_rows
+from condensery.search import candidates, ranking, space
+from condensery.search.candidates import rows_of
 from condensery.synthetic import SyntheticSet
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 
 
 def parse() -> argparse.Namespace:
@@ -62,7 +62,7 @@ def recipe_of(args: argparse.Namespace, job: Job, search: Search) -> Recipe:
     values = job.config.recipe("search", args.data, search.ipc)
     if args.proxy:
         return Recipe(**values)
-    return training.EarlyStopping(**values, proxy_images=search.ipc * len(job.data.info.classes))
+    return candidates.EarlyStopping(**values, proxy_images=search.ipc * len(job.data.info.classes))
 
 
 def opened(args: argparse.Namespace, job: Job, search: Search) -> tuple[Samples, dict[str, Any]]:
@@ -101,13 +101,13 @@ def main() -> None:
     recipe = recipe_of(args, job, search)
     samples, about = opened(args, job, search)
     names = space.part(space.draw(search.networks, search.widths, search.seed), args.part)
-    seeds = training.seeds(search.repeats, whole=args.whole)
+    seeds = candidates.seeds(search.repeats, whole=args.whole)
     content = hashlib.sha256(args.proxy.read_bytes()).hexdigest() if args.proxy else ""
     checkpoint = job.checkpoint(
         job.provenance(set=content, recipe=vars(recipe), networks=names, seeds=list(seeds), **about)
     )
     with Progress(f"search {args.data} {about['proxy']} {args.part}", len(names)) as progress:
-        outcomes = training.train_all(
+        outcomes = candidates.train_all(
             names,
             samples,
             job.data.test,
@@ -118,7 +118,7 @@ def main() -> None:
             on_network=progress.step,
         )
     common = job.columns() | about | {"recipe": recipe.name, "epochs": recipe.epochs}
-    common |= {"images": len(samples), "steps": training.steps(samples, recipe)}
+    common |= {"images": len(samples), "steps": candidates.steps(samples, recipe)}
     rows = rows_of(names, outcomes, "validation_accuracy", common)
     write_rows(rows, args.out, SEARCH)
     checkpoint.remove()

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from condensery import console
 from condensery.reporting import labels, search_cells, search_figure, search_table
-from condensery.reporting.rows import read_rows, row_files
-from condensery.search.rows import SEARCH
+from condensery.rows import SEARCH, read_rows, row_files
 
 
 def main() -> None:

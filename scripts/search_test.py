@@ -16,11 +16,11 @@ from pathlib import Path
 from condensery import console
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress
-from condensery.recipes import Recipe
-from condensery.reporting.rows import read_rows, row_files, write_rows
-from condensery.samples import Samples
-from condensery.search import ranking, training
-from condensery.search.rows import SEARCH, rows_of
+from condensery.rows import SEARCH, read_rows, row_files, write_rows
+from condensery.search import candidates, ranking
+from condensery.search.candidates import rows_of
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 
 
 def main() -> None:
@@ -45,11 +45,11 @@ def main() -> None:
     names = sorted({ranking.ranked(scores[proxy])[0] for proxy in scores})
     recipe = Recipe(**job.config.recipe("search_whole", args.data))
     samples = Samples.of_split(searching.data.train, job.device)
-    seeds = training.seeds(job.config.search.repeats, whole=True)
+    seeds = candidates.seeds(job.config.search.repeats, whole=True)
     provenance = searching.provenance(recipe=vars(recipe), networks=names, seeds=list(seeds), test=True)
     checkpoint = job.checkpoint(provenance)
     with Progress(f"test {args.data}", len(names)) as progress:
-        outcomes = training.train_all(
+        outcomes = candidates.train_all(
             names,
             samples,
             job.data.test,
@@ -61,7 +61,7 @@ def main() -> None:
         )
     common = job.columns() | {"proxy": "whole", "ipc": 0, "condense_network": "", "set_seed": 0}
     common |= {"recipe": recipe.name, "epochs": recipe.epochs}
-    common |= {"images": len(samples), "steps": training.steps(samples, recipe)}
+    common |= {"images": len(samples), "steps": candidates.steps(samples, recipe)}
     write_rows(rows_of(names, outcomes, "test_accuracy", common), args.out, SEARCH)
     checkpoint.remove()
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from condensery import console
+from condensery import console, rows
 from condensery.experiment import Config, load_config
-from condensery.reporting import labels, rows, specs, tables
+from condensery.reporting import labels, specs, tables
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import argparse
 
 from condensery import console, generators
-from condensery.checkpoint import write_tensors
 from condensery.data.views import training_only
 from condensery.errors import CondenseryError
+from condensery.files import write_tensors
 from condensery.generators import Setting
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress

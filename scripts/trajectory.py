@@ -11,11 +11,12 @@ import argparse
 import logging
 from pathlib import Path
 
-from condensery import console
+from condensery import console, rows
 from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
 from condensery.experiment.trajectories import RECIPE, TARGET, trajectories
-from condensery.reporting import labels, published, rows, trajectory, trajectory_forms
+from condensery.reporting import labels, published, trajectory_cells, trajectory_figure
+from condensery.rows import SNAPSHOT
 
 
 def main() -> None:
@@ -43,11 +44,11 @@ def main() -> None:
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     names = labels.read(arguments)
     wanted = _target(load_config(arguments.config, arguments.protocol))
-    measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, trajectory.ROWS)
-    frame = trajectory.points(rows.select(measured, wanted))
+    measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, SNAPSHOT)
+    frame = trajectory_cells.points(rows.select(measured, wanted))
     times = published.costs(arguments.config / "published")
-    trajectory_forms.write_numbers(frame, times, names, arguments.out_prefix)
-    trajectory_forms.draw(frame, times, names).write(arguments.out_prefix)
+    trajectory_figure.write_numbers(frame, times, names, arguments.out_prefix)
+    trajectory_figure.draw(frame, times, names).write(arguments.out_prefix)
 
 
 def _target(config: Config) -> list[dict[str, str | int]]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from condensery.data import DataInfo, RealData, Split
-from condensery.device import Device
+from condensery.machine.device import Device
 from condensery.methods import Problem
 
 CPU = Device(torch.device("cpu"), "fp32", compile=False, memory_bytes=10**9)
@@ -59,9 +59,9 @@ def problem(data: RealData | None = None, **changes: Any) -> Problem:
 
 def features_file(folder: Path, data: RealData, network: str = "convnet-d2-w16") -> Path:
     """Return the file of a network trained for two epochs on the whole set."""
-    from condensery.checkpoint import write_tensors
-    from condensery.pretraining import pretrain
-    from condensery.recipes import Recipe
+    from condensery.files import write_tensors
+    from condensery.training.pretrained import pretrain
+    from condensery.training.recipes import Recipe
 
     recipe = Recipe(
         "features", epochs=2, lr=0.01, momentum=0.9, weight_decay=0.0, batch=16, augmentation="none"

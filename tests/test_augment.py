@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from condensery import augment
-from condensery.augment import FAMILIES, Draw
+from condensery.augmentation import siamese
+from condensery.augmentation.siamese import FAMILIES, Draw
 from condensery.errors import CondenseryError
 from tests.reference import augment as plain
 
@@ -40,8 +40,8 @@ def test_a_family_equals_its_plain_version(family, shape, seed):
     images = random_images(4, shape, seed)
     before = images.clone()
     for rows in (1, 4):
-        drawn = augment.draw(family, rows, shape[1:], generator(seed))
-        got = augment.apply(images, drawn)
+        drawn = siamese.draw(family, rows, shape[1:], generator(seed))
+        got = siamese.apply(images, drawn)
         want = expected(images, family, drawn.values.expand(4, -1))
         torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-6)
     assert torch.equal(images, before)
@@ -54,26 +54,26 @@ def test_shifts_and_squares_move_pixels_exactly():
     for family, values in corners.items():
         rows = torch.cartesian_prod(torch.tensor(values), torch.tensor(values))
         want = expected(images, family, rows)
-        assert torch.equal(augment.apply(images, Draw(family, rows)), want)
+        assert torch.equal(siamese.apply(images, Draw(family, rows)), want)
         for image, row, target in zip(images, rows, want, strict=True):
-            assert torch.equal(augment.apply(image[None], Draw(family, row[None]))[0], target)
+            assert torch.equal(siamese.apply(image[None], Draw(family, row[None]))[0], target)
 
 
 @given(st.integers(0, 2**32))
 def test_both_batches_of_a_siamese_draw_see_the_same_augmentation(seed):
     synthetic = random_images(3, (3, 8, 8), seed).float()
     real = torch.cat([synthetic, random_images(5, (3, 8, 8), seed + 1).float()])
-    shared = augment.draw(ALL, 1, (8, 8), generator(seed))
-    torch.testing.assert_close(augment.apply(real, shared)[:3], augment.apply(synthetic, shared))
+    shared = siamese.draw(ALL, 1, (8, 8), generator(seed))
+    torch.testing.assert_close(siamese.apply(real, shared)[:3], siamese.apply(synthetic, shared))
     # All images of a batch share the one row.
     each = Draw(shared.family, shared.values.expand(8, -1))
-    torch.testing.assert_close(augment.apply(real, shared), augment.apply(real, each), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(siamese.apply(real, shared), siamese.apply(real, each), rtol=1e-5, atol=1e-5)
 
 
 @given(st.integers(0, 2**32), st.integers(2, 300))
 def test_a_longer_draw_begins_with_the_shorter_one(seed, rows):
-    first = augment.draw(ALL, 1, (32, 32), generator(seed))
-    many = augment.draw(ALL, rows, (32, 32), generator(seed))
+    first = siamese.draw(ALL, 1, (32, 32), generator(seed))
+    many = siamese.draw(ALL, rows, (32, 32), generator(seed))
     assert many.family == first.family
     assert torch.equal(many.values[:1], first.values)
     assert many.values.shape == (rows, first.values.shape[1])
@@ -84,8 +84,8 @@ def test_a_longer_draw_begins_with_the_shorter_one(seed, rows):
 @pytest.mark.parametrize("seed", [0, 1])  # both outcomes of the flip
 def test_gradients_agree_with_finite_differences(family, rows, seed):
     images = random_images(2, (3, 5, 5), seed).requires_grad_()
-    drawn = augment.draw(family, rows, (5, 5), generator(seed))
-    assert torch.autograd.gradcheck(lambda x: augment.apply(x, drawn), (images,))
+    drawn = siamese.draw(family, rows, (5, 5), generator(seed))
+    assert torch.autograd.gradcheck(lambda x: siamese.apply(x, drawn), (images,))
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_gradients_agree_with_finite_differences(family, rows, seed):
 def test_whole_numbers_cover_their_range_evenly(side, reach, centres):
     draws = 400 * centres
     for family, low, number in (("crop", -reach, 2 * reach + 1), ("cutout", 0, centres)):
-        for column in augment.draw(family, draws, (side, side), generator()).values.unbind(1):
+        for column in siamese.draw(family, draws, (side, side), generator()).values.unbind(1):
             values, counts = column.unique(return_counts=True)
             assert values.tolist() == list(range(low, low + number))
             even = draws / number
             assert (counts - even).abs().max() < 5 * even**0.5
-    assert augment.draw("crop", 999, (8, 32), generator()).values.amax(0).tolist() == [1, 4]
+    assert siamese.draw("crop", 999, (8, 32), generator()).values.amax(0).tolist() == [1, 4]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_whole_numbers_cover_their_range_evenly(side, reach, centres):
     [("color", 0, 1, 3), ("flip", 0, 1, 1), ("scale", 1 / 1.2, 1.2, 2), ("rotate", -15, 15, 1)],
 )
 def test_real_numbers_are_uniform_in_their_range(family, low, high, columns):
-    values = augment.draw(family, 20_000, (32, 32), generator()).values
+    values = siamese.draw(family, 20_000, (32, 32), generator()).values
     assert values.shape == (20_000, columns)
     unit = (values - low) / (high - low)
     quantiles = torch.linspace(0, 1, 11)
@@ -121,7 +121,7 @@ def test_real_numbers_are_uniform_in_their_range(family, low, high, columns):
 
 def test_families_are_drawn_evenly():
     stream = generator()
-    drawn = [augment.draw("color_crop_rotate", 1, (8, 8), stream).family for _ in range(3000)]
+    drawn = [siamese.draw("color_crop_rotate", 1, (8, 8), stream).family for _ in range(3000)]
     for family in ("color", "crop", "rotate"):
         assert abs(drawn.count(family) - 1000) < 130  # five standard deviations
     assert set(drawn) == {"color", "crop", "rotate"}
@@ -129,37 +129,37 @@ def test_families_are_drawn_evenly():
 
 def test_none_leaves_the_images_as_they_are():
     images = random_images(2, (3, 8, 8))
-    nothing = augment.draw("none", 2, (8, 8), generator())
+    nothing = siamese.draw("none", 2, (8, 8), generator())
     assert nothing.family is None
-    assert torch.equal(augment.apply(images, nothing), images)
+    assert torch.equal(siamese.apply(images, nothing), images)
 
 
 def test_the_global_random_state_is_neither_read_nor_moved():
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    first = augment.draw(ALL, 3, (8, 8), generator(4))
+    first = siamese.draw(ALL, 3, (8, 8), generator(4))
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
-    assert torch.equal(augment.draw(ALL, 3, (8, 8), generator(4)).values, first.values)
+    assert torch.equal(siamese.draw(ALL, 3, (8, 8), generator(4)).values, first.values)
 
 
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_memory_format_and_precision_change_nothing_but_rounding(family, rows):
     images = random_images(3, (3, 8, 8)).float()
-    drawn = augment.draw(family, rows, (8, 8), generator(1))
-    want = augment.apply(images, drawn)
+    drawn = siamese.draw(family, rows, (8, 8), generator(1))
+    want = siamese.apply(images, drawn)
     assert want.dtype == torch.float32
-    torch.testing.assert_close(augment.apply(images.to(memory_format=torch.channels_last), drawn), want)
-    half = augment.apply(images.bfloat16(), drawn)
+    torch.testing.assert_close(siamese.apply(images.to(memory_format=torch.channels_last), drawn), want)
+    half = siamese.apply(images.bfloat16(), drawn)
     assert half.dtype == torch.bfloat16
     torch.testing.assert_close(half.float(), want, rtol=0.05, atol=0.1)
 
 
 def test_parse_lists_the_families():
-    assert augment.parse(ALL) == FAMILIES
-    assert augment.parse("crop") == ("crop",)
-    assert augment.parse("none") == ()
+    assert siamese.parse(ALL) == FAMILIES
+    assert siamese.parse("crop") == ("crop",)
+    assert siamese.parse("none") == ()
 
 
 @pytest.mark.parametrize(
@@ -167,11 +167,11 @@ def test_parse_lists_the_families():
 )
 def test_a_wrong_strategy_is_refused_in_one_line(strategy, word):
     with pytest.raises(CondenseryError) as refused:
-        augment.draw(strategy, 1, (8, 8), generator())
+        siamese.draw(strategy, 1, (8, 8), generator())
     assert word in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_rows_that_fit_no_image_are_refused():
     with pytest.raises(ValueError, match="3 rows of parameters for 2 images"):
-        augment.apply(random_images(2, (3, 8, 8)), augment.draw(ALL, 3, (8, 8), generator()))
+        siamese.apply(random_images(2, (3, 8, 8)), siamese.draw(ALL, 3, (8, 8), generator()))

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 from condensery import checkpoint
-from condensery.checkpoint import Checkpoint, atomic
+from condensery.checkpoint import Checkpoint
+from condensery.files import atomic
 
 SOURCE = Path(checkpoint.__file__).parents[1]
 STATE = {

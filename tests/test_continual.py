@@ -13,15 +13,17 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from condensery import methods, networks, streams, training
+from condensery import methods, networks, streams
 from condensery.checkpoint import Checkpoint
-from condensery.continual import classes, domains, memory, orders
+from condensery.continual import classes, domains, memory
 from condensery.data import RealData, Split
 from condensery.data.views import of_classes, training_only
 from condensery.errors import CondenseryError
-from condensery.recipes import Recipe
-from condensery.samples import Samples
+from condensery.experiment import orders
 from condensery.synthetic import SyntheticSet
+from condensery.training import evaluation
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 from tests import problems
 from tests.test_generators import PARAMETERS as GENERATORS
 
@@ -201,7 +203,7 @@ def trained(monkeypatch, run) -> list[dict[str, torch.Tensor]]:
         seen.append({name: tensor.detach().clone() for name, tensor in fleet.state().items()})
         return [50.0] * len(fleet.seeds)
 
-    for module in (training, domains):
+    for module in (evaluation, domains):
         monkeypatch.setattr(module, "accuracies", watch)
     run()
     return seen
@@ -212,7 +214,7 @@ def with_other_tests(data: RealData) -> RealData:
     return dataclasses.replace(data, test=Split(255 - data.test.images, data.test.labels, data.info))
 
 
-def learn_classes(data: RealData, folder: Path) -> list[list[training.Outcome]]:
+def learn_classes(data: RealData, folder: Path) -> list[list[evaluation.Outcome]]:
     groups = orders.step_classes(0, 4, 2)
     sets = [remembered(data, "random", group, folder) for group in groups]
     made = []
@@ -255,7 +257,9 @@ def test_no_test_image_reaches_a_networks_training(monkeypatch, tmp_path: Path) 
 def test_networks_are_tested_on_all_images_of_the_classes_seen(monkeypatch, tmp_path: Path) -> None:
     data = problems.real_data(classes=4)
     tested = []
-    monkeypatch.setattr(training, "accuracies", lambda fleet, split: tested.append((fleet, split)) or [50.0])
+    monkeypatch.setattr(
+        evaluation, "accuracies", lambda fleet, split: tested.append((fleet, split)) or [50.0]
+    )
     outcomes = learn_classes(data, tmp_path)
     first, second = orders.step_classes(0, 4, 2)
     labels = data.test.labels.tolist()
@@ -406,12 +410,12 @@ def test_a_finished_evaluation_is_read_from_its_checkpoint(tmp_path: Path, monke
     data = problems.real_data()
     kept = methods.get("random").condense(problems.problem(data))
 
-    def run() -> list[training.Outcome]:
+    def run() -> list[evaluation.Outcome]:
         checkpoint = Checkpoint(tmp_path / "state", "test")
         return classes.evaluate_step(
             data, (0, 1, 2), kept, "mlp", RECIPE, range(3), problems.CPU, checkpoint=checkpoint
         )
 
     first = run()
-    monkeypatch.setattr(training, "train", None)
+    monkeypatch.setattr(evaluation, "train", None)
     assert run() == first

@@ -13,8 +13,7 @@ import yaml
 
 from condensery import checkpoint, data
 from condensery.errors import CondenseryError
-from condensery.reporting.continual import ROWS
-from condensery.reporting.rows import read_rows
+from condensery.rows import MEMORY, read_rows
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,7 +51,7 @@ def classes(run, prepared, tmp_path):
         out = tmp_path / f"{name}.parquet"
         where = ("--steps", steps, "--order", 1, "--memory", memory, "--network", "mlp", "--networks", 2)
         run("continual", *digits, *where, "--out", out)
-        return read_rows([out], "smoke", ROWS)
+        return read_rows([out], "smoke", MEMORY)
 
     return learn
 
@@ -69,7 +68,7 @@ def domains(run, prepared, tmp_path):
         out = tmp_path / f"{name}.parquet"
         where = (prepared / "digits_inverted", "--memory", *memory, "--network", "mlp", "--networks", 1)
         run("continual_domains", *both, *where, "--seed", 3, "--out", out)
-        return read_rows([out], "smoke", ROWS)
+        return read_rows([out], "smoke", MEMORY)
 
     return learn
 

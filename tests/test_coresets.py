@@ -10,9 +10,9 @@ from condensery import methods
 from condensery.errors import CondenseryError
 from condensery.methods.herding import herd
 from condensery.methods.kcenter import k_center
-from condensery.pretraining import Forgetting, pretrain
-from condensery.recipes import Recipe
-from condensery.training import Fleet
+from condensery.training.evaluation import Fleet
+from condensery.training.pretrained import Forgetting, pretrain
+from condensery.training.recipes import Recipe
 from tests import problems
 
 
@@ -66,7 +66,7 @@ def test_forgetting_counts_from_right_to_wrong():
 
 
 def test_forgetting_takes_the_most_forgotten(data, features):
-    from condensery.checkpoint import read_tensors
+    from condensery.files import read_tensors
 
     events = read_tensors(features)[0]["forgetting_events"].numpy()
     chosen = methods.get("forgetting").condense(problems.problem(data, ipc=5, features=features))
@@ -121,8 +121,8 @@ def test_more_images_than_a_class_has_are_refused(data):
 
 
 def test_the_features_network_is_the_trained_one(data, features):
-    from condensery.checkpoint import read_tensors
-    from condensery.training import accuracies
+    from condensery.files import read_tensors
+    from condensery.training.evaluation import accuracies
 
     tensors, _ = read_tensors(features)
     fleet = Fleet("convnet-d2-w16", data.info, [0], problems.CPU, images=0)

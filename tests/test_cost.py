@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from condensery import cost, networks
-from condensery.cost import generators, work
+from condensery.cost import generator_work, work
 from condensery.cost.rates import fit
 from condensery.cost.work import Work
 from condensery.data import DataInfo
@@ -126,7 +126,7 @@ def test_work_of_a_generator_is_that_of_its_networks(config: Config, dataset: st
         made[kind] = made_by_modules(
             training.make(info, parameters), torch.zeros(1, parameters["noise"]), label
         )
-        assert generators.multiply_adds(config, dataset, kind) == pytest.approx(made[kind], rel=0.1)
+        assert generator_work.multiply_adds(config, dataset, kind) == pytest.approx(made[kind], rel=0.1)
         where = {"dataset": dataset, "method": kind, "ipc": "10", "network": "convnet"}
         work[kind] = cost.of_job(config, "generator", where)
         sampling = cost.of_job(config, "condense", where)

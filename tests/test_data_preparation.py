@@ -15,7 +15,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from condensery import augment, console
+from condensery import console
+from condensery.augmentation import siamese
 from condensery.data import folders, kinds, load, prepare, verify
 from condensery.data.storage import FILES, header
 from condensery.errors import CondenseryError
@@ -273,6 +274,6 @@ def test_every_entry_of_the_configuration_is_regular():
             assert values == "auto" or len(values) == entry["channels"]
         assert all(source["kind"] in kinds.KINDS for source in entry["sources"])
         # Digits must not be mirrored; DSA's published settings leave flips out for them.
-        flips = "flip" in augment.parse(entry["augmentation"])
+        flips = "flip" in siamese.parse(entry["augmentation"])
         assert flips == (name not in ("digits", "digits_inverted", "mnist", "svhn", "usps"))
         assert entry["network"] == ("convnet-d4" if entry["size"] == [64, 64] else "convnet")

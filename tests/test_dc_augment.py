@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from condensery import dc_augment
+from condensery.augmentation import dc
 from condensery.errors import CondenseryError
 from tests.reference import dc_augment as plain
 
@@ -34,7 +34,7 @@ def test_crop_equals_its_plain_version(seed, side):
     want = stacked(
         [plain.crop(x.numpy(), *row.tolist(), fill) for x, row in zip(images, shifts, strict=True)]
     )
-    assert torch.equal(dc_augment.crop(images, shifts, fill), want)
+    assert torch.equal(dc.crop(images, shifts, fill), want)
 
 
 @pytest.mark.parametrize("side", [8, 9, 28])
@@ -43,7 +43,7 @@ def test_scale_equals_its_plain_version_at_every_size(side):
     sizes = torch.cartesian_prod(reach, reach)
     images = random_images(1, side).expand(len(sizes), -1, -1, -1)
     want = stacked([plain.scale(images[0].numpy(), *row) for row in sizes.tolist()])
-    assert torch.equal(dc_augment.scale(images, sizes), want)
+    assert torch.equal(dc.scale(images, sizes), want)
 
 
 @pytest.mark.parametrize("side", [8, 9, 28])
@@ -53,9 +53,9 @@ def test_rotate_equals_scipys_at_every_angle(side):
     want = stacked(
         [plain.rotate(x.numpy(), angle, 0.3) for x, angle in zip(images, degrees.tolist(), strict=True)]
     )
-    turned = dc_augment.rotate(images, degrees, torch.tensor(0.3, dtype=torch.float64))
+    turned = dc.rotate(images, degrees, torch.tensor(0.3, dtype=torch.float64))
     torch.testing.assert_close(turned, want, rtol=0, atol=1e-10)
-    single = dc_augment.rotate(images.float(), degrees, torch.tensor(0.3))
+    single = dc.rotate(images.float(), degrees, torch.tensor(0.3))
     torch.testing.assert_close(single.double(), want, rtol=0, atol=1e-4)
 
 
@@ -69,13 +69,13 @@ def seen(monkeypatch):
             calls[family] = (images.clone(), *values)
             return torch.zeros_like(images)
 
-        monkeypatch.setattr(dc_augment, family, record)
+        monkeypatch.setattr(dc, family, record)
     return calls
 
 
 def test_every_image_gets_one_family_and_all_are_drawn_evenly(seen):
     images = random_images(4000, 8)
-    result = dc_augment.augment(images, ALL, generator())
+    result = dc.augment(images, ALL, generator())
     moved = (result != images).flatten(1).any(1)
     assert moved.all()
     noisy = result.flatten(1).any(1)
@@ -92,7 +92,7 @@ def test_every_image_gets_one_family_and_all_are_drawn_evenly(seen):
 def test_values_cover_the_ranges_of_the_authors_code_evenly(seen):
     images = random_images(9000, 28)
     for strategy in ("dc_crop", "dc_scale", "dc_rotate"):
-        dc_augment.augment(images, strategy, generator())
+        dc.augment(images, strategy, generator())
     wanted = {"crop": range(-4, 4), "rotate": range(-45, 45)}
     for family, values in wanted.items():
         drawn, counts = seen[family][1].flatten().unique(return_counts=True)
@@ -112,7 +112,7 @@ def test_values_cover_the_ranges_of_the_authors_code_evenly(seen):
 def test_what_comes_in_from_outside_is_the_mean_of_the_batch(seen):
     images = random_images(5, 8)
     for strategy in ("dc_crop", "dc_rotate"):
-        dc_augment.augment(images, strategy, generator())
+        dc.augment(images, strategy, generator())
     means = images.mean((0, 2, 3))
     torch.testing.assert_close(seen["crop"][2], means)
     torch.testing.assert_close(seen["rotate"][2], means.mean())
@@ -122,8 +122,8 @@ def test_what_comes_in_from_outside_is_the_mean_of_the_batch(seen):
 def test_the_generator_says_everything_and_the_images_stay(seed):
     images = random_images(6, 8, seed).float()
     before, state = images.clone(), torch.get_rng_state()
-    first = dc_augment.augment(images, ALL, generator(seed))
-    assert torch.equal(first, dc_augment.augment(images, ALL, generator(seed)))
+    first = dc.augment(images, ALL, generator(seed))
+    assert torch.equal(first, dc.augment(images, ALL, generator(seed)))
     assert first.dtype == torch.float32
     assert torch.equal(images, before)
     assert torch.equal(torch.get_rng_state(), state)
@@ -132,5 +132,5 @@ def test_the_generator_says_everything_and_the_images_stay(seed):
 @pytest.mark.parametrize("strategy", ["crop_scale", "dc_", "dc_flip", "dc_crop_crop", "none"])
 def test_a_wrong_strategy_is_refused_in_one_line(strategy):
     with pytest.raises(CondenseryError, match=repr(strategy)) as refused:
-        dc_augment.augment(random_images(2, 8), strategy, generator())
+        dc.augment(random_images(2, 8), strategy, generator())
     assert "\n" not in str(refused.value)

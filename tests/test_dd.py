@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 
-from condensery import methods, networks, recipes, streams, training
+from condensery import methods, networks, streams
 from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.dd import Unrolled
 from condensery.methods.recorder import Recorder
-from condensery.samples import Samples
+from condensery.training import evaluation, recipes
+from condensery.training.samples import Samples
 from tests import problems
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -192,8 +193,8 @@ def test_the_learned_recipe_takes_the_very_steps_of_the_condensation():
     recipe = recipes.resolve({"name": "learned"}, made)
     assert (recipe.name, recipe.epochs, recipe.passes, recipe.batch) == ("learned", 2, 2, 6)
     for seeds in ([5], [5, 6]):
-        fleet = training.Fleet(case.network, case.data.info, seeds, problems.CPU, images=0)
-        training.train(fleet, Samples.of_set(made, problems.CPU), recipe)
+        fleet = evaluation.Fleet(case.network, case.data.info, seeds, problems.CPU, images=0)
+        evaluation.train(fleet, Samples.of_set(made, problems.CPU), recipe)
         for number, seed in enumerate(seeds):
             net = networks.build(case.network, channels=3, size=(16, 16), classes=3)
             networks.initialise(net, streams.generator(seed, "evaluation-network"))
@@ -214,10 +215,10 @@ def test_an_interrupted_training_with_learned_rates_goes_on(tmp_path: Path):
     made = DD.condense(case)
     recipe = recipes.resolve({"name": "learned"}, made)
     arguments = (case.network, Samples.of_set(made, problems.CPU), case.data.test, recipe, [1], problems.CPU)
-    undisturbed = training.evaluate(*arguments)
+    undisturbed = evaluation.evaluate(*arguments)
     with pytest.raises(Stopped):
-        training.evaluate(*arguments, checkpoint=Stopping(tmp_path / "state", 2))
-    resumed = training.evaluate(*arguments, checkpoint=Stopping(tmp_path / "state", -1))
+        evaluation.evaluate(*arguments, checkpoint=Stopping(tmp_path / "state", 2))
+    resumed = evaluation.evaluate(*arguments, checkpoint=Stopping(tmp_path / "state", -1))
     assert resumed[0].accuracy == undisturbed[0].accuracy
 
 
@@ -228,7 +229,7 @@ def test_learning_brings_accuracy_that_noise_does_not():
         made = DD.condense(dataclasses.replace(case, parameters=case.parameters | {"iterations": iterations}))
         recipe = recipes.resolve({"name": "learned"}, made)
         samples = Samples.of_set(made, problems.CPU)
-        outcomes = training.evaluate(case.network, samples, case.data.test, recipe, range(5), problems.CPU)
+        outcomes = evaluation.evaluate(case.network, samples, case.data.test, recipe, range(5), problems.CPU)
         scores.append(sum(outcome.accuracy for outcome in outcomes) / 5)
     assert scores[0] < 60
     assert scores[1] > 90

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from condensery import device, slots
 from condensery.errors import CondenseryError
+from condensery.machine import device, slots
 
 # Takes one of three devices, says so, and keeps it until its standard input ends.
 TAKER = """

@@ -12,9 +12,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from condensery import augment, methods, networks, streams
+from condensery import methods, networks, streams
+from condensery.augmentation import siamese
 from condensery.checkpoint import Checkpoint
-from condensery.device import Device
+from condensery.machine.device import Device
 from condensery.methods.dm import Matcher
 from condensery.synthetic import gather
 from tests import problems
@@ -30,15 +31,15 @@ def plain_step(problem, images, step):
     net.train()
     real, synthetic = [], []
     for i, c in enumerate(problem.classes):
-        draw = augment.draw(
+        draw = siamese.draw(
             problem.augmentation, 1, images.shape[-2:], streams.generator(problem.seed, "siamese", step, c)
         )
         pool = problem.data.train.indices_of(c)
         order = torch.randperm(len(pool), generator=streams.generator(problem.seed, "real", step, c))
         rows = pool[order[: problem.parameters["batch_real"]].numpy()]
-        real.append(augment.apply(problem.data.train.batch(rows, torch.device("cpu")), draw))
+        real.append(siamese.apply(problem.data.train.batch(rows, torch.device("cpu")), draw))
         own = images[i * problem.ipc : (i + 1) * problem.ipc]
-        synthetic.append(augment.apply(own, draw))
+        synthetic.append(siamese.apply(own, draw))
     if problem.network.endswith("bn"):  # statistics of all classes together (DM section 3.3)
         sizes = [len(part) for part in real], [len(part) for part in synthetic]
         pairs = zip(

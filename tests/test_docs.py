@@ -12,8 +12,7 @@ import pytest
 import torch
 import yaml
 
-from condensery.reporting.continual import ROWS
-from condensery.reporting.rows import read_rows
+from condensery.rows import MEMORY, read_rows
 from condensery.synthetic import SyntheticSet
 from tests.pages import ROOT, blocks, page, prose
 
@@ -92,5 +91,5 @@ def test_commands_of_continual_learning(tmp_path: Path) -> None:
     _run_commands("docs/continual.md", tmp_path)
     assert SyntheticSet.load(tmp_path / "step0.safetensors").labels.tolist() == [2, 8]
     for name, steps in (("classes", 5), ("domains", 2)):
-        rows = read_rows([tmp_path / f"{name}.parquet"], "smoke", ROWS)
+        rows = read_rows([tmp_path / f"{name}.parquet"], "smoke", MEMORY)
         assert rows["step"].nunique() == steps

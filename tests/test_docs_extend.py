@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from condensery import data
-from condensery.reporting.rows import read_rows
+from condensery.rows import read_rows
 from condensery.synthetic import SyntheticSet
 from tests.pages import ROOT, Block, blocks, page, sections
 

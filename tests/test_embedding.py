@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from condensery import embedding, methods
-from condensery.features import trained_network
-from condensery.reporting import embedding as drawing
+from condensery import methods
+from condensery.reporting import tsne
+from condensery.reporting import tsne_figure as drawing
 from condensery.reporting.labels import Labels
+from condensery.training.pretrained import trained_network
 from tests import problems
 
 ABOUT = {
@@ -52,7 +53,7 @@ def sets(data):
 
 def mapped(data, sets, network, **changes):
     chosen = {"classes": 3, "count": 20} | changes
-    return embedding.embed(data.train, sets, network, device=problems.CPU, **chosen)
+    return tsne.embed(data.train, sets, network, device=problems.CPU, **chosen)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +62,9 @@ def frame(data, sets, network):
 
 
 def test_every_image_has_one_place(data, sets, network, frame):
-    assert tuple(frame.columns) == embedding.COLUMNS
+    assert tuple(frame.columns) == tsne.COLUMNS
     assert np.isfinite(frame[["x", "y"]]).all(axis=None)
-    real = frame[frame["method"] == embedding.REAL]
+    real = frame[frame["method"] == tsne.REAL]
     assert real.groupby("class").size().to_dict() == {0: 20, 1: 20, 2: 20}
     assert not real.duplicated("image").any()
     assert (data.train.labels[real["image"]] == real["class"]).all()
@@ -74,7 +75,7 @@ def test_every_image_has_one_place(data, sets, network, frame):
         assert each.labels[own["image"].tolist()].tolist() == own["class"].tolist()
     # A class with fewer images shows all that it has; which ones are shown does not depend on the sets.
     every = mapped(data, sets[:1], network, classes=4, count=1000)
-    assert (every["method"] == embedding.REAL).sum() == len(data.train)
+    assert (every["method"] == tsne.REAL).sum() == len(data.train)
     fewer = mapped(data, sets[:1], network)
     pd.testing.assert_series_equal(fewer["image"][:60], frame["image"][:60])
 
@@ -85,7 +86,7 @@ def test_the_map_is_made_again_alike(data, sets, network, frame):
 
 def test_images_lie_among_those_of_their_class(frame):
     # Each class is noise around a pattern of its own, and so are random images of it.
-    real, random = (frame[frame["method"] == name] for name in (embedding.REAL, "random"))
+    real, random = (frame[frame["method"] == name] for name in (tsne.REAL, "random"))
     places = real[["x", "y"]].to_numpy()
     for place, c in zip(random[["x", "y"]].to_numpy(), random["class"], strict=True):
         nearest = np.argsort(((places - place) ** 2).sum(1))[:5]
@@ -106,7 +107,7 @@ def test_panels_show_their_set_over_the_same_real_images(frame):
     panels = [axes for axes in drawn.figure.axes if axes.collections]
     # As in the papers: selections before what is learned.
     assert [axes.get_title(loc="left") for axes in panels] == ["Random, 2 images/class", "DM, 2 images/class"]
-    real = frame[frame["method"] == embedding.REAL][["x", "y"]]
+    real = frame[frame["method"] == tsne.REAL][["x", "y"]]
     for axes, method in zip(panels, ("random", "dm"), strict=True):
         dots, stars = axes.collections
         np.testing.assert_allclose(dots.get_offsets(), real)

@@ -14,15 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from condensery import methods, networks
-from condensery.augment import FAMILIES
+from condensery.augmentation.siamese import FAMILIES
 from condensery.data.kinds import KINDS
 from condensery.errors import CondenseryError
-from condensery.experiment import Config, SetId, embeddings, load_config
-from condensery.experiment.pools import draws_from_pool
+from condensery.experiment import Config, SetId, load_config, plans
+from condensery.experiment.groups import GROUPS
 from condensery.experiment.reading import check, read, schema
 from condensery.methods.sampling import Sampling
-from condensery.pool.groups import GROUPS
-from condensery.reporting.figures import FIGURES
+from condensery.reporting.images_figure import FIGURES
 from condensery.reporting.specs import SPECS
 
 ROOT = Path(__file__).parents[1]
@@ -285,7 +284,7 @@ def test_the_groups_of_networks_are_those_of_the_paper(paper: Config) -> None:
             assert changed == values
         assert tuple(groups) == GROUPS[1:]
         assert len({s.ipc for s in sets}) == sizes
-        assert [s for s in sets if not draws_from_pool(paper, s)] == [s for s in sets if s.method == "dm"]
+        assert [s for s in sets if not paper.draws_from_pool(s)] == [s for s in sets if s.method == "dm"]
     assert (paper.pool.networks, len(paper.pool.parts())) == (1000, 50)
 
 
@@ -376,14 +375,14 @@ def test_imagenet_is_condensed_as_published(paper: Config) -> None:
 
 
 def test_figure_3_maps_one_set_of_each_method(folder: Path, paper: Config) -> None:
-    shown = embeddings.embedding(paper)
+    shown = plans.embedding(paper)
     assert (shown.dataset, shown.network, shown.classes) == ("cifar10", "convnet", 3)
     assert [(s.method, s.ipc, s.seed) for s in shown.sets] == [(m, 50, 0) for m in ("dc", "dsa", "dm")]
-    assert embeddings.embedding(load_small(folder)) is None
+    assert plans.embedding(load_small(folder)) is None
     block = {"datasets": ["digits"], "methods": ["dm"], "ipc": [1, 2], "classes": 2, "real_images": 9}
     config = load_small(folder, targets={"figure3": [block | {"networks": ["mlp"]}]})
     sets = tuple(SetId("digits", "dm", "mlp", ipc, 0) for ipc in (1, 2))
-    assert embeddings.embedding(config) == ("digits", "mlp", sets, 2, 9)
+    assert plans.embedding(config) == ("digits", "mlp", sets, 2, 9)
 
 
 @pytest.mark.parametrize("call", ["dataset", "method"])

@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 
 from condensery.errors import CondenseryError
-from condensery.experiment import continual, load_config
+from condensery.experiment import load_config, memories
 from tests.test_experiment import CONFIG, edit
 
 
 def test_the_paper_compares_the_published_memories() -> None:
     config = load_config(CONFIG, "paper")
     for target, steps in (("continual5", 5), ("continual10", 10)):
-        memories = continual.memories(config, target)
-        assert {m.method for m in memories} == {"random", "herding", "dsa", "dm"}
-        assert {(m.tasks, m.steps, m.ipc) for m in memories} == {("cifar100", steps, 20)}
-        assert {continual.networks(config, m) for m in memories} == {3}
-        assert {m.order for m in memories} == set(range(5))
-    (tasks,) = {m.tasks for m in continual.memories(config, "dsa_continual")}
+        found = memories.memories(config, target)
+        assert {m.method for m in found} == {"random", "herding", "dsa", "dm"}
+        assert {(m.tasks, m.steps, m.ipc) for m in found} == {("cifar100", steps, 20)}
+        assert {memories.networks(config, m) for m in found} == {3}
+        assert {m.order for m in found} == set(range(5))
+    (tasks,) = {m.tasks for m in memories.memories(config, "dsa_continual")}
     assert tasks == "svhn+mnist+usps"
-    assert continual.common_shape(config, tasks.split("+")) == (3, 32, 32)
-    assert config.recipe(continual.RECIPE, "cifar100", 20)["epochs"] == 1000
+    assert memories.common_shape(config, tasks.split("+")) == (3, 32, 32)
+    assert config.recipe(memories.RECIPE, "cifar100", 20)["epochs"] == 1000
 
 
 def test_dsa_has_published_loops_for_the_memory() -> None:
@@ -37,8 +37,8 @@ def test_only_a_memory_that_does_not_depend_on_the_steps_is_shared() -> None:
     config = load_config(CONFIG, "paper")
     common = {"tasks": "cifar100", "steps": 5, "ipc": 20, "order": 3}
     found = {
-        (method, network): continual.set_with(
-            config, continual.MemoryId(method=method, network=network, **common), 1
+        (method, network): memories.set_with(
+            config, memories.MemoryId(method=method, network=network, **common), 1
         )
         for method in ("random", "dm", "herding", "kcenter", "dsa", "dc")
         for network in ("convnet", "convnet-bn")
@@ -52,7 +52,7 @@ def test_a_target_that_is_not_listed_is_refused() -> None:
     config = load_config(CONFIG, "laptop")
     del config.spec["continual"]["continual10"]
     with pytest.raises(CondenseryError, match="unknown target 'continual10'"):
-        continual.memories(config, "continual10")
+        memories.memories(config, "continual10")
     with pytest.raises(CondenseryError, match="lists no target 'continual10'"):
         config.refuse_unlisted(["continual10"])
 

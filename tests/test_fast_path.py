@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from condensery import device, methods
-from condensery.device import Device
-from condensery.recipes import Recipe
-from condensery.samples import Samples
-from condensery.training import Fleet, train
+from condensery import methods
+from condensery.machine import device
+from condensery.machine.device import Device
+from condensery.training.evaluation import Fleet, train
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 from tests import problems
 from tests.test_gradient_matching import problem as matching_problem
 

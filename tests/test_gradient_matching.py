@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from condensery import augment, methods, networks, streams
+from condensery import methods, networks, streams
+from condensery.augmentation import siamese
 from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
@@ -76,7 +77,7 @@ def plain_draws(case, strategy, transform, address, c):
     """Return the augmentations of a class's real and of its synthetic images."""
     size = case.data.info.height, case.data.info.width
     none, one, other = (
-        augment.draw(kind, 1, size, streams.generator(case.seed, purpose, *address, c))
+        siamese.draw(kind, 1, size, streams.generator(case.seed, purpose, *address, c))
         for kind, purpose in (
             ("none", ""),
             (strategy, "siamese"),
@@ -111,7 +112,7 @@ def plain_loss(case, strategy, net, images, iteration, step, transform="shared")
         own = images[i * case.ipc : (i + 1) * case.ipc]
         gradients = [
             torch.autograd.grad(
-                F.cross_entropy(net(augment.apply(x, draw)), torch.full((len(x),), c)),
+                F.cross_entropy(net(siamese.apply(x, draw)), torch.full((len(x),), c)),
                 list(net.parameters()),
                 create_graph=True,
             )
@@ -144,9 +145,9 @@ def plain_run(case, strategy):
                 order = torch.randperm(len(images), generator=stream)
                 for number, rows in enumerate(order.split(parameters["batch_net"])):
                     stream = streams.generator(case.seed, "augmentation", iteration, step, epoch, number)
-                    draw = augment.draw(strategy, len(rows), images.shape[-2:], stream)
+                    draw = siamese.draw(strategy, len(rows), images.shape[-2:], stream)
                     optimiser.zero_grad()
-                    F.cross_entropy(net(augment.apply(images[rows].detach(), draw)), labels[rows]).backward()
+                    F.cross_entropy(net(siamese.apply(images[rows].detach(), draw)), labels[rows]).backward()
                     optimiser.step()
     return images.detach()
 

@@ -12,17 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.func import functional_call
 
-from condensery import exchange, methods, networks, streams, training
+from condensery import exchange, methods, networks, streams
 from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.ld import Learner, Plateau
 from condensery.methods.recorder import Recorder
-from condensery.recipes import Recipe
-from condensery.reporting import figures
+from condensery.reporting import images_figure
 from condensery.reporting.labels import Labels
-from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet, gather
+from condensery.training import evaluation
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 from tests import problems
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -208,7 +209,7 @@ def test_learned_labels_train_better_than_uniform_ones():
     for iterations in (0, 60):
         made = LD.condense(dataclasses.replace(case, parameters=case.parameters | {"iterations": iterations}))
         samples = Samples.of_set(made, problems.CPU)
-        outcomes = training.evaluate(case.network, samples, case.data.test, recipe, range(3), problems.CPU)
+        outcomes = evaluation.evaluate(case.network, samples, case.data.test, recipe, range(3), problems.CPU)
         scores.append(sum(outcome.accuracy for outcome in outcomes) / 3)
     assert scores[0] < 60
     assert scores[1] > 90
@@ -246,7 +247,7 @@ def test_soft_labels_survive_export_and_gathering(learned: SyntheticSet, tmp_pat
 
 
 def test_a_figure_shows_images_under_their_most_probable_class(learned: SyntheticSet, tmp_path: Path):
-    drawing = figures.build("figure2", [learned], Labels("test"))
+    drawing = images_figure.build("figure2", [learned], Labels("test"))
     drawing.write(tmp_path / "figure2")
     assert (tmp_path / "figure2.png").stat().st_size > 1000
 

@@ -18,13 +18,14 @@ from condensery import methods, networks, streams
 from condensery.checkpoint import Checkpoint
 from condensery.data import RealData
 from condensery.data.views import held_out
-from condensery.device import Device
 from condensery.errors import CondenseryError
-from condensery.experiment.pools import moments
+from condensery.experiment import groups
+from condensery.experiment.plans import moments
+from condensery.machine.device import Device
 from condensery.methods.dm import Matcher
-from condensery.pool import groups, store, training
+from condensery.pool import states, store
 from condensery.pool.store import Pool, State
-from condensery.recipes import Recipe
+from condensery.training.recipes import Recipe
 from tests import problems
 
 NETWORK = "convnet-d2-w16"
@@ -44,7 +45,7 @@ def small_data() -> RealData:
 
 
 def trained(numbers, device: Device = problems.CPU, **more) -> list[State]:
-    return training.train_states(small_data(), NETWORK, RECIPE, numbers, MOMENTS, device, **more)
+    return states.train_states(small_data(), NETWORK, RECIPE, numbers, MOMENTS, device, **more)
 
 
 def file(folder: Path, states, networks: int, **changes) -> Path:
@@ -161,7 +162,7 @@ def test_states_are_taken_evenly_on_a_logarithmic_axis(steps: int, states: int) 
 def plain_training(number: int) -> dict[int, tuple[torch.Tensor, float]]:
     """Train a network by a loop of its own; return step -> weights and accuracy in percent."""
     data = small_data()
-    seed = training.FIRST_SEED + number
+    seed = states.FIRST_SEED + number
     net = networks.build(NETWORK, channels=3, size=(16, 16), classes=3)
     networks.initialise(net, streams.generator(seed, "evaluation-network"))
     optimiser = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9)

@@ -14,10 +14,10 @@ import torch
 import yaml
 
 from condensery import data
-from condensery.checkpoint import read_tensors
 from condensery.data import RealData, Split
 from condensery.data.views import held_out
-from condensery.pool import training
+from condensery.files import read_tensors
+from condensery.pool import states
 from condensery.synthetic import SyntheticSet
 from tests import problems
 from tests.test_search_scripts import Untouchable
@@ -70,7 +70,7 @@ def test_no_test_and_no_validation_image_is_trained_on(run, real, monkeypatch) -
     """Every image that a batch is made of is noted, by what it is for."""
     blind = dataclasses.replace(real, test=Untouchable())
     trained, tested = set(), set()
-    batch, train, accuracies = Split.batch, training.train, training.accuracies
+    batch, train, accuracies = Split.batch, states.train, states.accuracies
 
     def noted(into: set, work):
         def working(*args, **more):
@@ -85,8 +85,8 @@ def test_no_test_and_no_validation_image_is_trained_on(run, real, monkeypatch) -
 
         return working
 
-    monkeypatch.setattr(training, "train", noted(trained, train))
-    monkeypatch.setattr(training, "accuracies", noted(tested, accuracies))
+    monkeypatch.setattr(states, "train", noted(trained, train))
+    monkeypatch.setattr(states, "accuracies", noted(tested, accuracies))
     run("pool", blind, "--out", "pool.safetensors")
 
     # Which images these may be, told by the rule of `views.held_out` alone.

@@ -19,7 +19,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.reporting import published
 from condensery.reporting.cells import cells
-from condensery.reporting.rows import SCHEMA, read_rows, row_files, write_rows
+from condensery.rows import SCHEMA, read_rows, row_files, write_rows
 
 PUBLISHED = Path(__file__).parents[1] / "config" / "published"
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from condensery.reporting import figures, page, tables
+from condensery.reporting import images_figure, page, tables
 from tests.test_reporting import PUBLISHED
 from tests.test_reporting_figures import LABELS, synthetic
 from tests.test_reporting_tables import rows
@@ -29,7 +29,7 @@ document.title = JSON.stringify([...document.images].map(i => i.complete && i.na
 def test_a_browser_shows_every_image_and_has_nothing_to_say(tmp_path: Path) -> None:
     table, figure = tmp_path / "table1", tmp_path / "figure2"
     tables.build("table1", pd.DataFrame(rows()).assign(protocol="smoke"), PUBLISHED, LABELS).write(table)
-    figures.build("figure2", [synthetic()], LABELS).write(figure)
+    images_figure.build("figure2", [synthetic()], LABELS).write(figure)
     page.build([table.with_suffix(".csv")], [figure.with_suffix(".png")], LABELS, tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     with Image.open(figure.with_suffix(".png")) as image:

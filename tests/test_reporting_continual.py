@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from condensery.errors import CondenseryError
-from condensery.reporting import continual, continual_forms, curves, page, published
+from condensery.reporting import continual_cells, continual_figure, continual_table, page, published
 from condensery.reporting.labels import Labels
-from condensery.reporting.rows import read_rows, write_rows
+from condensery.rows import MEMORY, read_rows, write_rows
 from tests.test_reporting import PUBLISHED, row
 from tests.test_reporting_tables import pipe_tables
 
@@ -63,16 +63,16 @@ def sequence_rows() -> list[dict[str, Any]]:
 
 
 def cells(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    return continual.cells(pd.DataFrame(rows), KNOWN)
+    return continual_cells.cells(pd.DataFrame(rows), KNOWN)
 
 
 def test_rows_come_back_as_written(tmp_path: Path) -> None:
-    write_rows(class_rows(), tmp_path / "a.parquet", continual.ROWS)
-    back = read_rows([tmp_path / "a.parquet"], "test", continual.ROWS)
+    write_rows(class_rows(), tmp_path / "a.parquet", MEMORY)
+    back = read_rows([tmp_path / "a.parquet"], "test", MEMORY)
     assert len(back) == 24
     assert set(back.columns) == set(class_rows()[0])
     with pytest.raises(CondenseryError, match="also in"):
-        write_rows([step_row(1.0), step_row(2.0)], tmp_path / "b.parquet", continual.ROWS)
+        write_rows([step_row(1.0), step_row(2.0)], tmp_path / "b.parquet", MEMORY)
 
 
 def test_a_cell_is_over_all_networks_of_all_orders() -> None:
@@ -117,7 +117,7 @@ def test_rows_that_disagree_are_refused() -> None:
 
 
 def test_table_has_a_line_a_memory_and_a_column_a_step(tmp_path: Path) -> None:
-    made = continual_forms.build("continual5", cells(class_rows()), LABELS)
+    made = continual_table.build("continual5", cells(class_rows()), LABELS)
     ((first, second),) = pipe_tables(made.markdown)
     assert first["Memory"] == "Random"
     assert second["Memory"] == "DM"
@@ -130,32 +130,32 @@ def test_table_has_a_line_a_memory_and_a_column_a_step(tmp_path: Path) -> None:
     assert made.latex.count(r" \\") == 3
     made.write(tmp_path / "continual5")
     pd.testing.assert_frame_equal(
-        continual.read_cells(tmp_path / "continual5.csv"), made.cells, rtol=1e-4, check_dtype=False
+        continual_cells.read_cells(tmp_path / "continual5.csv"), made.cells, rtol=1e-4, check_dtype=False
     )
 
 
 def test_sequence_names_its_data_sets_and_what_holds_the_network() -> None:
     ((distilled, plain),) = pipe_tables(
-        continual_forms.build("dsa_continual", cells(sequence_rows()), LABELS).markdown
+        continual_table.build("dsa_continual", cells(sequence_rows()), LABELS).markdown
     )
     assert (distilled["Memory"], plain["Memory"]) == ("DSA, distilled", "DSA")
     assert (distilled["svhn"], distilled["+ usps"], plain["+ usps"]) == ("90.0", "82.5", "67.5")
 
 
 def test_metrics_have_every_step_of_every_memory() -> None:
-    made = continual_forms.build("continual5", cells(class_rows()), LABELS).metrics
+    made = continual_table.build("continual5", cells(class_rows()), LABELS).metrics
     assert set(made) == {f"cifar100/steps5/{m}/ipc20/step{s}" for m in ("random", "dm") for s in (3, 4, 5)}
     last = ACCURACIES[0, :, :, 2]
     expected = {"accuracy": last.mean(), "std": last.std()}
     assert made["cifar100/steps5/dm/ipc20/step5"] == pytest.approx(expected, abs=1e-4)
-    sequence = continual_forms.build("dsa_continual", cells(sequence_rows()), LABELS).metrics
+    sequence = continual_table.build("dsa_continual", cells(sequence_rows()), LABELS).metrics
     assert sequence["svhn+usps/steps2/dsa-distilled/ipc10/step2"]["accuracy"] == 82.5
     assert sequence["svhn+usps/steps2/dsa/ipc10/step2"]["accuracy"] == 67.5
 
 
 def test_curves_are_the_cells(tmp_path: Path) -> None:
     frame = cells(class_rows())
-    drawing = curves.draw("continual5", frame, LABELS)
+    drawing = continual_figure.draw("continual5", frame, LABELS)
     (axes,) = drawing.figure.axes
     lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
     assert set(lines) == {"Random", "DM"}
@@ -164,21 +164,21 @@ def test_curves_are_the_cells(tmp_path: Path) -> None:
     assert sorted(crosses) == [24.8, 34.4]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["60", "80", "100"]
     for name in ("a", "b"):
-        curves.draw("continual5", frame, LABELS).write(tmp_path / name)
+        continual_figure.draw("continual5", frame, LABELS).write(tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
 
 
 def test_undistilled_curves_are_dashed() -> None:
-    (axes,) = curves.draw("dsa_continual", cells(sequence_rows()), LABELS).figure.axes
+    (axes,) = continual_figure.draw("dsa_continual", cells(sequence_rows()), LABELS).figure.axes
     styles = {line.get_label(): line.get_linestyle() for line in axes.lines}
     assert styles == {"DSA, distilled": "-", "DSA": "--"}
 
 
 def test_the_page_has_table_and_figure(tmp_path: Path) -> None:
     frame = cells(class_rows())
-    continual_forms.build("continual5", frame, LABELS).write(tmp_path / "tables" / "continual5")
-    curves.draw("continual5", frame, LABELS).write(tmp_path / "figures" / "continual5")
+    continual_table.build("continual5", frame, LABELS).write(tmp_path / "tables" / "continual5")
+    continual_figure.draw("continual5", frame, LABELS).write(tmp_path / "figures" / "continual5")
     out = tmp_path / "report.html"
     page.build([tmp_path / "tables/continual5.csv"], [tmp_path / "figures/continual5.png"], LABELS, out)
     html = out.read_text()

@@ -13,7 +13,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
 from condensery.experiment.jobs import JobId, jobs_of
 from condensery.reporting import costs
-from condensery.reporting.rows import SCHEMA, write_rows
+from condensery.rows import SCHEMA, write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 

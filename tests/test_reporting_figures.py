@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from condensery.errors import CondenseryError
-from condensery.reporting import figures, page, tables
+from condensery.reporting import images_figure, page, tables
 from condensery.reporting.labels import Labels
 from condensery.synthetic import SyntheticSet
 from tests.test_reporting import PUBLISHED, row
@@ -52,7 +52,7 @@ def synthetic(
 
 def drawn_axes(sets: list[SyntheticSet]) -> list[Any]:
     """Return the panels of figure 2."""
-    return figures.build("figure2", sets, LABELS).figure.axes
+    return images_figure.build("figure2", sets, LABELS).figure.axes
 
 
 def test_panel_shows_every_image_clipped_in_its_place() -> None:
@@ -99,7 +99,7 @@ def test_title_says_what_the_panel_is_and_what_it_leaves_out() -> None:
 
 def test_every_image_pixel_covers_whole_device_pixels() -> None:
     for side in (8, 28, 32, 64):
-        drawing = figures.build("figure2", [synthetic(side=side)], LABELS)
+        drawing = images_figure.build("figure2", [synthetic(side=side)], LABELS)
         (axes,) = drawing.figure.axes
         pixels = axes.get_window_extent()
         down, across = axes.images[0].get_array().shape[:2]
@@ -109,7 +109,7 @@ def test_every_image_pixel_covers_whole_device_pixels() -> None:
 
 def test_equal_sets_give_equal_files_that_carry_their_caption(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        figures.build("figure2", [synthetic(), synthetic(channels=1)], LABELS).write(tmp_path / name)
+        images_figure.build("figure2", [synthetic(), synthetic(channels=1)], LABELS).write(tmp_path / name)
     for suffix in ("png", "pdf"):
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
@@ -123,13 +123,15 @@ def test_a_large_figure_stays_below_two_megabytes(tmp_path: Path) -> None:
     made = synthetic(10, 10, side=32)
     noise = torch.randn(made.images.shape, generator=torch.Generator().manual_seed(0))
     made.images.copy_(noise)
-    figures.build("figure2", [made] * 3, LABELS).write(tmp_path / "figure2")
+    images_figure.build("figure2", [made] * 3, LABELS).write(tmp_path / "figure2")
     assert (tmp_path / "figure2.png").stat().st_size < 2_000_000
 
 
 def test_the_figure_of_distributions_has_a_panel_a_group_in_the_order_of_its_sets() -> None:
     methods = ["dm", "dm-pool-10-20", "dm-pool-70-100", "dm-pool"]
-    drawing = figures.build("figure_distributions", [synthetic(method=name) for name in methods], LABELS)
+    drawing = images_figure.build(
+        "figure_distributions", [synthetic(method=name) for name in methods], LABELS
+    )
     assert "F9" in drawing.title
     titles = [axes.get_title(loc="left").strip() for axes in drawing.figure.axes]
     groups = ("DM", "DM, 10-20 %", "DM, 70-100 %", "DM, all")
@@ -144,15 +146,15 @@ def test_the_figure_of_distributions_has_a_panel_a_group_in_the_order_of_its_set
 
 def test_sets_that_do_not_belong_are_refused() -> None:
     with pytest.raises(CondenseryError, match=r"protocol 'paper', not 'smoke'"):
-        figures.build("figure2", [synthetic(), synthetic(protocol="paper")], LABELS)
+        images_figure.build("figure2", [synthetic(), synthetic(protocol="paper")], LABELS)
     imported = synthetic()
     imported.provenance = {"imported": {"format": "npz"}}
     with pytest.raises(CondenseryError, match=r"lacks protocol, dataset, method"):
-        figures.build("figure2", [imported], LABELS)
+        images_figure.build("figure2", [imported], LABELS)
     with pytest.raises(CondenseryError, match=r"no synthetic sets"):
-        figures.build("figure2", [], LABELS)
+        images_figure.build("figure2", [], LABELS)
     with pytest.raises(CondenseryError, match=r"'figure0' is unknown"):
-        figures.build("figure0", [synthetic()], LABELS)
+        images_figure.build("figure0", [synthetic()], LABELS)
 
 
 class _Page(HTMLParser):
@@ -196,7 +198,7 @@ def report(tmp_path: Path) -> tuple[str, Path]:
     """A page of one table and one figure, and the folder of its parts."""
     frame = pd.DataFrame(rows()).assign(protocol="smoke")
     tables.build("table1", frame, PUBLISHED, LABELS).write(tmp_path / "table1")
-    figures.build("figure2", [synthetic()], LABELS).write(tmp_path / "figure2")
+    images_figure.build("figure2", [synthetic()], LABELS).write(tmp_path / "figure2")
     page.build([tmp_path / "table1.csv"], [tmp_path / "figure2.png"], LABELS, tmp_path / "report.html")
     return (tmp_path / "report.html").read_text(encoding="utf-8"), tmp_path
 
@@ -272,7 +274,7 @@ def test_page_refuses_what_is_not_ours(report: tuple[str, Path]) -> None:
 def test_caption_says_where_networks_were_trained_on_the_sets() -> None:
     times = [(70.0, 5.0, "cpu (A)"), (60.0, 5.0, "cpu (B)"), (65.0, 5.0, "cpu (A)")]
     measured = pd.DataFrame([row(train_seconds=a, test_seconds=b, device=d) for a, b, d in times])
-    said = figures.build("figure2", [synthetic()], LABELS, measured).caption
+    said = images_figure.build("figure2", [synthetic()], LABELS, measured).caption
     precision = measured["precision"].iloc[0]
     told = f"On them 3 networks were trained and tested in 3 min 30 s on cpu (A) + cpu (B), {precision}."
     assert said.endswith(told)

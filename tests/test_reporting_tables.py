@@ -19,7 +19,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.reporting import latex, layout, tables
 from condensery.reporting.labels import Labels
-from condensery.reporting.rows import write_rows
+from condensery.rows import write_rows
 from tests.test_reporting import PUBLISHED, row, table
 
 ROOT = PUBLISHED.parents[1]

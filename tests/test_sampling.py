@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from condensery import generators, methods
-from condensery.checkpoint import write_tensors
 from condensery.errors import CondenseryError
+from condensery.files import write_tensors
 from condensery.synthetic import SyntheticSet
 from tests import problems
 from tests.test_generators import PARAMETERS, setting

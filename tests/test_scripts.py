@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from condensery.reporting import trajectory
-from condensery.reporting.rows import read_rows
+from condensery.rows import SNAPSHOT, read_rows
 from condensery.synthetic import SyntheticSet
 
 ROOT = Path(__file__).parents[1]
@@ -134,7 +133,7 @@ def test_snapshots_are_sets_that_know_when_they_were_taken(digits, tmp_path):
         digits, tmp_path / "rows.parquet", "--synthetic", tmp_path / "on the way" / "step20.safetensors"
     )
     assert done.returncode == 0, done.stderr
-    row = read_rows([tmp_path / "rows.parquet"], "smoke", trajectory.ROWS).iloc[0]
+    row = read_rows([tmp_path / "rows.parquet"], "smoke", SNAPSHOT).iloc[0]
     taken = [each.provenance.pop("snapshot") for each in made]
     assert row[["step", "condense_seconds", "condense_device"]].tolist() == [
         taken[0][name] for name in ("step", "seconds", "device")

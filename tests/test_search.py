@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from condensery import networks
 from condensery.checkpoint import Checkpoint
 from condensery.data import views
-from condensery.device import Device
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
-from condensery.experiment.search import PER_WIDTH, WIDTHS, Search
-from condensery.recipes import Recipe
-from condensery.samples import Samples
-from condensery.search import ranking, space, training
+from condensery.experiment.plans import PER_WIDTH, WIDTHS, Search
+from condensery.machine.device import Device
+from condensery.search import candidates, ranking, space
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 from tests import problems
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -87,12 +87,12 @@ def test_the_papers_protocol_has_the_published_values() -> None:
 
 def test_early_stopping_takes_the_steps_of_a_proxy_at_its_learning_rates() -> None:
     values = load_config(CONFIG, "paper").recipe("search", "cifar10")
-    on_proxy, early = Recipe(**values), training.EarlyStopping(**values, proxy_images=500)
+    on_proxy, early = Recipe(**values), candidates.EarlyStopping(**values, proxy_images=500)
 
     def samples(count: int) -> Samples:
         return Samples(torch.zeros(count, dtype=torch.int64), lambda rows: rows)
 
-    assert training.steps(samples(500), on_proxy) == training.steps(samples(45000), early) == 201 * 2
+    assert candidates.steps(samples(500), on_proxy) == candidates.steps(samples(45000), early) == 201 * 2
     when = [(epoch, step) for epoch in range(201) for step in range(2)]
     assert [on_proxy.rate(*each) for each in when] == [early.rate(*each) for each in when]
 
@@ -100,7 +100,7 @@ def test_early_stopping_takes_the_steps_of_a_proxy_at_its_learning_rates() -> No
 @given(count=st.integers(1, 30), proxy=st.integers(1, 40), batch=st.integers(1, 12))
 def test_early_stopping_goes_through_the_whole_set_in_order(count: int, proxy: int, batch: int) -> None:
     fields = dataclasses.asdict(RECIPE) | {"batch": batch}
-    recipe = training.EarlyStopping(**fields, proxy_images=proxy)
+    recipe = candidates.EarlyStopping(**fields, proxy_images=proxy)
     orders = [recipe.order(count, 7, epoch) for epoch in range(6)]
     size = math.ceil(proxy / batch) * batch
     assert {len(order) for order in orders} == {size}
@@ -113,7 +113,7 @@ def test_early_stopping_goes_through_the_whole_set_in_order(count: int, proxy: i
 
 
 def test_early_stopping_on_sets_of_the_proxys_size_is_training_on_it() -> None:
-    recipe = training.EarlyStopping(**dataclasses.asdict(RECIPE), proxy_images=16)
+    recipe = candidates.EarlyStopping(**dataclasses.asdict(RECIPE), proxy_images=16)
     for epoch in range(3):
         assert torch.equal(recipe.order(16, 1, epoch), RECIPE.order(16, 1, epoch))
 
@@ -132,7 +132,7 @@ def accuracies(outcomes) -> list[list[float]]:
 
 def train(data, device: Device = problems.CPU, names=NAMES, **more):
     samples = Samples.of_split(data.train, device)
-    return training.train_all(names, samples, data.test, RECIPE, range(2), device, **more)
+    return candidates.train_all(names, samples, data.test, RECIPE, range(2), device, **more)
 
 
 def test_a_network_does_not_depend_on_those_beside_it(search_data) -> None:

@@ -16,8 +16,7 @@ from condensery.errors import CondenseryError
 from condensery.progress import duration
 from condensery.reporting import page, search_cells, search_figure, search_table
 from condensery.reporting.labels import Labels
-from condensery.reporting.rows import read_rows, write_rows
-from condensery.search.rows import SEARCH
+from condensery.rows import SEARCH, read_rows, write_rows
 
 PUBLISHED = Path(__file__).parents[1] / "config" / "published"
 LABELS = Labels("test", "small")

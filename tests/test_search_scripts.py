@@ -14,9 +14,8 @@ import yaml
 
 from condensery import data
 from condensery.data import RealData, views
-from condensery.reporting.rows import read_rows
+from condensery.rows import SEARCH, read_rows
 from condensery.search import ranking
-from condensery.search.rows import SEARCH
 from condensery.synthetic import SyntheticSet
 from tests import problems
 

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from condensery import networks, stacking
+from condensery import networks
+from condensery.training import stacking
 from tests import problems
 
 INFO = problems.real_data().info

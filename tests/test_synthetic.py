@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from condensery.checkpoint import write_tensors
 from condensery.data import DataInfo
 from condensery.errors import CondenseryError
+from condensery.files import write_tensors
 from condensery.synthetic import SyntheticSet, gather
 
 CLASSES = ("cat", "dog", "frog", "ship", "truck")

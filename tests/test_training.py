@@ -8,12 +8,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from condensery import augment, dc_augment, networks, streams, training
+from condensery import networks, streams
+from condensery.augmentation import dc, siamese
 from condensery.checkpoint import Checkpoint
-from condensery.device import Device
-from condensery.recipes import Recipe
-from condensery.samples import Samples
-from condensery.training import Fleet
+from condensery.machine.device import Device
+from condensery.training import evaluation
+from condensery.training.evaluation import Fleet
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 from tests import problems
 
 RECIPE = Recipe(
@@ -38,10 +40,10 @@ def plain_training(data, network, recipe, seed):
         for number, rows in enumerate(order.split(recipe.batch)):
             stream = streams.generator(seed, "augmentation", epoch, number)
             if recipe.augmentation.startswith("dc_"):
-                batch = dc_augment.augment(images[rows], recipe.augmentation, stream)
+                batch = dc.augment(images[rows], recipe.augmentation, stream)
             else:
-                draw = augment.draw(recipe.augmentation, len(rows), (16, 16), stream)
-                batch = augment.apply(images[rows], draw)
+                draw = siamese.draw(recipe.augmentation, len(rows), (16, 16), stream)
+                batch = siamese.apply(images[rows], draw)
             optimiser.zero_grad()
             F.cross_entropy(net(batch), labels[rows]).backward()
             optimiser.step()
@@ -57,7 +59,7 @@ def test_training_equals_a_plain_loop_however_many_networks(network, count, augm
     data = problems.real_data()
     recipe = dataclasses.replace(RECIPE, augmentation=augmentation)
     fleet = Fleet(network, data.info, [5, 6, 7][:count], problems.CPU, images=0)
-    training.train(fleet, samples_of(data), recipe)
+    evaluation.train(fleet, samples_of(data), recipe)
     for k in range(count):
         expected = plain_training(data, network, recipe, 5 + k).state_dict()
         for name, tensor in fleet.state().items():
@@ -69,13 +71,13 @@ def test_training_equals_a_plain_loop_however_many_networks(network, count, augm
 def test_networks_trained_at_once_score_as_one_by_one():
     data = problems.real_data(per_class=40)
     together = Fleet("convnet-d2-w16", data.info, [1, 2, 3], problems.CPU, images=0)
-    training.train(together, samples_of(data), RECIPE)
+    evaluation.train(together, samples_of(data), RECIPE)
     alone = []
     for seed in (1, 2, 3):
         fleet = Fleet("convnet-d2-w16", data.info, [seed], problems.CPU, images=0)
-        training.train(fleet, samples_of(data), RECIPE)
-        alone += training.accuracies(fleet, data.test)
-    assert training.accuracies(together, data.test) == alone
+        evaluation.train(fleet, samples_of(data), RECIPE)
+        alone += evaluation.accuracies(fleet, data.test)
+    assert evaluation.accuracies(together, data.test) == alone
 
 
 @pytest.mark.parametrize(("epochs", "at_first_rate"), [(1000, 502), (300, 152), (1, 2)])
@@ -89,14 +91,14 @@ def test_schedule(epochs, at_first_rate):
 def test_accuracy_counts_every_test_image_once(monkeypatch):
     data = problems.real_data(per_class=30)
     fleet = Fleet("convnet-d2-w16", data.info, [0], problems.CPU, images=0)
-    training.train(fleet, samples_of(data), dataclasses.replace(RECIPE, epochs=1))
-    monkeypatch.setattr(training, "TEST_BATCH", 16)  # the last batch is partial
+    evaluation.train(fleet, samples_of(data), dataclasses.replace(RECIPE, epochs=1))
+    monkeypatch.setattr(evaluation, "TEST_BATCH", 16)  # the last batch is partial
     net = fleet.network.eval()
     right = 0
     for i in range(len(data.test)):
         logits = net(data.test.batch(torch.tensor([i]), torch.device("cpu")))
         right += int(logits.argmax() == data.test.labels[i])
-    assert training.accuracies(fleet, data.test) == [pytest.approx(100 * right / len(data.test))]
+    assert evaluation.accuracies(fleet, data.test) == [pytest.approx(100 * right / len(data.test))]
 
 
 def test_soft_labels_train_as_hard_ones_when_they_are_one_hot():
@@ -106,7 +108,7 @@ def test_soft_labels_train_as_hard_ones_when_they_are_one_hot():
     fleets = []
     for samples in (hard, soft):
         fleets.append(Fleet("mlp", data.info, [0], problems.CPU, images=0))
-        training.train(fleets[-1], samples, RECIPE)
+        evaluation.train(fleets[-1], samples, RECIPE)
     for a, b in zip(fleets[0].state().values(), fleets[1].state().values(), strict=True):
         torch.testing.assert_close(a, b)
 
@@ -117,7 +119,7 @@ def test_soft_labels_count_by_their_probabilities():
     soft = torch.rand(len(hard), 3, generator=torch.Generator().manual_seed(0)).softmax(1)
     recipe = dataclasses.replace(RECIPE, epochs=1, momentum=0.0, weight_decay=0.0, augmentation="none")
     fleet = Fleet("mlp", data.info, [3, 4], problems.CPU, images=0)
-    training.train(fleet, Samples(soft, hard.batch), recipe)
+    evaluation.train(fleet, Samples(soft, hard.batch), recipe)
     for k, seed in enumerate((3, 4)):
         net = networks.build("mlp", channels=3, size=(16, 16), classes=3)
         networks.initialise(net, streams.generator(seed, "evaluation-network"))
@@ -164,7 +166,7 @@ def test_an_interrupted_evaluation_gives_the_same_outcomes(tmp_path, first, stop
 
     def evaluate(kind, checkpoint=None):
         arguments = ("convnet-d2-w16", samples_of(data), data.test, RECIPE, [4, 5])
-        return training.evaluate(*arguments, on(kind), checkpoint=checkpoint)
+        return evaluation.evaluate(*arguments, on(kind), checkpoint=checkpoint)
 
     class Stops(Checkpoint):
         saves = 0

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from condensery.errors import CondenseryError
-from condensery.experiment import SetId, load_config, trajectories
-from condensery.reporting import published, trajectory, trajectory_forms
+from condensery.experiment import SetId, load_config, target_checks, trajectories
+from condensery.reporting import published, trajectory_cells, trajectory_figure
 from condensery.reporting.labels import Labels
-from condensery.reporting.rows import read_rows, write_rows
+from condensery.rows import SNAPSHOT, read_rows, write_rows
 from tests.test_reporting_tables import run_script
 
 ROOT = Path(__file__).parents[1]
@@ -72,8 +72,8 @@ def rows(curves=None, **changes):
 
 def points(tmp_path: Path, found=None) -> pd.DataFrame:
     """Return the points of rows that went through a file."""
-    write_rows(found or rows(), tmp_path / "rows.parquet", trajectory.ROWS)
-    return trajectory.points(read_rows([tmp_path / "rows.parquet"], "smoke", trajectory.ROWS))
+    write_rows(found or rows(), tmp_path / "rows.parquet", SNAPSHOT)
+    return trajectory_cells.points(read_rows([tmp_path / "rows.parquet"], "smoke", SNAPSHOT))
 
 
 # ---- what a protocol asks for
@@ -119,7 +119,7 @@ def test_a_method_without_iterations_is_refused():
     with pytest.raises(
         CondenseryError, match=r"^f.yaml: targets.figure4\[0\].methods: random learns no images"
     ):
-        trajectories.check_target(config_with(block), Path("f.yaml"))
+        target_checks.check_trajectories(config_with(block), Path("f.yaml"))
 
 
 # ---- points
@@ -143,7 +143,7 @@ def test_points_are_means_over_the_networks_of_all_sets(tmp_path):
 
 
 def test_a_row_of_a_snapshot_is_not_one_of_a_table(tmp_path):
-    write_rows(rows(), tmp_path / "rows.parquet", trajectory.ROWS)
+    write_rows(rows(), tmp_path / "rows.parquet", SNAPSHOT)
     with pytest.raises(CondenseryError, match="unknown condense_device, condense_seconds, step"):
         read_rows([tmp_path / "rows.parquet"], "smoke")
 
@@ -152,12 +152,12 @@ def test_a_row_of_a_snapshot_is_not_one_of_a_table(tmp_path):
 
 
 def test_the_factor_is_that_of_the_first_snapshot_that_is_there(tmp_path):
-    (comparison,) = trajectory.comparisons(points(tmp_path))
+    (comparison,) = trajectory_cells.comparisons(points(tmp_path))
     # DSA ends at 60.5 after 7200 s; DM is first there with 61.0 after 120 s, and falls back after that.
     assert comparison.goal[["step", "mean", "condense_seconds"]].tolist() == [10, 60.5, 7200]
     assert comparison.reached[["step", "mean", "condense_seconds"]].tolist() == [4, 61, 120]
     assert comparison.factor == 60
-    assert trajectory_forms.statements(points(tmp_path), LABELS) == [
+    assert trajectory_figure.statements(points(tmp_path), LABELS) == [
         "cifar10, 50 images/class: DM reaches DSA's last accuracy (60.5 after 2 h 00 min) by its "
         "snapshot after 2 min 00 s (61.0): at least 60 times as fast."
     ]
@@ -165,7 +165,7 @@ def test_the_factor_is_that_of_the_first_snapshot_that_is_there(tmp_path):
 
 def test_an_accuracy_that_is_not_reached_is_said_plainly(tmp_path):
     curves = CURVES | {"dm": {2: ([1.0], [[50.0, 52.0]]), 4: ([3.0], [[49.0, 50.0]])}}
-    assert trajectory_forms.statements(points(tmp_path, rows(curves)), LABELS) == [
+    assert trajectory_figure.statements(points(tmp_path, rows(curves)), LABELS) == [
         "cifar10, 50 images/class: DM does not reach DSA's last accuracy (60.5 after 2 h 00 min); "
         "its best is 51.0, after 1 s."
     ]
@@ -173,12 +173,12 @@ def test_an_accuracy_that_is_not_reached_is_said_plainly(tmp_path):
 
 def test_two_devices_are_not_compared_in_silence(tmp_path):
     found = [row | ({"condense_device": GPU} if row["method"] == "dm" else {}) for row in rows()]
-    (said,) = trajectory_forms.statements(points(tmp_path, found), LABELS)
+    (said,) = trajectory_figure.statements(points(tmp_path, found), LABELS)
     assert said.endswith("the factor compares devices too.")
 
 
 def test_one_method_alone_is_compared_with_nothing(tmp_path):
-    assert trajectory_forms.statements(points(tmp_path, rows({"dm": CURVES["dm"]})), LABELS) == []
+    assert trajectory_figure.statements(points(tmp_path, rows({"dm": CURVES["dm"]})), LABELS) == []
 
 
 # ---- what readers get
@@ -186,7 +186,7 @@ def test_one_method_alone_is_compared_with_nothing(tmp_path):
 
 def test_curves_show_the_points_and_their_deviations(tmp_path):
     frame = points(tmp_path)
-    drawing = trajectory_forms.draw(frame, COSTS, LABELS)
+    drawing = trajectory_figure.draw(frame, COSTS, LABELS)
     (axes,) = drawing.figure.axes
     assert axes.get_xscale() == "log"
     curves = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
@@ -202,8 +202,8 @@ def test_curves_show_the_points_and_their_deviations(tmp_path):
 
 def test_figure_and_numbers_say_what_stands_behind_them(tmp_path):
     frame = points(tmp_path)
-    trajectory_forms.draw(frame, COSTS, LABELS).write(tmp_path / "figure4")
-    trajectory_forms.write_numbers(frame, COSTS, LABELS, tmp_path / "figure4")
+    trajectory_figure.draw(frame, COSTS, LABELS).write(tmp_path / "figure4")
+    trajectory_figure.write_numbers(frame, COSTS, LABELS, tmp_path / "figure4")
     with Image.open(tmp_path / "figure4.png") as image:
         caption = image.info["Description"]
     page = (tmp_path / "figure4.md").read_text(encoding="utf-8")
@@ -228,7 +228,7 @@ def test_figure_and_numbers_say_what_stands_behind_them(tmp_path):
 
 def test_times_are_quoted_only_where_they_were_published(tmp_path):
     frame = points(tmp_path, rows(ipc=1))
-    assert trajectory_forms.quoted(frame, COSTS, LABELS) == []
+    assert trajectory_figure.quoted(frame, COSTS, LABELS) == []
 
 
 def test_the_script_takes_the_snapshots_of_the_protocol(tmp_path, monkeypatch, capsys):
@@ -237,12 +237,12 @@ def test_the_script_takes_the_snapshots_of_the_protocol(tmp_path, monkeypatch, c
         curve = {step: ([1.0 * step], [[20 + step]]) for step in [*steps, 1]}  # 1 is not asked for
         found += rows({followed.method: curve}, dataset=followed.dataset, ipc=followed.ipc)
     folder = tmp_path / "accuracy"
-    write_rows(found, folder / "rows.parquet", trajectory.ROWS)
+    write_rows(found, folder / "rows.parquet", SNAPSHOT)
     arguments = ["--protocol", "smoke", "--rows", folder, "--out-prefix", tmp_path / "figure4"]
     assert run_script(monkeypatch, capsys, "trajectory", *arguments) == (0, "")
     assert 1 not in pd.read_csv(tmp_path / "figure4.csv")["step"].to_list()
     assert sorted(path.suffix for path in tmp_path.glob("figure4*")) == [".csv", ".md", ".pdf", ".png"]
-    write_rows(found[1:], folder / "rows.parquet", trajectory.ROWS)
+    write_rows(found[1:], folder / "rows.parquet", SNAPSHOT)
     code, said = run_script(monkeypatch, capsys, "trajectory", *arguments)
     assert code == 1
     assert said.startswith("error: no rows of 1 of ")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from condensery.device import Device
+from condensery.machine.device import Device
 
 # Side of the matrices and bytes of the tensor that is copied, by kind of device and for quick runs.
 _SIZES = {"cpu": (2048, 2**28), "cuda": (8192, 2**31), "quick": (512, 2**24)}

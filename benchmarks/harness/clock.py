@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from condensery.device import Device
+from condensery.machine.device import Device
 
 # A block of steps takes about so long, if ten of them do.
 _BLOCK_SECONDS = 0.5

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from condensery.augment import FAMILIES
+from condensery.augmentation.siamese import FAMILIES
 from condensery.data import RealData
-from condensery.device import Device
 from condensery.experiment import load_config
+from condensery.machine.device import Device
 from condensery.methods import Problem, dm, gradient_matching
 from condensery.methods.pixels import Pixels
-from condensery.recipes import Recipe
-from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
-from condensery.training import Fleet, accuracies, train
+from condensery.training.evaluation import Fleet, accuracies, train
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 from harness.case import TEST_IMAGES, Case
 
 # Does one step; its argument is the number of the step.

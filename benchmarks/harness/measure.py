@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from condensery import device as devices
-from condensery.versions import versions
+from condensery.machine import device as devices
+from condensery.machine.versions import versions
 from harness import ceilings, clock, data, loops, work
 from harness.case import Case
 

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from condensery import device as devices
 from condensery.data import RealData
+from condensery.machine import device as devices
 from condensery.methods import dm, gradient_matching
 from condensery.methods.pixels import Pixels
-from condensery.recipes import Recipe
-from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
-from condensery.training import Fleet, accuracies, train
+from condensery.training.evaluation import Fleet, accuracies, train
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 from harness import loops
 from harness.pair_case import PairCase
 from harness.plan import STACKED

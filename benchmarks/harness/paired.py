@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from condensery.checkpoint import atomic
+from condensery.files import atomic
 from harness.study import BASE
 from harness.table import grid
 

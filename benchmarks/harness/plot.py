@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from condensery.checkpoint import atomic
+from condensery.files import atomic
 from harness.case import LOOPS
 from harness.table import STUDIES, Row
 

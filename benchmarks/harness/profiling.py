@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from condensery import device as devices
-from condensery.device import Device
+from condensery.machine import device as devices
+from condensery.machine.device import Device
 from harness import data, loops
 from harness.case import Case
 from harness.loops import Step

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from condensery.checkpoint import atomic
 from condensery.experiment import load_config
+from condensery.files import atomic
 from harness.loops import CONFIG
 from harness.table import Row
 

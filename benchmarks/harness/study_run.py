@@ -14,17 +14,17 @@ import pyarrow as pa
 import torch
 
 from condensery import data, methods
-from condensery import device as devices
 from condensery.data.views import training_only
 from condensery.experiment import Config, load_config
+from condensery.machine import device as devices
+from condensery.machine.versions import versions
 from condensery.methods import Problem
 from condensery.progress import Progress
-from condensery.recipes import Recipe
-from condensery.reporting.rows import COORDINATES, SCHEMA, Kind, read_rows, write_rows
-from condensery.samples import Samples
+from condensery.rows import COORDINATES, SCHEMA, Kind, read_rows, write_rows
 from condensery.synthetic import SyntheticSet
-from condensery.training import evaluate
-from condensery.versions import versions
+from condensery.training.evaluation import evaluate
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 from harness.loops import CONFIG
 from harness.study import Study, Task
 from harness.time_box import TimeBox

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from condensery.checkpoint import atomic
+from condensery.files import atomic
 from harness.case import LOOPS, Case
 from harness.ceilings import Ceilings
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from condensery import networks
-from condensery.device import Device
+from condensery.machine.device import Device
 from condensery.networks import Network
 from harness import loops
 from harness.case import TEST_IMAGES, Case

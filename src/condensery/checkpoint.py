@@ -1,141 +1,22 @@
-"""Files that are whole under their final name, and checkpoints that survive being killed."""
+"""Checkpoints that survive a kill, and what travels in them."""
 
 from __future__ import annotations
 
 import glob
-import json
 import logging
-import os
-import secrets
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
+from typing import Protocol
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+import torch
 from torch import Tensor
 
-from condensery.errors import CondenseryError
+from condensery.files import read_tensors, write_tensors
 
 _log = logging.getLogger(__name__)
-_METADATA = "condensery"
 _SCHEMA = "checkpoint/1"
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Write a file, or a folder, that appears under its final name only when it is complete.
-
-    Args:
-        path: the final name. Missing parent folders are made. An existing file is replaced; an existing
-            folder is replaced only when it is empty.
-
-    Yields:
-        A temporary name in the same folder, with the same suffix, where the caller makes a file or a folder.
-        After the block it is flushed to the disk and renamed; when the block raises, it is removed.
-
-    Raises:
-        OSError: when the folder cannot be written, or the final name is a folder that is not empty.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
-    try:
-        yield temporary
-        for file in sorted(temporary.rglob("*")) if temporary.is_dir() else ():
-            _flush(file)
-        _flush(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
-        raise
-    _flush(path.parent)
-
-
-def check_new_folder(folder: Path) -> None:
-    """Check, before there is anything to lose, that `atomic` can give a folder this name.
-
-    Raises:
-        CondenseryError: the name is taken, by anything but an empty folder.
-    """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise CondenseryError(f"{folder}: exists and is not an empty folder; give a new name")
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> None:
-    """Write tensors and their description as one safetensors file, atomically.
-
-    Equal tensors and metadata give equal bytes: the description is one JSON text with sorted keys, since
-    safetensors itself writes several metadata entries in no fixed order.
-
-    Args:
-        path: the file to write.
-        tensors: of any shape, on any device. Memory layout (strides) is not kept.
-        metadata: JSON-able values.
-    """
-    # A copy each, because safetensors refuses tensors that share memory.
-    plain = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(metadata, sort_keys=True, allow_nan=False)
-    with atomic(path) as temporary:
-        # Not save_file, whose files only their owner may read: sets are shared.
-        temporary.write_bytes(save(plain, metadata={_METADATA: text}))
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """Read what `write_tensors` wrote.
-
-    Returns:
-        The tensors, on the CPU, and the description.
-
-    Raises:
-        ValueError: the file is not a whole safetensors file, or carries no description of ours.
-        OSError: the file is absent or may not be read.
-    """
-    file = TensorFile(path)
-    return {name: file[name] for name in file.names}, file.about
-
-
-class TensorFile:
-    """A file of `write_tensors`, for reading few of many tensors.
-
-    Attributes:
-        about: the description.
-        names: of the tensors, sorted.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Read the description; the file stays open.
-
-        Raises:
-            ValueError, OSError: as `read_tensors`.
-        """
-        try:
-            self._file = safe_open(path, framework="pt")
-        except SafetensorError as error:
-            raise ValueError(f"not a whole safetensors file ({error})") from error
-        text = (self._file.metadata() or {}).get(_METADATA)
-        if text is None:
-            raise ValueError("a safetensors file, but not one that condensery wrote")
-        self.about: dict = json.loads(text)
-        self.names: list[str] = sorted(self._file.keys())
-
-    def __getitem__(self, name: str) -> Tensor:
-        """Return a tensor, on the CPU."""
-        # The file is mapped; a copy stays valid when it is replaced.
-        return self._file.get_tensor(name).clone()
+_PREFIX = "watched."
 
 
 class Checkpoint:
@@ -194,3 +75,57 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
         for leftover in self.path.parent.glob(f".partial-*-{glob.escape(self.path.name)}"):
             leftover.unlink(missing_ok=True)
+
+
+class Watcher(Protocol):
+    """Something that a training shows its batches to, and that has a state of its own."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that a resumed training needs to go on watching."""
+        ...
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned."""
+        ...
+
+
+class WatchedCheckpoint:
+    """A training's checkpoint that carries the state of a watcher along."""
+
+    def __init__(self, inner: Checkpoint, watcher: Watcher) -> None:
+        """Join the two."""
+        self._inner, self._watcher = inner, watcher
+
+    def load(self) -> tuple[int, dict[str, Tensor]] | None:
+        """See :class:`Checkpoint`; the watcher takes up its part."""
+        found = self._inner.load()
+        if found is not None:
+            seen = {name: tensor for name, tensor in found[1].items() if name.startswith(_PREFIX)}
+            self._watcher.restore({name.removeprefix(_PREFIX): tensor for name, tensor in seen.items()})
+        return found
+
+    def due(self) -> bool:
+        """See :class:`Checkpoint`."""
+        return self._inner.due()
+
+    def save(self, epoch: int, state: Mapping[str, Tensor]) -> None:
+        """See :class:`Checkpoint`."""
+        seen = {f"{_PREFIX}{name}": tensor for name, tensor in self._watcher.state().items()}
+        self._inner.save(epoch, {**state, **seen})
+
+
+def adam_state(name: str, adam: torch.optim.Adam) -> dict[str, Tensor]:
+    """Return the tensors of an optimiser's state, by names that begin with ``name`` and a dot."""
+    parts = adam.state_dict()["state"].items()
+    return {f"{name}.{number}.{key}": tensor for number, part in parts for key, tensor in part.items()}
+
+
+def restore_adam(name: str, adam: torch.optim.Adam, tensors: Mapping[str, Tensor]) -> None:
+    """Take up what :func:`adam_state` returned under this name, among tensors of other names."""
+    parts: dict[int, dict[str, Tensor]] = {}
+    for full, tensor in tensors.items():
+        owner, _, rest = full.partition(".")
+        if owner == name:
+            number, _, key = rest.partition(".")
+            parts.setdefault(int(number), {})[key] = tensor
+    adam.load_state_dict({"state": parts, "param_groups": adam.state_dict()["param_groups"]})

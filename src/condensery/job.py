@@ -12,15 +12,16 @@ from typing import Any, Self
 
 import torch
 
-from condensery import data, device
+from condensery import data
 from condensery.checkpoint import Checkpoint
 from condensery.data import RealData
 from condensery.data.contents import Shape
 from condensery.data.views import held_out, of_classes, reshaped, training_only
-from condensery.device import Device
 from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
-from condensery.versions import versions
+from condensery.machine import device
+from condensery.machine.device import Device
+from condensery.machine.versions import versions
 
 _log = logging.getLogger(__name__)
 

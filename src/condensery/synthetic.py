@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from condensery.checkpoint import read_tensors, write_tensors
 from condensery.errors import CondenseryError
+from condensery.files import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from condensery.data import DataInfo

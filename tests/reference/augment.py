@@ -1,7 +1,7 @@
 """The six augmentations of DSA on one image, pixel by pixel.
 
-An image is a float64 array (C, H, W); the parameters are one row of numbers, as `condensery.augment` names
-them. Nothing here is shared with the library.
+An image is a float64 array (C, H, W); the parameters are one row of numbers, as
+`condensery.augmentation.siamese` names them. Nothing here is shared with the library.
 """
 
 from __future__ import annotations

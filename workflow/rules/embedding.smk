@@ -1,5 +1,5 @@
 # Figure 3: sets of several methods in one map with real images.
-from condensery.experiment.embeddings import SEED, embedding
+from condensery.experiment.plans import EMBEDDING_SEED, embedding
 
 MAP = embedding(CONFIG)
 
@@ -9,7 +9,7 @@ if MAP:
     rule embedding:
         input:
             data=f"{DATA}/prepared/{MAP.dataset}/info.json",
-            features=f"{RESULTS}/features/{MAP.dataset}/{MAP.network}/seed{SEED}.safetensors",
+            features=f"{RESULTS}/features/{MAP.dataset}/{MAP.network}/seed{EMBEDDING_SEED}.safetensors",
             sets=[*map(set_path, MAP.sets)],
         output:
             png=report(

@@ -1,8 +1,8 @@
 # What the rules of continual learning share. A memory lies at results/<protocol>/continual/<tasks>/steps<n>/<method>/
 # <network>/ipc<k>/order<s>, where <tasks> is a data set whose classes come in steps, or data sets joined by "+".
 # What a step adds is made by condense.py from a view of the data, or is part of an ordinary synthetic set.
-from condensery.experiment import continual
-from condensery.experiment.continual import MemoryId
+from condensery.experiment import memories
+from condensery.experiment.memories import MemoryId
 
 STEPS = "{tasks}/steps{steps}"
 MEMORY = f"{STEPS}/{{method}}/{{network}}/ipc{{ipc}}/order{{order}}"
@@ -15,8 +15,8 @@ def memory_id(w) -> MemoryId:
     )
 
 
-def step_of(w) -> continual.Step:
-    return continual.step_of(CONFIG, w.tasks, int(w.steps), int(w.order), int(w.step))
+def step_of(w) -> memories.Step:
+    return memories.step_of(CONFIG, w.tasks, int(w.steps), int(w.order), int(w.step))
 
 
 def step_data(w) -> str:
@@ -46,24 +46,24 @@ def memory_files(w) -> list[str]:
     memory = memory_id(w)
     folder = f"{RESULTS}/continual/{MEMORY.format(**memory._asdict())}"
     files = []
-    for number in continual.remembered_steps(memory):
-        whole = continual.set_with(CONFIG, memory, number)
+    for number in memories.remembered_steps(memory):
+        whole = memories.set_with(CONFIG, memory, number)
         files.append(set_path(whole) if whole else f"{folder}/step{number}.safetensors")
     return list(dict.fromkeys(files))
 
 
 def memory_rows(target: str) -> list[str]:
-    made = (MEMORY.format(**m._asdict()) for m in continual.memories(CONFIG, target))
+    made = (MEMORY.format(**m._asdict()) for m in memories.memories(CONFIG, target))
     return [f"{RESULTS}/continual/{path}/accuracy.parquet" for path in made]
 
 
 def task_names(w) -> list[str]:
-    return w.tasks.split(continual.JOIN)
+    return w.tasks.split(memories.JOIN)
 
 
 def task_recipes(w) -> list[dict]:
     names = task_names(w)
-    name = continual.RECIPE if len(names) == 1 else continual.SEQUENCE_RECIPE
+    name = memories.RECIPE if len(names) == 1 else memories.SEQUENCE_RECIPE
     return [CONFIG.recipe(name, dataset, int(w.ipc), w.network) for dataset in names]
 
 
@@ -71,7 +71,7 @@ def learning(w) -> str:
     # How the networks learn: class after class, or data set after data set.
     names = task_names(w)
     if len(names) == 1:
-        return f"scripts/continual.py --steps {w.steps} --order {w.order}"
+        return f"scripts/memories.py --steps {w.steps} --order {w.order}"
     return f"scripts/continual_domains.py --seed {w.order}"
 
 

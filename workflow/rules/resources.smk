@@ -1,5 +1,6 @@
 # What jobs ask a scheduler for: time, memory, GPUs, and which of them share a submission.
-from condensery import cost, slots
+from condensery import cost
+from condensery.machine import slots
 
 # On this machine (--cores) no more of the jobs that use a GPU run at once than it has GPUs: one each.
 if workflow.nodes is None and (HERE := slots.visible(os.environ)):

@@ -1,5 +1,4 @@
 # What sets are condensed with, where that is trained beforehand: networks to select through, pools, generators.
-from condensery.experiment.pools import draws_from_pool
 
 GENERATOR = "generators/{dataset}/{method}/seed{seed}"
 
@@ -12,7 +11,7 @@ def features(w) -> list[str]:
 def pool(w) -> list[str]:
     # All parts of the pool that a set is condensed with, if it is.
     made = SetId(w.dataset, w.method, w.network, int(w.ipc), 0)
-    needed = draws_from_pool(CONFIG, made)
+    needed = CONFIG.draws_from_pool(made)
     folder = f"{RESULTS}/pool/{w.dataset}/{w.network}"
     return [f"{folder}/{part}.safetensors" for part in POOL.parts()] if needed else []
 

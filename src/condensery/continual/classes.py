@@ -9,12 +9,12 @@ from __future__ import annotations
 from condensery.checkpoint import Checkpoint
 from condensery.data import RealData
 from condensery.data.views import of_classes
-from condensery.device import Device
+from condensery.machine.device import Device
 from condensery.progress import Progress
-from condensery.recipes import Recipe
-from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
-from condensery.training import Outcome, evaluate
+from condensery.training.evaluation import Outcome, evaluate
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 
 SEEDS_PER_STEP = 1000
 """Networks that a step may train: those of different steps and orders have different seeds."""

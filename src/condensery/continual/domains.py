@@ -15,18 +15,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from condensery import stacking
 from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, RealData
 from condensery.data.contents import Shape
 from condensery.data.views import shape_of
-from condensery.device import Device
 from condensery.errors import CondenseryError
+from condensery.machine.device import Device
 from condensery.progress import Progress
-from condensery.recipes import Recipe
-from condensery.samples import Samples
 from condensery.synthetic import SyntheticSet
-from condensery.training import Fleet, accuracies, train
+from condensery.training import stacking
+from condensery.training.evaluation import Fleet, accuracies, train
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 
 TEMPERATURE = 2.0
 """Of the distillation (Castro et al. 2018)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from condensery.cost import continual, generators, pool, search
-from condensery.cost.condensing import condensing
+from condensery.cost import generator_work, memory_work, pool_work, search_work
+from condensery.cost.condensing_work import condensing
 from condensery.cost.work import Work, evaluating, training
 from condensery.experiment import Config
 
@@ -14,7 +14,7 @@ from condensery.experiment import Config
 def _set(config: Config, dataset: str, method: str, network: str, ipc: int) -> Work:
     """Return the work of making a set, for which a generator may have been trained."""
     if config.needs_generator(method):
-        return generators.sampling(config, dataset, method, ipc)
+        return generator_work.sampling(config, dataset, method, ipc)
     return condensing(config, dataset, method, network, ipc)
 
 
@@ -23,14 +23,14 @@ _JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work]] = {
     "condense": lambda c, w: _set(c, w["dataset"], w["method"], w["network"], int(w["ipc"])),
     "evaluate": lambda c, w: evaluating(c, w["dataset"], w["recipe"], w["evaluation"], int(w["ipc"])),
     "evaluate_whole": lambda c, w: training(c, w["dataset"], w["recipe"], w["evaluation"]),
-    "generator": lambda c, w: generators.training(c, w["dataset"], w["method"]),
+    "generator": lambda c, w: generator_work.training(c, w["dataset"], w["method"]),
     "pretrain": lambda c, w: training(c, w["dataset"], "features", w["network"]),
-    "pool": pool.training,
-    "search": search.search,
-    "search_test": search.test,
-    "continual_features": continual.features,
-    "continual_memory": continual.memory,
-    "continual_accuracy": continual.accuracy,
+    "pool": pool_work.training,
+    "search": search_work.search,
+    "search_test": search_work.test,
+    "continual_features": memory_work.features,
+    "continual_memory": memory_work.memory,
+    "continual_accuracy": memory_work.accuracy,
 }
 _JOBS |= dict.fromkeys(("condense_classes", "condense_proxy", "trajectory"), _JOBS["condense"])
 _JOBS |= {"evaluate_snapshot": _JOBS["evaluate"]}

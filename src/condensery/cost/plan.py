@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from condensery.cost import pool, work
+from condensery.cost import pool_work, work
 from condensery.cost.jobs import of_job
 from condensery.cost.rates import DeviceRates
 from condensery.cost.work import Work
@@ -120,7 +120,7 @@ def disk(jobs: Iterable[Job], config: Config) -> dict[str, float]:
             images = work.training_images(config, dataset) * (1 + work.TEST_SHARE)
             total["data"] += images * work.image_floats(config, dataset)
         elif job.rule == "pool":
-            total["pools"] += pool.stored_bytes(config, job.wildcards)
+            total["pools"] += pool_work.stored_bytes(config, job.wildcards)
         elif job.rule in ("condense", "gather"):  # the parts of a gathered set do not stay
             dataset, ipc = job.wildcards["dataset"], int(job.wildcards["ipc"])
             total["sets"] += 4 * ipc * config.class_count(dataset) * work.image_floats(config, dataset)

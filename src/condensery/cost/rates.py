@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from condensery.cost import work
-from condensery.cost.condensing import condensing
+from condensery.cost.condensing_work import condensing
 from condensery.cost.work import Work
 from condensery.errors import CondenseryError
 from condensery.experiment import Config

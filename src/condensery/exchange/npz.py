@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
 from condensery.exchange.checks import existing
+from condensery.files import atomic
 from condensery.synthetic import SyntheticSet
 
 

@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from condensery.checkpoint import atomic, check_new_folder
 from condensery.data import DataInfo, normalise
 from condensery.errors import CondenseryError
 from condensery.exchange.checks import for_data
+from condensery.files import atomic, check_new_folder
 from condensery.synthetic import SyntheticSet
 
 _INDEX = "set.json"

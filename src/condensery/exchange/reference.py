@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from condensery.checkpoint import atomic
 from condensery.data import DataInfo
 from condensery.errors import CondenseryError
 from condensery.exchange.checks import existing, for_data
+from condensery.files import atomic
 from condensery.synthetic import SyntheticSet
 
 # The published files carry their accuracies as NumPy numbers, which the safe reader of PyTorch refuses by

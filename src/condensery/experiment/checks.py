@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
-from condensery.experiment import continual, embeddings, pools, search, trajectories
+from condensery.experiment import target_checks
 from condensery.experiment.reading import base_of, check, place, schema, unknown
 from condensery.experiment.targets import WHOLE
 
@@ -65,11 +65,11 @@ def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> No
     for target, blocks in config.spec["targets"].items():
         for number, block in enumerate(blocks):
             _check_block(config, block, protocol, ("targets", target, number))
-    continual.check_targets(config, protocol)
-    trajectories.check_target(config, protocol)
-    embeddings.check_target(config, protocol)
-    search.check_target(config, protocol)
-    pools.check_targets(config, protocol)
+    target_checks.check_memories(config, protocol)
+    target_checks.check_trajectories(config, protocol)
+    target_checks.check_embedding(config, protocol)
+    target_checks.check_search(config, protocol)
+    target_checks.check_pools(config, protocol)
 
 
 def _known(what: str, name: str, known: Mapping[str, Any], file: Path, keys: Keys) -> None:

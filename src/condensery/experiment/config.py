@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from condensery.errors import CondenseryError
-from condensery.experiment.pools import PoolPlan
+from condensery.experiment.groups import RANDOM
+from condensery.experiment.plans import SEARCH_TARGETS, PoolPlan, Search
 from condensery.experiment.reading import base_of, schema, unknown
-from condensery.experiment.search import TARGETS as SEARCH_TARGETS
-from condensery.experiment.search import Search
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, wholes_of
 
 
@@ -110,6 +109,11 @@ class Config:
         """
         return self.method(method).get("needs_generator", False)
 
+    def draws_from_pool(self, s: SetId) -> bool:
+        """Say whether a set is condensed with networks of a pool: by its parameter ``network_group``."""
+        values = self.parameters(s.dataset, s.method, s.network, s.ipc)
+        return values.get("network_group", RANDOM) != RANDOM
+
     def generator_parameters(self, dataset: str, method: str) -> dict[str, Any]:
         """Resolve the parameters of a method's generator, which serves all sizes and networks.
 
@@ -143,8 +147,8 @@ class Config:
             network: the network that is trained; the data set's own if it is not given.
 
         Returns:
-            ``name`` and the parameters that :func:`condensery.recipes.resolve` takes, ``augmentation`` as a
-            strategy.
+            ``name`` and the parameters that :func:`condensery.training.recipes.resolve` takes,
+            ``augmentation`` as a strategy.
 
         Raises:
             CondenseryError: there is no such data set or recipe.

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from condensery.experiment import continual
+from condensery.experiment import memories
 from condensery.experiment.config import Config
-from condensery.experiment.pools import draws_from_pool
-from condensery.experiment.search import TARGETS as SEARCHED
-from condensery.experiment.search import Search
+from condensery.experiment.plans import SEARCH_TARGETS as SEARCHED
+from condensery.experiment.plans import Search
 from condensery.experiment.targets import WHOLE, SetId
 
 
@@ -46,7 +45,7 @@ def jobs_of(config: Config, table: str) -> list[JobId]:
         made = list(_of_search(config, config.search))
     else:
         made = list(_of_sets(config, table))
-    datasets = dict.fromkeys(name for job in made for name in job.dataset.split(continual.JOIN))
+    datasets = dict.fromkeys(name for job in made for name in job.dataset.split(memories.JOIN))
     prepared = [JobId("prepare", name, "", 0, "", f"prepare/{name}") for name in datasets]
     return list(dict.fromkeys([*prepared, *made]))
 
@@ -66,7 +65,7 @@ def _of_set(config: Config, made: SetId) -> Iterator[JobId]:
     if config.method(made.method)["needs_features"]:
         path = f"features/{made.dataset}/{made.network}/seed{made.seed}"
         yield JobId("pretrain", made.dataset, "", 0, made.network, path)
-    for part in config.pool.parts() if draws_from_pool(config, made) else []:
+    for part in config.pool.parts() if config.draws_from_pool(made) else []:
         yield JobId("pool", made.dataset, "", 0, made.network, f"pool/{made.dataset}/{made.network}/{part}")
     if config.needs_generator(made.method):
         path = f"generators/{made.dataset}/{made.method}/seed{made.seed}"
@@ -83,15 +82,15 @@ def _path(made: SetId) -> str:
 
 
 def _of_memories(config: Config, table: str) -> Iterator[JobId]:
-    for memory in continual.memories(config, table):
+    for memory in memories.memories(config, table):
         tasks, _, method, network, ipc, order = memory
         steps = f"continual/{tasks}/steps{memory.steps}"
         folder = f"{steps}/{method}/{network}/ipc{ipc}/order{order}"
-        for number in continual.remembered_steps(memory):
-            if whole := continual.set_with(config, memory, number):
+        for number in memories.remembered_steps(memory):
+            if whole := memories.set_with(config, memory, number):
                 yield from _of_set(config, whole)
                 continue
-            dataset = continual.step_of(config, tasks, memory.steps, order, number).dataset
+            dataset = memories.step_of(config, tasks, memory.steps, order, number).dataset
             if config.method(method)["needs_features"]:
                 path = f"{steps}/features/{network}/order{order}/step{number}"
                 yield JobId("continual_features", dataset, "", 0, network, path)

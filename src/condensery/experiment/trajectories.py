@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
-from condensery.experiment.reading import place
 from condensery.experiment.targets import SetId, sets_of
 
 if TYPE_CHECKING:
@@ -61,19 +59,3 @@ def snapshots(iterations: int, count: int) -> list[int]:
     iterations to halve.
     """
     return sorted({-(-iterations // 2**halvings) for halvings in range(count)})
-
-
-def check_target(config: Config, file: Path) -> None:
-    """Check what the schema cannot: that the methods get somewhere step by step.
-
-    Raises:
-        CondenseryError: a method has no iterations after which it could be looked at.
-    """
-    for number, block in enumerate(config.spec["targets"].get(TARGET, [])):
-        for method in block["methods"]:
-            parameters = config.method(config.implementation(method))["parameters"]
-            if "iterations" not in parameters or config.needs_generator(method):
-                where = place(("targets", TARGET, number, "methods"))
-                raise CondenseryError(
-                    f"{file}: {where}: {method} learns no images that could be followed; name one that does"
-                )

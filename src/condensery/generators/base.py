@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from condensery import adam, streams
+from condensery import checkpoint, streams
 from condensery.data import DataInfo, RealData
-from condensery.device import Device
 from condensery.errors import CondenseryError
-from condensery.samples import Samples
+from condensery.machine.device import Device
+from condensery.training.samples import Samples
 
 # Images that are sampled together.
 _AT_ONCE = 250
@@ -175,7 +175,7 @@ class Training(ABC):
             for key, tensor in module.state_dict().items()
         }
         for name, optimiser in self.optimisers.items():
-            tensors |= adam.state(name, optimiser)
+            tensors |= checkpoint.adam_state(name, optimiser)
         return tensors
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -186,7 +186,7 @@ class Training(ABC):
                 {key.removeprefix(start): tensor for key, tensor in state.items() if key.startswith(start)}
             )
         for name, optimiser in self.optimisers.items():
-            adam.restore(name, optimiser, state)
+            checkpoint.restore_adam(name, optimiser, state)
 
 
 def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:

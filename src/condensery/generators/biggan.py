@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from condensery import augment
+from condensery.augmentation import siamese
 from condensery.data import DataInfo
 from condensery.errors import CondenseryError
 from condensery.generators import base
@@ -110,8 +110,8 @@ def augmented(images: Tensor, strategy: str, stream: torch.Generator) -> Tensor:
         strategy: families joined by ``_``, or ``none``.
         stream: a CPU generator.
     """
-    for family in augment.parse(strategy):
-        images = augment.apply(images, augment.draw(family, len(images), images.shape[-2:], stream))
+    for family in siamese.parse(strategy):
+        images = siamese.apply(images, siamese.draw(family, len(images), images.shape[-2:], stream))
     return images
 
 

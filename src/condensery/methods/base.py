@@ -14,8 +14,8 @@ from torch import Tensor
 from condensery import networks, streams
 from condensery.checkpoint import Checkpoint
 from condensery.data import RealData, Split
-from condensery.device import Device
 from condensery.errors import CondenseryError
+from condensery.machine.device import Device
 from condensery.methods.recorder import Recorder
 from condensery.pool.store import Pool
 from condensery.progress import Progress

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from condensery import augment, networks, streams
-from condensery.augment import Draw
+from condensery import networks, streams
+from condensery.augmentation import siamese
+from condensery.augmentation.siamese import Draw
 from condensery.checkpoint import Checkpoint
 from condensery.methods.base import Problem, register
 from condensery.methods.pixels import Pixels
@@ -103,7 +104,7 @@ class Matcher:
         gradient, total = torch.empty_like(images), images.new_zeros(())
         for group in self._groups:
             draws = [
-                augment.draw(
+                siamese.draw(
                     problem.augmentation, 1, size, streams.generator(problem.seed, "siamese", step, c)
                 )
                 for c in (problem.classes[i] for i in group)
@@ -137,7 +138,7 @@ class Matcher:
 
 
 def _augmented(parts: Sequence[Tensor], draws: Sequence[Draw]) -> Tensor:
-    return torch.cat([augment.apply(part, draw) for part, draw in zip(parts, draws, strict=True)])
+    return torch.cat([siamese.apply(part, draw) for part, draw in zip(parts, draws, strict=True)])
 
 
 def _class_groups(problem: Problem, network: Network, floats: int) -> Iterator[range]:

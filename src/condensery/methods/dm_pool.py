@@ -9,10 +9,10 @@ import torch
 
 from condensery import streams
 from condensery.errors import CondenseryError
+from condensery.experiment.groups import RANDOM
 from condensery.methods.base import Problem, register
 from condensery.methods.dm import DistributionMatching, Weights
 from condensery.networks import Network
-from condensery.pool.groups import RANDOM
 from condensery.pool.store import load_weights
 
 
@@ -21,7 +21,7 @@ class PoolMatching(DistributionMatching):
     """DM whose network of an iteration is a state of the pool, each of the group equally likely.
 
     Parameters (``config/methods.yaml``): those of DM; ``network_group``, one of
-    :data:`condensery.pool.groups.GROUPS`. ``random`` is DM itself.
+    :data:`condensery.experiment.groups.GROUPS`. ``random`` is DM itself.
     """
 
     name = "dm-pool"

@@ -9,21 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from condensery import features
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem
 from condensery.networks import Network, activations
+from condensery.training import pretrained
 
 _BATCH = 500
 
 
 def read(problem: Problem) -> dict[str, Tensor]:
-    """Return the tensors that :func:`condensery.pretraining.pretrain` saved for this problem, on the CPU.
+    """Return what :func:`condensery.training.pretrained.pretrain` saved for this problem, on the CPU.
 
     Raises:
         CondenseryError: no file was given, or it is not one for this data set and network.
     """
-    return features.read(_file(problem), problem.data.info.name, problem.network)
+    return pretrained.read_pretrained(_file(problem), problem.data.info.name, problem.network)
 
 
 def network(problem: Problem) -> Network:
@@ -32,7 +32,7 @@ def network(problem: Problem) -> Network:
     Raises:
         CondenseryError: see :func:`read`.
     """
-    net = features.trained_network(_file(problem), problem.data.info, problem.network)
+    net = pretrained.trained_network(_file(problem), problem.data.info, problem.network)
     return net.to(problem.device.torch_device)
 
 

@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from condensery import augment, networks, streams
+from condensery import networks, streams
+from condensery.augmentation import siamese
 from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem
@@ -185,14 +186,14 @@ class Matcher:
                 len(images), generator=streams.generator(problem.seed, "shuffle", *address)
             )
             for number, rows in enumerate(order.split(parameters["batch_net"])):
-                draw = augment.draw(
+                draw = siamese.draw(
                     self._strategy,
                     len(rows),
                     images.shape[-2:],
                     streams.generator(problem.seed, "augmentation", *address, number),
                 )
                 rows = rows.to(images.device)
-                loss = self._loss(self._forward, augment.apply(images[rows], draw), self._labels[rows])
+                loss = self._loss(self._forward, siamese.apply(images[rows], draw), self._labels[rows])
                 gradients = torch.autograd.grad(loss / len(rows), self._parameters)
                 with torch.no_grad():
                     torch._foreach_add_(self._parameters, gradients, alpha=-parameters["lr_net"])
@@ -204,9 +205,9 @@ class Matcher:
         chosen = problem.random_batch(
             c, problem.parameters["batch_real"], streams.generator(problem.seed, "real", *address)
         )
-        target = self._real_gradients(augment.apply(self._real(chosen, images.dtype), of_real), c)
+        target = self._real_gradients(siamese.apply(self._real(chosen, images.dtype), of_real), c)
         leaf = images.detach().requires_grad_()
-        augmented = augment.apply(leaf, of_synthetic)
+        augmented = siamese.apply(leaf, of_synthetic)
         labels = self._labels.new_full((len(leaf),), c)
         upstream, distance = self._distance_and_gradient(
             [parameter.detach() for parameter in self._parameters], target, augmented.detach(), labels
@@ -239,11 +240,11 @@ class Matcher:
 
         return torch.func.grad_and_value(distance)(images)
 
-    def _draw(self, stream: str | None, size: Sequence[int], address: tuple[int, int, int]) -> augment.Draw:
+    def _draw(self, stream: str | None, size: Sequence[int], address: tuple[int, int, int]) -> siamese.Draw:
         """Return the draw that a class's real or synthetic images share, or, of no stream, one of nothing."""
         if stream is None:
-            return augment.Draw(None, torch.empty(1, 0))
-        return augment.draw(self._strategy, 1, size, streams.generator(self._problem.seed, stream, *address))
+            return siamese.Draw(None, torch.empty(1, 0))
+        return siamese.draw(self._strategy, 1, size, streams.generator(self._problem.seed, stream, *address))
 
     def _real_gradients(self, real: Tensor, c: int) -> Sequence[Tensor]:
         """Return the gradient of the mean loss of a class's real images, a tensor for each parameter.

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from condensery import adam, streams
+from condensery import checkpoint, streams
 from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem, register
@@ -147,7 +147,9 @@ class Learner:
         """Return everything that changes, for a checkpoint."""
         weights = {f"weight.{number}": weight for number, weight in enumerate(self._weights)}
         networks = {"labels": self.labels, "networks": torch.tensor(self._networks)}
-        adams = adam.state("labels-adam", self._labels_adam) | adam.state("network-adam", self._network_adam)
+        adams = checkpoint.adam_state("labels-adam", self._labels_adam) | checkpoint.adam_state(
+            "network-adam", self._network_adam
+        )
         return weights | networks | adams | self._plateau.state()
 
     @torch.no_grad()
@@ -157,8 +159,8 @@ class Learner:
             weight.copy_(state[f"weight.{number}"])
         self.labels.copy_(state["labels"])
         self._networks = int(state["networks"])
-        adam.restore("labels-adam", self._labels_adam, state)
-        adam.restore("network-adam", self._network_adam, state)
+        checkpoint.restore_adam("labels-adam", self._labels_adam, state)
+        checkpoint.restore_adam("network-adam", self._network_adam, state)
         self._plateau.restore(state)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from torch import Tensor
 
 from condensery import generators
-from condensery.checkpoint import Checkpoint, read_tensors
+from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
+from condensery.files import read_tensors
 from condensery.generators import Setting
 from condensery.methods.base import Problem
 from condensery.methods.recorder import Recorder

@@ -10,10 +10,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from condensery.checkpoint import TensorFile, write_tensors
 from condensery.errors import CondenseryError
+from condensery.experiment.groups import BINS, belongs
+from condensery.files import TensorFile, write_tensors
 from condensery.networks import Network
-from condensery.pool.groups import BINS, belongs
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
 from condensery.experiment.jobs import JobId
+from condensery.files import atomic
 from condensery.progress import duration
 from condensery.reporting.markdown import table
 

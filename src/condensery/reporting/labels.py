@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from condensery.errors import CondenseryError
-from condensery.pool.groups import BINS
+from condensery.experiment.groups import BINS
 
 PAPER_TITLES = {
     "random": "Random",

@@ -10,9 +10,17 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
-from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
-from condensery.reporting import continual, continual_forms, layout, search_cells, search_table, specs, tables
+from condensery.files import atomic
+from condensery.reporting import (
+    continual_cells,
+    continual_table,
+    layout,
+    search_cells,
+    search_table,
+    specs,
+    tables,
+)
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import ABSENT, Cell, Layout
 
@@ -96,8 +104,8 @@ def build(csvs: Sequence[Path], pngs: Sequence[Path], labels: Labels, out: Path)
 
 def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
     """Return anchor, title and HTML of a table."""
-    if path.stem in continual_forms.TITLES:
-        return path.stem, continual_forms.TITLES[path.stem], _continual(path, labels)
+    if path.stem in continual_table.TITLES:
+        return path.stem, continual_table.TITLES[path.stem], _continual(path, labels)
     if path.stem == search_table.NAME:
         return path.stem, search_table.TITLE, _search(path, labels)
     spec = specs.find(path.stem)
@@ -105,9 +113,9 @@ def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
 
 
 def _continual(path: Path, labels: Labels) -> str:
-    frame = continual.read_cells(path)
+    frame = continual_cells.read_cells(path)
     _check_protocol(path, frame, labels)
-    return _texts(continual_forms.grid(frame, labels), continual_forms.caption(frame, labels))
+    return _texts(continual_table.grid(frame, labels), continual_table.caption(frame, labels))
 
 
 def _search(path: Path, labels: Labels) -> str:

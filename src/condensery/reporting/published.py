@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from condensery.errors import CondenseryError
-from condensery.pool.groups import ALL, BINS, RANDOM
+from condensery.experiment.groups import ALL, BINS, RANDOM
 
 _COSTS = dict.fromkeys(("dataset", "ipc", "method", "network", "hardware"), str) | {
     "minutes": float,

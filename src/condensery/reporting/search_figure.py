@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from condensery.progress import duration
 from condensery.reporting import layout, search_table
-from condensery.reporting.figures import STYLE, Drawing
+from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
 from condensery.reporting.search_cells import WHOLE, in_order
 from condensery.search import ranking

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
+from condensery.files import atomic
 from condensery.reporting import latex, markdown, metrics
 from condensery.reporting.cells import COLUMNS, KEYS, NUMBERS, cells
 from condensery.reporting.labels import Labels

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from condensery import networks
 from condensery.data import DataInfo
-from condensery.device import Device
+from condensery.machine.device import Device
 
 
 def groups(

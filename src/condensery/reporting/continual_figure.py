@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from condensery.reporting.continual_forms import TITLES, caption, is_sequence, line_name, step_name
-from condensery.reporting.figures import STYLE, Drawing
+from condensery.reporting.continual_table import TITLES, caption, is_sequence, line_name, step_name
+from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
 
 # A method keeps its colour whether it is distilled or not.

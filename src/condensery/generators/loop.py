@@ -9,9 +9,9 @@ from torch import Tensor
 
 from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo
-from condensery.device import Device
 from condensery.generators import biggan, gmmn, vae
 from condensery.generators.base import Generator, Setting, Training
+from condensery.machine.device import Device
 from condensery.progress import Progress
 
 REPORT_EVERY = 10

@@ -15,9 +15,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from condensery import slots
 from condensery.errors import CondenseryError
-from condensery.slots import Slot
+from condensery.machine import slots
+from condensery.machine.slots import Slot
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 

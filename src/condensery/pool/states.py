@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from condensery.checkpoint import Checkpoint
+from condensery.checkpoint import Checkpoint, WatchedCheckpoint
 from condensery.data import RealData, Split
-from condensery.device import Device
+from condensery.machine.device import Device
 from condensery.pool.store import State
-from condensery.recipes import Recipe
-from condensery.samples import Samples
-from condensery.training import Fleet, accuracies, train
-from condensery.watching import WatchedCheckpoint
+from condensery.training.evaluation import Fleet, accuracies, train
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 
 FIRST_SEED = 1_000_000
 """Seed of a pool's first network: none may start like a network that sets are evaluated with."""
@@ -107,10 +106,10 @@ class _Watch:
         ]
 
     def state(self) -> dict[str, Tensor]:
-        """See `condensery.watching.Watcher`."""
+        """See `condensery.checkpoint.Watcher`."""
         return self._taken | {"step": torch.tensor(self._step)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """See `condensery.watching.Watcher`."""
+        """See `condensery.checkpoint.Watcher`."""
         self._step = int(state["step"])
         self._taken = {name: tensor for name, tensor in state.items() if name != "step"}

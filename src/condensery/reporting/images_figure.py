@@ -1,25 +1,21 @@
-"""The figures by name, and how a figure is written so that equal content gives equal bytes."""
+"""Figures of synthetic images."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
-from condensery.checkpoint import atomic
 from condensery.errors import CondenseryError
 from condensery.progress import duration
+from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import VERSIONS, distinct, said_versions
 from condensery.synthetic import SyntheticSet
@@ -38,35 +34,6 @@ _DPI = 200
 _TILE, _NAMES, _TITLE, _MARGIN, _NARROWEST = 96, 200, 110, 20, 500
 # In image pixels; smaller images are enlarged to about this size, so that gaps look alike.
 _GAP, _COMMON_SIDE = 2, 32
-# Type 42 keeps the text of the PDF searchable; no dates, so that equal figures are equal files.
-STYLE = {"font.family": "DejaVu Sans", "pdf.fonttype": 42}
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A finished figure with its title and its caption, which also travel inside the files."""
-
-    figure: Figure
-    title: str
-    caption: str
-
-    def write(self, prefix: Path) -> None:
-        """Write prefix.png and prefix.pdf, each atomically."""
-        png = {"Title": self.title, "Description": self.caption, "Software": None}
-        pdf = {
-            "Title": self.title,
-            "Subject": self.caption,
-            "CreationDate": None,
-            "Creator": None,
-            "Producer": None,
-        }
-        with mpl.rc_context(STYLE):
-            with atomic(prefix.with_name(prefix.name + ".png")) as temporary:
-                FigureCanvasAgg(self.figure).print_png(
-                    temporary, metadata=png, pil_kwargs={"compress_level": 9}
-                )
-            with atomic(prefix.with_name(prefix.name + ".pdf")) as temporary:
-                FigureCanvasPdf(self.figure).print_pdf(temporary, metadata=pdf)
 
 
 def build(

@@ -13,13 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from condensery import augment, dc_augment, networks, stacking, streams
+from condensery import networks, streams
+from condensery.augmentation import augment
 from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, Split
-from condensery.device import Device
+from condensery.machine.device import Device
 from condensery.progress import Progress
-from condensery.recipes import Recipe
-from condensery.samples import Samples
+from condensery.training import stacking
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 
 TEST_BATCH = 500
 
@@ -163,15 +165,8 @@ def _batches(fleet: Fleet, samples: Samples, recipe: Recipe, epoch: int) -> Iter
         images = []
         for seed, chosen in zip(fleet.seeds, rows, strict=True):
             stream = streams.generator(seed, "augmentation", epoch, number)
-            images.append(_augmented(samples.batch(chosen), recipe.augmentation, stream))
+            images.append(augment(samples.batch(chosen), recipe.augmentation, stream))
         yield rows, torch.stack(images)
-
-
-def _augmented(images: Tensor, augmentation: str, stream: torch.Generator) -> Tensor:
-    """Augment the images (n, C, H, W) of a batch, every image with parameters of its own."""
-    if augmentation.startswith(dc_augment.PREFIX):
-        return dc_augment.augment(images, augmentation, stream)
-    return augment.apply(images, augment.draw(augmentation, len(images), images.shape[-2:], stream))
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ class Recipe:
         weight_decay: of SGD.
         batch: images in a batch; the last partial one is kept.
         augmentation: a DSA strategy, applied with parameters of its own for every image; or ``dc_`` and the
-            families of :mod:`condensery.dc_augment`; or ``none``.
+            families of :mod:`condensery.augmentation.dc`; or ``none``.
     """
 
     name: str

@@ -7,24 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
-from condensery.reporting import rows
 from condensery.reporting.cells import deviations, joined, run_counts
 from condensery.reporting.layout import method_order
-
-_KINDS = {
-    "step": pa.int64(),  # iterations that the set had been condensed for
-    "condense_seconds": pa.float64(),  # what they took
-    "condense_device": pa.string(),  # where
-}
-
-ROWS = rows.Kind(
-    pa.schema([*rows.SCHEMA, *(pa.field(name, kind, nullable=False) for name, kind in _KINDS.items())]),
-    (*rows.COORDINATES, "step"),
-    "scripts/evaluate.py, from a snapshot that scripts/condense.py took",
-)
-"""A row is one network trained on one snapshot of a set."""
 
 CURVE = ("protocol", "dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network")
 """What names a curve."""
@@ -48,7 +33,7 @@ def points(measured: pd.DataFrame) -> pd.DataFrame:
     """Aggregate rows over sets and networks.
 
     Args:
-        measured: as `rows.read_rows` returns them, of the kind `ROWS`.
+        measured: as `rows.read_rows` returns them, of the kind `rows.SNAPSHOT`.
 
     Returns:
         One line a point with `COLUMNS`: data sets by name, small sets first, methods in the order of the

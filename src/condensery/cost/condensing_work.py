@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from condensery.cost import generators
+from condensery.cost import generator_work
 from condensery.cost.work import (
     FORWARD,
     SECOND_ORDER,
@@ -31,7 +31,7 @@ def condensing(config: Config, dataset: str, method: str, network: str, ipc: int
     epochs; its real batch is of all classes. One that samples from a generator trains it for this set.
     """
     if config.needs_generator(method):
-        return generators.training(config, dataset, method)
+        return generator_work.training(config, dataset, method)
     parameters = config.parameters(dataset, method, network, ipc)
     image = multiply_adds(config, dataset, network)
     classes = config.class_count(dataset)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from condensery import streams
 from condensery.data import Split
-from condensery.device import Device
+from condensery.machine.device import Device
 from condensery.networks import Network
 from condensery.synthetic import SyntheticSet
 

@@ -6,17 +6,22 @@ each image, how often it goes from right to wrong (Toneva et al. 2019, Algorithm
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
-from condensery.checkpoint import Checkpoint
-from condensery.data import RealData
-from condensery.device import Device
+from condensery import networks
+from condensery.checkpoint import Checkpoint, WatchedCheckpoint
+from condensery.data import DataInfo, RealData
+from condensery.errors import CondenseryError
+from condensery.files import read_tensors
+from condensery.machine.device import Device
+from condensery.networks import Network
 from condensery.progress import Progress
-from condensery.recipes import Recipe
-from condensery.samples import Samples
-from condensery.training import Fleet, train
-from condensery.watching import WatchedCheckpoint
+from condensery.training.evaluation import Fleet, train
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 
 FIRST_SEED = 2_000_000
 """Seed of the network of seed 0: none may start like a network that sets are evaluated with."""
@@ -62,6 +67,45 @@ def pretrain(
     return weights | {"forgetting_events": watch.events(never_right=recipe.passes + 1).cpu()}
 
 
+def read_pretrained(path: Path, dataset: str, network: str) -> dict[str, Tensor]:
+    """Return the tensors that :func:`pretrain` saved, on the CPU.
+
+    Args:
+        path: the file.
+        dataset: the data set that it must be of.
+        network: the network that it must be of.
+
+    Raises:
+        CondenseryError: it is not such a file.
+    """
+    try:
+        tensors, about = read_tensors(path)
+    except (OSError, ValueError) as error:
+        raise CondenseryError(f"{path}: cannot be read as a features file ({error}): make it anew") from None
+    expected = {"dataset": dataset, "network": network}
+    found = {name: about.get(name) for name in expected}
+    if found != expected:
+        raise CondenseryError(
+            f"{path}: made for {found}, but {expected} is needed: make it with scripts/pretrain.py"
+        )
+    return tensors
+
+
+def trained_network(path: Path, info: DataInfo, name: str) -> Network:
+    """Return the trained network of a data set, in evaluation mode on the CPU.
+
+    Raises:
+        CondenseryError: see :func:`read_pretrained`.
+    """
+    tensors = read_pretrained(path, info.name, name)
+    net = networks.build(
+        name, channels=info.channels, size=(info.height, info.width), classes=len(info.classes)
+    )
+    prefix = "network."
+    net.load_state_dict({key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)})
+    return net.eval()
+
+
 class Forgetting:
     """Counts forgetting events: a batch that has an image wrong after the last one had it right.
 
@@ -88,10 +132,10 @@ class Forgetting:
         return torch.where(self.ever_right, self.counts, never_right)
 
     def state(self) -> dict[str, Tensor]:
-        """See `condensery.watching.Watcher`."""
+        """See `condensery.checkpoint.Watcher`."""
         return {"counts": self.counts, "was_right": self.was_right, "ever_right": self.ever_right}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """See `condensery.watching.Watcher`."""
+        """See `condensery.checkpoint.Watcher`."""
         for name, tensor in self.state().items():
             tensor.copy_(state[name])

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from condensery.continual.orders import step_classes
 from condensery.errors import CondenseryError
-from condensery.experiment.pools import draws_from_pool
-from condensery.experiment.reading import place, unknown
+from condensery.experiment.orders import step_classes
+from condensery.experiment.reading import unknown
 from condensery.experiment.targets import SetId
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def memories(config: Config, target: str) -> list[MemoryId]:
     if target not in targets:
         raise CondenseryError(f"protocols/{config.protocol}.yaml: {unknown('target', target, targets)}")
     entry = targets[target]
-    names = _datasets(entry)
+    names = datasets_of(entry)
     made = product(entry["methods"], range(entry["orders"]))
     return [
         MemoryId(JOIN.join(names), _steps(entry), method, config.network(names[0]), entry["ipc"], order)
@@ -121,45 +119,8 @@ def common_shape(config: Config, names: Sequence[str]) -> tuple[int, ...]:
     return tuple(max(sides) for sides in zip(*(_shape(config.dataset(name)) for name in names), strict=True))
 
 
-def check_targets(config: Config, file: Path) -> None:
-    """Check what the schema cannot: names, sizes and numbers of classes.
-
-    Raises:
-        CondenseryError: the first thing that cannot be used.
-    """
-    for target, entry in config.spec.get("continual", {}).items():
-        where = f"{file}: {place(('continual', target))}"
-        for dataset in _datasets(entry):
-            if dataset not in config.datasets:
-                raise CondenseryError(f"{where}: {unknown('data set', dataset, config.datasets)}")
-            limit = config.dataset(dataset).get("smallest_class", entry["ipc"])
-            if entry["ipc"] > limit:
-                raise CondenseryError(
-                    f"{where}.ipc: {entry['ipc']} images per class, but the smallest class of {dataset} has "
-                    f"{limit}; give {limit} or less"
-                )
-        for method in entry["methods"]:
-            if method not in config.methods:
-                raise CondenseryError(f"{where}.methods: {unknown('method', method, config.methods)}")
-            for dataset in _datasets(entry):
-                made = SetId(dataset, method, config.network(dataset), entry["ipc"], 0)
-                if draws_from_pool(config, made):
-                    raise CondenseryError(
-                        f"{where}.methods: {method} draws from networks that were trained on all classes; "
-                        "give a method that does not"
-                    )
-        counts = [config.class_count(dataset) for dataset in _datasets(entry)]
-        if len(counts) == 1 and counts[0] % entry["steps"]:
-            raise CondenseryError(
-                f"{where}.steps: {counts[0]} classes cannot be split evenly into {entry['steps']}; "
-                "give a divisor"
-            )
-        if len(set(counts)) > 1:
-            told = " and ".join(map(str, sorted(set(counts))))
-            raise CondenseryError(f"{where}.datasets: have {told} classes; give data sets with equally many")
-
-
-def _datasets(entry: Mapping[str, Any]) -> list[str]:
+def datasets_of(entry: Mapping[str, Any]) -> list[str]:
+    """Return the data sets of a target of continual learning: one, or those of a sequence."""
     return entry["datasets"] if "datasets" in entry else [entry["dataset"]]
 
 

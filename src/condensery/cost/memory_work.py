@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from condensery.cost.condensing import condensing
+from condensery.cost.condensing_work import condensing
 from condensery.cost.work import FORWARD, TEST_SHARE, TRAINING, Work, training, training_images
 from condensery.cost.work import multiply_adds as of_image
 from condensery.experiment import Config
-from condensery.experiment.continual import JOIN, RECIPE, SEQUENCE_RECIPE, MemoryId, Step, networks, step_of
+from condensery.experiment.memories import JOIN, RECIPE, SEQUENCE_RECIPE, MemoryId, Step, networks, step_of
 
 
 def features(config: Config, w: Mapping[str, Any]) -> Work:

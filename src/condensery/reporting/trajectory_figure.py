@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from condensery.checkpoint import atomic
+from condensery.files import atomic
 from condensery.progress import duration
 from condensery.reporting import layout, markdown
-from condensery.reporting.figures import STYLE, Drawing
+from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
-from condensery.reporting.trajectory import CURVE, Comparison, comparisons
+from condensery.reporting.trajectory_cells import CURVE, Comparison, comparisons
 
 TITLE = "Figure 4: accuracy against the time of condensing"
 

@@ -2,7 +2,7 @@
 
 Source: the authors' public code for DC and DSA, which augments so on MNIST (crop, scale or rotate) and for
 batch-norm networks (crop or noise). It is not differentiable Siamese augmentation: there one family serves
-the whole batch, the strengths differ, and it can be differentiated; see :mod:`condensery.augment`.
+the whole batch, the strengths differ, and it can be differentiated; see :mod:`.siamese`.
 """
 
 from __future__ import annotations

@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from condensery.checkpoint import atomic
-from condensery.embedding import REAL
+from condensery.files import atomic
 from condensery.progress import duration
 from condensery.reporting import layout
-from condensery.reporting.figures import STYLE, Drawing
+from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
+from condensery.reporting.tsne import REAL
 
 TITLE = "Figure 3: synthetic images among real ones"
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from condensery.checkpoint import Checkpoint
 from condensery.data import Split
-from condensery.device import Device
-from condensery.recipes import Recipe
-from condensery.samples import Samples
-from condensery.training import Outcome, evaluate
+from condensery.machine.device import Device
+from condensery.training.evaluation import Outcome, evaluate
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 
 WHOLE_SEEDS = 1000
 """First seed of the networks that are trained on the whole set; those that see proxies begin with 0."""
@@ -109,3 +110,31 @@ def _part(checkpoint: Checkpoint | None, what: str) -> Checkpoint | None:
         return None
     path = checkpoint.path.with_name(f"{checkpoint.path.name}.network")
     return Checkpoint(path, f"{checkpoint.identity} {what}", checkpoint.every_seconds)
+
+
+def rows_of(
+    names: Sequence[str], outcomes: Sequence[Sequence[Outcome]], measured: str, common: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the rows of some networks.
+
+    Args:
+        names: the networks.
+        outcomes: a list for each, with an outcome for each repeat.
+        measured: what their accuracy is: ``validation_accuracy`` or ``test_accuracy``; the other is empty.
+        common: the columns that all rows share.
+    """
+    empty = {"validation_accuracy": None, "test_accuracy": None}
+    return [
+        {
+            **common,
+            **empty,
+            "network": name,
+            "repeat": repeat,
+            "network_seed": outcome.network_seed,
+            measured: outcome.accuracy,
+            "train_seconds": outcome.train_seconds,
+            "test_seconds": outcome.test_seconds,
+        }
+        for name, each in zip(names, outcomes, strict=True)
+        for repeat, outcome in enumerate(each)
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from condensery.cost.work import FORWARD, TRAINING, Work, multiply_adds, training_images, weights
 from condensery.experiment import Config
-from condensery.experiment.pools import RECIPE
+from condensery.experiment.plans import POOL_RECIPE
 
 BYTES = 2
 """Of a stored weight."""
@@ -17,7 +17,7 @@ BYTES = 2
 def training(config: Config, w: Mapping[str, Any]) -> Work:
     """Return the work of one job's networks, which are tested whenever their states are taken."""
     plan, dataset, network = config.pool, w["dataset"], w["network"]
-    recipe = config.recipe(RECIPE, dataset, network=network)
+    recipe = config.recipe(POOL_RECIPE, dataset, network=network)
     known = training_images(config, dataset)
     validated = plan.validation * known
     images = min(known - validated, plan.training_images or known)

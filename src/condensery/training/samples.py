@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from condensery.data import Split
-from condensery.device import Device
+from condensery.machine.device import Device
 from condensery.synthetic import SyntheticSet
 
 

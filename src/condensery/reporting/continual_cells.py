@@ -7,38 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from condensery.errors import CondenseryError
-from condensery.reporting import rows
 from condensery.reporting.cells import NUMBERS, deviations, joined, run_counts
 from condensery.reporting.layout import method_order
-
-_KINDS = {
-    "order_seed": pa.int64(),  # of the order of the classes, of the memory and of the networks
-    "steps": pa.int64(),
-    "step": pa.int64(),  # from 1
-    "task": pa.string(),  # the data set that the step learned
-    "tested": pa.string(),  # the data set of the test images
-    "distillation": pa.bool_(),  # held to the outputs of the network before the step
-    "classes_seen": pa.int64(),
-    "memory_images": pa.int64(),
-    "memory_bytes": pa.int64(),  # of their pixels as float32
-    "memory_bytes_8bit": pa.int64(),  # of their pixels as 8-bit values
-}
-
-ROWS = rows.Kind(
-    pa.schema(
-        [field for field in rows.SCHEMA if field.name != "set_seed"]
-        + [pa.field(name, kind, nullable=False) for name, kind in _KINDS.items()]
-    ),
-    (
-        *("protocol", "dataset", "steps", "ipc", "condense_network", "evaluate_network", "recipe", "method"),
-        *("distillation", "order_seed", "network_seed", "step", "tested"),
-    ),
-    "scripts/continual.py or scripts/continual_domains.py",
-)
-"""A row is one network after one step, tested on one data set."""
 
 KEYS = ("protocol", "dataset", "steps", "ipc", "method", "distillation", "step")
 """What names a cell."""
@@ -67,7 +39,7 @@ def cells(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     set has the same weight. Mean and population standard deviation are over the networks of all orders.
 
     Args:
-        measured: as `rows.read_rows` returns them, of the kind `ROWS`.
+        measured: as `rows.read_rows` returns them, of the kind `rows.MEMORY`.
         published: as `published.continual` returns them: accuracies after the last step.
 
     Returns:

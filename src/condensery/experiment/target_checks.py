@@ -1,0 +1,136 @@
+"""What the schemas cannot say of targets: names, sizes, and what methods can do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from condensery.errors import CondenseryError
+from condensery.experiment.memories import datasets_of
+from condensery.experiment.plans import EARLY_STOPPING, EMBEDDING_TARGET, PER_WIDTH, embedding
+from condensery.experiment.reading import place, unknown
+from condensery.experiment.targets import SetId
+from condensery.experiment.trajectories import TARGET
+
+if TYPE_CHECKING:
+    from condensery.experiment.config import Config
+
+
+def check_memories(config: Config, file: Path) -> None:
+    """Check what the schema cannot: names, sizes and numbers of classes.
+
+    Raises:
+        CondenseryError: the first thing that cannot be used.
+    """
+    for target, entry in config.spec.get("continual", {}).items():
+        where = f"{file}: {place(('continual', target))}"
+        for dataset in datasets_of(entry):
+            if dataset not in config.datasets:
+                raise CondenseryError(f"{where}: {unknown('data set', dataset, config.datasets)}")
+            limit = config.dataset(dataset).get("smallest_class", entry["ipc"])
+            if entry["ipc"] > limit:
+                raise CondenseryError(
+                    f"{where}.ipc: {entry['ipc']} images per class, but the smallest class of {dataset} has "
+                    f"{limit}; give {limit} or less"
+                )
+        for method in entry["methods"]:
+            if method not in config.methods:
+                raise CondenseryError(f"{where}.methods: {unknown('method', method, config.methods)}")
+            for dataset in datasets_of(entry):
+                made = SetId(dataset, method, config.network(dataset), entry["ipc"], 0)
+                if config.draws_from_pool(made):
+                    raise CondenseryError(
+                        f"{where}.methods: {method} draws from networks that were trained on all classes; "
+                        "give a method that does not"
+                    )
+        counts = [config.class_count(dataset) for dataset in datasets_of(entry)]
+        if len(counts) == 1 and counts[0] % entry["steps"]:
+            raise CondenseryError(
+                f"{where}.steps: {counts[0]} classes cannot be split evenly into {entry['steps']}; "
+                "give a divisor"
+            )
+        if len(set(counts)) > 1:
+            told = " and ".join(map(str, sorted(set(counts))))
+            raise CondenseryError(f"{where}.datasets: have {told} classes; give data sets with equally many")
+
+
+def check_trajectories(config: Config, file: Path) -> None:
+    """Check what the schema cannot: that the methods get somewhere step by step.
+
+    Raises:
+        CondenseryError: a method has no iterations after which it could be looked at.
+    """
+    for number, block in enumerate(config.spec["targets"].get(TARGET, [])):
+        for method in block["methods"]:
+            parameters = config.method(config.implementation(method))["parameters"]
+            if "iterations" not in parameters or config.needs_generator(method):
+                where = place(("targets", TARGET, number, "methods"))
+                raise CondenseryError(
+                    f"{file}: {where}: {method} learns no images that could be followed; name one that does"
+                )
+
+
+def check_embedding(config: Config, file: Path) -> None:
+    """Check what the schema cannot: that the data set has as many classes.
+
+    Raises:
+        CondenseryError: it has fewer.
+    """
+    wanted = embedding(config)
+    if wanted is None:
+        return
+    known = config.class_count(wanted.dataset)
+    if wanted.classes > known:
+        where = place(("targets", EMBEDDING_TARGET, 0, "classes"))
+        raise CondenseryError(f"{file}: {where}: {wanted.dataset} has {known} classes; give {known} or less")
+
+
+def check_search(config: Config, file: Path) -> None:
+    """Check what the schema cannot: names, and the number of networks.
+
+    Raises:
+        CondenseryError: the first thing that cannot be used.
+    """
+    search = config.search
+    if search is None:
+        return
+    where = f"{file}: search"
+    if search.dataset not in config.datasets:
+        raise CondenseryError(f"{where}.dataset: {unknown('data set', search.dataset, config.datasets)}")
+    for proxy in search.proxies:
+        if proxy == EARLY_STOPPING:
+            continue
+        if proxy not in config.methods:
+            known = [*config.methods, EARLY_STOPPING]
+            raise CondenseryError(f"{where}.proxies: {unknown('proxy', proxy, known)}")
+        made = search.set_of(proxy, config.network(search.dataset))
+        needs = config.method(proxy)["needs_features"] or config.needs_generator(proxy)
+        if needs or config.draws_from_pool(made):
+            raise CondenseryError(
+                f"{where}.proxies: {proxy} looks through networks trained on the whole set, which have seen "
+                "the validation images; give a method that needs none"
+            )
+    limit = PER_WIDTH * len(search.widths)
+    if search.networks > limit:
+        raise CondenseryError(
+            f"{where}.networks: must be at most {limit}, the networks of width "
+            f"{', '.join(map(str, search.widths))}, not {search.networks}"
+        )
+
+
+def check_pools(config: Config, file: Path) -> None:
+    """Check that there is a pool where sets are condensed with one.
+
+    Raises:
+        CondenseryError: the first method that would lack it.
+    """
+    if config.pool:
+        return
+    for target in config.spec["targets"]:
+        for each in config.target_sets(target):
+            if config.draws_from_pool(each):
+                where = place(("targets", target))
+                raise CondenseryError(
+                    f"{file}: {where}: {each.method} draws from a pool of networks; add the key 'pool' to "
+                    "the protocol, or take another method"
+                )

@@ -1,0 +1,43 @@
+"""How a figure is written, so that equal content gives equal bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.figure import Figure
+
+from condensery.files import atomic
+
+# Type 42 keeps the text of the PDF searchable; no dates, so that equal figures are equal files.
+STYLE = {"font.family": "DejaVu Sans", "pdf.fonttype": 42}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A finished figure with its title and its caption, which also travel inside the files."""
+
+    figure: Figure
+    title: str
+    caption: str
+
+    def write(self, prefix: Path) -> None:
+        """Write prefix.png and prefix.pdf, each atomically."""
+        png = {"Title": self.title, "Description": self.caption, "Software": None}
+        pdf = {
+            "Title": self.title,
+            "Subject": self.caption,
+            "CreationDate": None,
+            "Creator": None,
+            "Producer": None,
+        }
+        with mpl.rc_context(STYLE):
+            with atomic(prefix.with_name(prefix.name + ".png")) as temporary:
+                FigureCanvasAgg(self.figure).print_png(
+                    temporary, metadata=png, pil_kwargs={"compress_level": 9}
+                )
+            with atomic(prefix.with_name(prefix.name + ".pdf")) as temporary:
+                FigureCanvasPdf(self.figure).print_pdf(temporary, metadata=pdf)

@@ -1,0 +1,1 @@
+"""Training of evaluation networks: recipes, training images, stacked networks, outcomes."""
