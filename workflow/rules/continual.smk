@@ -89,7 +89,7 @@ rule continual_accuracy:
         prepared=lambda w: [f"{DATA}/prepared/{d}" for d in task_names(w)],
         datasets=task_names,
         learning=learning,
-        networks=lambda w: continual.networks(CONFIG, memory_id(w)),
+        networks=lambda w: memories.networks(CONFIG, memory_id(w)),
     shell:
         "python {params.learning} --data {params.datasets} --prepared {params.prepared} --memory {input.memory}"
         " --network {wildcards.network} --networks {params.networks}"

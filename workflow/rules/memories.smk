@@ -71,7 +71,7 @@ def learning(w) -> str:
     # How the networks learn: class after class, or data set after data set.
     names = task_names(w)
     if len(names) == 1:
-        return f"scripts/memories.py --steps {w.steps} --order {w.order}"
+        return f"scripts/continual.py --steps {w.steps} --order {w.order}"
     return f"scripts/continual_domains.py --seed {w.order}"
 
 
