@@ -1,24 +1,12 @@
-# Reads config/, checks it, and names the targets. Results lie at their coordinates:
-#   results/<protocol>/pool/<data set>/<network>/<part of the networks>.safetensors
-#   results/<protocol>/generators/<data set>/<method>/seed<s>.safetensors
-#   results/<protocol>/synthetic/<data set>/<method>/<network>/ipc<k>/seed<s>.safetensors
-#   results/<protocol>/accuracy/<data set>/<method>/<network>/ipc<k>/seed<s>/<recipe>-<network>.parquet
-#   results/<protocol>/accuracy/<data set>/whole/<recipe>-<network>/seed<s>.parquet
-#   results/<protocol>/continual/<data sets>/steps<n>/<method>/<network>/ipc<k>/order<s>/accuracy.parquet
-#   results/<protocol>/trajectories/<data set>/<method>/<network>/ipc<k>/seed<s>/step<n>.safetensors
-#   results/<protocol>/trajectory_accuracy/<as above>/seed<s>/step<n>/<recipe>-<network>.parquet
-#   results/<protocol>/search/synthetic/  as above, condensed without the images that validate
-#   results/<protocol>/search/accuracy/<data set>/<proxy>/<part of the networks>.parquet
-#   results/<protocol>/search/chosen/<data set>.parquet
-#   results/<protocol>/tables/  figures/  report.html  logs/  benchmarks/
+# Reads config/, checks it, and names the targets; docs/workflow.md says where results lie.
 from snakemake.utils import min_version
 
 min_version("9.20")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/resources.smk"
-include: "workflow/rules/trained.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -36,7 +24,7 @@ wildcard_constraints:
     ipc=r"[1-9]\d*",
     seed=r"\d+",
     shard=r"\d+(-\d+)?",
-    continual="|".join(CONTINUAL) or "none",
+    continual="|".join(CONTINUAL),
     tasks=rf"({'|'.join(CONFIG.datasets)})(\+({'|'.join(CONFIG.datasets)}))*",
     steps=r"[1-9]\d*",
     order=r"\d+",
@@ -44,15 +32,17 @@ wildcard_constraints:
 
 
 include: "workflow/rules/data.smk"
-include: "workflow/rules/generators.smk"
 include: "workflow/rules/condense.smk"
+include: "workflow/rules/generators.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/memories.smk"
-include: "workflow/rules/continual.smk"
-include: "workflow/rules/trajectory.smk"
-include: "workflow/rules/embedding.smk"
 include: "workflow/rules/cost.smk"
+
+
+# What only some protocols have.
+if SPLIT:
+
+    include: "workflow/rules/split.smk"
 
 
 if POOL:
@@ -60,9 +50,23 @@ if POOL:
     include: "workflow/rules/pool.smk"
 
 
+if CONTINUAL:
+
+    include: "workflow/rules/continual.smk"
+
+
+if SNAPSHOT_ROWS:
+
+    include: "workflow/rules/trajectory.smk"
+
+
+if MAP:
+
+    include: "workflow/rules/embedding.smk"
+
+
 if SEARCH:
 
-    include: "workflow/rules/proxies.smk"
     include: "workflow/rules/search.smk"
 
 
@@ -72,7 +76,6 @@ localrules:
     table,
     cost,
     figure,
-    continual_report,
     page,
 
 
@@ -84,19 +87,19 @@ rule all:
         f"{RESULTS}/report.html",
 
 
-# A target for everything that the protocol lists.
-for folder, names, kinds in (
-    ("tables", TABLES, TABLE_FILES),
-    ("figures", FIGURES, ["png", "pdf"]),
-):
-    for target in names:
+# A target for everything that the protocol lists: its table, its figure, or both.
+for target in dict.fromkeys([*ALL_TABLES, *ALL_FIGURES]):
+    files = [f"tables/{target}.{kind}" for kind in TABLE_FILES if target in ALL_TABLES]
+    files += [
+        f"figures/{target}.{kind}" for kind in FIGURE_FILES if target in ALL_FIGURES
+    ]
 
-        rule:
-            name:
-                target
-            input:
-                expand(f"{RESULTS}/{folder}/{target}.{{kind}}", kind=kinds),
-            localrule: True
+    rule:
+        name:
+            target
+        input:
+            [f"{RESULTS}/{file}" for file in files],
+        localrule: True
 
 
 rule report:

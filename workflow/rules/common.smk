@@ -1,18 +1,36 @@
 # What the rules share: the configuration, the grammar of paths, and what a job needs.
 import os
+import shlex
 import sys
 from pathlib import Path
 
 from condensery.errors import CondenseryError
 from condensery.experiment import Evaluation, SetId, WholeEvaluation, load_config
+from condensery.experiment.plans import embedding
+from condensery.experiment.trajectories import RECIPE, trajectories
 
-# The jobs run in the environment that Snakemake runs in, whether or not it is activated.
-PATH = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-os.environ.update(PATH=os.pathsep.join(PATH))
+# The workflow's own folder, which need not be the one that Snakemake runs in.
+SOURCE = Path(str(workflow.current_basedir)).parents[1]
+INSIDE = SOURCE == Path.cwd()
+SCRIPTS = "scripts" if INSIDE else shlex.quote(str(SOURCE / "scripts"))
+SETTINGS = (
+    Path("config")
+    if INSIDE or Path("config/config.yaml").exists()
+    else SOURCE / "config"
+)
+
+# The jobs run in the environment that Snakemake runs in, whether or not it is activated, or in that of --sdm conda, which
+# has what the package needs; the package itself is the one of this folder.
+for variable, folder in (
+    ("PATH", Path(sys.executable).parent),
+    ("PYTHONPATH", SOURCE / "src"),
+):
+    known = os.environ.get(variable, os.defpath if variable == "PATH" else "")
+    os.environ[variable] = os.pathsep.join(filter(None, [str(folder), known]))
 
 # `config` holds what the command line gave; everything else is read, and checked, by the library.
 try:
-    CONFIG = load_config(Path("config"), settings=config)
+    CONFIG = load_config(SETTINGS, settings=config)
     CONFIG.refuse_unlisted(sys.argv)
 except CondenseryError as error:
     sys.exit(f"error: {error}")
@@ -35,11 +53,25 @@ TABLES = [name for name in CONFIG.spec["targets"] if name not in FIGURES]
 CONTINUAL = list(CONFIG.spec.get("continual", {}))  # a table and a figure each
 SEARCH = CONFIG.search
 POOL = CONFIG.pool
+MAP = embedding(CONFIG)
 
 # Everything that `all` makes and the report shows.
 ALL_TABLES = [*TABLES, *CONTINUAL, *(["table5"] if SEARCH else [])]
 TABLE_FILES = ["csv", "md", "tex", "json", "cost.csv", "cost.md"]
+FIGURE_FILES = ["png", "pdf"]
 ALL_FIGURES = [*FIGURES, *CONTINUAL, *(["figure_nas"] if SEARCH else [])]
+
+
+def script(name: str, options: str) -> str:
+    # The command of a job; what it prints is its log.
+    return f"python {SCRIPTS}/{name}.py {options} > {{log}} 2>&1"
+
+
+def job(name: str, options: str) -> str:
+    # The command of a job that computes on the real data: how it computes is the same for all of them.
+    options += " --protocol {wildcards.protocol} --precision {params.precision}"
+    options += " --device {resources.device} --threads {threads} --out {output}"
+    return script(name, options + ("" if INSIDE else f" --config {SETTINGS}"))
 
 
 def set_path(s: SetId) -> str:
@@ -50,35 +82,3 @@ def rows_path(e: Evaluation | WholeEvaluation) -> str:
     if isinstance(e, WholeEvaluation):
         return f"{RESULTS}/accuracy/{e.dataset}/whole/{e.recipe}-{e.network}/seed{e.seed}.parquet"
     return f"{RESULTS}/accuracy/{SET.format(**e.set._asdict())}/{e.recipe}-{e.network}.parquet"
-
-
-def sets(wildcards) -> list[str]:
-    return [set_path(s) for s in CONFIG.target_sets(wildcards.figure)]
-
-
-def rows(w) -> list[str]:
-    trained = CONFIG.target_evaluations(w.table) + CONFIG.target_wholes(w.table)
-    return [*map(rows_path, trained)]
-
-
-def shards(w) -> list[str]:
-    folder = f"{RESULTS}/synthetic/{SET.format(**w)}"
-    parts = CONFIG.shards(w.dataset, w.method, w.network)
-    return [f"{folder}/classes{part}.safetensors" for part in parts]
-
-
-def content(wildcards) -> dict:
-    # What the prepared bytes depend on: another place to find them makes nothing anew.
-    entry = CONFIG.dataset(wildcards.dataset)
-    aside = ("sources", "augmentation", "network", "smallest_class")
-    return {key: entry[key] for key in entry if key not in aside}
-
-
-def method(w) -> dict:
-    values = CONFIG.parameters(w.dataset, w.method, w.network, int(w.ipc))
-    return values | {"augmentation": CONFIG.augmentation(w.dataset)}
-
-
-def recipe(w) -> dict:
-    name, ipc = w.get("recipe", "features"), int(w.get("ipc", 0))
-    return CONFIG.recipe(name, w.dataset, ipc, w.get("evaluation", w.get("network")))

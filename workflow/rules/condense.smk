@@ -2,9 +2,9 @@
 rule condense:
     input:
         data=f"{DATA}/prepared/{{dataset}}/info.json",
-        features=features,
-        pool=pool,
-        generator=generator,
+        features=get_features,
+        pool=get_pool,
+        generator=get_generator,
     output:
         f"results/{{protocol}}/synthetic/{SET}.safetensors",
     log:
@@ -17,16 +17,13 @@ rule condense:
         "../../environment.yml"
     threads: THREADS["condense"]
     resources:
-        mem_mb=megabytes,
-        runtime=minutes,
-        gpu=GPU,
-        device=DEVICE,
+        **GPU_JOB,
         turn=1,
     params:
-        method=method,
+        method=get_method,
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
-        classes="",
+        options="",
         features=lambda w, input: (
             f"--features {input.features}" if input.features else ""
         ),
@@ -35,44 +32,9 @@ rule condense:
             f"--generator {input.generator}" if input.generator else ""
         ),
     shell:
-        "python scripts/condense.py --data {wildcards.dataset} --prepared {params.prepared}"
-        " --method {wildcards.method} --network {wildcards.network} --ipc {wildcards.ipc} --seed {wildcards.seed}"
-        " --protocol {wildcards.protocol} --precision {params.precision} --device {resources.device}"
-        " --threads {threads} {params.classes} {params.features} {params.pool} {params.generator}"
-        " --out {output} > {log} 2>&1"
-
-
-if SPLIT:
-
-    ruleorder: gather > condense
-
-    use rule condense as condense_classes with:
-        output:
-            temp(f"results/{{protocol}}/synthetic/{PART}.safetensors"),
-        log:
-            f"results/{{protocol}}/logs/synthetic/{PART}.log",
-        benchmark:
-            f"results/{{protocol}}/benchmarks/synthetic/{PART}.tsv"
-        group:
-            short("condense_classes")
-        params:
-            classes=lambda w: f"--classes {w.shard}",
-
-    rule gather:
-        input:
-            shards,
-        output:
-            f"results/{{protocol}}/synthetic/{SET}.safetensors",
-        log:
-            f"results/{{protocol}}/logs/gather/{SET}.log",
-        benchmark:
-            f"results/{{protocol}}/benchmarks/gather/{SET}.tsv"
-        wildcard_constraints:
-            dataset="|".join(SPLIT),
-        conda:
-            "../../environment.yml"
-        resources:
-            mem_mb=megabytes,
-            runtime=10,
-        shell:
-            "python scripts/gather.py {input} --out {output} > {log} 2>&1"
+        job(
+            "condense",
+            " --data {wildcards.dataset} --prepared {params.prepared:q}"
+            " --method {wildcards.method} --network {wildcards.network} --ipc {wildcards.ipc} --seed {wildcards.seed}"
+            " {params.options} {params.features} {params.pool} {params.generator}",
+        )

@@ -1,7 +1,7 @@
-# Continual learning: docs/targets has the experiments, memories.smk the paths and what each step sees.
+# Continual learning: docs/targets has the experiments.
 rule continual_features:
     input:
-        data=step_data,
+        data=get_step_data,
     output:
         f"results/{{protocol}}/continual/{FEATURES}.safetensors",
     log:
@@ -12,10 +12,7 @@ rule continual_features:
         "../../environment.yml"
     threads: THREADS["pretrain"]
     resources:
-        mem_mb=step_megabytes,
-        runtime=minutes,
-        gpu=GPU,
-        device=DEVICE,
+        **GPU_JOB | {"mem_mb": step_megabytes},
     params:
         recipe=lambda w: CONFIG.recipe(
             "features", step_of(w).dataset, network=w.network
@@ -23,18 +20,19 @@ rule continual_features:
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
         dataset=lambda w: step_of(w).dataset,
-        view=step_view,
+        view=get_step_view,
     shell:
-        "python scripts/pretrain.py --data {params.dataset} --prepared {params.prepared} {params.view}"
-        " --network {wildcards.network} --seed {wildcards.order}"
-        " --protocol {wildcards.protocol} --precision {params.precision} --device {resources.device}"
-        " --threads {threads} --out {output} > {log} 2>&1"
+        job(
+            "pretrain",
+            " --data {params.dataset} --prepared {params.prepared:q} {params.view}"
+            " --network {wildcards.network} --seed {wildcards.order}",
+        )
 
 
 rule continual_memory:
     input:
-        data=step_data,
-        features=step_features,
+        data=get_step_data,
+        features=get_step_features,
     output:
         f"results/{{protocol}}/continual/{MEMORY}/step{{step}}.safetensors",
     log:
@@ -45,30 +43,29 @@ rule continual_memory:
         "../../environment.yml"
     threads: THREADS["condense"]
     resources:
-        mem_mb=step_megabytes,
-        runtime=minutes,
-        gpu=GPU,
-        device=DEVICE,
+        **GPU_JOB | {"mem_mb": step_megabytes},
     params:
-        method=step_method,
+        method=get_step_method,
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
         dataset=lambda w: step_of(w).dataset,
-        view=step_view,
+        view=get_step_view,
         features=lambda w, input: (
             f"--features {input.features}" if input.features else ""
         ),
     shell:
-        "python scripts/condense.py --data {params.dataset} --prepared {params.prepared} {params.view}"
-        " --method {wildcards.method} --network {wildcards.network} --ipc {wildcards.ipc} --seed {wildcards.order}"
-        " --protocol {wildcards.protocol} --precision {params.precision} --device {resources.device}"
-        " --threads {threads} {params.features} --out {output} > {log} 2>&1"
+        job(
+            "condense",
+            " --data {params.dataset} --prepared {params.prepared:q} {params.view}"
+            " --method {wildcards.method} --network {wildcards.network} --ipc {wildcards.ipc} --seed {wildcards.order}"
+            " {params.features}",
+        )
 
 
 rule continual_accuracy:
     input:
-        data=lambda w: [f"{DATA}/prepared/{d}/info.json" for d in task_names(w)],
-        memory=memory_files,
+        data=lambda w: [f"{DATA}/prepared/{d}/info.json" for d in get_task_names(w)],
+        memory=get_memory_files,
     output:
         f"results/{{protocol}}/continual/{MEMORY}/accuracy.parquet",
     log:
@@ -79,28 +76,27 @@ rule continual_accuracy:
         "../../environment.yml"
     threads: THREADS["evaluate"]
     resources:
-        mem_mb=step_megabytes,
-        runtime=minutes,
-        gpu=GPU,
-        device=DEVICE,
+        **GPU_JOB | {"mem_mb": step_megabytes},
     params:
-        recipes=task_recipes,
+        recipes=get_task_recipes,
         precision=PRECISION,
-        prepared=lambda w: [f"{DATA}/prepared/{d}" for d in task_names(w)],
-        datasets=task_names,
-        learning=learning,
+        prepared=lambda w: [f"{DATA}/prepared/{d}" for d in get_task_names(w)],
+        datasets=get_task_names,
+        script=get_learning_script,
+        view=get_learning_view,
         networks=lambda w: memories.networks(CONFIG, memory_id(w)),
     shell:
-        "python {params.learning} --data {params.datasets} --prepared {params.prepared} --memory {input.memory}"
-        " --network {wildcards.network} --networks {params.networks}"
-        " --protocol {wildcards.protocol} --precision {params.precision} --device {resources.device}"
-        " --threads {threads} --out {output} > {log} 2>&1"
+        job(
+            "{params.script}",
+            "{params.view} --data {params.datasets} --prepared {params.prepared:q} --memory {input.memory}"
+            " --network {wildcards.network} --networks {params.networks}",
+        )
 
 
 rule continual_report:
     input:
-        rows=lambda w: memory_rows(w.continual),
-        published="config/published/continual.csv",
+        rows=lambda w: get_memory_rows(w.continual),
+        published=f"{SETTINGS}/published/continual.csv",
     output:
         csv="results/{protocol}/tables/{continual}.csv",
         md=report(
@@ -130,6 +126,7 @@ rule continual_report:
         "results/{protocol}/logs/tables/{continual}.log",
     benchmark:
         "results/{protocol}/benchmarks/tables/{continual}.tsv"
+    localrule: True
     conda:
         "../../environment.yml"
     resources:
@@ -140,19 +137,8 @@ rule continual_report:
         table=subpath(output.csv, strip_suffix=".csv"),
         figure=subpath(output.png, strip_suffix=".png"),
     shell:
-        "python scripts/continual_report.py --target {wildcards.continual} --protocol {wildcards.protocol}"
-        " --rows {input.rows} --out-table {params.table} --out-figure {params.figure} > {log} 2>&1"
-
-
-for target in CONTINUAL:
-
-    rule:
-        name:
-            target
-        input:
-            expand(
-                f"{RESULTS}/{{file}}",
-                file=[f"tables/{target}.{kind}" for kind in TABLE_FILES]
-                + [f"figures/{target}.{kind}" for kind in ("png", "pdf")],
-            ),
-        localrule: True
+        script(
+            "continual_report",
+            " --target {wildcards.continual} --protocol {wildcards.protocol}"
+            " --rows {input.rows} --out-table {params.table} --out-figure {params.figure}",
+        )

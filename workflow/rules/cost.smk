@@ -24,5 +24,8 @@ rule cost:
         prefix=subpath(output.csv, strip_suffix=".csv"),
         results=RESULTS,
     shell:
-        "python scripts/cost.py --table {wildcards.table} --protocol {wildcards.protocol}"
-        " --results {params.results} --out-prefix {params.prefix} > {log} 2>&1"
+        script(
+            "cost",
+            " --table {wildcards.table} --protocol {wildcards.protocol}"
+            " --results {params.results} --out-prefix {params.prefix}",
+        )

@@ -12,11 +12,14 @@ rule prepare:
         mem_mb=2000,
         runtime=240,
     params:
-        content=content,
+        content=get_content,
         raw=f"{DATA}/raw",
         folder=subpath(output[0], parent=True),
     shell:
-        "python scripts/prepare.py --data {wildcards.dataset} --raw {params.raw} --out {params.folder} > {log} 2>&1"
+        script(
+            "prepare",
+            " --data {wildcards.dataset} --raw {params.raw:q} --out {params.folder:q}",
+        )
 
 
 rule pretrain:
@@ -32,16 +35,14 @@ rule pretrain:
         "../../environment.yml"
     threads: THREADS["pretrain"]
     resources:
-        mem_mb=megabytes,
-        runtime=minutes,
-        gpu=GPU,
-        device=DEVICE,
+        **GPU_JOB,
     params:
-        recipe=recipe,
+        recipe=get_recipe,
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
     shell:
-        "python scripts/pretrain.py --data {wildcards.dataset} --prepared {params.prepared}"
-        " --network {wildcards.network} --seed {wildcards.seed}"
-        " --protocol {wildcards.protocol} --precision {params.precision} --device {resources.device}"
-        " --threads {threads} --out {output} > {log} 2>&1"
+        job(
+            "pretrain",
+            " --data {wildcards.dataset} --prepared {params.prepared:q}"
+            " --network {wildcards.network} --seed {wildcards.seed}",
+        )

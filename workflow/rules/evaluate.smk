@@ -14,21 +14,19 @@ rule evaluate:
         "../../environment.yml"
     threads: THREADS["evaluate"]
     resources:
-        mem_mb=megabytes,
-        runtime=minutes,
-        gpu=GPU,
-        device=DEVICE,
+        **GPU_JOB,
         turn=1,
     params:
-        recipe=recipe,
+        recipe=get_recipe,
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
         networks=CONFIG.spec["networks"],
     shell:
-        "python scripts/evaluate.py --synthetic {input.synthetic} --data {wildcards.dataset} --prepared {params.prepared}"
-        " --network {wildcards.evaluation} --recipe {wildcards.recipe} --networks {params.networks}"
-        " --protocol {wildcards.protocol} --precision {params.precision} --device {resources.device}"
-        " --threads {threads} --out {output} > {log} 2>&1"
+        job(
+            "evaluate",
+            " --synthetic {input.synthetic} --data {wildcards.dataset} --prepared {params.prepared:q}"
+            " --network {wildcards.evaluation} --recipe {wildcards.recipe} --networks {params.networks}",
+        )
 
 
 rule evaluate_whole:
@@ -44,16 +42,14 @@ rule evaluate_whole:
         "../../environment.yml"
     threads: THREADS["pretrain"]
     resources:
-        mem_mb=megabytes,
-        runtime=minutes,
-        gpu=GPU,
-        device=DEVICE,
+        **GPU_JOB,
     params:
-        recipe=recipe,
+        recipe=get_recipe,
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
     shell:
-        "python scripts/evaluate.py --whole --data {wildcards.dataset} --prepared {params.prepared}"
-        " --network {wildcards.evaluation} --recipe {wildcards.recipe} --seed {wildcards.seed}"
-        " --protocol {wildcards.protocol} --precision {params.precision} --device {resources.device}"
-        " --threads {threads} --out {output} > {log} 2>&1"
+        job(
+            "evaluate",
+            " --whole --data {wildcards.dataset} --prepared {params.prepared:q}"
+            " --network {wildcards.evaluation} --recipe {wildcards.recipe} --seed {wildcards.seed}",
+        )

@@ -12,16 +12,14 @@ rule generator:
         "../../environment.yml"
     threads: THREADS["pretrain"]
     resources:
-        mem_mb=megabytes,
-        runtime=minutes,
-        gpu=GPU,
-        device=DEVICE,
+        **GPU_JOB,
     params:
         method=lambda w: CONFIG.generator_parameters(w.dataset, w.method),
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
     shell:
-        "python scripts/train_generator.py --data {wildcards.dataset} --prepared {params.prepared}"
-        " --method {wildcards.method} --seed {wildcards.seed}"
-        " --protocol {wildcards.protocol} --precision {params.precision} --device {resources.device}"
-        " --threads {threads} --out {output} > {log} 2>&1"
+        job(
+            "train_generator",
+            " --data {wildcards.dataset} --prepared {params.prepared:q}"
+            " --method {wildcards.method} --seed {wildcards.seed}",
+        )

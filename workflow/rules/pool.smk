@@ -14,17 +14,15 @@ rule pool:
         "../../environment.yml"
     threads: THREADS["pretrain"]
     resources:
-        mem_mb=megabytes,
-        runtime=minutes,
-        gpu=GPU,
-        device=DEVICE,
+        **GPU_JOB,
     params:
         recipe=lambda w: CONFIG.recipe("pool", w.dataset, network=w.network),
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
         plan=(POOL.networks, POOL.states, POOL.split),
     shell:
-        "python scripts/pool.py --data {wildcards.dataset} --prepared {params.prepared}"
-        " --network {wildcards.network} --part {wildcards.part}"
-        " --protocol {wildcards.protocol} --precision {params.precision} --device {resources.device}"
-        " --threads {threads} --out {output} > {log} 2>&1"
+        job(
+            "pool",
+            " --data {wildcards.dataset} --prepared {params.prepared:q}"
+            " --network {wildcards.network} --part {wildcards.part}",
+        )

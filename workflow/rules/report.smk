@@ -3,8 +3,8 @@ LABELS = [CONFIG.spec["description"], *(m["title"] for m in CONFIG.methods.value
 
 rule table:
     input:
-        rows=rows,
-        published=sorted(map(str, Path("config/published").glob("*.csv"))),
+        rows=get_rows,
+        published=sorted(map(str, (SETTINGS / "published").glob("*.csv"))),
     output:
         csv="results/{protocol}/tables/{table}.csv",
         md=report(
@@ -33,13 +33,16 @@ rule table:
         prefix=subpath(output.csv, strip_suffix=".csv"),
         folder=f"{RESULTS}/accuracy",  # the rows of a large table do not fit a command line
     shell:
-        "python scripts/table.py --table {wildcards.table} --protocol {wildcards.protocol}"
-        " --rows {params.folder} --only-target --out-prefix {params.prefix} > {log} 2>&1"
+        script(
+            "table",
+            " --table {wildcards.table} --protocol {wildcards.protocol}"
+            " --rows {params.folder:q} --only-target --out-prefix {params.prefix}",
+        )
 
 
 rule figure:
     input:
-        sets=sets,
+        sets=get_sets,
         rows=lambda w: [*map(rows_path, CONFIG.target_evaluations(w.figure))],
     output:
         png=report(
@@ -62,8 +65,11 @@ rule figure:
         labels=LABELS,
         prefix=subpath(output.png, strip_suffix=".png"),
     shell:
-        "python scripts/figure.py --figure {wildcards.figure} --protocol {wildcards.protocol}"
-        " --sets {input.sets} --rows {input.rows} --out-prefix {params.prefix} > {log} 2>&1"
+        script(
+            "figure",
+            " --figure {wildcards.figure} --protocol {wildcards.protocol}"
+            " --sets {input.sets} --rows {input.rows} --out-prefix {params.prefix}",
+        )
 
 
 rule page:
@@ -84,5 +90,8 @@ rule page:
     params:
         labels=LABELS,
     shell:
-        "python scripts/report.py --protocol {wildcards.protocol} --tables {input.tables}"
-        " --figures {input.figures} --out {output} > {log} 2>&1"
+        script(
+            "report",
+            " --protocol {wildcards.protocol} --tables {input.tables}"
+            " --figures {input.figures} --out {output}",
+        )

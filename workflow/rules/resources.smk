@@ -6,7 +6,7 @@ from condensery.machine import slots
 if workflow.nodes is None and (HERE := slots.visible(os.environ)):
     workflow.global_resources.setdefault("gpu", HERE)
 
-RATES = cost.read_rates(Path(workflow.basedir, "benchmarks/rates.yaml"), CONFIG)
+RATES = cost.read_rates(SOURCE / "benchmarks/rates.yaml", CONFIG)
 RATES = RATES["gpu" if GPU else "cpu"]
 LEAST = 10  # minutes: starting Snakemake and the library on a busy file system
 MARGIN = 2  # times the minutes that the rates tell
@@ -33,6 +33,11 @@ def megabytes(wildcards, attempt: int) -> int:
     return attempt * (6000 + 16 * floats * count * images // 1000000)
 
 
+def step_megabytes(wildcards, attempt: int) -> int:
+    # The library, and a data set or two in memory.
+    return attempt * 8000
+
+
 def in_turn(w) -> bool:
     return bool(w.get("ipc")) and CONFIG.independent(w.method, w.network)
 
@@ -48,3 +53,7 @@ def short(rule: str):
         return name
 
     return group
+
+
+# What every job that computes on a GPU, if there is one, asks for.
+GPU_JOB = {"mem_mb": megabytes, "runtime": minutes, "gpu": GPU, "device": DEVICE}

@@ -9,14 +9,14 @@ use rule condense as condense_proxy with:
     group:
         short("condense_proxy")
     params:
-        classes="--for-search",  # all of them, but not all images
+        options="--for-search",
         split=SEARCH.split,
 
 
 rule search:
     input:
         data=f"{DATA}/prepared/{{dataset}}/info.json",
-        proxy=proxy,
+        proxy=get_proxy,
     output:
         "results/{protocol}/search/accuracy/{dataset}/{candidate}/{part}.parquet",
     log:
@@ -30,21 +30,20 @@ rule search:
         "../../environment.yml"
     threads: THREADS["evaluate"]
     resources:
-        mem_mb=megabytes,
-        runtime=minutes,
-        gpu=GPU,
-        device=DEVICE,
+        **GPU_JOB,
     params:
-        recipe=search_recipe,
+        recipe=get_search_recipe,
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
         networks=(SEARCH.networks, SEARCH.widths, SEARCH.repeats),
         split=SEARCH.split,
-        on=trained_on,
+        on=get_trained_on,
     shell:
-        "python scripts/search.py {params.on} --data {wildcards.dataset} --prepared {params.prepared}"
-        " --part {wildcards.part} --protocol {wildcards.protocol} --precision {params.precision}"
-        " --device {resources.device} --threads {threads} --out {output} > {log} 2>&1"
+        job(
+            "search",
+            " {params.on} --data {wildcards.dataset} --prepared {params.prepared:q}"
+            " --part {wildcards.part}",
+        )
 
 
 rule search_test:
@@ -61,25 +60,23 @@ rule search_test:
         "../../environment.yml"
     threads: THREADS["pretrain"]
     resources:
-        mem_mb=megabytes,
-        runtime=minutes,
-        gpu=GPU,
-        device=DEVICE,
+        **GPU_JOB,
     params:
-        recipe=search_recipe,
+        recipe=get_search_recipe,
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
     shell:
-        "python scripts/search_test.py --rows {input.rows} --data {wildcards.dataset} --prepared {params.prepared}"
-        " --protocol {wildcards.protocol} --precision {params.precision}"
-        " --device {resources.device} --threads {threads} --out {output} > {log} 2>&1"
+        job(
+            "search_test",
+            " --rows {input.rows} --data {wildcards.dataset} --prepared {params.prepared:q}",
+        )
 
 
 rule search_report:
     input:
         rows=SEARCH_ROWS,
         tests=f"{SEARCHED}/chosen/{SEARCH.dataset}.parquet",
-        published="config/published/table5_nas.csv",
+        published=f"{SETTINGS}/published/table5_nas.csv",
     output:
         csv="results/{protocol}/tables/table5.csv",
         md=report(
@@ -116,17 +113,8 @@ rule search_report:
         table=subpath(output.csv, strip_suffix=".csv"),
         figure=subpath(output.png, strip_suffix=".png"),
     shell:
-        "python scripts/search_report.py --protocol {wildcards.protocol} --rows {input.rows} --tests {input.tests}"
-        " --out-table {params.table} --out-figure {params.figure} > {log} 2>&1"
-
-
-rule table5:
-    input:
-        expand(f"{RESULTS}/tables/table5.{{kind}}", kind=TABLE_FILES),
-    localrule: True
-
-
-rule figure_nas:
-    input:
-        expand(f"{RESULTS}/figures/figure_nas.{{kind}}", kind=["png", "pdf"]),
-    localrule: True
+        script(
+            "search_report",
+            " --protocol {wildcards.protocol} --rows {input.rows} --tests {input.tests}"
+            " --out-table {params.table} --out-figure {params.figure}",
+        )

@@ -1,12 +1,6 @@
 # What figure 4 follows is condensed in jobs of its own: the time of a set that table 1 has may be that of several
 # jobs, or unknown because the set was fetched.
-from condensery.experiment.trajectories import RECIPE, steps_of, trajectories
-
-SNAPSHOT_ROWS = [
-    f"{RESULTS}/trajectory_accuracy/{SET.format(**s._asdict())}/step{step}/{RECIPE}-{s.network}.parquet"
-    for s, steps in trajectories(CONFIG).items()
-    for step in steps
-]
+from condensery.experiment.trajectories import steps_of
 
 
 use rule condense as trajectory with:
@@ -19,7 +13,7 @@ use rule condense as trajectory with:
     group:
         short("trajectory")
     params:
-        classes=lambda w: f"--snapshots {','.join(map(str, steps_of(CONFIG, w)))}",  # of all classes
+        options=lambda w: f"--snapshots {','.join(map(str, steps_of(CONFIG, w)))}",
 
 
 rule evaluate_snapshot:
@@ -38,27 +32,26 @@ rule evaluate_snapshot:
         "../../environment.yml"
     threads: THREADS["evaluate"]
     resources:
-        mem_mb=megabytes,
-        runtime=minutes,
-        gpu=GPU,
-        device=DEVICE,
+        **GPU_JOB,
         turn=1,
     params:
-        recipe=recipe,
+        recipe=get_recipe,
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
         networks=CONFIG.spec["networks"],
     shell:
-        "python scripts/evaluate.py --synthetic {input.sets}/step{wildcards.step}.safetensors"
-        " --data {wildcards.dataset} --prepared {params.prepared} --network {wildcards.evaluation}"
-        " --recipe {wildcards.recipe} --networks {params.networks} --protocol {wildcards.protocol}"
-        " --precision {params.precision} --device {resources.device} --threads {threads} --out {output} > {log} 2>&1"
+        job(
+            "evaluate",
+            " --synthetic {input.sets}/step{wildcards.step}.safetensors"
+            " --data {wildcards.dataset} --prepared {params.prepared:q} --network {wildcards.evaluation}"
+            " --recipe {wildcards.recipe} --networks {params.networks}",
+        )
 
 
 rule figure_of_trajectories:
     input:
         rows=lambda w: SNAPSHOT_ROWS,
-        published="config/published/cost.csv",
+        published=f"{SETTINGS}/published/cost.csv",
     output:
         png=report(
             "results/{protocol}/figures/figure4.png",
@@ -84,5 +77,8 @@ rule figure_of_trajectories:
         prefix=subpath(output.png, strip_suffix=".png"),
         folder=f"{RESULTS}/trajectory_accuracy",  # too many for a command line
     shell:
-        "python scripts/trajectory.py --protocol {wildcards.protocol} --rows {params.folder}"
-        " --out-prefix {params.prefix} > {log} 2>&1"
+        script(
+            "trajectory",
+            " --protocol {wildcards.protocol} --rows {params.folder:q}"
+            " --out-prefix {params.prefix}",
+        )

@@ -1,0 +1,172 @@
+# What the rules take: input functions, and the parameters on which the result of a job depends.
+from condensery.experiment import memories
+from condensery.experiment.memories import MemoryId
+from condensery.experiment.trajectories import RECIPE, steps_of, trajectories
+
+
+def get_sets(wildcards) -> list[str]:
+    return [set_path(s) for s in CONFIG.target_sets(wildcards.figure)]
+
+
+def get_rows(w) -> list[str]:
+    trained = CONFIG.target_evaluations(w.table) + CONFIG.target_wholes(w.table)
+    return [*map(rows_path, trained)]
+
+
+def get_shards(w) -> list[str]:
+    folder = f"{RESULTS}/synthetic/{SET.format(**w)}"
+    parts = CONFIG.shards(w.dataset, w.method, w.network)
+    return [f"{folder}/classes{part}.safetensors" for part in parts]
+
+
+def get_content(wildcards) -> dict:
+    # What the prepared bytes depend on: another place to find them makes nothing anew.
+    entry = CONFIG.dataset(wildcards.dataset)
+    aside = ("sources", "augmentation", "network", "smallest_class")
+    return {key: entry[key] for key in entry if key not in aside}
+
+
+def get_method(w) -> dict:
+    values = CONFIG.parameters(w.dataset, w.method, w.network, int(w.ipc))
+    return values | {"augmentation": CONFIG.augmentation(w.dataset)}
+
+
+def get_recipe(w) -> dict:
+    name, ipc = w.get("recipe", "features"), int(w.get("ipc", 0))
+    return CONFIG.recipe(name, w.dataset, ipc, w.get("evaluation", w.get("network")))
+
+
+# What sets are condensed with, where that is trained beforehand.
+GENERATOR = "generators/{dataset}/{method}/seed{seed}"
+
+
+def get_features(w) -> list[str]:
+    path = f"{RESULTS}/features/{w.dataset}/{w.network}/seed{w.seed}.safetensors"
+    return [path] if CONFIG.method(w.method)["needs_features"] else []
+
+
+def get_pool(w) -> list[str]:
+    # All parts of the pool that a set is condensed with, if it is.
+    made = SetId(w.dataset, w.method, w.network, int(w.ipc), 0)
+    needed = CONFIG.draws_from_pool(made)
+    folder = f"{RESULTS}/pool/{w.dataset}/{w.network}"
+    return [f"{folder}/{part}.safetensors" for part in POOL.parts()] if needed else []
+
+
+def get_generator(w) -> list[str]:
+    path = f"{RESULTS}/{GENERATOR.format(**w)}.safetensors"
+    return [path] if CONFIG.needs_generator(w.method) else []
+
+
+# Continual learning: memories lie in the folder of their tasks: a data set, or several joined by "+".
+STEPS = "{tasks}/steps{steps}"
+MEMORY = f"{STEPS}/{{method}}/{{network}}/ipc{{ipc}}/order{{order}}"
+FEATURES = f"{STEPS}/features/{{network}}/order{{order}}/step{{step}}"
+
+
+def memory_id(w) -> MemoryId:
+    return MemoryId(
+        w.tasks, int(w.steps), w.method, w.network, int(w.ipc), int(w.order)
+    )
+
+
+def step_of(w) -> memories.Step:
+    return memories.step_of(CONFIG, w.tasks, int(w.steps), int(w.order), int(w.step))
+
+
+def get_step_data(w) -> str:
+    return f"{DATA}/prepared/{step_of(w).dataset}/info.json"
+
+
+def get_step_view(w) -> str:
+    step = step_of(w)
+    only = "--only " + ",".join(map(str, step.classes)) if step.classes else ""
+    shape = "--shape " + "x".join(map(str, step.shape)) if step.shape else ""
+    return only + shape
+
+
+def get_step_features(w) -> list[str]:
+    needed = CONFIG.method(w.method)["needs_features"]
+    path = FEATURES.format(**w)
+    return [f"{RESULTS}/continual/{path}.safetensors"] if needed else []
+
+
+def get_step_method(w) -> dict:
+    dataset, ipc = step_of(w).dataset, int(w.ipc)
+    values = CONFIG.parameters(dataset, w.method, w.network, ipc)
+    return values | {"augmentation": CONFIG.augmentation(dataset)}
+
+
+def get_memory_files(w) -> list[str]:
+    memory = memory_id(w)
+    folder = f"{RESULTS}/continual/{MEMORY.format(**memory._asdict())}"
+    files = []
+    for number in memories.remembered_steps(memory):
+        whole = memories.set_with(CONFIG, memory, number)
+        files.append(set_path(whole) if whole else f"{folder}/step{number}.safetensors")
+    return list(dict.fromkeys(files))
+
+
+def get_memory_rows(target: str) -> list[str]:
+    made = (MEMORY.format(**m._asdict()) for m in memories.memories(CONFIG, target))
+    return [f"{RESULTS}/continual/{path}/accuracy.parquet" for path in made]
+
+
+def get_task_names(w) -> list[str]:
+    return w.tasks.split(memories.JOIN)
+
+
+def get_task_recipes(w) -> list[dict]:
+    names = get_task_names(w)
+    name = memories.RECIPE if len(names) == 1 else memories.SEQUENCE_RECIPE
+    return [CONFIG.recipe(name, dataset, int(w.ipc), w.network) for dataset in names]
+
+
+def get_learning_script(w) -> str:
+    return "continual" if len(get_task_names(w)) == 1 else "continual_domains"
+
+
+def get_learning_view(w) -> str:
+    # The networks learn class after class, or data set after data set.
+    if len(get_task_names(w)) == 1:
+        return f"--steps {w.steps} --order {w.order}"
+    return f"--seed {w.order}"
+
+
+# Figure 4: the rows of the snapshots that it follows.
+SNAPSHOT_ROWS = [
+    f"{RESULTS}/trajectory_accuracy/{SET.format(**s._asdict())}/step{step}/{RECIPE}-{s.network}.parquet"
+    for s, steps in trajectories(CONFIG).items()
+    for step in steps
+]
+
+
+# The architecture search: folder of the rows -> what the networks are trained on.
+CANDIDATES = SEARCH.candidates if SEARCH else ()
+NAMES = {c if c == "whole" else f"{c}/ipc{SEARCH.ipc}": c for c in CANDIDATES}
+SEARCHED = f"{RESULTS}/search"
+
+
+def get_proxy(w) -> list[str]:
+    # The set that is trained on; none where that is the whole set, all of it or for a while.
+    made = SEARCH.set_of(NAMES[w.candidate], CONFIG.network(w.dataset))
+    where = f"{SEARCHED}/synthetic/{SET}.safetensors"
+    return [where.format(**made._asdict())] if made else []
+
+
+def get_trained_on(w, input) -> str:
+    option = NAMES[w.candidate].replace("_", "-")
+    return f"--proxy {input.proxy}" if input.proxy else f"--{option}"
+
+
+def get_search_recipe(w) -> dict:
+    if w.get("candidate", "whole") == "whole":
+        return CONFIG.recipe("search_whole", w.dataset)
+    return CONFIG.recipe("search", w.dataset, SEARCH.ipc)
+
+
+SEARCH_ROWS = [
+    f"{SEARCHED}/accuracy/{SEARCH.dataset}/{candidate}/{part}.parquet"
+    for candidate in NAMES
+    for part in SEARCH.parts()
+]
