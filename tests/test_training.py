@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,11 +16,13 @@ from condensery.augmentation import dc, siamese
 from condensery.checkpoint import Checkpoint
 from condensery.machine.device import Device
 from condensery.training import evaluation
+from condensery.training.descent import SGD
 from condensery.training.evaluation import Fleet
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 from tests import problems
 
+ROOT = Path(__file__).resolve().parents[1]
 RECIPE = Recipe(
     "dsa", epochs=6, lr=0.05, momentum=0.9, weight_decay=5e-4, batch=8, augmentation=problems.STRATEGY
 )
@@ -66,6 +71,38 @@ def test_training_equals_a_plain_loop_however_many_networks(network, count, augm
             torch.testing.assert_close(
                 tensor[k] if count > 1 else tensor, expected[name], rtol=2e-3, atol=2e-4
             )
+
+
+@pytest.mark.parametrize(("momentum", "weight_decay"), [(0.9, 5e-4), (0.9, 0.0), (0.0, 5e-4), (0.0, 0.0)])
+def test_descent_is_that_of_pytorch_to_the_bit(momentum, weight_decay):
+    start = [torch.randn(5, 3), torch.randn(7)]
+    ours, theirs = ([tensor.clone().requires_grad_() for tensor in start] for _ in range(2))
+    descent = SGD(ours, 0.05, momentum, weight_decay)
+    reference = torch.optim.SGD(theirs, 0.05, momentum=momentum, weight_decay=weight_decay)
+    for _ in range(4):
+        for parameters, optimiser in ((ours, descent), (theirs, reference)):
+            optimiser.zero_grad()
+            sum(parameter.sin().sum() for parameter in parameters).backward()
+            optimiser.step()
+        for mine, other in zip(ours, theirs, strict=True):
+            assert torch.equal(mine, other)
+
+
+TRAINING = """
+import sys
+from tests import problems, test_training
+from condensery.training import evaluation
+data = problems.real_data()
+fleet = evaluation.Fleet("convnet-d2-w16", data.info, [1, 2], problems.CPU, images=0)
+evaluation.train(fleet, test_training.samples_of(data), test_training.RECIPE)
+print("torch._dynamo" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_training_does_not_wait_for_the_compiler_to_be_imported():
+    done = subprocess.run([sys.executable, "-c", TRAINING], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == ["False"], done.stderr
 
 
 def test_networks_trained_at_once_score_as_one_by_one():

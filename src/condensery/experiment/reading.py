@@ -57,7 +57,8 @@ _Validator = validators.extend(
 )
 
 
-class _Loader(yaml.SafeLoader):
+# The loader in C reads config/ in a tenth of the time; not every build of PyYAML has it.
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """The safe loader, which also refuses a key that is given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -20,6 +20,7 @@ from condensery.data import DataInfo, Split
 from condensery.machine.device import Device
 from condensery.progress import Progress
 from condensery.training import stacking
+from condensery.training.descent import SGD
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 
@@ -124,11 +125,10 @@ def train(
         optimiser = _sgd(parameters, recipe, recipe.rate(max(first - 1, 0), 0))
         for name, parameter in fleet.parameters.items():
             if f"momentum of {name}" in state:
-                buffer = state[f"momentum of {name}"].to(parameter.device)
-                optimiser.state[parameter]["momentum_buffer"] = buffer
+                optimiser.momenta.append(state[f"momentum of {name}"].to(parameter.device))
     for epoch in range(first, recipe.passes):
         for step, (rows, images) in enumerate(_batches(fleet, samples, recipe, epoch)):
-            if recipe.rate(epoch, step) != optimiser.param_groups[0]["lr"]:
+            if recipe.rate(epoch, step) != optimiser.lr:
                 optimiser = _sgd(parameters, recipe, recipe.rate(epoch, step))
             logits = fleet.logits(images, train=True)
             labels = samples.labels[rows.to(samples.labels.device)]
@@ -149,13 +149,14 @@ def train(
             on_epoch(epoch + 1)
 
 
-def _sgd(parameters: list[Tensor], recipe: Recipe, lr: float) -> torch.optim.SGD:
-    return torch.optim.SGD(parameters, lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+def _sgd(parameters: list[Tensor], recipe: Recipe, lr: float) -> SGD:
+    return SGD(parameters, lr, recipe.momentum, recipe.weight_decay)
 
 
-def _momenta(fleet: Fleet, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
-    held = ((name, optimiser.state[p].get("momentum_buffer")) for name, p in fleet.parameters.items())
-    return {f"momentum of {name}": buffer for name, buffer in held if buffer is not None}
+def _momenta(fleet: Fleet, optimiser: SGD) -> dict[str, Tensor]:
+    # There are none before the first step, nor without momentum.
+    held = zip(fleet.parameters, optimiser.momenta, strict=False)
+    return {f"momentum of {name}": momentum for name, momentum in held}
 
 
 def _batches(fleet: Fleet, samples: Samples, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
