@@ -25,8 +25,8 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-quickstart: env ## Every table, figure and the report on the built-in digits: a quarter of an hour on two cores
-	snakemake --cores all --quiet rules host reason --config protocol=smoke -- all
+quickstart: env ## Every table, figure and the report on the built-in digits: five to ten minutes on two cores
+	snakemake --cores all --max-threads 1 --quiet rules host reason --config protocol=smoke -- all
 	@echo
 	@sed '/^## Every cell/,$$d' results/smoke/tables/table1.md
 	@echo
