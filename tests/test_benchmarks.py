@@ -213,7 +213,7 @@ def test_quick_benchmark(tmp_path: Path) -> None:
 
 STEP = """
 from pathlib import Path
-from condensery import device
+from condensery.machine import device
 from harness import clock, data, loops
 from harness.case import Case
 case, where = Case("loops", "dsa-pixels"), device.choose("cpu", compile=False)

@@ -231,9 +231,10 @@ def tasks(data: list[RealData]) -> list[domains.Task]:
 
 
 def two_domains() -> list[RealData]:
+    """Return images and their negatives: who learns the one forgets the other."""
     first = problems.real_data()
-    darker = (Split(s.images // 3, s.labels, first.info) for s in (first.train, first.test))
-    return [first, RealData(first.info, *darker)]
+    negative = (Split(255 - s.images, s.labels, first.info) for s in (first.train, first.test))
+    return [first, RealData(first.info, *negative)]
 
 
 def test_no_test_image_reaches_a_networks_training(monkeypatch, tmp_path: Path) -> None:
@@ -300,8 +301,12 @@ def test_joined_samples_are_the_parts_in_their_order() -> None:
     assert torch.equal(joined.labels, torch.cat([parts[0].labels, kept.labels, parts[1].labels]))
 
 
-def plain_sequence(both: list[RealData], distil: bool) -> list[float]:
-    """Two tasks as a plain loop: cross-entropy, and cross-entropy with the softened old outputs."""
+def plain_sequence(both: list[RealData], distil: bool) -> tuple[dict[str, torch.Tensor], list[float]]:
+    """Two tasks as a plain loop: cross-entropy, and cross-entropy with the softened old outputs.
+
+    Returns:
+        The weights of the network, and its accuracies on both data sets.
+    """
     cpu = torch.device("cpu")
     kept = methods.get("random").condense(problems.problem(both[0]))
     net = networks.build("mlp", channels=3, size=(16, 16), classes=3)
@@ -329,11 +334,18 @@ def plain_sequence(both: list[RealData], distil: bool) -> list[float]:
     for data in both:
         logits = net(data.test.batch(torch.arange(len(data.test)), cpu))
         scores.append(100 * float((logits.argmax(1) == torch.as_tensor(data.test.labels)).float().mean()))
-    return scores
+    return net.state_dict(), scores
 
 
-def test_a_sequence_equals_a_plain_loop() -> None:
+def test_a_sequence_equals_a_plain_loop(monkeypatch) -> None:
     both = two_domains()
+    tested, accuracies = [], domains.accuracies
+
+    def watch(fleet, split):
+        tested.append({name: tensor.detach().clone() for name, tensor in fleet.state().items()})
+        return accuracies(fleet, split)
+
+    monkeypatch.setattr(domains, "accuracies", watch)
     learned = list(domains.learn("mlp", tasks(both), [0], problems.CPU))
     assert [(one.step, one.distillation, len(one.accuracies)) for one in learned] == [
         (0, True, 1),
@@ -342,8 +354,14 @@ def test_a_sequence_equals_a_plain_loop() -> None:
         (1, False, 2),
     ]
     assert learned[0].accuracies == learned[2].accuracies
-    for one in (learned[1], learned[3]):
-        assert one.accuracies == pytest.approx(plain_sequence(both, one.distillation), abs=1e-3)
+    (distilled, held), (plain, free) = (plain_sequence(both, distil) for distil in (True, False))
+    # Neither can pass for the other.
+    assert all((distilled[name] - plain[name]).abs().max() > 0.01 for name in plain)
+    # After the first task one test, after the second two.
+    for weights, expected in ((tested[1], distilled), (tested[4], plain)):
+        torch.testing.assert_close(weights, expected, rtol=1e-3, atol=1e-4)
+    assert learned[1].accuracies == pytest.approx(held, abs=1e-3)
+    assert learned[3].accuracies == pytest.approx(free, abs=1e-3)
 
 
 def test_networks_of_a_sequence_do_not_depend_on_each_other() -> None:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from condensery import methods
+from condensery import methods, networks
 from condensery.errors import CondenseryError
+from condensery.files import read_tensors
 from condensery.methods.herding import herd
 from condensery.methods.kcenter import k_center
-from condensery.training.evaluation import Fleet
+from condensery.training.evaluation import Fleet, accuracies
 from condensery.training.pretrained import Forgetting, pretrain
 from condensery.training.recipes import Recipe
 from tests import problems
@@ -41,8 +42,9 @@ def test_herding_minimises_the_distance_of_the_mean_at_every_step():
 
 def test_k_center_takes_the_farthest_image_and_starts_at_the_mean():
     x = torch.randn(30, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x[17] = x.mean(0) + 0.01  # the nearest to the mean, neither the first nor the last
     chosen = k_center(x, 8).tolist()
-    assert chosen[0] == (x - x.mean(0)).norm(dim=1).argmin()
+    assert chosen[0] == 17
     for i in range(1, 8):
         reach = [min((x[j] - x[k]).norm().item() for k in chosen[:i]) for j in range(30)]
         assert reach[chosen[i]] == max(reach)
@@ -65,9 +67,21 @@ def test_forgetting_counts_from_right_to_wrong():
     assert watch.events(never_right=99).tolist() == [2, 0, 99, 0]
 
 
-def test_forgetting_takes_the_most_forgotten(data, features):
-    from condensery.files import read_tensors
+def test_images_that_were_never_right_are_the_most_forgotten(data):
+    """A network that stands still has an image right in every epoch or in none."""
+    standing = Recipe("features", epochs=3, lr=0, momentum=0, weight_decay=0, batch=16, augmentation="none")
+    trained = pretrain(data, "mlp", standing, 0, problems.CPU)
+    net = networks.build("mlp", channels=3, size=(16, 16), classes=3)
+    net.load_state_dict({key: trained[f"network.{key}"] for key in net.state_dict()})
+    with torch.no_grad():
+        logits = net(data.train.batch(np.arange(len(data.train)), torch.device("cpu")))
+    wrong = logits.argmax(1) != torch.as_tensor(data.train.labels)
+    assert 0 < wrong.sum() < len(wrong)
+    # More often than E + 1 = 4 epochs could lose it.
+    assert trained["forgetting_events"].tolist() == [5 if each else 0 for each in wrong]
 
+
+def test_forgetting_takes_the_most_forgotten(data, features):
     events = read_tensors(features)[0]["forgetting_events"].numpy()
     chosen = methods.get("forgetting").condense(problems.problem(data, ipc=5, features=features))
     train = data.train.batch(np.arange(len(data.train)), torch.device("cpu"))
@@ -78,6 +92,25 @@ def test_forgetting_takes_the_most_forgotten(data, features):
             for image in chosen.images[chosen.labels == c]
         ]
         assert sorted(events[picked]) == sorted(events[pool])[-5:]
+
+
+@pytest.mark.parametrize("network", ["convnet-d2-w16", "convnet-d1-w16-bn"])
+@pytest.mark.parametrize(("name", "select"), [("herding", herd), ("kcenter", k_center)])
+def test_images_are_chosen_by_the_features_of_the_trained_network(data, tmp_path, network, name, select):
+    """By what the classifier sees, not what it says, with the statistics that batch norm has learned."""
+    file = problems.features_file(tmp_path, data, network)
+    net = networks.build(network, channels=3, size=(16, 16), classes=3)
+    saved = read_tensors(file)[0]
+    net.load_state_dict({key: saved[f"network.{key}"] for key in net.state_dict()})
+    net.eval()
+    made = methods.get(name).condense(problems.problem(data, network=network, ipc=6, features=file))
+    for c in range(3):
+        pool = data.train.indices_of(c)
+        # One image at a time: none can change the features of another.
+        images = data.train.batch(pool, torch.device("cpu")).split(1)
+        with torch.no_grad():
+            expected = select(torch.cat([net.embed(image) for image in images]), 6)
+        assert torch.equal(made.images[made.labels == c], torch.cat(images)[expected])
 
 
 @pytest.mark.parametrize("name", ["herding", "kcenter", "forgetting"])
@@ -122,7 +155,6 @@ def test_more_images_than_a_class_has_are_refused(data):
 
 def test_the_features_network_is_the_trained_one(data, features):
     from condensery.files import read_tensors
-    from condensery.training.evaluation import accuracies
 
     tensors, _ = read_tensors(features)
     fleet = Fleet("convnet-d2-w16", data.info, [0], problems.CPU, images=0)

@@ -21,7 +21,7 @@ from condensery.machine import device, slots
 # Takes one of three devices, says so, and keeps it until its standard input ends.
 TAKER = """
 import sys
-from condensery import slots
+from condensery.machine import slots
 slot = slots.take(["first", "second", "third"])
 print(slot.index, flush=True)
 sys.stdin.read()
@@ -116,6 +116,26 @@ def test_a_device_that_is_named_is_that_device(gpus: None) -> None:
     assert str(device.choose("cuda:0").torch_device) == str(held.torch_device)
     with pytest.raises(CondenseryError, match="'cuda:2' is not on this machine: 2 CUDA devices"):
         device.choose("cuda:2")
+
+
+@pytest.fixture
+def backends() -> Iterator[tuple]:
+    """Return what says whether a GPU may compute in TF32, as it was again after the test."""
+    both = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [backend.allow_tf32 for backend in both]
+    yield both
+    for backend, allowed in zip(both, before, strict=True):
+        backend.allow_tf32 = allowed
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("bf16", False), ("tf32", True)])
+def test_a_gpu_computes_in_tf32_only_when_asked(
+    gpus: None, backends: tuple, precision: str, allowed: bool
+) -> None:
+    for backend in backends:
+        backend.allow_tf32 = not allowed
+    device.choose("cuda:1", precision)
+    assert [backend.allow_tf32 for backend in backends] == [allowed, allowed]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from condensery import networks, streams
 from condensery.augmentation import dc, siamese
 from condensery.checkpoint import Checkpoint
+from condensery.data import Split
 from condensery.machine.device import Device
 from condensery.training import evaluation
 from condensery.training.descent import SGD
@@ -125,17 +127,21 @@ def test_schedule(epochs, at_first_rate):
     assert rates == [0.05] * at_first_rate + [0.005] * (epochs + 1 - at_first_rate)
 
 
-def test_accuracy_counts_every_test_image_once(monkeypatch):
+@pytest.mark.parametrize("network", ["convnet-d2-w16", "convnet-d1-w16-bn"])
+def test_accuracy_counts_every_test_image_once(monkeypatch, network):
     data = problems.real_data(per_class=30)
-    fleet = Fleet("convnet-d2-w16", data.info, [0], problems.CPU, images=0)
+    fleet = Fleet(network, data.info, [0], problems.CPU, images=0)
     evaluation.train(fleet, samples_of(data), dataclasses.replace(RECIPE, epochs=1))
     monkeypatch.setattr(evaluation, "TEST_BATCH", 16)  # the last batch is partial
+    # Hard images, darker and darker: what a batch has in common says nothing about the next.
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (90, 3, 16, 16)) * np.linspace(1, 0.2, 90).reshape(-1, 1, 1, 1)
+    test = Split(images.astype(np.uint8), rng.integers(0, 3, 90), data.info)
     net = fleet.network.eval()
-    right = 0
-    for i in range(len(data.test)):
-        logits = net(data.test.batch(torch.tensor([i]), torch.device("cpu")))
-        right += int(logits.argmax() == data.test.labels[i])
-    assert evaluation.accuracies(fleet, data.test) == [pytest.approx(100 * right / len(data.test))]
+    logits = [net(test.batch(torch.tensor([i]), torch.device("cpu"))) for i in range(90)]
+    right = sum(int(each.argmax() == label) for each, label in zip(logits, test.labels, strict=True))
+    assert evaluation.accuracies(fleet, test) == [pytest.approx(100 * right / 90)]
+    assert 0 < right < 90
 
 
 def test_soft_labels_train_as_hard_ones_when_they_are_one_hot():

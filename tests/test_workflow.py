@@ -201,7 +201,7 @@ def test_the_memory_of_a_job_is_that_of_its_own_classes(tmp_path: Path) -> None:
 TAKER = """
 import sys, time
 from pathlib import Path
-from condensery import slots
+from condensery.machine import slots
 began = time.time()
 slot = slots.take(["first", "second"])
 time.sleep(1)
