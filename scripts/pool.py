@@ -51,12 +51,12 @@ def main() -> None:
     wanted = part(range(plan.networks), args.part)
     fleets = stacking.groups(job.network, job.data.info, recipe.batch, wanted, job.device)
     checkpoints = [job.checkpoint(provenance, f"networks{numbers[0]}to{numbers[-1]}") for numbers in fleets]
-    states = []
+    taken = []
     with Progress(f"pool {args.data} {args.part}", len(wanted) * recipe.passes) as progress:
         done = 0
         for numbers, checkpoint in zip(fleets, checkpoints, strict=True):
             count = len(numbers)
-            states += states.train_states(
+            taken += states.train_states(
                 job.data,
                 job.network,
                 recipe,
@@ -67,11 +67,11 @@ def main() -> None:
                 on_epoch=lambda epoch, before=done, n=count: progress.step(before + n * epoch),
             )
             done += count * recipe.passes
-    store.write(args.out, states, provenance)
+    store.write(args.out, taken, provenance)
     for checkpoint in checkpoints:
         checkpoint.remove()
-    for group, count in store.count_groups(state.accuracy for state in states).items():
-        print(f"group {group}: {count} of {len(states)} states")
+    for group, count in store.count_groups(state.accuracy for state in taken).items():
+        print(f"group {group}: {count} of {len(taken)} states")
 
 
 if __name__ == "__main__":
