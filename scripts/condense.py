@@ -133,8 +133,10 @@ def main() -> None:
     if problem.pool:
         provenance["pool"] = problem.pool.experiment
     if problem.classes != whole:
-        if not method.independent_classes:
-            raise CondenseryError(f"--classes: {args.method} condenses all classes together: leave it out")
+        if not job.config.independent(args.method, job.network):
+            raise CondenseryError(
+                f"--classes: {args.method} with {job.network} condenses all classes together: leave it out"
+            )
         provenance["shard"] = list(problem.classes)
     recorder = snapshots(args, parameters)
     checkpoint = job.checkpoint(provenance | {"snapshots": args.snapshots})

@@ -98,7 +98,7 @@ def test_a_memory_over_or_under_its_budget_is_refused(sets: list[SyntheticSet], 
 def remembered(data: RealData, method: str, group: tuple[int, ...], folder: Path, **more) -> SyntheticSet:
     """Return what one step keeps of its classes: from their training images alone."""
     view = training_only(of_classes(data, group))
-    if methods.get(method).needs_features:
+    if method in ("herding", "forgetting", "kcenter"):
         more |= {"features": problems.features_file(folder, view)}
     return methods.get(method).condense(problems.problem(view, classes=group, **more))
 

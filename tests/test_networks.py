@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from condensery import networks
+from condensery.architectures import FAMILIES, Family
 from condensery.errors import CondenseryError
 from condensery.networks import Network
 from tests.reference import networks as plain
 
-FAMILIES = [
+NAMES = [
     *("convnet", "convnet-d1", "convnet-d4", "convnet-bn", "convnet-nopool", "mlp", "lenet"),
     *("alexnet", "alexnet-in", "alexnet-bn", "vgg11", "vgg11-bn"),
     *("resnet18", "resnet18-bn", "resnet18ap", "resnet18ap-bn"),
@@ -142,7 +143,7 @@ def test_other_families_have_the_parameters_of_their_formulas(at, channels, side
     assert built("lenet", 84) == lenet_count(channels, area["lenet"])
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_shapes_hold_from_8_to_64_pixels_and_for_oblong_images(name):
     sides = (8, 9, 11, 12, 15, 16, 23, 28, 33, 64)
     for channels, size in [*((1 + 2 * (n % 2), (n, n)) for n in sides), (3, (8, 40)), (1, (28, 32))]:
@@ -152,7 +153,7 @@ def test_shapes_hold_from_8_to_64_pixels_and_for_oblong_images(name):
         assert net(images).shape == (2, 7)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_features_at_8_pixels_depend_on_the_image(name):
     """Instance norm over a single pixel would make them constant."""
     net = networks.initialise(
@@ -236,7 +237,7 @@ def test_activations_counts_what_every_layer_gives():
     assert networks.activations(net, 1, (8, 8)) == 3 * 4 * 64 + 4 * 16 + 3
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_mixes_images_says_whether_features_depend_on_the_batch(name):
     net = networks.build(name, channels=3, size=(16, 16), classes=3).double()
     images = torch.randn(4, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -245,23 +246,40 @@ def test_mixes_images_says_whether_features_depend_on_the_batch(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "canonical", "evaluation"),
+    ("name", "canonical"),
     [
-        ("convnet-d3-w128-relu-in-avg", "convnet", "convnet"),
-        ("convnet-max-d2", "convnet-d2-max", "convnet-d2-max"),
-        ("convnet-swish-bn", "convnet-swish-bn", "convnet-swish"),
-        ("convnet-gn", "convnet-gn", "convnet-gn"),
-        ("alexnet-bn", "alexnet-bn", "alexnet"),
-        ("alexnet-nonorm", "alexnet", "alexnet"),
-        ("vgg11-in", "vgg11", "vgg11"),
-        ("resnet18ap-bn", "resnet18ap-bn", "resnet18ap"),
-        ("mlp", "mlp", "mlp"),
+        ("convnet-d3-w128-relu-in-avg", "convnet"),
+        ("convnet-max-d2", "convnet-d2-max"),
+        ("convnet-swish-bn", "convnet-swish-bn"),
+        ("convnet-gn", "convnet-gn"),
+        ("alexnet-bn", "alexnet-bn"),
+        ("alexnet-nonorm", "alexnet"),
+        ("vgg11-in", "vgg11"),
+        ("resnet18ap-bn", "resnet18ap-bn"),
+        ("mlp", "mlp"),
     ],
 )
-def test_names_have_one_canonical_form_and_one_evaluation_network(name, canonical, evaluation):
+def test_names_have_one_canonical_form(name, canonical):
     assert networks.canonical(name) == canonical
-    assert networks.evaluation_name(name) == evaluation
     assert str(meta(name)) == str(meta(canonical))
+
+
+@pytest.mark.parametrize(
+    ("builder", "options", "told"),
+    [
+        # Batch norm without an option that says so, and an entry that says so of a network without.
+        ("tests.test_networks:batch_normed", {}, "says nothing of batch norm, the network built has it"),
+        ("condensery.networks.mlp:mlp", {"batch_norm": True}, "says that it has batch norm"),
+    ],
+)
+def test_a_family_that_is_wrong_about_batch_norm_is_refused(builder, options, told, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "mine", Family(builder, **options))
+    with pytest.raises(CondenseryError, match=told):
+        meta("mine")
+
+
+def batch_normed(channels, size, classes):
+    return Network(nn.Sequential(nn.BatchNorm2d(channels), nn.Flatten()), channels * math.prod(size), classes)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from condensery import cost
+from condensery.architectures import FAMILIES, Family
 from condensery.cost import plan
 from condensery.cost.plan import Job
 from condensery.experiment import Config, load_config
@@ -128,6 +129,26 @@ def test_disk_of_a_gathered_set_counts_once(config: Config) -> None:
     ]
     gathered = Job("gather", where, frozenset(), frozenset(), {})
     assert plan.disk([*parts, gathered], config) == {"sets": 10 * 10 * 8 * 8 * 4}
+
+
+def test_a_network_family_of_ones_own_is_planned_as_a_convnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FAMILIES, "mine", Family("mine:mine", batch_norm=True))
+    paper = load_config(ROOT / "config", "paper")
+    jobs = {
+        name: Job(
+            "pool",
+            {"dataset": "mnist", "network": name, "part": "1-of-50"},
+            frozenset(),
+            frozenset(),
+            {"gpu": "1"},
+        )
+        for name in ("mine", "convnet")
+    }
+    assert plan.disk([jobs["mine"]], paper) == plan.disk([jobs["convnet"]], paper)
+    assert plan.works([jobs["mine"]], paper)[0][1] == plan.works([jobs["convnet"]], paper)[0][1]
+    # Whatever it is called, its classes go through the network together.
+    assert paper.independent("dm", "convnet")
+    assert not paper.independent("dm", "mine")
 
 
 def test_disk_of_a_pool_is_that_of_its_states() -> None:

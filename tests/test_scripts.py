@@ -220,6 +220,12 @@ def test_shards_of_classes_gather_to_the_whole_set(digits, tmp_path):
     np.testing.assert_allclose(gathered.images, whole.images, rtol=0, atol=1e-4)
 
 
+def test_classes_that_a_network_mixes_are_not_condensed_apart(digits, tmp_path):
+    done = condense(digits, tmp_path / "part.safetensors", network="convnet-d1-w16-bn", classes="0-4")
+    assert_one_line(done, "--classes", "dm with convnet-d1-w16-bn")
+    assert list(tmp_path.iterdir()) == []
+
+
 def pretrain(digits: Path, out: Path, *view: object):
     return run(
         "pretrain", "--data", "digits", "--prepared", digits, "--seed", 0, "--protocol", "smoke",

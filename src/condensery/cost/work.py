@@ -6,35 +6,15 @@ Nothing here needs PyTorch, so that a workflow can ask for every job of a large 
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from condensery.architectures import DEPTH, FAMILIES, WIDTH, number, parse
 from condensery.experiment import Config
 
 # Multiply-adds of a pass in units of a forward pass. A backward pass to the pixels alone, through fixed
 # weights, takes one more; to pixels and weights, two more; and a second derivative repeats both.
 FORWARD, TO_PIXELS, TRAINING, SECOND_ORDER = 1, 2, 3, 9
-
-# Multiply-adds for each pixel, at 32x32 RGB, of the networks that options of their name do not shape. A
-# family that is not here counts as ConvNet.
-PER_PIXEL = {
-    "mlp": 400,
-    "lenet": 640,
-    "alexnet": 240e3,
-    "vgg11": 150e3,
-    "resnet18": 543e3,
-    "resnet18ap": 727e3,
-}
-
-# Weights of the same networks, likewise, with 10 classes.
-WEIGHTS = {
-    "mlp": 411e3,
-    "lenet": 62e3,
-    "alexnet": 1.87e6,
-    "vgg11": 9.23e6,
-    "resnet18": 11.2e6,
-    "resnet18ap": 11.2e6,
-}
 
 # Where a data set's entry does not say how many images its classes have.
 IMAGES_OF_A_CLASS = 5000
@@ -98,34 +78,33 @@ def multiply_adds(config: Config, dataset: str, network: str) -> float:
     channels, pixels = entry["channels"], math.prod(entry["size"])
     if (channels, pixels) == (1, 28 * 28):
         pixels = 32 * 32  # the networks pad it
-    family = network.partition("-")[0]
-    if family in PER_PIXEL:
-        return PER_PIXEL[family] * pixels
-    width, depth = _option(network, "w", 128), _option(network, "d", 3)
+    name, options = parse(network)
+    if (known := FAMILIES[name].pixel_multiply_adds) is not None:
+        return known * pixels
+    width, depth = _convnet(options)
     maps, total = pixels, 0.0
     for block in range(depth):
         total += 9 * (width if block else channels) * width * maps
-        if "nopool" not in network:
+        if options.get("pooling") != "nopool":
             maps /= 4
     return total
 
 
 def weights(config: Config, dataset: str, network: str) -> float:
     """Return the number of weights of a network, to about a tenth."""
-    family = network.partition("-")[0]
-    if family != "convnet":
-        return WEIGHTS[family]
+    name, options = parse(network)
+    if (known := FAMILIES[name].weights) is not None:
+        return known
     entry = config.dataset(dataset)
-    width, depth = _option(network, "w", 128), _option(network, "d", 3)
+    width, depth = _convnet(options)
     kernels = 9 * width * (entry["channels"] + (depth - 1) * width)
-    halved = [
-        math.prod(entry["size"]) / (1 if "nopool" in network else 4**block) for block in range(depth + 1)
-    ]
+    halvings = [0 if options.get("pooling") == "nopool" else block for block in range(depth + 1)]
+    halved = [math.prod(entry["size"]) / 4**number for number in halvings]
     # Layer norm has two weights for every place of the maps, the other norms two for every map.
-    norms = 2 * width * (sum(halved[:-1]) if "-ln" in network else depth)
+    norms = 2 * width * (sum(halved[:-1]) if options.get("norm") == "ln" else depth)
     return kernels + width * depth + norms + width * max(1, halved[-1]) * config.class_count(dataset)
 
 
-def _option(network: str, letter: str, default: int) -> int:
-    found = re.search(rf"-{letter}(\d+)\b", network)
-    return int(found[1]) if found else default
+def _convnet(options: Mapping[str, str]) -> tuple[int, int]:
+    """Return width and depth of a ConvNet with these options, or of the default one."""
+    return number(options.get("width", WIDTH[0])), number(options.get("depth", DEPTH[0]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from condensery.architectures import has_batch_norm
 from condensery.errors import CondenseryError
 from condensery.experiment.groups import RANDOM
 from condensery.experiment.plans import SEARCH_TARGETS, PoolPlan, Search
@@ -163,10 +164,12 @@ class Config:
     def independent(self, method: str, network: str) -> bool:
         """Say whether a class is condensed alike whatever the other classes are.
 
+        It is not where the method or the network mixes classes: batch norm does.
+
         Raises:
-            CondenseryError: there is no such method.
+            CondenseryError: there is no such method or network.
         """
-        return self.method(method)["independent_classes"] and "bn" not in network.split("-")
+        return self.method(method)["independent_classes"] and not has_batch_norm(network)
 
     def classes_per_job(self, dataset: str) -> int | None:
         """Return how many classes a condensation job has: config.yaml's number, or else the protocol's.

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator, ValidationError, validators
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+from condensery import architectures
 from condensery.errors import CondenseryError
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "workflow" / "schemas"
@@ -55,6 +56,14 @@ _Validator = validators.extend(
         {"number": _is_number, "integer": _is_integer}
     ),
 )
+
+
+_FORMATS = FormatChecker(formats=())
+
+
+@_FORMATS.checks("network", raises=CondenseryError)
+def _is_network(value: object) -> bool:
+    return not isinstance(value, str) or bool(architectures.parse(value))
 
 
 # The loader in C reads config/ in a tenth of the time; not every build of PyYAML has it.
@@ -132,7 +141,7 @@ def check(
     Raises:
         CondenseryError: the first thing that is not allowed.
     """
-    validator = _Validator({"$ref": reference}, registry=_registry())
+    validator = _Validator({"$ref": reference}, registry=_registry(), format_checker=_FORMATS)
     errors = [
         e
         for e in validator.iter_errors(content)
@@ -177,6 +186,8 @@ def _explain(error: ValidationError, keys: list[str | int]) -> str:
     if rule == "required":
         missing = next(key for key in limit if key not in value)
         return f"{where}key {missing!r} is missing; add it"
+    if rule == "format":
+        return f"{where}{error.cause}"
     return f"{where}must be {_wanted(error.schema, rule, limit)}, not {_shown(value)}"
 
 

@@ -149,11 +149,9 @@ class Problem:
 
 
 class Method(Protocol):
-    """What a method is: a name, two facts for the scheduler, and :meth:`condense`."""
+    """What a method is: a name and :meth:`condense`; its entry in methods.yaml says the rest."""
 
     name: str
-    independent_classes: bool
-    needs_features: bool
 
     def condense(
         self,

@@ -44,8 +44,6 @@ class DatasetDistillation:
     """
 
     name = "dd"
-    independent_classes = False
-    needs_features = False
 
     def condense(
         self,

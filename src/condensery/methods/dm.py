@@ -42,8 +42,6 @@ class DistributionMatching:
     """
 
     name = "dm"
-    independent_classes = True
-    needs_features = False
 
     def condense(
         self,

@@ -54,8 +54,6 @@ class GradientMatching(ABC):
     """
 
     name: str
-    independent_classes = False
-    needs_features = False
 
     @abstractmethod
     def strategy(self, problem: Problem) -> str:

@@ -38,8 +38,6 @@ class LabelDistillation:
     """
 
     name = "ld"
-    independent_classes = False
-    needs_features = False
 
     def condense(
         self,

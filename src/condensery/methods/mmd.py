@@ -32,8 +32,6 @@ class MaximumMeanDiscrepancy:
     """
 
     name = "mmd"
-    independent_classes = True
-    needs_features = False
 
     def condense(
         self,

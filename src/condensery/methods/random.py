@@ -15,7 +15,6 @@ class Random(Selection):
     """Select ``ipc`` images of each class uniformly without replacement."""
 
     name = "random"
-    needs_features = False
 
     def choose(self, problem: Problem) -> Iterator[np.ndarray]:
         """See :class:`Selection`."""

@@ -24,8 +24,6 @@ class Sampling:
     """
 
     name: str
-    independent_classes = False
-    needs_features = False
 
     def condense(
         self,

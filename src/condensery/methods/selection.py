@@ -18,8 +18,6 @@ class Selection(ABC):
     """A set of real images; a method says which."""
 
     name: str
-    independent_classes = True
-    needs_features = True
 
     @abstractmethod
     def choose(self, problem: Problem) -> Iterable[np.ndarray]:

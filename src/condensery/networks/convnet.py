@@ -7,7 +7,6 @@ from torch import nn
 from condensery.networks.base import Network, can_halve, first_padding, first_size, halved, normalisation
 
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "swish": nn.SiLU}
-NORMS = ("in", "bn", "ln", "gn", "nonorm")
 POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d, "nopool": None}
 
 
@@ -31,7 +30,7 @@ def convnet(
         depth: number of blocks; each halves the maps while `can_halve` allows.
         width: channels of every block.
         activation: a key of `ACTIVATIONS`; the slope of leakyrelu is 0.01, swish is x sigmoid(x).
-        norm: one of `NORMS`.
+        norm: one of `condensery.architectures.NORMS`.
         pooling: a key of `POOLINGS`, 2 x 2 with stride 2.
 
     Raises:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from condensery import architectures
 from condensery.errors import CondenseryError
 from condensery.progress import duration
 from condensery.reporting.labels import PAPER_TITLES, Labels
@@ -33,8 +34,6 @@ HEADS = {
     "evaluate_network": "Evaluated on",
 }
 """What names a place in a table, and what its column is called."""
-
-_FAMILIES = ("mlp", "convnet", "lenet", "alexnet", "vgg11", "resnet18", "resnet18ap")
 
 
 @dataclass(frozen=True)
@@ -83,15 +82,10 @@ def order(name: str, values: Iterable[Any]) -> list[Any]:
     if name == "method":
         return method_order(values)
     if name.endswith("_network"):
-        return sorted(set(values), key=_network_place)
+        return sorted(set(values), key=architectures.place)
     if name == "ipc":
         return sorted(set(values), key=lambda ipc: (ipc == 0, ipc))
     return sorted(set(values))
-
-
-def _network_place(name: str) -> tuple[int, str]:
-    family = name.split("-")[0]
-    return (_FAMILIES.index(family) if family in _FAMILIES else -1, name)
 
 
 def method_order(names: Iterable[str]) -> list[str]:
