@@ -122,7 +122,7 @@ def refusal(folder: Path, target: str = "table1", **settings: object) -> str:
         # 6 data sets, 5 methods, 3 sizes, 5 seeds, 5 data sets with 2 methods more, 9 cells of DD and LD; the
         # sets of figure 2 are among them.
         ("paper", {"prepare": 6, "pretrain": 30, "condense": 645, "evaluate": 1050, "evaluate_whole": 30}),
-        # 1 data set, 2 sizes, 2 seeds of random and DM with ipc 10; coresets, DD and LD are evaluated in two recipes.
+        # 1 data set, 2 sizes, 2 seeds of random and DM with ipc 10; coresets, DD and LD have two recipes.
         ("smoke", {"prepare": 1, "pretrain": 1, "condense": 13, "evaluate": 21, "evaluate_whole": 1}),
     ],
 )
