@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.test_workflow import ROOT, STAND_IN, benchmarked, costed, plan, snakemake
+from tests.workflows import benchmarked, costed, plan, project, snakemake
 
 SMALL = """
 description: small
@@ -25,18 +24,14 @@ targets:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a working directory with stand-ins for the scripts, after a run of both targets."""
-    made = tmp_path_factory.mktemp("workflow")
-    shutil.copytree(ROOT / "config", made / "config")
-    (made / "config" / "protocols" / "small.yaml").write_text(SMALL)
-    (made / "scripts").mkdir()
-    for script in ("prepare", "pool", "condense", "evaluate", "table", "cost", "figure"):
-        (made / "scripts" / f"{script}.py").write_text(STAND_IN)
+    scripts = ("prepare", "pool", "condense", "evaluate", "table", "cost", "figure")
+    made = project(tmp_path_factory.mktemp("workflow"), {"small": SMALL}, scripts)
     snakemake(made, "--cores", "2", targets=("table4", "figure_distributions"), protocol="small")
     return made
 
 
 def test_the_papers_protocol_trains_one_pool_for_all_groups(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "config", tmp_path / "config")
+    project(tmp_path, {})
     planned = plan(tmp_path, "table4", "figure_distributions", protocol="paper")
     # 9 groups with 3 sizes and 5 seeds; those of the figure are among them.
     jobs = {"prepare": 1, "pool": 50, "condense": 135, "evaluate": 135, "table": 1, "cost": 1}
@@ -51,7 +46,7 @@ def test_sets_wait_for_all_parts_of_a_pool_if_they_draw_from_it(finished: Path) 
     assert "--part 2-of-3 " in (results / parts[1]).read_text()
     for method in ("dm", "dm-pool-random", "dm-pool-70-100", "dm-pool"):
         words = (results / f"synthetic/digits/{method}/convnet/ipc2/seed0.safetensors").read_text()
-        told = f"--pool {' '.join(f'results/small/{part}' for part in parts)} --out"
+        told = f"--pool {' '.join(f'results/small/{part}' for part in parts)} --"
         assert (told in words) == (method in ("dm-pool-70-100", "dm-pool")), words
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.test_workflow import ROOT, STAND_IN, benchmarked, costed, plan, refusal, snakemake
+from tests.workflows import benchmarked, costed, plan, project, refusal, snakemake
 
 SMALL = """
 description: small
@@ -31,35 +30,20 @@ search:
   seed: 0
   networks_per_job: 3
 """
-REPORT = """
-import sys
-from pathlib import Path
-words = sys.argv
-for option, kinds in (("--out-table", ("csv", "md", "tex", "json")), ("--out-figure", ("png", "pdf"))):
-    for kind in kinds:
-        path = Path(f"{words[words.index(option) + 1]}.{kind}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(" ".join(words[1:]))
-"""
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a working directory with stand-ins for the scripts, after a run of both targets."""
-    made = tmp_path_factory.mktemp("workflow")
-    shutil.copytree(ROOT / "config", made / "config")
-    (made / "config" / "protocols" / "small.yaml").write_text(SMALL + SEARCH)
-    (made / "config" / "protocols" / "without.yaml").write_text(SMALL)
-    (made / "scripts").mkdir()
-    for script in ("prepare", "condense", "search", "search_test", "cost"):
-        (made / "scripts" / f"{script}.py").write_text(STAND_IN)
-    (made / "scripts" / "search_report.py").write_text(REPORT)
+    scripts = ("prepare", "condense", "search", "search_test", "search_report", "cost")
+    protocols = {"small": SMALL + SEARCH, "without": SMALL}
+    made = project(tmp_path_factory.mktemp("workflow"), protocols, scripts)
     snakemake(made, "--cores", "2", targets=("table5", "figure_nas"), protocol="small")
     return made
 
 
 def test_the_papers_protocol_has_a_job_for_each_part_of_each_proxy(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "config", tmp_path / "config")
+    project(tmp_path, {})
     planned = plan(tmp_path, "table5", "figure_nas", protocol="paper")
     # Random, DSA and DM; these, early stopping and the whole set, for 24 of 720 networks each.
     jobs = {"prepare": 1, "condense_proxy": 3, "search": 5 * 30, "search_test": 1, "search_report": 1}

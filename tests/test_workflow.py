@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 import yaml
 
 from condensery.cost.plan import parse
 from condensery.synthetic import SyntheticSet
-
-ROOT = Path(__file__).parents[1]
-
-# Writes what it was called with to the outputs that the rule expects.
-STAND_IN = """
-import sys
-from pathlib import Path
-words = sys.argv
-out = Path(words[words.index("--out-prefix" if "--out-prefix" in words else "--out") + 1])
-names = {"prepare": [out / "info.json"],
-         "table": [Path(f"{out}.{kind}") for kind in ("csv", "md", "tex", "json")],
-         "cost": [Path(f"{out}.{kind}") for kind in ("csv", "md")],
-         "figure": [Path(f"{out}.{kind}") for kind in ("png", "pdf")],
-         "trajectory": [Path(f"{out}.{kind}") for kind in ("png", "pdf", "csv", "md")]}
-if "--snapshots" in words:
-    steps = words[words.index("--snapshots") + 1].split(",")
-    names["condense"] = [out / f"step{step}.safetensors" for step in steps]
-for path in names.get(Path(words[0]).stem, [out]):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(" ".join(words[1:]))
-"""
+from tests.workflows import ROOT, benchmarked, costed, plan, project, refusal, snakemake
 
 SMALL = """
 description: small
@@ -52,83 +27,24 @@ targets:
 """
 
 
+SCRIPTS = (
+    *("prepare", "pretrain", "condense", "gather", "evaluate"),
+    *("table", "cost", "figure", "trajectory", "report"),
+)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a working directory with the real config/, a small protocol and stand-ins for the scripts."""
-    made = tmp_path_factory.mktemp("workflow")
-    shutil.copytree(ROOT / "config", made / "config")
-    (made / "config" / "protocols" / "small.yaml").write_text(SMALL)
-    (made / "scripts").mkdir()
-    for script in (
-        "prepare",
-        "pretrain",
-        "condense",
-        "gather",
-        "evaluate",
-        "table",
-        "cost",
-        "figure",
-        "trajectory",
-        "report",
-    ):
-        (made / "scripts" / f"{script}.py").write_text(STAND_IN)
-    return made
+    """Return the project with a small protocol and stand-ins for the scripts."""
+    return project(tmp_path_factory.mktemp("workflow"), {"small": SMALL}, SCRIPTS)
 
 
-def snakemake(folder: Path, *options: str, targets: tuple[str, ...] = (), **settings: object) -> str:
-    """Run Snakemake, its environment not activated: the jobs must find their Python all the same.
-
-    Returns:
-        What it said.
-    """
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *options]
-    config = ["--config", *(f"{key}={value}" for key, value in settings.items())] if settings else []
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": os.defpath}
-    done = subprocess.run(
-        [*command, *config, "--", *targets],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
-    return done.stderr + done.stdout
-
-
-def plan(folder: Path, *targets: str, options: tuple[str, ...] = (), **settings: object) -> dict[str, int]:
-    """Return rule -> number of jobs of a dry run."""
-    told = snakemake(folder, "--dry-run", *options, targets=targets, **settings)
-    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", told, re.MULTILINE)}
-    if "total" not in jobs:
-        assert "Nothing to be done" in told, told
-    return jobs
-
-
-def refusal(folder: Path, target: str = "table1", **settings: object) -> str:
-    """Return the one line that a run ends with before any job."""
-    with pytest.raises(subprocess.CalledProcessError) as caught:
-        snakemake(folder, "--cores", "1", targets=(target,), **settings)
-    told = caught.value.stderr + caught.value.stdout
-    lines = [line for line in told.splitlines() if line and not line.startswith("Using ")]
-    assert len(lines) == 1, told
-    return lines[0]
-
-
-@pytest.mark.parametrize(
-    ("protocol", "jobs"),
-    [
-        # 6 data sets, 5 methods, 3 sizes, 5 seeds, 5 data sets with 2 methods more, 9 cells of DD and LD; the
-        # sets of figure 2 are among them.
-        ("paper", {"prepare": 6, "pretrain": 30, "condense": 645, "evaluate": 1050, "evaluate_whole": 30}),
-        # 1 data set, 2 sizes, 2 seeds of random and DM with ipc 10; coresets, DD and LD have two recipes.
-        ("smoke", {"prepare": 1, "pretrain": 1, "condense": 13, "evaluate": 21, "evaluate_whole": 1}),
-    ],
-)
-def test_a_dry_run_plans_every_cell(tmp_path: Path, protocol: str, jobs: dict[str, int]) -> None:
-    shutil.copytree(ROOT / "config", tmp_path / "config")
-    planned = plan(tmp_path, "table1", "figure2", protocol=protocol)
+def test_the_papers_protocol_plans_every_cell_of_table_1(tmp_path: Path) -> None:
+    project(tmp_path, {})
+    planned = plan(tmp_path, "table1", "figure2", protocol="paper")
+    # 6 data sets, 5 methods, 3 sizes, 5 seeds, 5 data sets with 2 methods more, 9 cells of DD and LD; the
+    # sets of figure 2 are among them.
+    jobs = {"prepare": 6, "pretrain": 30, "condense": 645, "evaluate": 1050, "evaluate_whole": 30}
     once = dict.fromkeys(("table", "cost", "figure", "table1", "figure2"), 1)
     assert planned == jobs | once | {"total": sum(jobs.values()) + len(once)}
 
@@ -146,7 +62,7 @@ def test_a_dry_run_plans_every_cell(tmp_path: Path, protocol: str, jobs: dict[st
 def test_targets_share_what_they_have_in_common(
     tmp_path: Path, targets: list[str], condensed: int, evaluated: int
 ) -> None:
-    shutil.copytree(ROOT / "config", tmp_path / "config")
+    project(tmp_path, {})
     planned = plan(tmp_path, *targets, protocol="paper")
     assert (planned["condense"], planned["evaluate"], planned["table"]) == (
         condensed,
@@ -182,7 +98,7 @@ def test_a_protocol_may_split_some_data_sets_alone(folder: Path) -> None:
 
 
 def test_the_memory_of_a_job_is_that_of_its_own_classes(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "config", tmp_path / "config")
+    project(tmp_path, {})
     told = snakemake(tmp_path, "--dry-run", targets=("imagenet",), protocol="paper")
     asked = [
         (job.rule, int(job.wildcards["ipc"]), int(job.resources["mem_mb"]))
@@ -211,13 +127,10 @@ out.write_text(f"{slot.index} {began} {time.time()}")
 """
 
 
-def test_jobs_are_spread_over_the_gpus_of_a_machine(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jobs_are_spread_over_the_gpus_of_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    for part in ("config", "scripts"):
-        shutil.copytree(folder / part, tmp_path / part)
+    project(tmp_path, {"small": SMALL}, SCRIPTS)
     (tmp_path / "scripts/condense.py").write_text(TAKER)
     results = "results/small/synthetic/digits/random/convnet/ipc3"
     targets = [f"{results}/seed{seed}.safetensors" for seed in range(4)]
@@ -230,12 +143,38 @@ def test_jobs_are_spread_over_the_gpus_of_a_machine(
         assert len({other[0] for other in others}) == len(others) <= 2, (device, others)
 
 
+# Fails at its first two attempts.
+FAILER = """
+import sys
+from pathlib import Path
+out = Path(sys.argv[sys.argv.index("--out") + 1])
+attempts = Path("attempts")
+before = int(attempts.read_text()) if attempts.exists() else 0
+attempts.write_text(str(before + 1))
+if before < 2:
+    sys.exit("the time is up")
+out.parent.mkdir(parents=True, exist_ok=True)
+out.touch()
+"""
+
+
+def test_a_job_that_is_tried_again_gets_more_time_and_memory(tmp_path: Path) -> None:
+    project(tmp_path, {"small": SMALL}, SCRIPTS)
+    (tmp_path / "scripts/condense.py").write_text(FAILER)
+    target = "results/small/synthetic/digits/random/convnet/ipc2/seed0.safetensors"
+    told = snakemake(tmp_path, "--cores", "1", "--retries", "2", targets=(target,), protocol="small")
+    for resource in ("runtime", "mem_mb"):
+        asked = [int(value) for value in re.findall(rf"ipc=2.*\n.*resources: .*\b{resource}=(\d+)", told)]
+        first = asked[0]
+        assert asked == [first, 2 * first, 3 * first], told
+
+
 @pytest.mark.slow
 def test_classes_condensed_in_several_jobs_are_the_set_of_one_job(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "config", tmp_path / "config")
-    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     steps = "methods: {dm: {parameters: {iterations: 4, batch_real: 16}}}\n"
-    (tmp_path / "config" / "protocols" / "small.yaml").write_text(SMALL + steps)
+    project(tmp_path, {"small": SMALL + steps})
+    (tmp_path / "scripts").rmdir()
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     target = Path("results/small/synthetic/digits/dm/convnet/ipc2/seed0.safetensors")
     made = []
     for split in ({}, {"classes_per_job": 4}):
@@ -329,27 +268,6 @@ def test_jobs_are_told_their_coordinates(finished: Path) -> None:
     assert "--rows results/small/accuracy --only-target" in (results / "tables/table1.csv").read_text()
 
 
-def costed(folder: Path, table: str, out: Path) -> set[str]:
-    """Write the cost of a table of the protocol `small`; return the jobs, all of which are known."""
-    words = ["--table", table, "--protocol", "small", "--results", str(folder / "results/small")]
-    subprocess.run(
-        [sys.executable, str(ROOT / "scripts/cost.py"), *words, "--out-prefix", str(out)],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        check=True,
-    )
-    told = pd.read_csv(out.with_suffix(".csv"))
-    assert set(told["source"]) == {"benchmark"}
-    return set(told["path"])
-
-
-def benchmarked(folder: Path, *parts: str) -> set[str]:
-    """Return the jobs of the protocol `small` that have a benchmark in some of its folders."""
-    root = folder / "results/small/benchmarks"
-    found = (path for part in parts for path in (root / part).rglob("*.tsv"))
-    return {str(path.relative_to(root).with_suffix("")) for path in found}
-
-
 def test_the_cost_of_a_table_is_that_of_all_its_jobs(finished: Path, tmp_path: Path) -> None:
     made = benchmarked(finished, "prepare", "features", "synthetic", "accuracy")
     assert costed(finished, "table1", tmp_path / "cost") == made
@@ -393,7 +311,9 @@ def test_a_change_repeats_what_depends_on_it(
 
 def test_the_slurm_profile_knows_the_rules_that_use_a_gpu() -> None:
     rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    asking = {rule.split(":")[0] for rule in rules.split("rule ")[1:] if "gpu=GPU" in rule}
+    asking = {
+        rule.split(":")[0] for rule in rules.split("rule ")[1:] if "GPU_JOB" in rule or "gpu=GPU" in rule
+    }
     asking |= {new for old, new in re.findall(r"use rule (\w+) as (\w+)", rules) if old in asking}
     profile = (ROOT / "workflow/profiles/slurm/config.yaml").read_text()
     assert set(re.findall(r"^#   (\w+): \{gpu: 0, gres: ", profile, re.MULTILINE)) == asking

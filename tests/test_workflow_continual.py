@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.test_workflow import ROOT, STAND_IN, benchmarked, costed, plan, snakemake
-
-REPORT_STAND_IN = """
-import sys
-from pathlib import Path
-words = sys.argv
-for option, kinds in (("--out-table", ("csv", "md", "tex", "json")), ("--out-figure", ("png", "pdf"))):
-    for kind in kinds:
-        path = Path(f"{words[words.index(option) + 1]}.{kind}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(" ".join(words[1:]))
-"""
+from tests.workflows import benchmarked, costed, plan, project, snakemake
 
 SMALL = """
 description: small
@@ -36,15 +24,9 @@ targets:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("continual")
-    shutil.copytree(ROOT / "config", made / "config")
-    (made / "config" / "protocols" / "small.yaml").write_text(SMALL)
-    (made / "scripts").mkdir()
     computing = ("prepare", "pretrain", "condense", "continual", "continual_domains")
-    for script in (*computing, "cost", "figure", "report"):
-        (made / "scripts" / f"{script}.py").write_text(STAND_IN)
-    (made / "scripts" / "continual_report.py").write_text(REPORT_STAND_IN)
-    return made
+    scripts = (*computing, "continual_report", "cost", "figure", "report")
+    return project(tmp_path_factory.mktemp("continual"), {"small": SMALL}, scripts)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +64,7 @@ def told(path: Path) -> dict[str, str]:
     ],
 )
 def test_the_paper_plans_every_step(tmp_path: Path, targets: list[str], jobs: dict[str, int]) -> None:
-    shutil.copytree(ROOT / "config", tmp_path / "config")
+    project(tmp_path, {})
     planned = plan(tmp_path, *targets, protocol="paper")
     assert {rule: planned[rule] for rule in jobs} == jobs
     assert planned["continual_report"] == len(targets)

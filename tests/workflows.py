@@ -1,0 +1,134 @@
+"""Runs the workflow with stand-ins for the scripts, which write what they were called with."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Writes what it was called with to the outputs that the rule expects.
+STAND_IN = """
+import sys
+from pathlib import Path
+words = sys.argv
+out = Path(words[words.index("--out-prefix" if "--out-prefix" in words else "--out") + 1])
+names = {"prepare": [out / "info.json"],
+         "table": [Path(f"{out}.{kind}") for kind in ("csv", "md", "tex", "json")],
+         "cost": [Path(f"{out}.{kind}") for kind in ("csv", "md")],
+         "figure": [Path(f"{out}.{kind}") for kind in ("png", "pdf")],
+         "trajectory": [Path(f"{out}.{kind}") for kind in ("png", "pdf", "csv", "md")]}
+if "--snapshots" in words:
+    steps = words[words.index("--snapshots") + 1].split(",")
+    names["condense"] = [out / f"step{step}.safetensors" for step in steps]
+for path in names.get(Path(words[0]).stem, [out]):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(" ".join(words[1:]))
+"""
+
+# Likewise for the scripts that write a table and a figure.
+REPORT_STAND_IN = """
+import sys
+from pathlib import Path
+words = sys.argv
+for option, kinds in (("--out-table", ("csv", "md", "tex", "json")), ("--out-figure", ("png", "pdf"))):
+    for kind in kinds:
+        path = Path(f"{words[words.index(option) + 1]}.{kind}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(" ".join(words[1:]))
+"""
+
+
+def project(folder: Path, protocols: Mapping[str, str], scripts: Iterable[str] = ()) -> Path:
+    """Make a folder the project, with stand-ins for some scripts and no others.
+
+    Args:
+        folder: an empty folder.
+        protocols: name -> text of protocols beside those of the project.
+        scripts: names of the scripts that jobs will call.
+
+    Returns:
+        The folder.
+    """
+    for part in ("config", "workflow"):
+        shutil.copytree(ROOT / part, folder / part)
+    shutil.copy(ROOT / "Snakefile", folder)
+    for part in ("environment.yml", "benchmarks", "src"):
+        (folder / part).symlink_to(ROOT / part)
+    for name, text in protocols.items():
+        (folder / "config" / "protocols" / f"{name}.yaml").write_text(text)
+    (folder / "scripts").mkdir()
+    for script in scripts:
+        stand_in = REPORT_STAND_IN if script in ("search_report", "continual_report") else STAND_IN
+        (folder / "scripts" / f"{script}.py").write_text(stand_in)
+    return folder
+
+
+def snakemake(folder: Path, *options: str, targets: tuple[str, ...] = (), **settings: object) -> str:
+    """Run Snakemake, its environment not activated: the jobs must find their Python all the same.
+
+    Returns:
+        What it said.
+    """
+    command = [sys.executable, "-m", "snakemake", *options]
+    config = ["--config", *(f"{key}={value}" for key, value in settings.items())] if settings else []
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": os.defpath}
+    done = subprocess.run(
+        [*command, *config, "--", *targets],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
+    return done.stderr + done.stdout
+
+
+def plan(folder: Path, *targets: str, options: tuple[str, ...] = (), **settings: object) -> dict[str, int]:
+    """Return rule -> number of jobs of a dry run."""
+    told = snakemake(folder, "--dry-run", *options, targets=targets, **settings)
+    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", told, re.MULTILINE)}
+    if "total" not in jobs:
+        assert "Nothing to be done" in told, told
+    return jobs
+
+
+def refusal(folder: Path, target: str = "table1", **settings: object) -> str:
+    """Return the one line that a run ends with before any job."""
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        snakemake(folder, "--cores", "1", targets=(target,), **settings)
+    told = caught.value.stderr + caught.value.stdout
+    lines = [line for line in told.splitlines() if line and not line.startswith("Using ")]
+    assert len(lines) == 1, told
+    return lines[0]
+
+
+def costed(folder: Path, table: str, out: Path) -> set[str]:
+    """Write the cost of a table of the protocol `small`; return the jobs, all of which are known."""
+    words = ["--table", table, "--protocol", "small", "--results", str(folder / "results/small")]
+    subprocess.run(
+        [sys.executable, str(ROOT / "scripts/cost.py"), *words, "--out-prefix", str(out)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        check=True,
+    )
+    told = pd.read_csv(out.with_suffix(".csv"))
+    assert set(told["source"]) == {"benchmark"}
+    return set(told["path"])
+
+
+def benchmarked(folder: Path, *parts: str) -> set[str]:
+    """Return the jobs of the protocol `small` that have a benchmark in some of its folders."""
+    root = folder / "results/small/benchmarks"
+    found = (path for part in parts for path in (root / part).rglob("*.tsv"))
+    return {str(path.relative_to(root).with_suffix("")) for path in found}
