@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import signal
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 from condensery.errors import CondenseryError
-from condensery.machine import device, slots
+from condensery.machine import device, slots, support
 
 # Takes one of three devices, says so, and keeps it until its standard input ends.
 TAKER = """
@@ -58,7 +59,7 @@ def taken(process: subprocess.Popen[str]) -> int:
 
 def properties(index: int) -> SimpleNamespace:
     """Return what PyTorch would say of a GPU."""
-    return SimpleNamespace(uuid=f"GPU-{index}", total_memory=24 * 10**9)
+    return SimpleNamespace(uuid=f"GPU-{index}", total_memory=24 * 10**9, major=9, minor=0)
 
 
 @pytest.fixture
@@ -159,3 +160,133 @@ def test_visible_devices_are_else_those_of_the_driver(
     assert slots.visible({}) == 2
     tool.write_text("#!/bin/sh\necho 'No devices were found'; exit 6\n")
     assert slots.visible({}) == 0
+
+
+def cpuinfo(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """Pretend that /proc/cpuinfo has this line."""
+    support._processor_multiplies_bf16.cache_clear()
+    opened = open
+    monkeypatch.setattr(
+        "builtins.open",
+        lambda file, *args, **options: (
+            io.StringIO(f"model name : x\n{line}\n")
+            if file == "/proc/cpuinfo"
+            else opened(file, *args, **options)
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "native"),
+    [
+        ("flags : fpu avx2 avx512f avx512_bf16", True),
+        ("flags : fpu avx2 amx_tile amx_bf16", True),
+        ("Features : fp asimd bf16 i8mm", True),
+        ("flags : fpu avx2 avx512f avx512_vnni", False),
+        ("Features : fp asimd", False),
+    ],
+)
+def test_the_precision_of_a_protocol_is_for_processors_that_have_it(
+    line: str, native: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cpuinfo(monkeypatch, line)
+    with caplog.at_level("INFO"):
+        chosen = device.choose("cpu", "bf16", compile=False, where_native=True)
+    assert chosen.precision == ("bf16" if native else "fp32")
+    said = [record.message for record in caplog.records]
+    assert said == ([] if native else ["precision: fp32, because this device has no instructions for bf16"])
+    support._processor_multiplies_bf16.cache_clear()
+
+
+def test_a_precision_that_is_asked_for_is_obeyed_and_its_price_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cpuinfo(monkeypatch, "flags : avx2")
+    monkeypatch.setattr(support, "slowdown_in_bf16", lambda: 66.8)
+    assert device.choose("cpu", "bf16", compile=False).precision == "bf16"
+    assert "67 times as long" in caplog.text
+    support._processor_multiplies_bf16.cache_clear()
+
+
+def test_a_protocols_tf32_is_fp32_on_a_cpu() -> None:
+    assert device.choose("cpu", "tf32", compile=False, where_native=True).precision == "fp32"
+    with pytest.raises(CondenseryError, match="tf32 needs a CUDA device"):
+        device.choose("cpu", "tf32")
+
+
+def nvidia_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    tool = folder / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\necho '{line}'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_a_gpu_that_pytorch_does_not_see_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.choose("auto").torch_device.type == "cpu"
+    nvidia_smi(tmp_path, monkeypatch, "Tesla T4, 470.82.01")
+    with pytest.raises(
+        CondenseryError, match=r"Tesla T4 with driver 470\.82\.01, but PyTorch 2.*device: cpu"
+    ):
+        device.choose("auto")
+    assert device.choose("cpu").torch_device.type == "cpu"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # hidden on purpose
+    assert device.choose("auto").torch_device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("capability", "served"),
+    [((7, 0), False), ((6, 1), False), ((7, 5), True), ((8, 9), True), ((9, 0), True), ((13, 0), True)],
+)
+def test_a_gpu_without_kernels_in_this_pytorch_is_an_error(
+    capability: tuple[int, int], served: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architectures = ["sm_75", "sm_80", "sm_86", "sm_90a", "sm_120", "compute_120"]
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: architectures)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "Some GPU")
+    where = torch.device("cuda")
+    if served:
+        support.check_served(where)
+        return
+    with pytest.raises(CondenseryError, match=f"Some GPU has compute capability {capability[0]}"):
+        support.check_served(where)
+
+
+def test_a_gpu_is_compiled_for_where_triton_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    where, capability = torch.device("cuda"), (8, 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "Some GPU")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with caplog.at_level("INFO"):
+        assert not support.can_compile(where)
+        assert "C compiler" in caplog.text
+        (tmp_path / "gcc").write_text("#!/bin/sh\n")
+        (tmp_path / "gcc").chmod(0o755)
+        assert support.can_compile(where)
+        capability = (6, 1)
+        assert not support.can_compile(where)
+        assert "compute capability 7.0" in caplog.text
+
+
+def test_without_a_compiler_that_works_nothing_is_compiled(tmp_path: Path) -> None:
+    broken = tmp_path / "g++"
+    broken.write_text("#!/bin/sh\necho 'Python.h: no such file' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    program = (
+        "import torch; from condensery.machine import device\n"
+        "where = device.choose('cpu'); assert where.compile\n"
+        "function = lambda x: x.cos() * 2\n"
+        "assert where.compiled(function, 1e12) is function\n"
+    )
+    environment = os.environ | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "the compiler does not work" in done.stderr

@@ -252,7 +252,6 @@ def test_jobs_are_told_their_coordinates(finished: Path) -> None:
         "--ipc": "2",
         "--seed": "0",
         "--protocol": "small",
-        "--precision": "fp32",
         "--device": "auto",
         "--threads": "2",
         "--features": "results/small/features/digits/convnet/seed0.safetensors",

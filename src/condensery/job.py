@@ -124,7 +124,9 @@ class Job:
         config = load_config(args.config, args.protocol, settings)
         config.dataset(args.data)
         real = data.load(args.prepared or config.data_dir / "prepared" / args.data)
-        where = on or device.choose(config.settings["device"], config.precision)
+        where = on or device.choose(
+            config.settings["device"], config.precision, where_native=not config.settings["precision"]
+        )
         if on is None:
             _log.info("device: %s, %s", where.label, where.precision)
         network = getattr(args, "network", None) or config.network(args.data)

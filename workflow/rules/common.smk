@@ -69,8 +69,10 @@ def script(name: str, options: str) -> str:
 
 def job(name: str, options: str) -> str:
     # The command of a job that computes on the real data: how it computes is the same for all of them.
-    options += " --protocol {wildcards.protocol} --precision {params.precision}"
-    options += " --device {resources.device} --threads {threads} --out {output}"
+    options += " --protocol {wildcards.protocol} --device {resources.device} --threads {threads} --out {output}"
+    # The node of the job decides whether it has the protocol's precision.
+    if CONFIG.settings["precision"]:
+        options += " --precision {params.precision}"
     return script(name, options + ("" if INSIDE else f" --config {SETTINGS}"))
 
 

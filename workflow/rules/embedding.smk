@@ -41,6 +41,6 @@ rule embedding:
             " --data {params.map.dataset} --prepared {params.prepared:q}"
             " --network {params.map.network} --features {input.features} --sets {input.sets}"
             " --classes {params.map.classes} --real-images {params.map.real_images}"
-            " --protocol {wildcards.protocol} --precision {params.precision} --device cpu"
+            " --protocol {wildcards.protocol} --device cpu"
             " --threads {threads} --out {output.png}",
         )

@@ -135,7 +135,10 @@ class Config:
 
     @property
     def precision(self) -> str:
-        """The arithmetic to compute in: config.yaml's, or else the protocol's, or else fp32."""
+        """The arithmetic to compute in: config.yaml's, or else the protocol's, or else fp32.
+
+        The protocol's is for devices that have instructions for it; others compute in fp32.
+        """
         return self.settings["precision"] or self.spec.get("precision", "fp32")
 
     def recipe(self, name: str, dataset: str, ipc: int = 0, network: str | None = None) -> dict[str, Any]:

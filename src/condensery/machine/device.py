@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
-import os
 import platform
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,10 +14,12 @@ import torch
 from torch import Tensor
 
 from condensery.errors import CondenseryError
-from condensery.machine import slots
+from condensery.machine import slots, support
 from condensery.machine.slots import Slot
 
 PRECISIONS = ("fp32", "tf32", "bf16")
+
+_log = logging.getLogger(__name__)
 
 _Module = TypeVar("_Module", bound=Callable[..., Tensor])
 
@@ -85,8 +85,8 @@ class Device:
         """
         if not self.compile or work < WORTH_COMPILING:
             return function
-        # Its remark that a CPU has no CUDA is no news to the reader of a log.
-        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+        if not support.compiler_works(self.torch_device):
+            return function
         return torch.compile(function, dynamic=False)
 
     def images_at_once(self, floats_per_image: int) -> int:
@@ -98,7 +98,13 @@ class Device:
         return max(1, self.memory_bytes // (4 * floats_per_image))
 
 
-def choose(name: str = "auto", precision: str = "fp32", compile: bool | None = None) -> Device:
+def choose(
+    name: str = "auto",
+    precision: str = "fp32",
+    compile: bool | None = None,
+    *,
+    where_native: bool = False,
+) -> Device:
     """Choose the device.
 
     Args:
@@ -106,15 +112,19 @@ def choose(name: str = "auto", precision: str = "fp32", compile: bool | None = N
             GPUs it takes one that no other process has taken so, and waits until there is one.
         precision: one of :data:`PRECISIONS`; ``tf32`` needs CUDA.
         compile: compile the hot networks; None compiles where a compiler is found.
+        where_native: use ``precision`` only on a device that has instructions for it, and fp32 on others.
 
     Raises:
-        CondenseryError: the device or the precision is not to be had on this machine.
+        CondenseryError: the machine does not offer the device or the precision, or has a GPU that this
+            PyTorch cannot use.
     """
     if precision not in PRECISIONS:
         raise CondenseryError(f"precision {precision!r} is unknown: choose one of {', '.join(PRECISIONS)}")
     slot = None
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+        if name == "cpu":
+            support.refuse_unseen_gpu()
         # What sees one GPU has been given it: by the user, by Slurm, or for want of others.
         if name == "cuda" and (count := torch.cuda.device_count()) > 1:
             slot = slots.take([str(torch.cuda.get_device_properties(i).uuid) for i in range(count)])
@@ -127,8 +137,9 @@ def choose(name: str = "auto", precision: str = "fp32", compile: bool | None = N
         raise CondenseryError(
             f"device {name!r} is not on this machine: {torch.cuda.device_count()} CUDA devices seen"
         )
-    if precision == "tf32" and device.type != "cuda":
-        raise CondenseryError("precision tf32 needs a CUDA device: choose fp32 or bf16")
+    if device.type == "cuda":
+        support.check_served(device)
+    precision = _precision(device, precision, where_native=where_native)
     if device.type == "cuda":
         torch.cuda.set_device(device.index or 0)
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -136,8 +147,25 @@ def choose(name: str = "auto", precision: str = "fp32", compile: bool | None = N
     else:
         _keep_freed_memory()
     if compile is None:
-        compile = _can_compile(device)
+        compile = support.can_compile(device)
     return Device(device, precision, compile, _memory_budget(device), slot)
+
+
+def _precision(device: torch.device, precision: str, *, where_native: bool) -> str:
+    """Return the precision to compute in, and log one that was not asked for, or that does not pay."""
+    if support.computes_natively(device, precision):
+        return precision
+    if where_native:
+        _log.info("precision: fp32, because this device has no instructions for %s", precision)
+        return "fp32"
+    if precision == "tf32" and device.type != "cuda":
+        raise CondenseryError("precision tf32 needs a CUDA device: choose fp32 or bf16")
+    if precision == "bf16" and device.type == "cpu":
+        _log.warning(
+            "precision bf16: this CPU has no unit for it; a convolution takes %.0f times as long as in fp32",
+            support.slowdown_in_bf16(),
+        )
+    return precision
 
 
 def _memory_budget(device: torch.device) -> int:
@@ -145,12 +173,6 @@ def _memory_budget(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device.index or 0).total_memory // 6
     return _CPU_BATCH_BYTES
-
-
-def _can_compile(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return True  # Triton travels with the CUDA build
-    return any(shutil.which(compiler) for compiler in (os.environ.get("CXX", "g++"), "g++", "clang++"))
 
 
 def _keep_freed_memory() -> None:
