@@ -2,12 +2,17 @@
 
 VENV ?= .venv
 PYTHON ?= python3
+# Another build of PyTorch than the locked one, for another CUDA: docs/install.md.
+TORCH ?=
+TORCH_INDEX ?=
 PROTOCOL ?= paper
 TARGET ?= table1
 DEVICES ?= 1 4 16
 
 # The jobs call `python`, pytest calls the scripts: both are to find this environment first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
+
+PIP := python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help env pull plan quickstart test test-slow test-slurm install-slurm install-sshd bench lint format dry-run lock clean
@@ -21,8 +26,15 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: $(PYTHON) is Python %d.%d; condensery needs 3.11 or newer: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing the versions of requirements.lock into $(VENV): a download of 2 to 3 GB on Linux, most of it PyTorch"
-	@python -m pip install -qq --disable-pip-version-check --requirement requirements.lock
-	@python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+ifdef TORCH
+	@grep -vE '^(torch|torchvision|triton|nvidia-[^=]*|cuda-[^=]*)==' requirements.lock > $(VENV)/requirements.txt
+	@$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --constraint $(VENV)/requirements.txt $(TORCH)
+	@$(PIP) --requirement $(VENV)/requirements.txt
+else
+	@$(PIP) --requirement requirements.lock
+endif
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@python -m pip check --disable-pip-version-check
 	@touch $@
 
 quickstart: env ## Every table, figure and the report on the built-in digits: five to ten minutes on two cores

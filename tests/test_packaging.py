@@ -164,3 +164,21 @@ def test_readme_commands_are_make_targets() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     named = {name for page in pages for name in re.findall(r"`?\bmake ([a-z-]+)`", page.read_text())}
     assert {"quickstart", "test"} <= named <= targets
+
+
+def test_another_pytorch_keeps_all_other_locked_versions(tmp_path: Path) -> None:
+    wanted = "torch==2.11.0+cu126 torchvision==0.26.0+cu126"
+    command = ["make", "--dry-run", "env", f"VENV={tmp_path}", f"TORCH={wanted}", "TORCH_INDEX=file:///index"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    steps = [line for line in done.stdout.splitlines() if line.startswith(("grep", "python -m pip"))]
+    kept = tmp_path / "requirements.txt"
+    assert f"--extra-index-url file:///index --constraint {kept} {wanted}" in steps[1]
+    assert steps[2].endswith(f"--requirement {kept}")
+    assert "pip check" in steps[-1]
+    subprocess.run(["bash", "-c", steps[0]], cwd=ROOT, check=True)
+    lines = [line for line in kept.read_text().splitlines() if line and not line.startswith("#")]
+    have, lock = _pins(lines), _lock()
+    dropped = lock.keys() - have.keys()
+    assert have == {name: version for name, version in lock.items() if name not in dropped}
+    assert {"torch", "torchvision", "triton"} <= dropped
+    assert all(name.startswith(("torch", "triton", "nvidia-", "cuda-")) for name in dropped)

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}
 """Flags in /proc/cpuinfo of processors that multiply bfloat16: x86 with AVX-512 or AMX, and Arm."""
 
-_OTHER_PYTORCH = "install a PyTorch that fits (docs/gpu.md, another CUDA), or choose device: cpu"
+_OTHER_PYTORCH = "install a PyTorch that fits (docs/install.md), or choose device: cpu"
 
 
 def refuse_unseen_gpu() -> None:
