@@ -14,10 +14,12 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.scripts import run
+
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
-SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.py"))
+SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
 # Names under which packages are imported, where they differ from those under which they are installed.
 IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn", "pyyaml": "yaml"}
 
@@ -133,10 +135,9 @@ print(len(modules))
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_script_explains_itself(script: str, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / script), "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    done = run(script, "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"python scripts/{script}" in done.stdout, "--help shows no example to copy"
+    assert f"python scripts/{script}.py" in done.stdout, "--help shows no example to copy"
     assert list(tmp_path.iterdir()) == []
 
 

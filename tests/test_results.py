@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,8 @@ from scipy import stats
 from condensery.reporting.specs import SPECS
 from condensery.reporting.tables import read_cells
 from condensery.synthetic import SyntheticSet
+from tests.scripts import ROOT, run
 
-ROOT = Path(__file__).resolve().parents[1]
 LAPTOP = Path("results/laptop")
 pytestmark = pytest.mark.slow
 
@@ -26,15 +25,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a clone in which `dvc pull` has been run."""
     folder = tmp_path_factory.mktemp("clone") / "condensery"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    _run(folder, "-m", "dvc", "pull", "--quiet")
+    subprocess.run([sys.executable, "-m", "dvc", "pull", "--quiet"], cwd=folder, check=True)
     return folder
 
 
-def _run(folder: Path, *words: str) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True
-    )
+def _run(clone: Path, script: str, *words: object) -> None:
+    done = run(script, *words, cwd=clone)
     assert done.returncode == 0, done.stderr
 
 
@@ -42,7 +38,7 @@ def _run(folder: Path, *words: str) -> None:
     "table", ["table1", "table2", "table3", "table6", "larger_sets", "imagenet", "dsa_siamese"]
 )
 def test_the_table_is_that_of_its_rows(clone: Path, tmp_path: Path, table: str) -> None:
-    words = ["scripts/table.py", "--table", table, "--protocol", "laptop", "--only-target"]
+    words = ["table", "--table", table, "--protocol", "laptop", "--only-target"]
     _run(clone, *words, "--rows", str(LAPTOP / "accuracy"), "--out-prefix", str(tmp_path / table))
     for suffix in ("csv", "md", "tex", "json"):
         committed = (clone / LAPTOP / "tables" / f"{table}.{suffix}").read_text()
@@ -98,7 +94,7 @@ def test_released_sets_are_those_that_the_rows_were_made_with(clone: Path) -> No
 
 
 def test_the_table_of_continual_learning_is_that_of_its_rows(clone: Path, tmp_path: Path) -> None:
-    words = ["scripts/continual_report.py", "--target", "continual5", "--protocol", "laptop"]
+    words = ["continual_report", "--target", "continual5", "--protocol", "laptop"]
     made = tmp_path / "continual5"
     words += ["--rows", str(LAPTOP / "continual"), "--out-table", str(made), "--out-figure", str(made)]
     _run(clone, *words)
@@ -124,7 +120,7 @@ def search(clone: Path) -> Path:
 
 def test_table_5_is_that_of_its_rows(clone: Path, search: Path, tmp_path: Path) -> None:
     rows, tests = (sorted(map(str, (search / name).rglob("*.parquet"))) for name in ("accuracy", "chosen"))
-    words = ["scripts/search_report.py", "--protocol", "laptop", "--rows", *rows, "--tests", *tests]
+    words = ["search_report", "--protocol", "laptop", "--rows", *rows, "--tests", *tests]
     _run(clone, *words, "--out-table", str(tmp_path / "table5"), "--out-figure", str(tmp_path / "figure_nas"))
     for suffix in ("csv", "md", "tex", "json"):
         committed = (clone / LAPTOP / "tables" / f"table5.{suffix}").read_text()

@@ -17,8 +17,9 @@ from condensery.errors import CondenseryError
 from condensery.files import write_tensors
 from condensery.synthetic import SyntheticSet
 from tests import problems
+from tests.scripts import run
 from tests.test_generators import PARAMETERS, setting
-from tests.test_scripts import assert_one_line, condense, digits, run
+from tests.test_scripts import assert_one_line, condense, digits
 
 __all__ = ["digits"]  # a fixture
 
@@ -36,7 +37,7 @@ def test_a_set_of_a_trained_generator_is_that_of_a_generator_of_its_own(digits, 
     assert sampled.read_bytes() == alone.read_bytes()
     made = SyntheticSet.load(sampled)
     assert made.labels.tolist() == [c for c in range(10) for _ in range(2)]
-    assert made.provenance["experiment"]["parameters"]["iterations"] == 100
+    assert made.provenance["experiment"]["parameters"]["iterations"] == 50
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         p.name for p in (trained, alone, sampled)
     )

@@ -14,13 +14,7 @@ import pytest
 
 from condensery.rows import SNAPSHOT, read_rows
 from condensery.synthetic import SyntheticSet
-
-ROOT = Path(__file__).parents[1]
-
-
-def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "scripts" / f"{script}.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+from tests.scripts import ROOT, run
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +56,7 @@ def test_from_data_to_rows(digits, tmp_path):
     assert synthetic.images.shape == (10, 1, 8, 8)
     experiment = synthetic.provenance["experiment"]
     assert experiment["method"] == "dm"
-    assert experiment["parameters"]["iterations"] == 60  # what the smoke protocol says
+    assert experiment["parameters"]["iterations"] == 30  # what the smoke protocol says
     done = evaluate(digits, tmp_path / "rows.parquet", "--synthetic", tmp_path / "dm.safetensors")
     assert done.returncode == 0, done.stderr
     rows = read_rows([tmp_path / "rows.parquet"], "smoke")
@@ -122,15 +116,15 @@ def test_a_killed_script_goes_on_where_it_was(digits, tmp_path):
 
 
 def test_snapshots_are_sets_that_know_when_they_were_taken(digits, tmp_path):
-    done = condense(digits, tmp_path / "on the way", snapshots="20,60")
+    done = condense(digits, tmp_path / "on the way", snapshots="10,30")
     assert done.returncode == 0, done.stderr
     assert condense(digits, tmp_path / "whole.safetensors").returncode == 0
-    made = [SyntheticSet.load(tmp_path / "on the way" / f"step{step}.safetensors") for step in (20, 60)]
+    made = [SyntheticSet.load(tmp_path / "on the way" / f"step{step}.safetensors") for step in (10, 30)]
     whole = SyntheticSet.load(tmp_path / "whole.safetensors")
-    assert np.array_equal(made[1].images, whole.images)  # the smoke protocol has 60 iterations
+    assert np.array_equal(made[1].images, whole.images)  # the smoke protocol has 30 iterations
     assert not np.array_equal(made[0].images, whole.images)
     done = evaluate(
-        digits, tmp_path / "rows.parquet", "--synthetic", tmp_path / "on the way" / "step20.safetensors"
+        digits, tmp_path / "rows.parquet", "--synthetic", tmp_path / "on the way" / "step10.safetensors"
     )
     assert done.returncode == 0, done.stderr
     row = read_rows([tmp_path / "rows.parquet"], "smoke", SNAPSHOT).iloc[0]
@@ -138,17 +132,17 @@ def test_snapshots_are_sets_that_know_when_they_were_taken(digits, tmp_path):
     assert row[["step", "condense_seconds", "condense_device"]].tolist() == [
         taken[0][name] for name in ("step", "seconds", "device")
     ]
-    assert [each["step"] for each in taken] == [20, 60]
+    assert [each["step"] for each in taken] == [10, 30]
     assert 0 < taken[0]["seconds"] < taken[1]["seconds"]
     assert made[0].provenance == made[1].provenance == whole.provenance
-    again = condense(digits, tmp_path / "on the way", snapshots="20,60")
+    again = condense(digits, tmp_path / "on the way", snapshots="10,30")
     assert_one_line(again, "on the way", "not an empty folder")
 
 
 @pytest.mark.parametrize(
     ("method", "steps", "words"),
     [
-        ("dm", "20,61", ["--snapshots 61", "dm runs 60 iterations"]),
+        ("dm", "10,31", ["--snapshots 31", "dm runs 30 iterations"]),
         ("dm", "ten", ["--snapshots 'ten'"]),
         ("random", "1", ["--snapshots", "random has no iterations"]),
     ],
