@@ -24,12 +24,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--table", required=True, metavar="NAME", help="a table of the protocol")
-    console.add_config_arguments(parser)
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="file of config/protocols")
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="the protocol's results")
+    parser.add_argument(
+        "--config", type=Path, default=Path("config"), metavar="DIR", help="default: %(default)s"
+    )
     parser.add_argument("--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
     jobs = jobs_of(load_config(arguments.config, arguments.protocol), arguments.table)
-    title = f"Cost of {arguments.table} under protocol {arguments.protocol}"
+    title = f"What {arguments.table} did cost under protocol {arguments.protocol}"
     costs.write(costs.read(arguments.results, jobs), title, arguments.out_prefix)
 
 

@@ -11,9 +11,7 @@ import argparse
 from pathlib import Path
 
 from condensery import console
-from condensery.experiment import load_config
-from condensery.reporting import page
-from condensery.reporting.labels import Labels
+from condensery.reporting import labels, page
 
 
 def main() -> None:
@@ -21,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    console.add_config_arguments(parser)
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="where every table must come from")
     parser.add_argument(
         "--tables",
         nargs="*",
@@ -38,10 +36,10 @@ def main() -> None:
         metavar="PNG",
         help="figures that scripts/figure.py wrote",
     )
+    labels.add_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the page (.html)")
     arguments = parser.parse_args()
-    names = Labels.of(load_config(arguments.config, arguments.protocol))
-    page.build(arguments.tables, arguments.figures, names, arguments.out)
+    page.build(arguments.tables, arguments.figures, labels.read(arguments), arguments.out)
 
 
 if __name__ == "__main__":

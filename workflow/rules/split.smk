@@ -35,5 +35,4 @@ rule gather:
         script(
             "gather",
             " {input} --out {output}",
-            configured=False,
         )
