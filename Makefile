@@ -6,6 +6,7 @@ PYTHON ?= python3
 TORCH ?=
 TORCH_INDEX ?=
 PROTOCOL ?= paper
+PRECISION ?=
 TARGET ?= table1
 DEVICES ?= 1 4 16
 
@@ -50,8 +51,8 @@ pull: env ## Bring the released sets and rows (docs/artifacts.md), and let Snake
 	snakemake --touch --cores 1 --quiet all --config protocol=laptop -- all
 
 plan: env ## Print jobs, hours, disk and memory before starting: make plan TARGET=table1 PROTOCOL=paper DEVICES="4 8"
-	@snakemake --dry-run --cores all --config protocol=$(PROTOCOL) -- $(TARGET) 2>&1 \
-	    | python scripts/plan.py --protocol $(PROTOCOL) --devices $(DEVICES)
+	@snakemake --dry-run --cores all --config protocol=$(PROTOCOL) $(PRECISION:%=precision=%) -- $(TARGET) 2>&1 \
+	    | python scripts/plan.py --protocol $(PROTOCOL) $(PRECISION:%=--precision %) --devices $(DEVICES)
 
 test: env ## Run the tests, except the slow ones
 	python -m pytest --numprocesses=logical --maxprocesses=8

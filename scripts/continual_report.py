@@ -16,7 +16,8 @@ from pathlib import Path
 from condensery import console, rows
 from condensery.experiment import load_config
 from condensery.experiment.memories import memories
-from condensery.reporting import continual_cells, continual_figure, continual_table, labels, published
+from condensery.reporting import continual_cells, continual_figure, continual_table, published
+from condensery.reporting.labels import Labels
 from condensery.rows import MEMORY
 
 
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument(
         "--target", required=True, choices=continual_table.TITLES, metavar="NAME", help="%(choices)s"
     )
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="where every row must come from")
+    console.add_config_arguments(parser)
     parser.add_argument(
         "--rows",
         nargs="+",
@@ -38,17 +39,13 @@ def main() -> None:
         help="row files (.parquet) of continual learning, or folders of them; others than the target's are "
         "left out",
     )
-    parser.add_argument(
-        "--config", type=Path, default=Path("config"), metavar="DIR", help="default: %(default)s"
-    )
-    labels.add_arguments(parser)
     parser.add_argument("--out-table", required=True, type=Path, metavar="PREFIX", help="what to write")
     parser.add_argument("--out-figure", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
     # It lists every glyph that goes into the PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
-    names = labels.read(arguments)
     config = load_config(arguments.config, arguments.protocol)
+    names = Labels.of(config)
     wanted = [
         {
             "dataset": memory.tasks,
@@ -62,7 +59,7 @@ def main() -> None:
     ]
     measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, MEMORY)
     measured = rows.select(measured, wanted)
-    cells = continual_cells.cells(measured, published.continual(arguments.config / "published"))
+    cells = continual_cells.cells(measured, published.continual(arguments.config / "published"), names)
     continual_table.build(arguments.target, cells, names).write(arguments.out_table)
     continual_figure.draw(arguments.target, cells, names).write(arguments.out_figure)
 

@@ -24,15 +24,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--table", required=True, metavar="NAME", help="a table of the protocol")
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="file of config/protocols")
+    console.add_config_arguments(parser)
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="the protocol's results")
-    parser.add_argument(
-        "--config", type=Path, default=Path("config"), metavar="DIR", help="default: %(default)s"
-    )
     parser.add_argument("--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
     jobs = jobs_of(load_config(arguments.config, arguments.protocol), arguments.table)
-    title = f"What {arguments.table} did cost under protocol {arguments.protocol}"
+    title = f"Cost of {arguments.table} under protocol {arguments.protocol}"
     costs.write(costs.read(arguments.results, jobs), title, arguments.out_prefix)
 
 

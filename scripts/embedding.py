@@ -19,7 +19,8 @@ from pathlib import Path
 from condensery import console
 from condensery.errors import CondenseryError
 from condensery.job import Job, add_arguments
-from condensery.reporting import labels, tsne_figure
+from condensery.reporting import tsne_figure
+from condensery.reporting.labels import Labels
 from condensery.reporting.tsne import embed
 from condensery.synthetic import SyntheticSet
 from condensery.training.pretrained import trained_network
@@ -43,7 +44,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--real-images", type=int, required=True, metavar="N", help="real images of each class"
     )
-    labels.add_arguments(parser)
     return parser.parse_args()
 
 
@@ -64,7 +64,6 @@ def main() -> None:
     for each in sets:
         each.check_against(info)
     network = trained_network(args.features, info, job.network).to(job.device.torch_device)
-    args.protocol = job.config.protocol
     started = time.perf_counter()
     frame = embed(
         job.data.train,
@@ -77,7 +76,7 @@ def main() -> None:
     about = job.columns() | {"network": job.network, "seconds": time.perf_counter() - started}
     prefix = args.out.with_suffix("")
     tsne_figure.write_places(frame, prefix)
-    tsne_figure.draw(frame, about, labels.read(args)).write(prefix)
+    tsne_figure.draw(frame, about, Labels.of(job.config)).write(prefix)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ import logging
 from pathlib import Path
 
 from condensery import console, rows
-from condensery.reporting import images_figure, labels
+from condensery.experiment import load_config
+from condensery.reporting import images_figure
+from condensery.reporting.labels import Labels
 from condensery.synthetic import SyntheticSet
 
 
@@ -25,7 +27,7 @@ def main() -> None:
     parser.add_argument(
         "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(images_figure.FIGURES)}"
     )
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="where every set must come from")
+    console.add_config_arguments(parser)
     parser.add_argument(
         "--sets",
         nargs="+",
@@ -42,14 +44,14 @@ def main() -> None:
         metavar="FILE",
         help="rows (.parquet) of networks trained on these sets, for the caption",
     )
-    labels.add_arguments(parser)
     parser.add_argument("--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
     # It lists every glyph that goes into the PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     sets = [SyntheticSet.load(path) for path in arguments.sets]
     measured = rows.read_rows(arguments.rows, arguments.protocol) if arguments.rows else None
-    images_figure.build(arguments.figure, sets, labels.read(arguments), measured).write(arguments.out_prefix)
+    names = Labels.of(load_config(arguments.config, arguments.protocol))
+    images_figure.build(arguments.figure, sets, names, measured).write(arguments.out_prefix)
 
 
 if __name__ == "__main__":

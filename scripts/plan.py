@@ -14,10 +14,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import torch
+
 from condensery import console, cost
 from condensery.cost import plan
 from condensery.errors import CondenseryError
-from condensery.experiment import load_config
+from condensery.experiment import Config, load_config
+from condensery.machine import device, speed
 from condensery.progress import duration
 
 
@@ -30,6 +33,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--devices", type=int, nargs="+", default=[1, 4, 16], metavar="N", help="default: 1 4 16"
     )
+    parser.add_argument(
+        "--precision", choices=device.PRECISIONS, help="as given to Snakemake; default: the protocol's"
+    )
     parser.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
     parser.add_argument(
         "--rates",
@@ -39,6 +45,21 @@ def arguments() -> argparse.Namespace:
         help="default: %(default)s",
     )
     return parser.parse_args()
+
+
+def of_this_machine(rates: cost.DeviceRates, config: Config) -> cost.DeviceRates:
+    """Return the rates of this machine's CPU, by a measurement of a second, and print how it compares."""
+    where = device.choose("cpu", config.precision, where_native=not config.settings["precision"])
+    dtype = torch.bfloat16 if where.precision == "bf16" else torch.float32
+    here = cost.Speed(speed.product_rate(dtype), speed.convolution_rate(dtype))
+    slowdown = here.slowdown(rates.speed)
+    print(
+        f"  scaled to this machine: {slowdown:.2g} times as long, {where.label}, {where.precision}, per core"
+    )
+    for name in ("product", "convolution"):
+        measured, timed = getattr(here, name) / 1e9, getattr(rates.speed, name) / 1e9
+        print(f"    {name:<13}{measured:8.1f} GFLOP/s, {timed:.0f} where the times were measured")
+    return rates.slowed(slowdown)
 
 
 def main() -> None:
@@ -54,14 +75,18 @@ def main() -> None:
         raise CondenseryError(f"no jobs on standard input, only: {said[-1]}; give it the output of a dry run")
     if min(args.devices) < 1:
         raise CondenseryError(f"--devices {min(args.devices)} is out of range: give 1 or more")
-    config = load_config(args.config, args.protocol)
+    config = load_config(
+        args.config, args.protocol, {"precision": args.precision} if args.precision else None
+    )
     amounts = plan.works(jobs, config)
     counts = ", ".join(f"{count} {rule}" for rule, count in Counter(job.rule for job in jobs).most_common())
     print(f"{len(jobs)} jobs: {counts}")
     for name, rates in cost.read_rates(args.rates, config).items():
+        print(f"\n{name}: {rates.device}\n  {rates.source}")
+        if rates.speed:
+            rates = of_this_machine(rates, config)
         durations = plan.seconds(amounts, rates)
         longest = max(durations, key=durations.__getitem__, default=None)
-        print(f"\n{name}: {rates.device}\n  {rates.source}")
         print(f"  device hours      {sum(durations.values()) / 3600:,.1f}")
         for count in args.devices:
             print(f"  wall time on {count:<5}{duration(plan.makespan(durations, count))}")

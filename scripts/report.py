@@ -11,7 +11,9 @@ import argparse
 from pathlib import Path
 
 from condensery import console
-from condensery.reporting import labels, page
+from condensery.experiment import load_config
+from condensery.reporting import page
+from condensery.reporting.labels import Labels
 
 
 def main() -> None:
@@ -19,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="where every table must come from")
+    console.add_config_arguments(parser)
     parser.add_argument(
         "--tables",
         nargs="*",
@@ -36,10 +38,10 @@ def main() -> None:
         metavar="PNG",
         help="figures that scripts/figure.py wrote",
     )
-    labels.add_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the page (.html)")
     arguments = parser.parse_args()
-    page.build(arguments.tables, arguments.figures, labels.read(arguments), arguments.out)
+    names = Labels.of(load_config(arguments.config, arguments.protocol))
+    page.build(arguments.tables, arguments.figures, names, arguments.out)
 
 
 if __name__ == "__main__":

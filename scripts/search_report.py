@@ -14,7 +14,9 @@ import logging
 from pathlib import Path
 
 from condensery import console
-from condensery.reporting import labels, search_cells, search_figure, search_table
+from condensery.experiment import load_config
+from condensery.reporting import search_cells, search_figure, search_table
+from condensery.reporting.labels import Labels
 from condensery.rows import SEARCH, read_rows, row_files
 
 
@@ -23,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="where every row must come from")
+    console.add_config_arguments(parser)
     parser.add_argument(
         "--rows",
         nargs="+",
@@ -35,14 +37,6 @@ def main() -> None:
     parser.add_argument(
         "--tests", type=Path, required=True, metavar="FILE", help="what scripts/search_test.py wrote"
     )
-    parser.add_argument(
-        "--published",
-        type=Path,
-        default=Path("config/published"),
-        metavar="DIR",
-        help="the papers' numbers (default: %(default)s)",
-    )
-    labels.add_arguments(parser)
     for what in ("table", "figure"):
         parser.add_argument(
             f"--out-{what}", required=True, type=Path, metavar=what.upper(), help="path, without suffix"
@@ -50,10 +44,10 @@ def main() -> None:
     arguments = parser.parse_args()
     # It lists every glyph that goes into the PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
-    names = labels.read(arguments)
+    names = Labels.of(load_config(arguments.config, arguments.protocol))
     rows = read_rows(row_files(arguments.rows), arguments.protocol, SEARCH)
     tests = read_rows([arguments.tests], arguments.protocol, SEARCH)
-    cells = search_cells.summary(rows, tests, arguments.published)
+    cells = search_cells.summary(rows, tests, arguments.config / "published")
     table = search_table.build(cells, names)
     drawing = search_figure.build(rows, names)
     table.write(arguments.out_table)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from condensery import console, rows
 from condensery.experiment import Config, load_config
-from condensery.reporting import labels, specs, tables
+from condensery.reporting import specs, tables
+from condensery.reporting.labels import Labels
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--table", required=True, metavar="NAME", help=f"one of: {', '.join(specs.SPECS)}")
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="where every row must come from")
+    console.add_config_arguments(parser)
     parser.add_argument(
         "--rows",
         nargs="+",
@@ -39,27 +40,15 @@ def main() -> None:
         action="store_true",
         help="only the cells that the protocol lists for this table, each of which must be there",
     )
-    parser.add_argument(
-        "--config", type=Path, default=Path("config"), metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--published",
-        type=Path,
-        default=Path("config/published"),
-        metavar="DIR",
-        help="the papers' numbers (default: %(default)s)",
-    )
-    labels.add_arguments(parser)
     parser.add_argument("--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
     specs.find(arguments.table)
-    names = labels.read(arguments)
+    config = load_config(arguments.config, arguments.protocol)
     measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol)
     if arguments.only_target:
-        measured = rows.select(
-            measured, _target(load_config(arguments.config, arguments.protocol), arguments.table)
-        )
-    tables.build(arguments.table, measured, arguments.published, names).write(arguments.out_prefix)
+        measured = rows.select(measured, _target(config, arguments.table))
+    table = tables.build(arguments.table, measured, arguments.config / "published", Labels.of(config))
+    table.write(arguments.out_prefix)
 
 
 def _target(config: Config, table: str) -> list[dict[str, str | int]]:

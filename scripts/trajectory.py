@@ -15,7 +15,8 @@ from condensery import console, rows
 from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
 from condensery.experiment.trajectories import RECIPE, TARGET, trajectories
-from condensery.reporting import labels, published, trajectory_cells, trajectory_figure
+from condensery.reporting import published, trajectory_cells, trajectory_figure
+from condensery.reporting.labels import Labels
 from condensery.rows import SNAPSHOT
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="where every row must come from")
+    console.add_config_arguments(parser)
     parser.add_argument(
         "--rows",
         nargs="+",
@@ -34,18 +35,14 @@ def main() -> None:
         help="row files (.parquet) of snapshots, or folders of them; those that the protocol lists are used, "
         "each of which must be there",
     )
-    parser.add_argument(
-        "--config", type=Path, default=Path("config"), metavar="DIR", help="default: %(default)s"
-    )
-    labels.add_arguments(parser)
     parser.add_argument("--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
     # It lists every glyph that goes into the PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
-    names = labels.read(arguments)
-    wanted = _target(load_config(arguments.config, arguments.protocol))
+    config = load_config(arguments.config, arguments.protocol)
+    names, wanted = Labels.of(config), _target(config)
     measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, SNAPSHOT)
-    frame = trajectory_cells.points(rows.select(measured, wanted))
+    frame = trajectory_cells.points(rows.select(measured, wanted), names)
     times = published.costs(arguments.config / "published")
     trajectory_figure.write_numbers(frame, times, names, arguments.out_prefix)
     trajectory_figure.draw(frame, times, names).write(arguments.out_prefix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import statistics
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
 from condensery.generators import KINDS, vae
 from condensery.generators.discriminator import Discriminator
+from condensery.machine import speed
 
 ROOT = Path(__file__).resolve().parents[1]
 RATES = ROOT / "benchmarks/rates.yaml"
@@ -255,3 +257,41 @@ def test_a_mistake_in_the_rates_is_one_line(config: Config, tmp_path: Path) -> N
 
 def coordinates(dataset: str, method: str, ipc: int) -> dict[str, str]:
     return {"dataset": dataset, "method": method, "network": "convnet", "ipc": str(ipc)}
+
+
+def test_a_slower_machine_takes_longer_in_proportion(config: Config) -> None:
+    rates = cost.read_rates(RATES, config)["cpu"]
+    slowdown = cost.Speed(rates.speed.product / 2, rates.speed.convolution / 60).slowdown(rates.speed)
+    assert slowdown == pytest.approx(60)  # the worse of the two
+    job = {"dataset": "cifar10", "method": "dm", "network": "convnet", "ipc": 10}
+    work = cost.of_job(config, "condense", job)
+    there, here = (r.seconds(work) - r.start for r in (rates, rates.slowed(slowdown)))
+    assert here == pytest.approx(60 * there)
+
+
+def test_time_limits_allow_for_the_slowest_device(config: Config) -> None:
+    rates = cost.read_rates(RATES, config)
+    job = {"dataset": "cifar10", "method": "dm", "network": "convnet", "ipc": 10}
+    work = cost.of_job(config, "condense", job)
+    cpu, fp32, bf16 = (
+        r.seconds(work)
+        for r in (rates["cpu"], rates["cpu"].for_limits("fp32"), rates["cpu"].for_limits("bf16"))
+    )
+    # A core with AVX2 convolves at 50 GFLOP/s in fp32 and at 2 in bfloat16: never less than it needs.
+    assert fp32 > cpu * 171 / 50
+    assert bf16 > cpu * 171 / 2
+    assert rates["gpu"].for_limits("fp32") == rates["gpu"]
+
+
+def test_the_speed_of_a_core_is_that_of_its_operations() -> None:
+    """A product of n x n matrices is 2 n^3 operations: twice the side, about the same rate."""
+    rate = speed.product_rate(torch.float32)
+    a = torch.ones(1024, 1024)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    started = time.thread_time()
+    for _ in range(3):
+        a @ a
+    plain = 3 * 2 * 1024**3 / (time.thread_time() - started)
+    torch.set_num_threads(threads)
+    assert plain / 4 < rate < plain * 4

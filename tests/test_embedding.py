@@ -15,6 +15,7 @@ from condensery.reporting import tsne_figure as drawing
 from condensery.reporting.labels import Labels
 from condensery.training.pretrained import trained_network
 from tests import problems
+from tests.test_reporting_tables import TITLES
 
 ABOUT = {
     "network": "convnet",
@@ -26,7 +27,7 @@ ABOUT = {
     "condensery": "0.1.0",
     "commit": "0123456789abcdef",
 }
-LABELS = Labels("smoke", "a quick check")
+LABELS = Labels("smoke", "a quick check", TITLES)
 
 
 def synthetic(data, method, seed=0, ipc=2):

@@ -133,6 +133,18 @@ print(len(modules))
     assert int(done.stdout) > 10
 
 
+def test_tables_and_pages_do_not_wait_for_pytorch() -> None:
+    code = """
+import runpy, sys
+for script in ("table", "cost", "report", "continual_report", "search_report", "trajectory"):
+    runpy.run_path(f"scripts/{script}.py")
+    if "torch" in sys.modules:
+        sys.exit(f"{script} imports torch")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_script_explains_itself(script: str, tmp_path: Path) -> None:
     done = run(script, "--help", cwd=tmp_path)

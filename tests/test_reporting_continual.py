@@ -15,9 +15,9 @@ from condensery.reporting import continual_cells, continual_figure, continual_ta
 from condensery.reporting.labels import Labels
 from condensery.rows import MEMORY, read_rows, write_rows
 from tests.test_reporting import PUBLISHED, row
-from tests.test_reporting_tables import pipe_tables
+from tests.test_reporting_tables import TITLES, pipe_tables
 
-LABELS = Labels("test", "made by hand")
+LABELS = Labels("test", "made by hand", TITLES)
 KNOWN = published.continual(PUBLISHED)
 ACCURACIES = np.random.default_rng(0).uniform(20, 80, (2, 2, 2, 3))  # method, order, network, step
 
@@ -63,7 +63,7 @@ def sequence_rows() -> list[dict[str, Any]]:
 
 
 def cells(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    return continual_cells.cells(pd.DataFrame(rows), KNOWN)
+    return continual_cells.cells(pd.DataFrame(rows), KNOWN, LABELS)
 
 
 def test_rows_come_back_as_written(tmp_path: Path) -> None:

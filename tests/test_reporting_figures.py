@@ -21,9 +21,9 @@ from condensery.reporting import images_figure, page, tables
 from condensery.reporting.labels import Labels
 from condensery.synthetic import SyntheticSet
 from tests.test_reporting import PUBLISHED, row
-from tests.test_reporting_tables import rows, run_script
+from tests.test_reporting_tables import TITLES, rows, run_script
 
-LABELS = Labels("smoke", "a <quick> check & more")
+LABELS = Labels("smoke", "a <quick> check & more", TITLES)
 
 
 def synthetic(

@@ -17,9 +17,10 @@ from condensery.progress import duration
 from condensery.reporting import page, search_cells, search_figure, search_table
 from condensery.reporting.labels import Labels
 from condensery.rows import SEARCH, read_rows, write_rows
+from tests.test_reporting_tables import TITLES
 
 PUBLISHED = Path(__file__).parents[1] / "config" / "published"
-LABELS = Labels("test", "small")
+LABELS = Labels("test", "small", TITLES)
 NAMES = networks.search_space((32,))[:40]
 REPEATS = 3
 IPC = {"random": 10, "dm": 10, "early_stopping": 0, "whole": 0}

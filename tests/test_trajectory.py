@@ -16,10 +16,10 @@ from condensery.experiment import SetId, load_config, target_checks, trajectorie
 from condensery.reporting import published, trajectory_cells, trajectory_figure
 from condensery.reporting.labels import Labels
 from condensery.rows import SNAPSHOT, read_rows, write_rows
-from tests.test_reporting_tables import run_script
+from tests.test_reporting_tables import TITLES, run_script
 
 ROOT = Path(__file__).parents[1]
-LABELS = Labels("smoke", "a quick check")
+LABELS = Labels("smoke", "a quick check", TITLES)
 COSTS = published.costs(ROOT / "config/published")
 CPU, GPU = "cpu (one, 2 threads)", "NVIDIA H200"
 
@@ -73,7 +73,7 @@ def rows(curves=None, **changes):
 def points(tmp_path: Path, found=None) -> pd.DataFrame:
     """Return the points of rows that went through a file."""
     write_rows(found or rows(), tmp_path / "rows.parquet", SNAPSHOT)
-    return trajectory_cells.points(read_rows([tmp_path / "rows.parquet"], "smoke", SNAPSHOT))
+    return trajectory_cells.points(read_rows([tmp_path / "rows.parquet"], "smoke", SNAPSHOT), LABELS)
 
 
 # ---- what a protocol asks for

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from condensery.experiment import load_config
 from condensery.files import atomic
+from condensery.machine import speed
 from harness.loops import CONFIG
 from harness.table import Row
 
@@ -122,9 +124,18 @@ def _block(name: str, precision: str, rows: Sequence[Row], found: Sequence[dict[
         f"  device: {_text(first['device'])}, {precision}",
         f"  source: measured by make bench at commit {first['commit'][:12]}",
         f"  start: {start:.0f}",
+        *(_speed(precision) if name == "cpu" else []),
         "  jobs:",
     ]
     return "\n".join([*head, *(f"    - {_flow(job)}" for job in found)]) + "\n"
+
+
+def _speed(precision: str) -> list[str]:
+    """Return the speed of the machine that was timed, and of the slowest, which stays as it is."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    here = {"product": speed.product_rate(dtype), "convolution": speed.convolution_rate(dtype)}
+    slowest = yaml.safe_load(FILE.read_text(encoding="utf-8"))["cpu"]["slowest"]
+    return [f"  speed: {_flow(here)}", f"  slowest: {_flow(slowest)}"]
 
 
 def _text(value: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from condensery.errors import CondenseryError
 
@@ -16,6 +18,14 @@ _USER_PATH_ERRORS = (
     IsADirectoryError,
     NotADirectoryError,
 )
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a script that reports: they say which configuration its results come from."""
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="where everything must come from")
+    parser.add_argument(
+        "--config", type=Path, default=Path("config"), metavar="DIR", help="default: %(default)s"
+    )
 
 
 def run(main: Callable[[], None]) -> int:

@@ -9,12 +9,15 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from condensery.errors import CondenseryError
+
+# Tables and pages are written here too, and do not wait seconds for PyTorch.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _METADATA = "condensery"
 
@@ -81,6 +84,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         tensors: of any shape, on any device. Memory layout (strides) is not kept.
         metadata: JSON-able values.
     """
+    from safetensors.torch import save
+
     # A copy each, because safetensors refuses tensors that share memory.
     plain = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     text = json.dumps(metadata, sort_keys=True, allow_nan=False)

@@ -62,8 +62,9 @@ FIGURE_FILES = ["png", "pdf"]
 ALL_FIGURES = [*FIGURES, *CONTINUAL, *(["figure_nas"] if SEARCH else [])]
 
 
-def script(name: str, options: str) -> str:
-    # The command of a job; what it prints is its log.
+def script(name: str, options: str, configured: bool = True) -> str:
+    # The command of a job; what it prints is its log. A script that is not configured reads nothing of config/.
+    options += "" if INSIDE or not configured else f" --config {SETTINGS}"
     return f"python {SCRIPTS}/{name}.py {options} > {{log}} 2>&1"
 
 
@@ -73,7 +74,7 @@ def job(name: str, options: str) -> str:
     # The node of the job decides whether it has the protocol's precision.
     if CONFIG.settings["precision"]:
         options += " --precision {params.precision}"
-    return script(name, options + ("" if INSIDE else f" --config {SETTINGS}"))
+    return script(name, options)
 
 
 def set_path(s: SetId) -> str:

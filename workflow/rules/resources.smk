@@ -8,20 +8,22 @@ if workflow.nodes is None and (HERE := slots.visible(os.environ)):
 
 RATES = cost.read_rates(SOURCE / "benchmarks/rates.yaml", CONFIG)
 RATES = RATES["gpu" if GPU else "cpu"]
+LIMITS = RATES.for_limits(CONFIG.settings["precision"] or "fp32")
 LEAST = 10  # minutes: starting Snakemake and the library on a busy file system
 MARGIN = 2  # times the minutes that the rates tell
 SHORT = 5  # minutes up to which jobs share a submission
 UNKNOWN = 120  # minutes of a job whose work is not known
 
 
-def estimate(w, rule: str) -> float:
+def estimate(w, rule: str, rates) -> float:
     work = cost.of_job(CONFIG, rule, w)
-    return RATES.seconds(work) / 60 if work else UNKNOWN
+    return rates.seconds(work) / 60 if work else UNKNOWN
 
 
 def minutes(wildcards, attempt: int, rulename: str) -> int:
-    # The next attempt resumes from the checkpoint, and gets more time all the same: the file system may be slow.
-    return attempt * (LEAST + round(MARGIN * estimate(wildcards, rulename)))
+    # Enough for the slowest node. The next attempt resumes from the checkpoint, and gets more time all the same: the
+    # file system may be slow.
+    return attempt * (LEAST + round(MARGIN * estimate(wildcards, rulename, LIMITS)))
 
 
 def megabytes(wildcards, attempt: int) -> int:
@@ -46,7 +48,7 @@ def short(rule: str):
     # Short jobs of a cell share a submission, as many as --group-components says for `short`. Jobs of one group
     # must not depend on each other: the step that Slurm starts for them would ask for the GPUs of all.
     def group(w) -> str | None:
-        if estimate(w, rule) > SHORT:
+        if estimate(w, rule, RATES) > SHORT:
             return None
         name = f"{rule}-{w.dataset}-{w.method}-{w.network}-ipc{w.ipc}"
         workflow.parent_groupids[name] = "short"

@@ -35,4 +35,5 @@ rule gather:
         script(
             "gather",
             " {input} --out {output}",
+            configured=False,
         )

@@ -1,7 +1,7 @@
 """What runs cost: how much a job computes, and how long devices take for it."""
 
 from condensery.cost.jobs import classes_of_job, of_job
-from condensery.cost.rates import DeviceRates, Rate, read_rates
+from condensery.cost.rates import DeviceRates, Rate, Speed, read_rates
 from condensery.cost.work import Work, image_floats
 
-__all__ = ["DeviceRates", "Rate", "Work", "classes_of_job", "image_floats", "of_job", "read_rates"]
+__all__ = ["DeviceRates", "Rate", "Speed", "Work", "classes_of_job", "image_floats", "of_job", "read_rates"]

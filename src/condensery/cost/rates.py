@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,18 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class Speed:
+    """Operations per second of one core, in a large matrix product and in a ConvNet's convolution."""
+
+    product: float
+    convolution: float
+
+    def slowdown(self, reference: Speed) -> float:
+        """Return how many times as long work takes as on a reference: the worse of the two ratios."""
+        return max(reference.product / self.product, reference.convolution / self.convolution)
+
+
+@dataclass(frozen=True)
 class DeviceRates:
     """How fast a device is.
 
@@ -36,12 +48,26 @@ class DeviceRates:
         source: where the times come from, for readers.
         start: seconds from a job's start until it computes.
         kinds: kind of work -> its rate.
+        speed: of the device that was timed, where others of its kind differ.
+        slowest: of the slowest device that a job must have time for, by precision.
     """
 
     device: str
     source: str
     start: float
     kinds: Mapping[str, Rate]
+    speed: Speed | None = None
+    slowest: Mapping[str, Speed] = field(default_factory=dict)
+
+    def slowed(self, slowdown: float) -> DeviceRates:
+        """Return the rates of a device that takes so many times as long."""
+        kinds = {k: Rate(slowdown * r.step, slowdown * r.multiply_add) for k, r in self.kinds.items()}
+        return replace(self, kinds=kinds)
+
+    def for_limits(self, precision: str) -> DeviceRates:
+        """Return the rates to compute time limits from: those of the slowest device, where one is stated."""
+        slowest = self.slowest.get(precision)
+        return self.slowed(slowest.slowdown(self.speed)) if slowest and self.speed else self
 
     def seconds(self, amount: Work) -> float:
         """Return how long a job takes; a kind of work without a time of its own counts like the slowest."""
@@ -78,7 +104,9 @@ def _device(config: Config, entry: Mapping[str, Any], where: str) -> DeviceRates
             raise CondenseryError(f"{where}: {error}") from error
         seen.setdefault(amount.kind, []).append((amount, job["seconds"]))
     kinds = {kind: fit(jobs, entry.get("seconds_per_step")) for kind, jobs in seen.items()}
-    return DeviceRates(entry["device"], entry["source"], entry["start"], kinds)
+    speed = Speed(**entry["speed"]) if "speed" in entry else None
+    slowest = {precision: Speed(**values) for precision, values in entry.get("slowest", {}).items()}
+    return DeviceRates(entry["device"], entry["source"], entry["start"], kinds, speed, slowest)
 
 
 def _work(config: Config, job: Mapping[str, Any]) -> Work:

@@ -27,7 +27,7 @@ _Module = TypeVar("_Module", bound=Callable[..., Tensor])
 # compiler's cache.
 WORTH_COMPILING = 5e9
 
-_CPU_BATCH_BYTES = 4 * 10**9
+_BATCH_BYTES = 4 * 10**9
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
@@ -56,6 +56,8 @@ class Device:
         """A name for result rows, such as ``cpu (AMD EPYC, 2 threads)`` or ``NVIDIA H200``."""
         if self.torch_device.type == "cuda":
             return torch.cuda.get_device_name(self.torch_device)
+        if self.torch_device.type != "cpu":
+            return str(self.torch_device)
         return f"cpu ({_processor()}, {torch.get_num_threads()} threads)"
 
     @property
@@ -65,7 +67,7 @@ class Device:
         A GPU is idle most of the time while one small network trains; a CPU is not, and its grouped
         convolutions are slower than separate ones.
         """
-        return self.torch_device.type == "cuda"
+        return self.torch_device.type != "cpu"
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Return the context in which networks run forward."""
@@ -73,8 +75,7 @@ class Device:
 
     def synchronise(self) -> None:
         """Wait for what was started on the device: a GPU works on while the program goes ahead."""
-        if self.torch_device.type == "cuda":
-            torch.cuda.synchronize(self.torch_device)
+        torch.get_device_module(self.torch_device).synchronize(self.torch_device)
 
     def compiled(self, function: _Module, work: float) -> _Module:
         """Return ``function`` compiled for fixed shapes, or itself where that does not pay.
@@ -114,8 +115,9 @@ def choose(
     """Choose the device.
 
     Args:
-        name: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``. Where ``auto`` sees several
-            GPUs it takes one that no other process has taken so, and waits until there is one.
+        name: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``, or the name of another
+            accelerator that PyTorch sees here. Where ``auto`` sees several GPUs it takes one that no other
+            process has taken so, and waits until there is one.
         precision: one of :data:`PRECISIONS`; ``tf32`` needs CUDA.
         compile: compile the hot networks; None compiles where a compiler is found.
         where_native: use ``precision`` only on a device that has instructions for it, and fp32 on others.
@@ -139,6 +141,8 @@ def choose(
         device = torch.device(name)
     except RuntimeError:
         raise CondenseryError(f"device {name!r} is unknown: choose auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda") and not _present(device):
+        raise CondenseryError(f"device {name!r} is not on this machine: choose auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise CondenseryError(
             f"device {name!r} is not on this machine: {torch.cuda.device_count()} CUDA devices seen"
@@ -150,7 +154,7 @@ def choose(
         torch.cuda.set_device(device.index or 0)
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    else:
+    elif device.type == "cpu":
         _keep_freed_memory()
     if compile is None:
         compile = support.can_compile(device)
@@ -174,11 +178,19 @@ def _precision(device: torch.device, precision: str, *, where_native: bool) -> s
     return precision
 
 
+def _present(device: torch.device) -> bool:
+    """Say whether PyTorch can compute on a kind of device here."""
+    try:
+        return torch.get_device_module(device).is_available()
+    except RuntimeError:
+        return False  # such as that of tensors without values
+
+
 def _memory_budget(device: torch.device) -> int:
     """Return how many bytes a batch of activations may take; gradients of gradients take three times that."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device.index or 0).total_memory // 6
-    return _CPU_BATCH_BYTES
+    return _BATCH_BYTES
 
 
 def _keep_freed_memory() -> None:

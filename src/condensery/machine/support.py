@@ -8,12 +8,12 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from functools import cache
 
 import torch
 
 from condensery.errors import CondenseryError
+from condensery.machine import speed
 
 _log = logging.getLogger(__name__)
 
@@ -76,19 +76,7 @@ def computes_natively(device: torch.device, precision: str) -> bool:
 @cache
 def slowdown_in_bf16() -> float:
     """Measure how many times as long a ConvNet's convolution takes in bfloat16 as in float32 on this CPU."""
-    # Once is enough for what takes a second; what takes milliseconds is disturbed more.
-    return _seconds_of_a_convolution(torch.bfloat16, 1) / _seconds_of_a_convolution(torch.float32, 5)
-
-
-def _seconds_of_a_convolution(dtype: torch.dtype, repeats: int) -> float:
-    images = torch.ones(8, 128, 16, 16, dtype=dtype)
-    weights = torch.ones(128, 128, 3, 3, dtype=dtype)
-    taken = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        torch.nn.functional.conv2d(images, weights, padding=1)
-        taken.append(time.perf_counter() - started)
-    return min(taken)
+    return speed.convolution_rate(torch.float32) / speed.convolution_rate(torch.bfloat16)
 
 
 def can_compile(device: torch.device) -> bool:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from condensery.checkpoint import Checkpoint
+from condensery.checkpoint import Checkpoint, adam_state, restore_adam
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem, register
 from condensery.methods.recorder import Recorder
@@ -70,7 +70,7 @@ class DatasetDistillation:
             first, state = resumed
             for tensor, name in ((images, "images"), (raw, "raw")):
                 tensor.copy_(state[name])
-            checkpoint.restore_adam("adam", optimiser, state)
+            restore_adam("adam", optimiser, state)
         for iteration in range(first, parameters["iterations"]):
             stage = iteration * parameters["stages"] // parameters["iterations"]
             optimiser.param_groups[0]["lr"] = parameters["lr_img"] * 0.5**stage
@@ -81,7 +81,7 @@ class DatasetDistillation:
                 progress.step(iteration + 1, loss=loss.item())
             if checkpoint and checkpoint.due():
                 own = {"images": images, "raw": raw}
-                checkpoint.save(iteration + 1, own | checkpoint.adam_state("adam", optimiser))
+                checkpoint.save(iteration + 1, own | adam_state("adam", optimiser))
         return problem.synthetic_set(
             images.flatten(0, 1),
             labels=unrolled.labels.repeat(parameters["steps"]),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from condensery.errors import CondenseryError
 from condensery.reporting.cells import NUMBERS, deviations, joined, run_counts
-from condensery.reporting.layout import method_order
+from condensery.reporting.labels import Labels
 
 KEYS = ("protocol", "dataset", "steps", "ipc", "method", "distillation", "step")
 """What names a cell."""
@@ -32,7 +32,7 @@ _TEXTS = ("protocol", "dataset", "method", "n", "source", "task", *_PROVENANCE)
 _EMPTY = {name: [""] for name in (*NUMBERS, "std_between_orders")}
 
 
-def cells(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+def cells(measured: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     """Aggregate rows over orders and networks.
 
     A network that was tested on several data sets counts with the mean of its accuracies, so that each data
@@ -41,9 +41,10 @@ def cells(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     Args:
         measured: as `rows.read_rows` returns them, of the kind `rows.MEMORY`.
         published: as `published.continual` returns them: accuracies after the last step.
+        labels: names for readers.
 
     Returns:
-        One line a cell with `COLUMNS`, methods in the order of the papers, steps ascending.
+        One line a cell with `COLUMNS`, methods in their order, steps ascending.
 
     Raises:
         CondenseryError: the rows of a cell do not agree, or a network lacks a test.
@@ -54,7 +55,7 @@ def cells(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
         lines.append(cell | _summary(cell, group) | _published(cell, published))
     frame = pd.DataFrame(lines)
     frame["difference"] = frame["mean"] - frame["published_mean"]
-    order = method_order(frame["method"])
+    order = labels.order(frame["method"])
     place = frame.assign(method=frame["method"].map(order.index), distillation=~frame["distillation"])
     return frame.loc[place.sort_values(list(KEYS)).index, list(COLUMNS)].reset_index(drop=True)
 

@@ -12,7 +12,7 @@ import pandas as pd
 from condensery import architectures
 from condensery.errors import CondenseryError
 from condensery.progress import duration
-from condensery.reporting.labels import PAPER_TITLES, Labels
+from condensery.reporting.labels import Labels
 
 Cell = Mapping[str, Any]
 """One line of the frame that `cells.cells` returns."""
@@ -73,26 +73,19 @@ class Line:
     cells: Mapping[str, Cell]
 
 
-def order(name: str, values: Iterable[Any]) -> list[Any]:
+def order(name: str, values: Iterable[Any], labels: Labels) -> list[Any]:
     """Sort the distinct values of one of the columns of cells.
 
-    Methods as `method_order`, networks as in the papers, small sets first and the whole set last, all others
+    Methods as `Labels.order`, networks as in the papers, small sets first and the whole set last, all others
     by name.
     """
     if name == "method":
-        return method_order(values)
+        return labels.order(values)
     if name.endswith("_network"):
         return sorted(set(values), key=architectures.place)
     if name == "ipc":
         return sorted(set(values), key=lambda ipc: (ipc == 0, ipc))
     return sorted(set(values))
-
-
-def method_order(names: Iterable[str]) -> list[str]:
-    """Sort methods as the papers' columns; others follow by name, the whole set comes last."""
-    paper = list(PAPER_TITLES)
-    last = len(paper) - 1
-    return sorted(set(names), key=lambda name: (paper.index(name) if name in paper else last - 0.5, name))
 
 
 def matrix(frame: pd.DataFrame, layout: Layout, labels: Labels) -> tuple[list[str], list[Line]]:
@@ -120,7 +113,7 @@ def matrix(frame: pd.DataFrame, layout: Layout, labels: Labels) -> tuple[list[st
         Line(tuple(shown(name, value, labels) for name, value in zip(layout.lines, place, strict=True)), line)
         for place, line in lines.items()
     ]
-    return order(layout.columns, frame[layout.columns]), made
+    return order(layout.columns, frame[layout.columns], labels), made
 
 
 def _records(frame: pd.DataFrame, layout: Layout) -> list[dict[str, Any]]:

@@ -88,7 +88,7 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Table:
     frame = cells(rows, known)
     if spec.gaps:
         frame = _with_gaps(frame, known, spec.layout)
-    frame = _in_order(frame, spec.layout, list(dict.fromkeys(known["dataset"])))
+    frame = _in_order(frame, spec.layout, list(dict.fromkeys(known["dataset"])), labels)
     measured = frame[frame["networks"] > 0]
     return Table(
         frame,
@@ -123,10 +123,10 @@ def _with_gaps(measured: pd.DataFrame, known: pd.DataFrame, layout: Layout) -> p
     return frame.astype(dict.fromkeys(NUMBERS, float)).astype(dict.fromkeys(_COUNTS, int))
 
 
-def _in_order(frame: pd.DataFrame, layout: Layout, datasets: list[str]) -> pd.DataFrame:
+def _in_order(frame: pd.DataFrame, layout: Layout, datasets: list[str], labels: Labels) -> pd.DataFrame:
     """Sort cells by line and column: data sets as published, others after them by name."""
     names = list(dict.fromkeys([*layout.lines, layout.columns, *KEYS[1:]]))
-    orders = {name: order(name, frame[name]) for name in names}
+    orders = {name: order(name, frame[name], labels) for name in names}
     orders["dataset"] = list(dict.fromkeys([*datasets, *orders["dataset"]]))
     places = pd.DataFrame({name: frame[name].map(orders[name].index) for name in names})
     return frame.loc[places.sort_values(names).index].reset_index(drop=True)

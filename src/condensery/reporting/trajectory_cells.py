@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from condensery.reporting.cells import deviations, joined, run_counts
-from condensery.reporting.layout import method_order
+from condensery.reporting.labels import Labels
 
 CURVE = ("protocol", "dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network")
 """What names a curve."""
@@ -29,15 +29,16 @@ REFERENCE, COMPARED = "dsa", "dm"
 """DM section 3.2: how long the second takes to the accuracy with which the first ends."""
 
 
-def points(measured: pd.DataFrame) -> pd.DataFrame:
+def points(measured: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     """Aggregate rows over sets and networks.
 
     Args:
         measured: as `rows.read_rows` returns them, of the kind `rows.SNAPSHOT`.
+        labels: names for readers.
 
     Returns:
-        One line a point with `COLUMNS`: data sets by name, small sets first, methods in the order of the
-        papers, steps ascending. condense_seconds is the mean over sets; the deviations are as in
+        One line a point with `COLUMNS`: data sets by name, small sets first, methods in their
+        order, steps ascending. condense_seconds is the mean over sets; the deviations are as in
         `cells.cells`; seconds sums training and test of the networks.
     """
     lines = []
@@ -51,7 +52,7 @@ def points(measured: pd.DataFrame) -> pd.DataFrame:
         line["seconds"] = math.fsum(group["train_seconds"]) + math.fsum(group["test_seconds"])
         lines.append(line)
     frame = pd.DataFrame(lines)
-    place = frame.assign(method=frame["method"].map(method_order(frame["method"]).index))
+    place = frame.assign(method=frame["method"].map(labels.order(frame["method"]).index))
     return frame.loc[place.sort_values([*CURVE, "step"]).index, list(COLUMNS)].reset_index(drop=True)
 
 

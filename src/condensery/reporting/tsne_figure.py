@@ -31,7 +31,7 @@ _DOT, _STAR = (
 
 
 def draw(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawing:
-    """Draw a map: a panel a set in the papers' order of methods, the same real images in each.
+    """Draw a map: one panel per set in the order of the methods, the same real images in each.
 
     Args:
         frame: as `embedding.embed` returns it.
@@ -41,7 +41,7 @@ def draw(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawi
     """
     real = frame[frame["method"] == REAL]
     sets = dict(list(frame[frame["method"] != REAL].groupby(_SET)))
-    methods = layout.method_order(method for method, _, _ in sets)
+    methods = labels.order(method for method, _, _ in sets)
     panels = sorted(sets, key=lambda key: (methods.index(key[0]), *key[1:]))
     colours = {name: f"C{place}" for place, name in enumerate(real["class_name"].unique())}
     across, down = min(len(panels), _PANELS_A_ROW), -(-len(panels) // _PANELS_A_ROW)

@@ -1,0 +1,245 @@
+"""A pretended accelerator: a device of PyTorch's that is not the CPU, on a machine without one.
+
+Each of its tensors wraps a tensor of the CPU, which does the arithmetic, so that results equal the CPU's to
+the bit wherever the same operations run. What a GPU refuses is refused: operations on tensors of two devices;
+and random numbers on the device, since all are to be drawn on the CPU, from streams. What takes a GPU's time
+is counted: reads by the host, which wait for the device, and copies to the device.
+
+PyTorch calls it ``privateuseone``, its name for a device that others add. Wrappers, and not tensors of that
+device's own, carry the values: a wrapper has strides and views as any other tensor has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import types
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.utils import backend_registration
+from torch.utils._pytree import tree_leaves, tree_map
+
+NAME = "privateuseone"
+
+# What CUDA lets a tensor of the host take part in.
+_COPIES = ("aten::copy_", "aten::_to_copy")
+_INDEXED = ("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_")
+
+# What returns something to the host, or an output whose size depends on values.
+_WAITS = (
+    "aten::_local_scalar_dense",
+    "aten::equal",
+    "aten::masked_select",
+    "aten::nonzero",
+    "aten::repeat_interleave",
+    "aten::_unique2",
+)
+
+
+@dataclass
+class Counts:
+    """What the host did with the device.
+
+    Attributes:
+        waits: place -> how often the host waited there for a value of the device.
+        copies: place -> how often something was copied from the host to the device there.
+        operations: how many operations ran on the device.
+    """
+
+    waits: Counter[str] = field(default_factory=Counter)
+    copies: Counter[str] = field(default_factory=Counter)
+    operations: int = 0
+
+
+_listening: list[Counts] = []
+
+
+@contextlib.contextmanager
+def counted() -> Iterator[Counts]:
+    """Count what is done with the device in the context."""
+    counts = Counts()
+    _listening.append(counts)
+    try:
+        yield counts
+    finally:
+        _listening.remove(counts)
+
+
+class Pretended(Tensor):
+    """A tensor on the device: shape, strides and type of the tensor on the CPU that it wraps."""
+
+    host: Tensor
+
+    @staticmethod
+    def __new__(cls, host: Tensor) -> Self:
+        """Wrap a tensor of the CPU."""
+        return Tensor._make_wrapper_subclass(
+            cls,
+            host.shape,
+            strides=host.stride(),
+            storage_offset=host.storage_offset(),
+            dtype=host.dtype,
+            device=torch.device(NAME, 0),
+        )
+
+    def __init__(self, host: Tensor) -> None:
+        self.host = host
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation that has a tensor of the device among its arguments."""
+        return _run(operation, args, kwargs or {})
+
+    def tolist(self) -> Any:
+        """Return the values, which PyTorch's own method does for no subclass."""
+        return self.cpu().tolist()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a leaf with the same values; a parameter stays one."""
+        made = type(self)(self.host.clone()).requires_grad_(self.requires_grad)
+        if isinstance(self, torch.nn.Parameter):
+            made._is_param = True
+        return memo.setdefault(id(self), made)
+
+
+def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Check, count and compute one operation."""
+    name, leaves = operation._schema.name, tree_leaves((args, kwargs))
+    ours = [leaf for leaf in leaves if isinstance(leaf, Pretended)]
+    _refuse(operation, leaves)
+    _count(name, args, leaves)
+    result = operation(*tree_map(_on_host, args), **tree_map(_on_host, kwargs))
+    wanted = kwargs.get("device")
+    if name == "aten::_to_copy" and wanted is not None and torch.device(wanted).type != NAME:
+        return result
+    if name == "aten::copy_" and not isinstance(args[0], Pretended):
+        return args[0]
+    if torch.Tag.inplace_view in operation.tags:
+        return _reshaped(ours[0])
+    known = {id(each.host): each for each in ours}
+    return tree_map(lambda value: _on_device(value, known), result)
+
+
+def _on_host(value: Any) -> Any:
+    if isinstance(value, Pretended):
+        return value.host
+    return torch.device("cpu") if isinstance(value, torch.device) and value.type == NAME else value
+
+
+def _on_device(value: Any, known: dict[int, Pretended]) -> Any:
+    if not isinstance(value, Tensor):
+        return value
+    return known[id(value)] if id(value) in known else Pretended(value)
+
+
+def _reshaped(tensor: Pretended) -> Pretended:
+    """Give a wrapper the shape that an operation has given, in place, to what it wraps."""
+    host = tensor.host
+    with torch._C._DisableTorchDispatch():
+        tensor.as_strided_(host.shape, host.stride(), host.storage_offset())
+    return tensor
+
+
+def _refuse(operation: Any, leaves: list[Any]) -> None:
+    """Raise what a GPU raises, and what the project does not want on one."""
+    name = operation._schema.name
+    if torch.Tag.nondeterministic_seeded in operation.tags:
+        raise RuntimeError(f"{name}: random numbers are drawn on the CPU, from a stream")
+    host = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.device.type == "cpu"]
+    # A GPU takes single numbers of the host into arithmetic, and indices of the host anywhere.
+    numbers = torch.Tag.pointwise in operation.tags or name.startswith("aten::_foreach")
+    if name in _COPIES or (name in _INDEXED and not any(leaf.is_floating_point() for leaf in host)):
+        return
+    if host and not (numbers and all(leaf.dim() == 0 for leaf in host)):
+        raise RuntimeError(
+            f"{name}: Expected all tensors to be on the same device, but found {NAME}:0 and cpu"
+        )
+
+
+def _count(name: str, args: tuple[Any, ...], leaves: list[Any]) -> None:
+    if not _listening:
+        return
+    host = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.device.type == "cpu"]
+    masks = [leaf for leaf in leaves if isinstance(leaf, Pretended) and leaf.dtype == torch.bool]
+    target_on_host = name == "aten::copy_" and args[0].device.type == "cpu"
+    away = name == "aten::_to_copy" and any(leaf == torch.device("cpu") for leaf in leaves)
+    waits = name in _WAITS or target_on_host or away or (name in _INDEXED and bool(masks))
+    copies = bool(host) and not target_on_host and (name in _COPIES or name in _INDEXED)
+    for counts in _listening:
+        counts.operations += 1
+        if waits:
+            counts.waits[_place()] += 1
+        if copies:
+            counts.copies[_place()] += 1
+
+
+def _place() -> str:
+    """Return the line of the project that is running, as ``file:line``."""
+    frame = sys._getframe(1)
+    while frame and "/condensery/" not in frame.f_code.co_filename:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename.rsplit('/', 1)[1]}:{frame.f_lineno}" if frame else "elsewhere"
+
+
+def _make(operation: Any, *args: Any, **kwargs: Any) -> Any:
+    """Run what makes a tensor of the device out of none."""
+    if torch.Tag.nondeterministic_seeded in operation.tags:
+        raise RuntimeError(f"{operation}: random numbers are drawn on the CPU, from a stream")
+    kwargs = {key: value for key, value in kwargs.items() if key != "pin_memory"}
+    return Pretended(operation(*args, **kwargs | {"device": torch.device("cpu")}))
+
+
+@functools.cache
+def register() -> tuple[torch.library.Library, ...]:
+    """Make the device known to this process; it cannot be taken back."""
+    module = types.ModuleType(f"torch.{NAME}")
+    answers: dict[str, Callable[..., Any]] = {
+        "is_available": lambda: True,
+        "is_initialized": lambda: True,
+        "device_count": lambda: 1,
+        "current_device": lambda: 0,
+        "synchronize": lambda device=None: None,
+        "manual_seed_all": lambda seed: None,
+        "get_amp_supported_dtype": lambda: [torch.bfloat16],
+        "_is_in_bad_fork": lambda: False,
+        "_lazy_init": lambda: None,
+    }
+    for name, answer in answers.items():
+        setattr(module, name, answer)
+    backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=module)
+    rest = torch.library.Library("_", "IMPL")
+    rest.fallback(_make, "PrivateUse1")
+    # These make an empty tensor first, and then have an operation change its shape.
+    ranges = torch.library.Library("aten", "IMPL")
+    for operation in (
+        torch.ops.aten.arange.default,
+        torch.ops.aten.arange.start,
+        torch.ops.aten.arange.start_step,
+    ):
+        ranges.impl(operation, functools.partial(_make, operation), "PrivateUse1")
+    return rest, ranges
+
+
+@contextlib.contextmanager
+def present() -> Iterator[torch.device]:
+    """Have the device on this machine, for PyTorch and for what is called in the context."""
+    register()
+    # `torch.tensor` is to copy through the operations that are seen here.
+    before = torch._C._only_lift_cpu_tensors()
+    torch._C._set_only_lift_cpu_tensors(True)
+    try:
+        # The threads that go backwards are started for the devices that there are at the first such call.
+        with torch.autograd.set_multithreading_enabled(False):
+            yield torch.device(NAME, 0)
+    finally:
+        torch._C._set_only_lift_cpu_tensors(before)
