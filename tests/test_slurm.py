@@ -57,6 +57,22 @@ targets:
   table1: [{{datasets: [digits], methods: [random, dm], ipc: [1, 2, 3, 4]}}]
   figure2: [{{datasets: [digits], methods: [dm], ipc: [1]}}]
 """
+# Jobs of every rule that table1 needs, each as short as it can be.
+TABLE = """
+description: a table
+sets: 2
+networks: 1
+whole_networks: 1
+methods:
+  dm: {parameters: {iterations: 2, batch_real: 8}}
+recipes:
+  dsa: &once {parameters: {epochs: 1}}
+  dc: *once
+  whole: *once
+  features: *once
+targets:
+  table1: [{datasets: [digits], methods: [random, herding, dm, whole], ipc: [1]}]
+"""
 SET = "results/small/synthetic/digits/{method}/convnet/ipc{ipc}/seed0.safetensors"
 
 pytestmark = [
@@ -87,7 +103,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def copy_project(folder: Path) -> Path:
-    """Copy the project, with a protocol of the tests."""
+    """Copy the project, with the protocols of the tests."""
     for name in PROJECT:
         source = ROOT / name
         if source.is_dir() and not source.is_symlink():
@@ -95,6 +111,7 @@ def copy_project(folder: Path) -> Path:
         else:
             shutil.copy(source, folder / name, follow_symlinks=False)
     (folder / "config/protocols/small.yaml").write_text(PROTOCOL)
+    (folder / "config/protocols/table.yaml").write_text(TABLE)
     return folder
 
 
@@ -149,12 +166,11 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Return a run of table1 under smoke, which goes on beside other tests, on a cluster of its own."""
+def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Return a run of table1, which goes on beside other tests, on a cluster of its own."""
     with running(nodes=3) as made:
-        run = Run(
-            made, copy_project(tmp_path_factory.mktemp("smoke")), "--config", "protocol=smoke", "--", "table1"
-        )
+        project = copy_project(tmp_path_factory.mktemp("table"))
+        run = Run(made, project, "--config", "protocol=table", "--", "table1")
         try:
             yield run
         finally:
@@ -184,10 +200,10 @@ FINISHED = 0
 
 
 @pytest.fixture(scope="module")
-def incidents(cluster: Cluster, smoke: Run, tmp_path_factory: pytest.TempPathFactory) -> Incidents:
+def incidents(cluster: Cluster, table: Run, tmp_path_factory: pytest.TempPathFactory) -> Incidents:
     """Make four sets, each of which is interrupted, and one that is not.
 
-    They mostly wait; ``smoke`` is asked for here so that it has begun.
+    They mostly wait; ``table`` is asked for here so that it has begun.
     """
     project = copy_project(tmp_path_factory.mktemp("incidents"))
     (project / "scripts/condense.py").rename(project / "scripts/condense_at_full_speed.py")
@@ -262,32 +278,36 @@ def test_slurm_starts_the_same_job_again(incidents: Incidents, incident: int) ->
     assert (record["JobState"], record["Restarts"]) == ("COMPLETED", "1")
 
 
-@pytest.mark.parametrize("incident", SETS)
-def test_interrupted_jobs_resume(incidents: Incidents, incident: int) -> None:
-    done = steps(incidents.project, incident)
-    assert done == sorted(set(done)), "steps were repeated"
-    assert done[-1] == STEPS
-    undisturbed = incidents.project / f"undisturbed{incident}.safetensors"
-    words = [
-        "--data",
-        "digits",
-        "--method",
-        "dm",
-        "--ipc",
-        str(incident),
-        "--seed",
-        "0",
-        "--protocol",
-        "small",
-    ]
+# All sets in one process.
+UNDISTURBED = """
+import contextlib, runpy, sys
+for ipc in sys.argv[1:]:
+    words = f"--data digits --method dm --ipc {ipc} --seed 0 --protocol small"
+    sys.argv[1:] = [*words.split(), "--out", f"undisturbed/{ipc}.safetensors"]
+    with contextlib.suppress(SystemExit):
+        runpy.run_path("scripts/condense_at_full_speed.py", run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(incidents: Incidents) -> Path:
+    """Return the folder of the sets as they are made without incidents, by their images per class."""
     subprocess.run(
-        [sys.executable, "scripts/condense_at_full_speed.py", *words, "--out", str(undisturbed)],
+        [sys.executable, "-c", UNDISTURBED, *map(str, SETS)],
         cwd=incidents.project,
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         check=True,
     )
+    return incidents.project / "undisturbed"
+
+
+@pytest.mark.parametrize("incident", SETS)
+def test_interrupted_jobs_resume(incidents: Incidents, undisturbed: Path, incident: int) -> None:
+    done = steps(incidents.project, incident)
+    assert done == sorted(set(done)), "steps were repeated"
+    assert done[-1] == STEPS
     resumed = SyntheticSet.load(incidents.project / SET.format(method="dm", ipc=incident))
-    assert torch.equal(resumed.images, SyntheticSet.load(undisturbed).images)
+    assert torch.equal(resumed.images, SyntheticSet.load(undisturbed / f"{incident}.safetensors").images)
 
 
 def test_finished_work_is_not_repeated(incidents: Incidents) -> None:
@@ -322,13 +342,13 @@ def test_a_cluster_may_want_gres(cluster: Cluster, project: Path) -> None:
     assert "TresPerJob" not in record
 
 
-def test_table1_runs_on_the_cluster_with_the_resources_asked_for(smoke: Run) -> None:
-    assert smoke.finish() == 0, smoke.told()
-    table = read_cells(smoke.project / "results/smoke/tables/table1.csv")
-    config = load_config(ROOT / "config", "smoke")
+def test_table1_runs_on_the_cluster_with_the_resources_asked_for(table: Run) -> None:
+    assert table.finish() == 0, table.told()
+    cells = read_cells(table.project / "results/table/tables/table1.csv")
+    config = load_config(table.project / "config", "table")
     sets = config.target_sets("table1")
-    assert set(table.loc[table["networks"] > 0, "method"]) == {s.method for s in sets} | {"whole"}
-    jobs = list(smoke.jobs().values())
+    assert set(cells.loc[cells["networks"] > 0, "method"]) == {s.method for s in sets} | {"whole"}
+    jobs = list(table.jobs().values())
     assert set(states(jobs)) == {"COMPLETED"}
     rules = {name: [r for r in jobs if rule_of(r) == name] for name in map(rule_of, jobs)}
     assert set(rules) == {"prepare", "pretrain", "condense", "evaluate", "evaluate_whole"}
