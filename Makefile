@@ -9,6 +9,8 @@ PROTOCOL ?= paper
 PRECISION ?=
 TARGET ?= table1
 DEVICES ?= 1 4 16
+# One process per core, each with a stretch of neighbouring tests, which share fixtures.
+WORKERS := --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 # The jobs call `python`, pytest calls the scripts: both are to find this environment first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -55,10 +57,10 @@ plan: env ## Print jobs, hours, disk and memory before starting: make plan TARGE
 	    | python scripts/plan.py --protocol $(PROTOCOL) $(PRECISION:%=--precision %) --devices $(DEVICES)
 
 test: env ## Run the tests, except the slow ones
-	python -m pytest --numprocesses=logical --maxprocesses=8
+	python -m pytest $(WORKERS)
 
 test-slow: env ## Run the slow tests
-	python -m pytest -m slow
+	python -m pytest $(WORKERS) -m slow
 
 test-slurm: env ## Run the workflow on a Slurm cluster of several nodes on this machine (a few minutes)
 	python -m pytest -m slurm
