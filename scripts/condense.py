@@ -16,11 +16,12 @@ from typing import Any
 
 from condensery import console, methods
 from condensery.errors import CondenseryError
-from condensery.files import atomic, check_new_folder
+from condensery.experiment import needs
+from condensery.experiment.needs import NEEDS
+from condensery.files import atomic, check_new_folder, experiment_of
 from condensery.job import Job, add_arguments, add_view_arguments, numbers, view
 from condensery.methods import Problem
 from condensery.methods.recorder import Recorder, Snapshot
-from condensery.pool.store import Pool
 from condensery.progress import Progress
 
 
@@ -38,20 +39,13 @@ def parse() -> argparse.Namespace:
         "--classes", metavar="LIST", help="a shard of the classes, such as 0-4 or 1,7; default: all"
     )
     parser.add_argument(
-        "--features", type=Path, metavar="FILE", help="what scripts/pretrain.py made (coresets)"
-    )
-    parser.add_argument(
-        "--pool",
+        "--with",
         nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="what scripts/pool.py made, all parts (methods with a network_group)",
-    )
-    parser.add_argument(
-        "--generator",
-        type=Path,
-        metavar="FILE",
-        help="what scripts/train_generator.py made; without it, generative methods train one for this set",
+        default=[],
+        dest="given",
+        metavar="NAME=FILE",
+        help="what the method needs: features=FILE of scripts/pretrain.py, pool=FILE for each part of "
+        "scripts/pool.py, generator=FILE of scripts/train_generator.py, without which a set trains its own",
     )
     parser.add_argument(
         "--snapshots",
@@ -117,9 +111,7 @@ def main() -> None:
         augmentation=augmentation,
         seed=args.seed,
         device=job.device,
-        features=args.features,
-        pool=Pool.open(args.pool, real.info.name, job.network) if args.pool else None,
-        generator=args.generator,
+        given=needs.given(args.given),
     )
     provenance = job.provenance(
         method=args.method,
@@ -130,8 +122,9 @@ def main() -> None:
         augmentation=augmentation,
         **view(args),
     )
-    if problem.pool:
-        provenance["pool"] = problem.pool.experiment
+    for name, files in problem.given.items():
+        if NEEDS[name].section:
+            provenance[name] = experiment_of(files[0])
     if problem.classes != whole:
         if not job.config.independent(args.method, job.network):
             raise CondenseryError(

@@ -4,7 +4,7 @@ Example:
     python scripts/train_generator.py --data digits --method vae --seed 0 --protocol smoke \\
         --out vae.safetensors
     python scripts/condense.py --data digits --method vae --ipc 10 --seed 0 --protocol smoke \\
-        --generator vae.safetensors --out set.safetensors
+        --with generator=vae.safetensors --out set.safetensors
 """
 
 from __future__ import annotations

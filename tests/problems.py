@@ -52,7 +52,6 @@ def problem(data: RealData | None = None, **changes: Any) -> Problem:
         "augmentation": STRATEGY,
         "seed": 0,
         "device": CPU,
-        "features": None,
     }
     return Problem(**(fields | changes))
 

@@ -99,7 +99,7 @@ def remembered(data: RealData, method: str, group: tuple[int, ...], folder: Path
     """Return what one step keeps of its classes: from their training images alone."""
     view = training_only(of_classes(data, group))
     if method in ("herding", "forgetting", "kcenter"):
-        more |= {"features": problems.features_file(folder, view)}
+        more |= {"given": {"features": [problems.features_file(folder, view)]}}
     return methods.get(method).condense(problems.problem(view, classes=group, **more))
 
 

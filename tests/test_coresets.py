@@ -83,7 +83,7 @@ def test_images_that_were_never_right_are_the_most_forgotten(data):
 
 def test_forgetting_takes_the_most_forgotten(data, features):
     events = read_tensors(features)[0]["forgetting_events"].numpy()
-    chosen = methods.get("forgetting").condense(problems.problem(data, ipc=5, features=features))
+    chosen = methods.get("forgetting").condense(problems.problem(data, ipc=5, given={"features": [features]}))
     train = data.train.batch(np.arange(len(data.train)), torch.device("cpu"))
     for c in range(3):
         pool = data.train.indices_of(c)
@@ -103,7 +103,9 @@ def test_images_are_chosen_by_the_features_of_the_trained_network(data, tmp_path
     saved = read_tensors(file)[0]
     net.load_state_dict({key: saved[f"network.{key}"] for key in net.state_dict()})
     net.eval()
-    made = methods.get(name).condense(problems.problem(data, network=network, ipc=6, features=file))
+    made = methods.get(name).condense(
+        problems.problem(data, network=network, ipc=6, given={"features": [file]})
+    )
     for c in range(3):
         pool = data.train.indices_of(c)
         # One image at a time: none can change the features of another.
@@ -115,13 +117,15 @@ def test_images_are_chosen_by_the_features_of_the_trained_network(data, tmp_path
 
 @pytest.mark.parametrize("name", ["herding", "kcenter", "forgetting"])
 def test_selected_images_are_real_and_shards_agree(data, features, name):
-    whole = methods.get(name).condense(problems.problem(data, ipc=4, features=features))
+    whole = methods.get(name).condense(problems.problem(data, ipc=4, given={"features": [features]}))
     train = data.train.batch(np.arange(len(data.train)), torch.device("cpu"))
     for image, label in zip(whole.images, whole.labels, strict=True):
         places = [i for i in range(len(train)) if torch.equal(train[i], image)]
         assert places
         assert data.train.labels[places[0]] == label
-    shard = methods.get(name).condense(problems.problem(data, ipc=4, features=features, classes=(1,)))
+    shard = methods.get(name).condense(
+        problems.problem(data, ipc=4, given={"features": [features]}, classes=(1,))
+    )
     assert torch.equal(shard.images, whole.images[whole.labels == 1])
 
 
@@ -140,11 +144,13 @@ def test_random_is_uniform_without_replacement(data):
 
 def test_a_features_file_of_another_network_is_refused(data, features):
     with pytest.raises(CondenseryError, match="convnet-d1-w16"):
-        methods.get("herding").condense(problems.problem(data, network="convnet-d1-w16", features=features))
+        methods.get("herding").condense(
+            problems.problem(data, network="convnet-d1-w16", given={"features": [features]})
+        )
 
 
 def test_a_missing_features_file_is_named(data):
-    with pytest.raises(CondenseryError, match="--features"):
+    with pytest.raises(CondenseryError, match="--with features"):
         methods.get("kcenter").condense(problems.problem(data))
 
 

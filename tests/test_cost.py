@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import statistics
 import time
 from pathlib import Path
@@ -16,11 +17,13 @@ from torch import nn
 
 from condensery import cost, networks
 from condensery.cost import generator_work, work
+from condensery.cost.condensing_work import FORMULAS
 from condensery.cost.rates import fit
 from condensery.cost.work import Work
 from condensery.data import DataInfo
 from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
+from condensery.experiment.reading import schema
 from condensery.generators import KINDS, vae
 from condensery.generators.discriminator import Discriminator
 from condensery.machine import speed
@@ -232,7 +235,7 @@ def work_of(config: Config, job: dict) -> Work:
     where = coordinates(job["dataset"], name, job["ipc"]) | {"recipe": name, "evaluation": "convnet"}
     if kind == "recipes":
         return cost.of_job(changed, "evaluate", where)
-    return cost.of_job(changed, "generator" if changed.needs_generator(name) else "condense", where)
+    return cost.of_job(changed, "generator" if "generator" in changed.needs(name) else "condense", where)
 
 
 def test_times_of_gpus_are_the_published_ones() -> None:
@@ -295,3 +298,22 @@ def test_the_speed_of_a_core_is_that_of_its_operations() -> None:
     plain = 3 * 2 * 1024**3 / (time.thread_time() - started)
     torch.set_num_threads(threads)
     assert plain / 4 < rate < plain * 4
+
+
+def test_a_method_that_says_nothing_of_its_work_is_planned_without(config: Config) -> None:
+    parameters = {"iterations": 3, "epochs": 2, "lr_inner": 0.1, "outer_loop": 4, "batch_real": 8}
+    mine = {"title": "Mine", "reference": "here", "independent_classes": True, "recipes": ["dsa"]}
+    methods = config.methods | {"mine": mine | {"parameters": parameters}}
+    changed = dataclasses.replace(config, methods=methods)
+    assert cost.of_job(changed, "condense", coordinates("cifar10", "mine", 10)) is None
+    assert (
+        cost.of_job(changed, "condense_classes", coordinates("cifar10", "mine", 10) | {"shard": "0"}) is None
+    )
+    # Whatever its parameters are called, it is the work that it names.
+    methods["mine"] = mine | {"parameters": parameters, "work": "features"}
+    amount = cost.of_job(changed, "condense", coordinates("cifar10", "mine", 10))
+    assert (amount.kind, amount.steps) == ("features", 3)
+
+
+def test_every_formula_has_the_parameters_that_it_reads_in_the_schema() -> None:
+    assert set(schema("parameters")["$defs"]["work"]) == set(FORMULAS)

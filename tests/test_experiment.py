@@ -284,7 +284,9 @@ def test_the_groups_of_networks_are_those_of_the_paper(paper: Config) -> None:
             assert changed == values
         assert tuple(groups) == GROUPS[1:]
         assert len({s.ipc for s in sets}) == sizes
-        assert [s for s in sets if not paper.draws_from_pool(s)] == [s for s in sets if s.method == "dm"]
+        assert [s for s in sets if "pool" not in paper.needs(s.method)] == [
+            s for s in sets if s.method == "dm"
+        ]
     assert (paper.pool.networks, len(paper.pool.parts())) == (1000, 50)
 
 
@@ -294,7 +296,7 @@ def test_a_variant_is_its_base_but_for_what_it_gives(folder: Path) -> None:
     entry, base = config.method("slow"), config.method("dm")
     assert (config.implementation("slow"), config.implementation("dm")) == ("dm", "dm")
     assert entry["title"] == "Slow DM"
-    for key in ("reference", "independent_classes", "needs_features", "recipes"):
+    for key in ("reference", "independent_classes", "recipes"):
         assert entry[key] == base[key]
     of_base = config.parameters("cifar10", "dm", "convnet", 100)
     assert of_base["lr_img"] == 10.0  # an override of the base holds for the variant
@@ -433,7 +435,7 @@ def test_methods_agree_with_the_library(paper: Config) -> None:
     assert sorted({paper.implementation(name) for name in paper.methods}) == methods.names()
     for name in paper.methods:
         method = methods.get(paper.implementation(name))
-        assert paper.needs_generator(name) is isinstance(method, Sampling), name
+        assert ("generator" in paper.needs(name)) is isinstance(method, Sampling), name
 
 
 def test_source_kinds_agree_with_the_library() -> None:
@@ -601,7 +603,7 @@ REFUSED = [
     ("protocols/smoke.yaml", (*TABLE, "evaluate"), "mlp", "targets.table1[0].evaluate: must be a list"),
     ("protocols/smoke.yaml", ("targets",), {}, "targets: must be a mapping of at least 1 key"),
     ("methods.yaml", ("x",), VARIANT | {"variant_of": "dma"}, "x.variant_of: unknown method 'dma'; did you"),
-    ("methods.yaml", ("x",), VARIANT | {"needs_features": True}, "x: unknown key 'needs_features'"),
+    ("methods.yaml", ("x",), VARIANT | {"independent_classes": True}, "x: unknown key 'independent_classes'"),
     ("methods.yaml", ("x",), {"variant_of": "dm"}, "x: key 'title' is missing"),
     (
         "methods.yaml",
@@ -700,13 +702,13 @@ REFUSED = [
         "protocols/smoke.yaml",
         ("continual", "continual5", "methods"),
         ["dm-pool"],
-        "continual.continual5.methods: dm-pool draws from networks that were trained on all classes",
+        "continual.continual5.methods: dm-pool needs a pool that was trained on all classes",
     ),
     (
         "protocols/smoke.yaml",
         ("pool",),
         ...,
-        "dm-pool-70-100 draws from a pool of networks; add the key 'pool'",
+        "dm-pool-70-100 needs a pool; add the key 'pool'",
     ),
     ("protocols/smoke.yaml", ("pool", "validation"), 0, "pool.validation: must be greater than 0"),
     (

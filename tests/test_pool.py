@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,13 +57,13 @@ def file(folder: Path, states, networks: int, **changes) -> Path:
     return path
 
 
-def invented(folder: Path, accuracies: dict[tuple[int, int], float]) -> Pool:
-    """Return a pool, in a file for every network, whose accuracies are given and whose weights are random."""
+def invented(folder: Path, accuracies: dict[tuple[int, int], float]) -> list[Path]:
+    """Return the files of a pool, one per network: given accuracies, random weights."""
     info = problems.real_data().info
     net = networks.build(NETWORK, channels=3, size=(info.height, info.width), classes=3)
     size = sum(p.numel() for p in net.parameters())
     numbers = {number for number, _ in accuracies}
-    paths = [
+    return [
         file(
             folder,
             [
@@ -74,7 +75,10 @@ def invented(folder: Path, accuracies: dict[tuple[int, int], float]) -> Pool:
         )
         for number in numbers
     ]
-    return Pool.open(paths, "patterns", NETWORK)
+
+
+def read(parts: Sequence[Path]) -> Pool:
+    return Pool.open(parts, "patterns", NETWORK)
 
 
 # Groups
@@ -96,7 +100,7 @@ def test_a_state_is_in_the_group_of_its_accuracy_and_in_all(accuracy: float) -> 
 
 def test_groups_of_a_pool_are_those_of_its_index(tmp_path: Path) -> None:
     accuracies = {(0, 1): 12.0, (0, 8): 55.0, (1, 1): 8.0, (1, 8): 50.0, (2, 1): 19.0, (2, 8): 61.0}
-    pool = invented(tmp_path, accuracies)
+    pool = read(invented(tmp_path, accuracies))
     # The index by itself, read by another library.
     index = {}
     for path in tmp_path.iterdir():
@@ -225,20 +229,20 @@ def test_a_stopped_training_resumes_to_the_same_states(tmp_path: Path, epochs: i
 # DM with networks of a pool
 
 
-def pooled(pool: Pool | None, group: str, **changes):
-    return problems.problem(pool=pool, parameters={"network_group": group} | changes)
+def pooled(parts: Sequence[Path], group: str, **changes):
+    return problems.problem(given={"pool": parts}, parameters={"network_group": group} | changes)
 
 
 def test_the_network_of_a_step_is_a_state_of_the_group(tmp_path: Path) -> None:
     accuracies = {(n, step): 10.0 * step + n for n in range(3) for step in (1, 2, 3)}
-    pool = invented(tmp_path, accuracies)
+    parts = invented(tmp_path, accuracies)
     of_group = {
         (each.network, each.step): each.weights().float()
-        for each in pool.members
+        for each in read(parts).members
         if 20 <= accuracies[each.network, each.step] < 30
     }
     assert len(of_group) == 3
-    problem = pooled(pool, "20-30")
+    problem = pooled(parts, "20-30")
     net = problem.new_network()
     weights = methods.get("dm-pool").weights(problem)
     drawn = []
@@ -256,7 +260,7 @@ def test_the_network_of_a_step_is_a_state_of_the_group(tmp_path: Path) -> None:
 
 def test_everything_but_the_network_is_as_in_dm(tmp_path: Path) -> None:
     problem = pooled(invented(tmp_path, {(0, 1): 50.0}), "all")
-    (member,) = problem.pool.members
+    (member,) = read(problem.given["pool"]).members
     images = problem.initial_images("real")
 
     def only_member(net, step):
@@ -271,7 +275,7 @@ def test_everything_but_the_network_is_as_in_dm(tmp_path: Path) -> None:
 
 def test_random_networks_are_dm(tmp_path: Path) -> None:
     dm = methods.get("dm").condense(problems.problem())
-    same = methods.get("dm-pool").condense(pooled(None, "random"))
+    same = methods.get("dm-pool").condense(pooled([], "random"))
     assert torch.equal(dm.images, same.images)
 
 
@@ -285,5 +289,7 @@ def test_classes_in_several_jobs_see_the_same_networks(tmp_path: Path) -> None:
 
 
 def test_without_a_pool_it_is_one_line() -> None:
-    with pytest.raises(CondenseryError, match=r"group 30-40 of a pool .* scripts/pool.py makes \(--pool\)"):
-        methods.get("dm-pool").condense(pooled(None, "30-40"))
+    with pytest.raises(
+        CondenseryError, match=r"needs pool: give what scripts/pool.py makes \(--with pool=FILE\)"
+    ):
+        methods.get("dm-pool").condense(pooled([], "30-40"))

@@ -126,7 +126,7 @@ def test_a_pool_in_parts_is_the_pool_of_one_job(run, real, capsys) -> None:
 def test_a_set_knows_the_pool_that_it_was_condensed_with(run, real) -> None:
     parts = make(run, real)
     made = ["--method", "dm-pool", "--ipc", 2, "--seed", 0]
-    run("condense", real, *made, "--pool", *parts, "--out", "pooled.safetensors")
+    run("condense", real, *made, "--with", *(f"pool={part}" for part in parts), "--out", "pooled.safetensors")
     made[1] = "dm-pool-random"
     run("condense", real, *made, "--out", "random.safetensors")
     pooled, random = (SyntheticSet.load(Path(f"{name}.safetensors")) for name in ("pooled", "random"))

@@ -46,7 +46,7 @@ def test_sets_wait_for_all_parts_of_a_pool_if_they_draw_from_it(finished: Path) 
     assert "--part 2-of-3 " in (results / parts[1]).read_text()
     for method in ("dm", "dm-pool-random", "dm-pool-70-100", "dm-pool"):
         words = (results / f"synthetic/digits/{method}/convnet/ipc2/seed0.safetensors").read_text()
-        told = f"--pool {' '.join(f'results/small/{part}' for part in parts)} --"
+        told = f"--with {' '.join(f'pool=results/small/{part}' for part in parts)} --"
         assert (told in words) == (method in ("dm-pool-70-100", "dm-pool")), words
 
 

@@ -157,7 +157,7 @@ def test_snapshots_that_cannot_be_taken_are_refused(digits, tmp_path, method, st
     [
         ("dmm", 1, ["unknown method 'dmm'", "dm"]),
         ("dm", 1000, ["ipc 1000", "training images of class"]),
-        ("herding", 1, ["scripts/pretrain.py", "--features"]),
+        ("herding", 1, ["scripts/pretrain.py", "--with features"]),
     ],
 )
 def test_what_cannot_be_condensed_is_said_in_one_line(digits, tmp_path, method, ipc, words):

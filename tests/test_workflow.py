@@ -254,7 +254,7 @@ def test_jobs_are_told_their_coordinates(finished: Path) -> None:
         "--protocol": "small",
         "--device": "auto",
         "--threads": "2",
-        "--features": "results/small/features/digits/convnet/seed0.safetensors",
+        "--with": "features=results/small/features/digits/convnet/seed0.safetensors",
         "--out": "results/small/synthetic/digits/herding/convnet/ipc2/seed0.safetensors",
     }
     evaluate = (results / "accuracy/digits/dm/convnet/ipc2/seed0/dsa-convnet.parquet").read_text()

@@ -79,7 +79,7 @@ def test_a_step_sees_its_classes(finished: Path) -> None:
             features = finished / "continual/digits/steps5/features/convnet" / file
             only = ",".join(map(str, sorted(classes[2 * step : 2 * step + 2])))
             assert told(memory / file)["--only"] == told(features)["--only"] == only
-            assert told(memory / file)["--features"] == str(features.relative_to(finished.parents[1]))
+            assert told(memory / file)["--with"] == f"features={features.relative_to(finished.parents[1])}"
             assert told(memory / file)["--seed"] == told(features)["--seed"] == str(order)
             assert "--shape" not in told(memory / file)
 

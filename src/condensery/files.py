@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -136,3 +136,15 @@ class TensorFile:
         """Return a tensor, on the CPU."""
         # The file is mapped; a copy stays valid when it is replaced.
         return self._file.get_tensor(name).clone()
+
+
+def experiment_of(path: Path) -> dict[str, Any]:
+    """Return the experiment that a file of `write_tensors` says it is of.
+
+    Raises:
+        CondenseryError: it is not such a file, or says nothing of it.
+    """
+    try:
+        return TensorFile(path).about["provenance"]["experiment"]
+    except (OSError, ValueError, KeyError) as error:
+        raise CondenseryError(f"{path}: does not say what it is of ({error}): make it anew") from None

@@ -2,9 +2,7 @@
 rule condense:
     input:
         data=f"{DATA}/prepared/{{dataset}}/info.json",
-        features=get_features,
-        pool=get_pool,
-        generator=get_generator,
+        needed=get_needed,
     output:
         f"results/{{protocol}}/synthetic/{SET}.safetensors",
     log:
@@ -24,17 +22,11 @@ rule condense:
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
         options="",
-        features=lambda w, input: (
-            f"--features {input.features}" if input.features else ""
-        ),
-        pool=lambda w, input: f"--pool {input.pool}" if input.pool else "",
-        generator=lambda w, input: (
-            f"--generator {input.generator}" if input.generator else ""
-        ),
+        given=get_given,
     shell:
         job(
             "condense",
             " --data {wildcards.dataset} --prepared {params.prepared:q}"
             " --method {wildcards.method} --network {wildcards.network} --ipc {wildcards.ipc} --seed {wildcards.seed}"
-            " {params.options} {params.features} {params.pool} {params.generator}",
+            " {params.options} {params.given}",
         )

@@ -3,11 +3,11 @@ rule continual_features:
     input:
         data=get_step_data,
     output:
-        f"results/{{protocol}}/continual/{FEATURES}.safetensors",
+        f"results/{{protocol}}/{STEP_FEATURES}.safetensors",
     log:
-        f"results/{{protocol}}/logs/continual/{FEATURES}.log",
+        f"results/{{protocol}}/logs/{STEP_FEATURES}.log",
     benchmark:
-        f"results/{{protocol}}/benchmarks/continual/{FEATURES}.tsv"
+        f"results/{{protocol}}/benchmarks/{STEP_FEATURES}.tsv"
     conda:
         "../../environment.yml"
     threads: THREADS["pretrain"]
@@ -32,7 +32,7 @@ rule continual_features:
 rule continual_memory:
     input:
         data=get_step_data,
-        features=get_step_features,
+        needed=get_needed,
     output:
         f"results/{{protocol}}/continual/{MEMORY}/step{{step}}.safetensors",
     log:
@@ -50,15 +50,13 @@ rule continual_memory:
         prepared=subpath(input.data, parent=True),
         dataset=lambda w: step_of(w).dataset,
         view=get_step_view,
-        features=lambda w, input: (
-            f"--features {input.features}" if input.features else ""
-        ),
+        given=get_given,
     shell:
         job(
             "condense",
             " --data {params.dataset} --prepared {params.prepared:q} {params.view}"
             " --method {wildcards.method} --network {wildcards.network} --ipc {wildcards.ipc} --seed {wildcards.order}"
-            " {params.features}",
+            " {params.given}",
         )
 
 

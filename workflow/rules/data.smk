@@ -26,11 +26,11 @@ rule pretrain:
     input:
         data=f"{DATA}/prepared/{{dataset}}/info.json",
     output:
-        "results/{protocol}/features/{dataset}/{network}/seed{seed}.safetensors",
+        f"results/{{protocol}}/{FEATURES}.safetensors",
     log:
-        "results/{protocol}/logs/features/{dataset}/{network}/seed{seed}.log",
+        f"results/{{protocol}}/logs/{FEATURES}.log",
     benchmark:
-        "results/{protocol}/benchmarks/features/{dataset}/{network}/seed{seed}.tsv"
+        f"results/{{protocol}}/benchmarks/{FEATURES}.tsv"
     conda:
         "../../environment.yml"
     threads: THREADS["pretrain"]

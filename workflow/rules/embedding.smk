@@ -5,7 +5,9 @@ from condensery.experiment.plans import EMBEDDING_SEED
 rule embedding:
     input:
         data=f"{DATA}/prepared/{MAP.dataset}/info.json",
-        features=f"{RESULTS}/features/{MAP.dataset}/{MAP.network}/seed{EMBEDDING_SEED}.safetensors",
+        features=f"{RESULTS}/{FEATURES}.safetensors".format(
+            dataset=MAP.dataset, network=MAP.network, seed=EMBEDDING_SEED
+        ),
         sets=[*map(set_path, MAP.sets)],
     output:
         png=report(

@@ -1,6 +1,7 @@
 # What the rules take: input functions, and the parameters on which the result of a job depends.
-from condensery.experiment import memories
+from condensery.experiment import memories, needs
 from condensery.experiment.memories import MemoryId
+from condensery.experiment.needs import NEEDS
 from condensery.experiment.trajectories import RECIPE, steps_of, trajectories
 
 
@@ -36,32 +37,36 @@ def get_recipe(w) -> dict:
     return CONFIG.recipe(name, w.dataset, ipc, w.get("evaluation", w.get("network")))
 
 
-# What sets are condensed with, where that is trained beforehand.
-GENERATOR = "generators/{dataset}/{method}/seed{seed}"
+# What sets are condensed with, where that is trained beforehand: where it lies, and name -> files of one set.
+FEATURES, STEP_FEATURES = NEEDS["features"].path, NEEDS["features"].step_path
+POOLED, GENERATOR = NEEDS["pool"].path, NEEDS["generator"].path
 
 
-def get_features(w) -> list[str]:
-    path = f"{RESULTS}/features/{w.dataset}/{w.network}/seed{w.seed}.safetensors"
-    return [path] if CONFIG.method(w.method)["needs_features"] else []
+def needed_by(w) -> dict[str, list[str]]:
+    if "step" in w.keys():
+        found = needs.needed_in_step(CONFIG, w.method, w)
+        known = {name: [path] for name, path in found.items()}
+    else:
+        made = SetId(w.dataset, w.method, w.network, int(w.ipc), int(w.seed))
+        known = needs.needed(CONFIG, made)
+    return {
+        name: [f"{RESULTS}/{path}.safetensors" for path in paths]
+        for name, paths in known.items()
+    }
 
 
-def get_pool(w) -> list[str]:
-    # All parts of the pool that a set is condensed with, if it is.
-    made = SetId(w.dataset, w.method, w.network, int(w.ipc), 0)
-    needed = CONFIG.draws_from_pool(made)
-    folder = f"{RESULTS}/pool/{w.dataset}/{w.network}"
-    return [f"{folder}/{part}.safetensors" for part in POOL.parts()] if needed else []
+def get_needed(w) -> list[str]:
+    return [file for files in needed_by(w).values() for file in files]
 
 
-def get_generator(w) -> list[str]:
-    path = f"{RESULTS}/{GENERATOR.format(**w)}.safetensors"
-    return [path] if CONFIG.needs_generator(w.method) else []
+def get_given(w) -> str:
+    words = [f"{name}={file}" for name, files in needed_by(w).items() for file in files]
+    return f"--with {' '.join(words)}" if words else ""
 
 
 # Continual learning: memories lie in the folder of their tasks: a data set, or several joined by "+".
 STEPS = "{tasks}/steps{steps}"
 MEMORY = f"{STEPS}/{{method}}/{{network}}/ipc{{ipc}}/order{{order}}"
-FEATURES = f"{STEPS}/features/{{network}}/order{{order}}/step{{step}}"
 
 
 def memory_id(w) -> MemoryId:
@@ -83,12 +88,6 @@ def get_step_view(w) -> str:
     only = "--only " + ",".join(map(str, step.classes)) if step.classes else ""
     shape = "--shape " + "x".join(map(str, step.shape)) if step.shape else ""
     return only + shape
-
-
-def get_step_features(w) -> list[str]:
-    needed = CONFIG.method(w.method)["needs_features"]
-    path = FEATURES.format(**w)
-    return [f"{RESULTS}/continual/{path}.safetensors"] if needed else []
 
 
 def get_step_method(w) -> dict:

@@ -3,11 +3,11 @@ rule pool:
     input:
         data=f"{DATA}/prepared/{{dataset}}/info.json",
     output:
-        "results/{protocol}/pool/{dataset}/{network}/{part}.safetensors",
+        f"results/{{protocol}}/{POOLED}.safetensors",
     log:
-        "results/{protocol}/logs/pool/{dataset}/{network}/{part}.log",
+        f"results/{{protocol}}/logs/{POOLED}.log",
     benchmark:
-        "results/{protocol}/benchmarks/pool/{dataset}/{network}/{part}.tsv"
+        f"results/{{protocol}}/benchmarks/{POOLED}.tsv"
     wildcard_constraints:
         part=r"\d+-of-\d+",
     conda:

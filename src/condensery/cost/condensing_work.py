@@ -1,8 +1,11 @@
-"""The work of making sets, by what the parameters of their method say."""
+"""The work of making sets, by the formula that the entry of their method names."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from condensery.cost import generator_work
 from condensery.cost.work import (
@@ -21,47 +24,88 @@ from condensery.experiment import Config
 READING = 10
 
 
-def condensing(config: Config, dataset: str, method: str, network: str, ipc: int) -> Work:
-    """Return the work of making one set.
+@dataclass(frozen=True)
+class _Set:
+    """A set to be made, and what the formulas count in: its classes and the multiply-adds of an image."""
 
-    It follows from the parameters that the method has: a method of your own with ``iterations`` and
-    ``batch_real`` counts as one that matches features, with ``outer_loop`` as well as one that matches
-    gradients, with ``kernel`` as one that matches pixels, and without any as one that selects real images.
-    One with ``lr_inner`` or with ``epochs`` differentiates through one step of a network, or through so many
-    epochs; its real batch is of all classes. One that samples from a generator trains it for this set.
-    """
-    if config.needs_generator(method):
-        return generator_work.training(config, dataset, method)
+    config: Config
+    dataset: str
+    method: str
+    ipc: int
+    parameters: Mapping[str, Any]
+    classes: int
+    image: float
+
+
+def _selection(s: _Set) -> Work:
+    """Return the work of choosing real images: all are looked at through a network, if one is needed."""
+    seen = training_images(s.config, s.dataset) if "features" in s.config.needs(s.method) else 0
+    return Work("selection", 0, FORWARD * seen * s.image)
+
+
+def _features(s: _Set) -> Work:
+    iterations, real = s.parameters["iterations"], s.classes * s.parameters["batch_real"]
+    step = FORWARD * real + TO_PIXELS * s.classes * s.ipc
+    return Work("features", iterations, iterations * step * s.image)
+
+
+def _pixels(s: _Set) -> Work:
+    # Every image is read, and makes a pair with each synthetic one of its class.
+    images, iterations = s.classes * (s.parameters["batch_real"] + s.ipc), s.parameters["iterations"]
+    step = images * (READING + TRAINING * s.ipc) * image_floats(s.config, s.dataset)
+    return Work("pixels", iterations, iterations * step)
+
+
+def _gradients(s: _Set) -> Work:
+    parameters, synthetic = s.parameters, s.classes * s.ipc
+    outer, inner = parameters["outer_loop"] or 1, parameters["inner_loop"] or 1
+    matching = outer * (TRAINING * s.classes * parameters["batch_real"] + SECOND_ORDER * synthetic)
+    training = (outer - 1) * inner * TRAINING * synthetic
+    steps = outer + (outer - 1) * inner * math.ceil(synthetic / parameters["batch_net"])
+    networks = parameters["iterations"]
+    return Work("gradients", networks * steps, networks * (matching + training) * s.image)
+
+
+def _unrolled_epochs(s: _Set) -> Work:
+    """Return the work of differentiating through epochs of a network; its real batch is of all classes."""
+    parameters, epochs = s.parameters, s.parameters["epochs"]
+    runs = parameters["iterations"] * parameters["networks"]
+    # Forwards every step is taken, backwards it is taken again and differentiated.
+    images = (TRAINING + SECOND_ORDER) * epochs * s.classes * s.ipc + TRAINING * parameters["batch_real"]
+    return Work("gradients", runs * (2 * epochs * parameters["steps"] + 1), runs * images * s.image)
+
+
+def _unrolled_step(s: _Set) -> Work:
+    """Return the work of differentiating through one step of a network; its real batch is of all classes."""
+    batch, iterations = min(s.parameters["batch_net"], s.classes * s.ipc), s.parameters["iterations"]
+    images = SECOND_ORDER * batch + TRAINING * s.parameters["batch_real"]
+    return Work("gradients", 2 * iterations, iterations * images * s.image)
+
+
+def _generator(s: _Set) -> Work:
+    """Return the work of training a generator for this set alone."""
+    return generator_work.training(s.config, s.dataset, s.method)
+
+
+FORMULAS: Mapping[str, Callable[[_Set], Work]] = {
+    "selection": _selection,
+    "features": _features,
+    "pixels": _pixels,
+    "gradients": _gradients,
+    "unrolled_epochs": _unrolled_epochs,
+    "unrolled_step": _unrolled_step,
+    **dict.fromkeys(generator_work.KINDS, _generator),
+}
+"""What an entry of methods.yaml may name under ``work``; parameters.schema.yaml has what each reads."""
+
+
+def condensing(config: Config, dataset: str, method: str, network: str, ipc: int) -> Work | None:
+    """Return the work of making one set, or None where the method does not say how much it computes."""
+    formula = config.method(method).get("work")
+    if formula is None:
+        return None
     parameters = config.parameters(dataset, method, network, ipc)
     image = multiply_adds(config, dataset, network)
-    classes = config.class_count(dataset)
-    if "kernel" in parameters:
-        # Every image is read, and makes a pair with each synthetic one of its class.
-        images, iterations = classes * (parameters["batch_real"] + ipc), parameters["iterations"]
-        step = images * (READING + TRAINING * ipc) * image_floats(config, dataset)
-        return Work("pixels", iterations, iterations * step)
-    if "lr_inner" in parameters:
-        step = (
-            SECOND_ORDER * min(parameters["batch_net"], classes * ipc) + TRAINING * parameters["batch_real"]
-        )
-        return Work("gradients", 2 * parameters["iterations"], parameters["iterations"] * step * image)
-    if "epochs" in parameters:
-        runs, epochs = parameters["iterations"] * parameters["networks"], parameters["epochs"]
-        # Forwards every step is taken, backwards it is taken again and differentiated.
-        images = (TRAINING + SECOND_ORDER) * epochs * classes * ipc + TRAINING * parameters["batch_real"]
-        return Work("gradients", runs * (2 * epochs * parameters["steps"] + 1), runs * images * image)
-    synthetic, real = classes * ipc, classes * parameters.get("batch_real", 0)
-    if "outer_loop" in parameters:
-        outer, inner = parameters["outer_loop"] or 1, parameters["inner_loop"] or 1
-        matching = outer * (TRAINING * real + SECOND_ORDER * synthetic)
-        training = (outer - 1) * inner * TRAINING * synthetic
-        batches = math.ceil(synthetic / parameters.get("batch_net", synthetic))
-        steps = outer + (outer - 1) * inner * batches
-        networks = parameters["iterations"]
-        return Work("gradients", networks * steps, networks * (matching + training) * image)
-    if "iterations" in parameters:
-        iterations = parameters["iterations"]
-        step = FORWARD * real + TO_PIXELS * synthetic
-        return Work("features", iterations, iterations * step * image)
-    seen = training_images(config, dataset) if config.method(method)["needs_features"] else 0
-    return Work("selection", 0, FORWARD * seen * image)
+    return FORMULAS[formula](
+        _Set(config, dataset, method, ipc, parameters, config.class_count(dataset), image)
+    )

@@ -15,10 +15,14 @@ from condensery.experiment import Config
 _FIRST, _LAST, _PLAIN = 4, 8, 2
 
 
+KINDS = ("gmmn", "vae", "biggan")
+"""Kinds of generators, which a method names under ``work``. Each is a kind of work."""
+
+
 def training(config: Config, dataset: str, method: str) -> Work:
-    """Return the work of training a method's generator. Every kind of generator is a kind of work."""
+    """Return the work of training a method's generator."""
     values = config.generator_parameters(dataset, method)
-    kind, iterations = config.implementation(method), values["iterations"]
+    kind, iterations = config.method(method)["work"], values["iterations"]
     made = multiply_adds(config, dataset, method)
     steps = 1
     if kind == "gmmn":
@@ -38,7 +42,7 @@ def training(config: Config, dataset: str, method: str) -> Work:
 def sampling(config: Config, dataset: str, method: str, ipc: int) -> Work:
     """Return the work of making the images of a set with a trained generator."""
     images = ipc * config.class_count(dataset)
-    return Work(config.implementation(method), 0, images * multiply_adds(config, dataset, method))
+    return Work(config.method(method)["work"], 0, images * multiply_adds(config, dataset, method))
 
 
 def multiply_adds(config: Config, dataset: str, method: str) -> float:
@@ -46,7 +50,7 @@ def multiply_adds(config: Config, dataset: str, method: str) -> float:
     values = config.generator_parameters(dataset, method)
     entry, width = config.dataset(dataset), values["width"]
     inputs = values["noise"] + config.class_count(dataset)
-    kind = config.implementation(method)
+    kind = config.method(method)["work"]
     if kind == "gmmn":
         sizes = [inputs, width // 16, width // 4, width // 4, width, image_floats(config, dataset)]
         return sum(a * b for a, b in pairwise(sizes))

@@ -11,19 +11,24 @@ from condensery.cost.work import Work, evaluating, training
 from condensery.experiment import Config
 
 
-def _set(config: Config, dataset: str, method: str, network: str, ipc: int) -> Work:
-    """Return the work of making a set, for which a generator may have been trained."""
-    if config.needs_generator(method):
+def _set(config: Config, dataset: str, method: str, network: str, ipc: int) -> Work | None:
+    """Return the work of making a set, whose generator, if it has one, has been trained."""
+    if config.method(method).get("work") in generator_work.KINDS:
         return generator_work.sampling(config, dataset, method, ipc)
     return condensing(config, dataset, method, network, ipc)
 
 
+def _generator(config: Config, w: Mapping[str, Any]) -> Work | None:
+    known = config.method(w["method"]).get("work") in generator_work.KINDS
+    return generator_work.training(config, w["dataset"], w["method"]) if known else None
+
+
 # kind of job -> its work, from the configuration and the job's coordinates
-_JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work]] = {
+_JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work | None]] = {
     "condense": lambda c, w: _set(c, w["dataset"], w["method"], w["network"], int(w["ipc"])),
     "evaluate": lambda c, w: evaluating(c, w["dataset"], w["recipe"], w["evaluation"], int(w["ipc"])),
     "evaluate_whole": lambda c, w: training(c, w["dataset"], w["recipe"], w["evaluation"]),
-    "generator": lambda c, w: generator_work.training(c, w["dataset"], w["method"]),
+    "generator": _generator,
     "pretrain": lambda c, w: training(c, w["dataset"], "features", w["network"]),
     "pool": pool_work.training,
     "search": search_work.search,
@@ -37,17 +42,15 @@ _JOBS |= {"evaluate_snapshot": _JOBS["evaluate"]}
 
 
 def of_job(config: Config, kind: str, coordinates: Mapping[str, Any]) -> Work | None:
-    """Return the work of a job, or None where nothing is known of its kind.
+    """Return the work of a job, or None where nothing is known of its kind or its method.
 
     Args:
         config: the configuration.
         kind: the name of its rule.
         coordinates: the wildcards of the rule; the numbers may be texts.
     """
-    if kind not in _JOBS:
-        return None
-    work = _JOBS[kind](config, coordinates)
-    if coordinates.get("shard"):
+    work = _JOBS[kind](config, coordinates) if kind in _JOBS else None
+    if work and coordinates.get("shard"):
         work = work.part(classes_of_job(config, coordinates) / config.class_count(coordinates["dataset"]))
     return work
 

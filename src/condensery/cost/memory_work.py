@@ -19,11 +19,11 @@ def features(config: Config, w: Mapping[str, Any]) -> Work:
     return training(config, step.dataset, "features", w["network"]).part(_share(config, step))
 
 
-def memory(config: Config, w: Mapping[str, Any]) -> Work:
-    """Return the work of making what a step adds to the memory."""
+def memory(config: Config, w: Mapping[str, Any]) -> Work | None:
+    """Return the work of making what a step adds to the memory, where that is known."""
     step = _step(config, w)
     whole = condensing(config, step.dataset, w["method"], w["network"], int(w["ipc"]))
-    return whole.part(_share(config, step))
+    return whole.part(_share(config, step)) if whole else None
 
 
 def accuracy(config: Config, w: Mapping[str, Any]) -> Work:

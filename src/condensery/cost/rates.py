@@ -116,7 +116,10 @@ def _work(config: Config, job: Mapping[str, Any]) -> Work:
     changed = {name: {"parameters": job.get("parameters", {})}}
     config = replace(config, spec={**config.spec, kind: changed})
     if kind == "methods":
-        return condensing(config, dataset, name, network, job["ipc"])
+        work_of_set = condensing(config, dataset, name, network, job["ipc"])
+        if work_of_set is None:
+            raise CondenseryError(f"method {name} says nothing of its work: add the key 'work' to its entry")
+        return work_of_set
     return work.training(config, dataset, name, network, job.get("ipc", 0))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
 from condensery.experiment import target_checks
+from condensery.experiment.needs import NEEDS
 from condensery.experiment.reading import base_of, check, place, schema, unknown
 from condensery.experiment.targets import WHOLE
 
@@ -50,7 +51,14 @@ def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> No
                     f"{files['datasets']}: {dataset}.{key}: must have one value for each of the "
                     f"{entry['channels']} channels, not {len(entry[key])}"
                 )
+    formulas = schema("parameters")["$defs"]["work"]
     for method, entry in config.methods.items():
+        for need in entry.get("needs", []):
+            _known("need", need, NEEDS, files["methods"], (method, "needs"))
+        if "work" in entry:
+            _known("formula", entry["work"], formulas, files["methods"], (method, "work"))
+            formula = f"parameters.schema.yaml#/$defs/work/{entry['work']}"
+            check(entry["parameters"], formula, files["methods"], (method, "parameters"))
         for recipe in entry.get("recipes", []):
             _known("recipe", recipe, config.recipes, files["methods"], (method, "recipes"))
     for kind in ("methods", "recipes"):
@@ -69,7 +77,7 @@ def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> No
     target_checks.check_trajectories(config, protocol)
     target_checks.check_embedding(config, protocol)
     target_checks.check_search(config, protocol)
-    target_checks.check_pools(config, protocol)
+    target_checks.check_needs(config, protocol)
 
 
 def _known(what: str, name: str, known: Mapping[str, Any], file: Path, keys: Keys) -> None:
@@ -123,7 +131,7 @@ def _check_changes(
     _check_set(config, kind, name, entry.get("parameters", {}), file, (*keys, "parameters"))
     for number, override in enumerate(entry.get("overrides", [])):
         here = (*keys, "overrides", number)
-        if kind == "methods" and config.needs_generator(name) and set(override["when"]) != {"dataset"}:
+        if kind == "methods" and "generator" in config.needs(name) and set(override["when"]) != {"dataset"}:
             raise CondenseryError(
                 f"{file}: {place((*here, 'when'))}: one generator of {name} serves all sizes and networks; "
                 "give conditions on the data set alone"

@@ -9,7 +9,6 @@ from typing import Any
 
 from condensery.architectures import has_batch_norm
 from condensery.errors import CondenseryError
-from condensery.experiment.groups import RANDOM
 from condensery.experiment.plans import SEARCH_TARGETS, PoolPlan, Search
 from condensery.experiment.reading import base_of, schema, unknown
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, wholes_of
@@ -102,18 +101,13 @@ class Config:
         self.method(method)
         return self._resolve("methods", method, {"dataset": dataset, "network": network, "ipc": ipc})
 
-    def needs_generator(self, method: str) -> bool:
-        """Say whether a method samples from a generator that is trained beforehand.
+    def needs(self, method: str) -> list[str]:
+        """Return what a method needs that is trained beforehand, names of `needs.NEEDS`.
 
         Raises:
             CondenseryError: there is no such method.
         """
-        return self.method(method).get("needs_generator", False)
-
-    def draws_from_pool(self, s: SetId) -> bool:
-        """Say whether a set is condensed with networks of a pool: by its parameter ``network_group``."""
-        values = self.parameters(s.dataset, s.method, s.network, s.ipc)
-        return values.get("network_group", RANDOM) != RANDOM
+        return self.method(method).get("needs", [])
 
     def generator_parameters(self, dataset: str, method: str) -> dict[str, Any]:
         """Resolve the parameters of a method's generator, which serves all sizes and networks.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from condensery.experiment import memories
 from condensery.experiment.config import Config
+from condensery.experiment.needs import NEEDS, needed, needed_in_step
 from condensery.experiment.plans import SEARCH_TARGETS as SEARCHED
 from condensery.experiment.plans import Search
 from condensery.experiment.targets import WHOLE, SetId
@@ -62,14 +63,12 @@ def _of_sets(config: Config, table: str) -> Iterator[JobId]:
 
 
 def _of_set(config: Config, made: SetId) -> Iterator[JobId]:
-    if config.method(made.method)["needs_features"]:
-        path = f"features/{made.dataset}/{made.network}/seed{made.seed}"
-        yield JobId("pretrain", made.dataset, "", 0, made.network, path)
-    for part in config.pool.parts() if config.draws_from_pool(made) else []:
-        yield JobId("pool", made.dataset, "", 0, made.network, f"pool/{made.dataset}/{made.network}/{part}")
-    if config.needs_generator(made.method):
-        path = f"generators/{made.dataset}/{made.method}/seed{made.seed}"
-        yield JobId("generator", made.dataset, made.method, 0, "", path)
+    for name, paths in needed(config, made).items():
+        need = NEEDS[name]
+        method = made.method if "{method}" in need.path else ""
+        network = made.network if "{network}" in need.path else ""
+        for path in paths:
+            yield JobId(need.rule, made.dataset, method, 0, network, path)
     yield _condensing("condense", made, "synthetic")
 
 
@@ -91,9 +90,8 @@ def _of_memories(config: Config, table: str) -> Iterator[JobId]:
                 yield from _of_set(config, whole)
                 continue
             dataset = memories.step_of(config, tasks, memory.steps, order, number).dataset
-            if config.method(method)["needs_features"]:
-                path = f"{steps}/features/{network}/order{order}/step{number}"
-                yield JobId("continual_features", dataset, "", 0, network, path)
+            for name, path in needed_in_step(config, method, memory._asdict() | {"step": number}).items():
+                yield JobId(NEEDS[name].step_rule, dataset, "", 0, network, path)
             yield JobId("continual_memory", dataset, method, ipc, network, f"{folder}/step{number}")
         yield JobId("continual_accuracy", tasks, method, ipc, network, f"{folder}/accuracy")
 

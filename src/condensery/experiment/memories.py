@@ -103,7 +103,7 @@ def set_with(config: Config, memory: MemoryId, number: int) -> SetId | None:
     """
     step = step_of(config, memory.tasks, memory.steps, memory.order, number)
     alone = config.independent(memory.method, memory.network)
-    alone = alone and not config.method(memory.method)["needs_features"]
+    alone = alone and not config.needs(memory.method)
     if step.shape or (step.classes and not alone):
         return None
     return SetId(step.dataset, memory.method, memory.network, memory.ipc, memory.order)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from condensery.errors import CondenseryError
 from condensery.experiment.memories import datasets_of
+from condensery.experiment.needs import NEEDS
 from condensery.experiment.plans import EARLY_STOPPING, EMBEDDING_TARGET, PER_WIDTH, embedding
 from condensery.experiment.reading import place, unknown
-from condensery.experiment.targets import SetId
 from condensery.experiment.trajectories import TARGET
 
 if TYPE_CHECKING:
@@ -36,12 +36,11 @@ def check_memories(config: Config, file: Path) -> None:
         for method in entry["methods"]:
             if method not in config.methods:
                 raise CondenseryError(f"{where}.methods: {unknown('method', method, config.methods)}")
-            for dataset in datasets_of(entry):
-                made = SetId(dataset, method, config.network(dataset), entry["ipc"], 0)
-                if config.draws_from_pool(made):
+            for need in config.needs(method):
+                if not (NEEDS[need].step_path or NEEDS[need].optional):
                     raise CondenseryError(
-                        f"{where}.methods: {method} draws from networks that were trained on all classes; "
-                        "give a method that does not"
+                        f"{where}.methods: {method} needs a {need} that was trained on all classes; give a "
+                        "method that does not"
                     )
         counts = [config.class_count(dataset) for dataset in datasets_of(entry)]
         if len(counts) == 1 and counts[0] % entry["steps"]:
@@ -63,7 +62,7 @@ def check_trajectories(config: Config, file: Path) -> None:
     for number, block in enumerate(config.spec["targets"].get(TARGET, [])):
         for method in block["methods"]:
             parameters = config.method(config.implementation(method))["parameters"]
-            if "iterations" not in parameters or config.needs_generator(method):
+            if "iterations" not in parameters or "generator" in config.needs(method):
                 where = place(("targets", TARGET, number, "methods"))
                 raise CondenseryError(
                     f"{file}: {where}: {method} learns no images that could be followed; name one that does"
@@ -103,9 +102,7 @@ def check_search(config: Config, file: Path) -> None:
         if proxy not in config.methods:
             known = [*config.methods, EARLY_STOPPING]
             raise CondenseryError(f"{where}.proxies: {unknown('proxy', proxy, known)}")
-        made = search.set_of(proxy, config.network(search.dataset))
-        needs = config.method(proxy)["needs_features"] or config.needs_generator(proxy)
-        if needs or config.draws_from_pool(made):
+        if config.needs(proxy):
             raise CondenseryError(
                 f"{where}.proxies: {proxy} looks through networks trained on the whole set, which have seen "
                 "the validation images; give a method that needs none"
@@ -118,19 +115,18 @@ def check_search(config: Config, file: Path) -> None:
         )
 
 
-def check_pools(config: Config, file: Path) -> None:
-    """Check that there is a pool where sets are condensed with one.
+def check_needs(config: Config, file: Path) -> None:
+    """Check that the protocol has the sections that describe what its sets are condensed with.
 
     Raises:
         CondenseryError: the first method that would lack it.
     """
-    if config.pool:
-        return
     for target in config.spec["targets"]:
-        for each in config.target_sets(target):
-            if config.draws_from_pool(each):
-                where = place(("targets", target))
-                raise CondenseryError(
-                    f"{file}: {where}: {each.method} draws from a pool of networks; add the key 'pool' to "
-                    "the protocol, or take another method"
-                )
+        for method in dict.fromkeys(made.method for made in config.target_sets(target)):
+            for section in (NEEDS[need].section for need in config.needs(method)):
+                if section and section not in config.spec:
+                    where = place(("targets", target))
+                    raise CondenseryError(
+                        f"{file}: {where}: {method} needs a {section}; add the key {section!r} to the "
+                        "protocol, or take another method"
+                    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +17,6 @@ from condensery.data import RealData, Split
 from condensery.errors import CondenseryError
 from condensery.machine.device import Device
 from condensery.methods.recorder import Recorder
-from condensery.pool.store import Pool
 from condensery.progress import Progress
 from condensery.synthetic import SyntheticSet
 
@@ -35,10 +34,7 @@ class Problem:
         augmentation: the data set's DSA strategy, such as ``color_crop_cutout_flip_scale_rotate``.
         seed: seed of the set; every stream starts from it.
         device: where to compute.
-        features: file with the network trained on the whole set, for methods that need one.
-        pool: trained networks to condense with, where ``network_group`` names a group of them.
-        generator: file with the trained generator, for methods that sample from one; without it they train
-            one for this set.
+        given: what was trained beforehand, by the names of `condensery.experiment.needs.NEEDS`: its files.
     """
 
     data: RealData
@@ -49,9 +45,7 @@ class Problem:
     augmentation: str
     seed: int
     device: Device
-    features: Path | None = None
-    pool: Pool | None = None
-    generator: Path | None = None
+    given: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be condensed.
@@ -73,6 +67,18 @@ class Problem:
                     f"ipc {self.ipc} is more than the {size} training images of class {c} "
                     f"({info.classes[c]}) of {info.name}: give {size} or less"
                 )
+
+    def needed(self, name: str, script: str) -> Sequence[Path]:
+        """Return the files of something that is trained beforehand, which the script makes.
+
+        Raises:
+            CondenseryError: there are none.
+        """
+        if not self.given.get(name):
+            raise CondenseryError(
+                f"this method needs {name}: give what scripts/{script}.py makes (--with {name}=FILE)"
+            )
+        return self.given[name]
 
     @property
     def labels(self) -> Tensor:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import torch
 
 from condensery import streams
-from condensery.errors import CondenseryError
 from condensery.experiment.groups import RANDOM
 from condensery.methods.base import Problem, register
 from condensery.methods.dm import DistributionMatching, Weights
 from condensery.networks import Network
-from condensery.pool.store import load_weights
+from condensery.pool.store import Pool, load_weights
 
 
 @register
@@ -35,11 +34,8 @@ class PoolMatching(DistributionMatching):
         group = problem.parameters["network_group"]
         if group == RANDOM:
             return super().weights(problem)
-        if problem.pool is None:
-            raise CondenseryError(
-                f"group {group} of a pool of networks: give the files that scripts/pool.py makes (--pool)"
-            )
-        members = problem.pool.group(group)
+        pool = Pool.open(problem.needed("pool", "pool"), problem.data.info.name, problem.network)
+        members = pool.group(group)
 
         def draw(net: Network, step: int) -> None:
             stream = streams.generator(problem.seed, "pool", step)

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from condensery.errors import CondenseryError
 from condensery.methods.base import Problem
 from condensery.networks import Network, activations
 from condensery.training import pretrained
@@ -37,11 +36,7 @@ def network(problem: Problem) -> Network:
 
 
 def _file(problem: Problem) -> Path:
-    if problem.features is None:
-        raise CondenseryError(
-            "this method looks at features: give the file that scripts/pretrain.py makes (--features)"
-        )
-    return Path(problem.features)
+    return problem.needed("features", "pretrain")[0]
 
 
 @torch.no_grad()

@@ -40,11 +40,11 @@ class Sampling:
         """
         if recorder:
             raise CondenseryError(f"{self.name} learns no images to follow: leave --snapshots out")
-        if problem.generator is None:
+        if not problem.given.get("generator"):
             setting = Setting(problem.data, problem.classes, problem.parameters, problem.seed, problem.device)
             weights = generators.train(self.name, setting, checkpoint=checkpoint, progress=progress)
         else:
-            weights = self._read(problem, problem.generator)
+            weights = self._read(problem, problem.given["generator"][0])
         generator = generators.build(
             self.name, problem.data.info, problem.parameters, weights, problem.device
         )
