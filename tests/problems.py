@@ -11,6 +11,7 @@ import torch
 from condensery.data import DataInfo, RealData, Split
 from condensery.machine.device import Device
 from condensery.methods import Problem
+from condensery.pool.store import Pool
 
 CPU = Device(torch.device("cpu"), "fp32", compile=False, memory_bytes=10**9)
 STRATEGY = "color_crop_cutout_flip_scale_rotate"
@@ -56,16 +57,31 @@ def problem(data: RealData | None = None, **changes: Any) -> Problem:
     return Problem(**(fields | changes))
 
 
-def features_file(folder: Path, data: RealData, network: str = "convnet-d2-w16") -> Path:
+def features_file(folder: Path, data: RealData, network: str = "convnet-d2-w16", lr: float = 0.01) -> Path:
     """Return the file of a network trained for two epochs on the whole set."""
     from condensery.files import write_tensors
     from condensery.training.pretrained import pretrain
     from condensery.training.recipes import Recipe
 
     recipe = Recipe(
-        "features", epochs=2, lr=0.01, momentum=0.9, weight_decay=0.0, batch=16, augmentation="none"
+        "features", epochs=2, lr=lr, momentum=0.9, weight_decay=0.0, batch=16, augmentation="none"
     )
     path = folder / "features.safetensors"
     about = {"dataset": data.info.name, "network": network}
     write_tensors(path, pretrain(data, network, recipe, 0, CPU), about)
     return path
+
+
+def pool(folder: Path, data: RealData, network: str = "convnet-d2-w16") -> Pool:
+    """Return a pool of two networks in three states each."""
+    from condensery.data.views import held_out
+    from condensery.pool.states import train_states
+    from condensery.pool.store import write
+    from condensery.training.recipes import Recipe
+
+    recipe = Recipe("pool", epochs=0, lr=0.02, momentum=0.9, weight_decay=0.0, batch=16, augmentation="none")
+    states = train_states(held_out(data, 0.1, seed=0), network, recipe, range(2), [1, 3, 9], CPU)
+    path = folder / "pool.safetensors"
+    about = {"dataset": data.info.name, "network": network, "networks": 2}
+    write(path, states, {"experiment": about})
+    return Pool.open([path], data.info.name, network)

@@ -1,0 +1,97 @@
+"""Golden values: what each method makes of the digits under one seed, in few steps, as config/ has it else.
+
+They catch what no other test can: a draw from another stream, another order of the classes, a moved default.
+The result is as good as before, and every number that was ever released has changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from condensery import data, methods
+from condensery.data import RealData
+from condensery.data.views import of_classes
+from condensery.experiment import load_config
+from condensery.methods.selection import Selection
+from tests import problems
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = Path(__file__).with_name("requirements.lock.json")
+
+NETWORK = "convnet-d2-w16"
+IPC = 2
+CLASSES = (1, 4, 6, 7)
+# What of a method's parameters is lowered, so that it takes a second.
+LOWERED = {
+    **{"iterations": 4, "batch_real": 16, "batch_net": 8},
+    **{"outer_loop": 2, "inner_loop": 2},  # of DC and DSA
+    **{"stages": 2, "steps": 2, "epochs": 2},  # of DD
+    **{"patience": 2},  # of LD
+    **{"batch": 16, "noise": 5, "width": 32, "steps_net": 2, "ema": 0.5},  # of the generators
+}
+
+
+def read() -> dict[str, dict[str, Any]]:
+    """Return method -> what the file has of it."""
+    return json.loads(FILE.read_text())
+
+
+def digits(folder: Path) -> RealData:
+    """Return the digits of some classes, prepared in a folder."""
+    spec = load_config(ROOT / "config", "smoke").dataset("digits")
+    data.prepare("digits", spec, folder / "raw", folder / "digits")
+    return of_classes(data.load(folder / "digits"), CLASSES)
+
+
+def trained(folder: Path, real: RealData) -> dict[str, Any]:
+    """Return what methods need trained beforehand, as fields of a problem."""
+    return {
+        # At a rate at which rounding does not grow: the images that are chosen must not depend on it.
+        "features": problems.features_file(folder, real, NETWORK, lr=0.001),
+        "pool": problems.pool(folder, real, NETWORK),
+    }
+
+
+def golden(
+    name: str, real: RealData, given: dict[str, Any], *, seed: int = 0, **changes: Any
+) -> dict[str, Any]:
+    """Return what a method makes, in a form that survives another processor and another PyTorch.
+
+    Args:
+        name: the method.
+        real: the digits.
+        given: see :func:`trained`.
+        seed: of the set.
+        changes: to the method's parameters.
+
+    Returns:
+        Of a method that selects, ``indices`` of the training images, class by class; of another, four sums
+        over each tensor of its set, weighted unevenly so that every pixel and the order of the images count.
+    """
+    config = load_config(ROOT / "config", "paper")
+    entry = config.parameters("digits", name, NETWORK, IPC)
+    parameters = entry | {key: value for key, value in LOWERED.items() if key in entry} | changes
+    augmentation = config.augmentation("digits")
+    problem = problems.problem(
+        real, ipc=IPC, classes=CLASSES, network=NETWORK, seed=seed, augmentation=augmentation, **given
+    )
+    problem = dataclasses.replace(problem, parameters=parameters)
+    method = methods.get(config.implementation(name))
+    if isinstance(method, Selection):
+        return {"indices": [[int(index) for index in chosen] for chosen in method.choose(problem)]}
+    made = method.condense(problem)
+    tensors = {"images": made.images, "labels": made.labels, "learning_rate": made.learning_rate}
+    return {key: sums(torch.as_tensor(value)) for key, value in tensors.items() if value is not None}
+
+
+def sums(tensor: Tensor) -> list[float]:
+    """Return four sums over a tensor with weights between -0.5 and 0.5, as if drawn at random."""
+    places = torch.arange(1, tensor.numel() + 1, dtype=torch.float64)
+    weights = torch.tensor([2.0, 3.0, 5.0, 7.0], dtype=torch.float64).sqrt().outer(places) % 1 - 0.5
+    return [float(f"{value:.7g}") for value in (weights @ tensor.double().flatten()).tolist()]
