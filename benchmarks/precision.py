@@ -23,7 +23,7 @@ from condensery.machine import device as devices
 from harness import paired
 from harness.folders import of_device
 from harness.study import STUDIES
-from harness.study_run import Run
+from harness.study_run import StudyRun
 from harness.time_box import OutOfTime, TimeBox
 
 
@@ -60,7 +60,7 @@ def main() -> None:
         raise CondenseryError("--precisions: fp32 is missing, with which the others are compared: add it")
     out = args.out or of_device(device.label) / f"precision-{study.name}"
     box = TimeBox(args.minutes)
-    run = Run(study, out, args.prepared, str(device.torch_device), box)
+    run = StudyRun(study, out, args.prepared, str(device.torch_device), box)
     tasks = list(study.tasks(precisions))
     try:
         for task in tasks:

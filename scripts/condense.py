@@ -21,8 +21,8 @@ from condensery.experiment.needs import NEEDS
 from condensery.files import atomic, check_new_folder, experiment_of
 from condensery.job import Job, add_arguments, add_view_arguments, numbers, view
 from condensery.methods import Problem
-from condensery.methods.recorder import Recorder, Snapshot
 from condensery.progress import Progress
+from condensery.run import Recorder, Run, Snapshot
 
 
 def parse() -> argparse.Namespace:
@@ -135,7 +135,7 @@ def main() -> None:
     checkpoint = job.checkpoint(provenance | {"snapshots": args.snapshots})
     label = f"{args.method} {args.data} ipc {args.ipc} seed {args.seed}"
     with Progress(label, parameters.get("iterations", 1)) as progress:
-        synthetic = method.condense(problem, checkpoint=checkpoint, progress=progress, recorder=recorder)
+        synthetic = method.condense(problem, run=Run(checkpoint, progress, recorder))
     if recorder:
         write(recorder.snapshots, problem, provenance, args.out)
     else:

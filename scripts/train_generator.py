@@ -18,6 +18,7 @@ from condensery.files import write_tensors
 from condensery.generators import Setting
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress
+from condensery.run import Run
 
 
 def parse() -> argparse.Namespace:
@@ -48,7 +49,7 @@ def main() -> None:
     checkpoint = job.checkpoint(provenance)
     label = f"{args.method} {args.data} seed {args.seed}"
     with Progress(label, parameters["iterations"]) as progress:
-        weights = generators.train(kind, setting, checkpoint=checkpoint, progress=progress)
+        weights = generators.train(kind, setting, run=Run(checkpoint, progress))
     about = {"kind": kind, "dataset": real.info.name, "classes": list(classes), "seed": args.seed}
     write_tensors(args.out, weights, about | {"parameters": parameters, "provenance": provenance})
     checkpoint.remove()

@@ -15,7 +15,7 @@ from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.dd import Unrolled
-from condensery.methods.recorder import Recorder
+from condensery.run import Recorder, Run
 from condensery.training import evaluation, recipes
 from condensery.training.samples import Samples
 from tests import problems
@@ -176,9 +176,9 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, last: int):
     case = problem()
     DD.condense(case).save(tmp_path / "undisturbed.safetensors")
     with pytest.raises(Stopped):
-        DD.condense(case, checkpoint=Stopping(tmp_path / "state", last))
+        DD.condense(case, run=Run(Stopping(tmp_path / "state", last)))
     resumed = Stopping(tmp_path / "state", -1)
-    DD.condense(case, checkpoint=resumed).save(tmp_path / "resumed.safetensors")
+    DD.condense(case, run=Run(resumed)).save(tmp_path / "resumed.safetensors")
     assert resumed.saved == list(range(last + 1, 4))  # it went on where it was stopped
     undisturbed = (tmp_path / "undisturbed.safetensors").read_bytes()
     assert (tmp_path / "resumed.safetensors").read_bytes() == undisturbed
@@ -264,4 +264,4 @@ def test_what_dd_cannot_do_is_said_in_one_line():
     with pytest.raises(CondenseryError, match=r"3 images per class out among 2 steps.*divisor of 3"):
         DD.condense(problem(ipc=3))
     with pytest.raises(CondenseryError, match="--snapshots"):
-        DD.condense(problem(), recorder=Recorder([1]))
+        DD.condense(problem(), run=Run(recorder=Recorder([1])))

@@ -141,6 +141,7 @@ import sys
 from pathlib import Path
 from condensery import methods
 from condensery.checkpoint import Checkpoint
+from condensery.run import Run
 from tests import problems
 class Talkative(Checkpoint):
     def save(self, step, state):
@@ -148,7 +149,7 @@ class Talkative(Checkpoint):
         print(step, flush=True)
 problem = problems.problem(parameters={"iterations": 30})
 checkpoint = Talkative(Path(sys.argv[1]), "test", every_seconds=0)
-methods.get("dm").condense(problem, checkpoint=checkpoint).save(Path(sys.argv[2]))
+methods.get("dm").condense(problem, run=Run(checkpoint)).save(Path(sys.argv[2]))
 """
 
 

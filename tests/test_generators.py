@@ -15,6 +15,7 @@ from condensery.data import DataInfo, RealData, Split
 from condensery.errors import CondenseryError
 from condensery.generators import KINDS, Setting, biggan, discriminator, layers, vae
 from condensery.generators.base import RealImages, random_labels
+from condensery.run import Run
 from tests import problems
 
 PARAMETERS = {
@@ -60,9 +61,9 @@ def test_images_have_the_size_and_the_range_of_real_ones(kind: str, size: int, c
 def test_a_resumed_training_is_one_that_was_never_stopped(kind: str, tmp_path) -> None:
     whole = generators.train(kind, setting(kind))
     state = Checkpoint(tmp_path / "state", "test", every_seconds=0)
-    generators.train(kind, setting(kind, iterations=3), checkpoint=state)
+    generators.train(kind, setting(kind, iterations=3), run=Run(state))
     assert state.load()[0] == 3
-    resumed = generators.train(kind, setting(kind), checkpoint=state)
+    resumed = generators.train(kind, setting(kind), run=Run(state))
     assert resumed.keys() == whole.keys()
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 

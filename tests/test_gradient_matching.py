@@ -18,6 +18,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.gradient_distance import DISTANCES, layerwise
 from condensery.methods.gradient_matching import TRANSFORMS, Matcher
+from condensery.run import Run
 from tests import problems
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -387,9 +388,9 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, name: str, last: i
     method = methods.get(name)
     method.condense(case).save(tmp_path / "undisturbed.safetensors")
     with pytest.raises(Stopped):
-        method.condense(case, checkpoint=Stopping(tmp_path / "state", last))
+        method.condense(case, run=Run(Stopping(tmp_path / "state", last)))
     resumed = Stopping(tmp_path / "state", -1)
-    method.condense(case, checkpoint=resumed).save(tmp_path / "resumed.safetensors")
+    method.condense(case, run=Run(resumed)).save(tmp_path / "resumed.safetensors")
     assert resumed.saved == list(range(last + 1, 5))  # it went on where it was stopped
     assert (tmp_path / "resumed.safetensors").read_bytes() == (
         tmp_path / "undisturbed.safetensors"

@@ -17,9 +17,9 @@ from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.ld import Learner, Plateau
-from condensery.methods.recorder import Recorder
 from condensery.reporting import images_figure
 from condensery.reporting.labels import Labels
+from condensery.run import Recorder, Run
 from condensery.synthetic import SyntheticSet, gather
 from condensery.training import evaluation
 from condensery.training.recipes import Recipe
@@ -192,9 +192,9 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, last: int):
     case = problem(parameters={"patience": 1})
     LD.condense(case).save(tmp_path / "undisturbed.safetensors")
     with pytest.raises(Stopped):
-        LD.condense(case, checkpoint=Stopping(tmp_path / "state", last))
+        LD.condense(case, run=Run(Stopping(tmp_path / "state", last)))
     resumed = Stopping(tmp_path / "state", -1)
-    LD.condense(case, checkpoint=resumed).save(tmp_path / "resumed.safetensors")
+    LD.condense(case, run=Run(resumed)).save(tmp_path / "resumed.safetensors")
     assert resumed.saved == list(range(last + 1, 10))  # it went on where it was stopped
     undisturbed = (tmp_path / "undisturbed.safetensors").read_bytes()
     assert (tmp_path / "resumed.safetensors").read_bytes() == undisturbed
@@ -282,4 +282,4 @@ def test_published_values(dataset, ipc, iterations, patience, batch_net):
 
 def test_snapshots_are_refused_in_one_line():
     with pytest.raises(CondenseryError, match="--snapshots"):
-        LD.condense(problem(), recorder=Recorder([1]))
+        LD.condense(problem(), run=Run(recorder=Recorder([1])))

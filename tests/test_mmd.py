@@ -8,6 +8,7 @@ import torch
 from condensery import methods, streams
 from condensery.checkpoint import Checkpoint
 from condensery.methods.mmd import Matcher
+from condensery.run import Run
 from condensery.synthetic import gather
 from tests import problems
 from tests.reference import kernels as reference
@@ -81,5 +82,5 @@ def test_classes_alone_and_a_resumed_run_are_the_whole(kernel: str, tmp_path) ->
         parts.append(part)
     torch.testing.assert_close(gather(parts).images, whole.images, rtol=0, atol=1e-5)
     state = Checkpoint(tmp_path / "state", "test", every_seconds=0)
-    MMD.condense(problem(parameters={"kernel": kernel, "iterations": 3}), checkpoint=state)
-    assert torch.equal(MMD.condense(asked, checkpoint=state).images, whole.images)
+    MMD.condense(problem(parameters={"kernel": kernel, "iterations": 3}), run=Run(state))
+    assert torch.equal(MMD.condense(asked, run=Run(state)).images, whole.images)

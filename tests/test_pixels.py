@@ -10,7 +10,7 @@ import torch
 from condensery import methods
 from condensery.checkpoint import Checkpoint
 from condensery.methods.pixels import Pixels
-from condensery.methods.recorder import Recorder
+from condensery.run import Recorder, Run
 from tests import problems, test_gradient_matching
 
 
@@ -39,7 +39,7 @@ class Stopping(Checkpoint):
 @pytest.mark.parametrize("method", ["dm", "dsa"])
 def test_a_snapshot_is_what_a_run_that_ends_there_makes(method):
     recorder = Recorder([1, 3, 4])
-    finished = methods.get(method).condense(problem(method, 4), recorder=recorder)
+    finished = methods.get(method).condense(problem(method, 4), run=Run(recorder=recorder))
     assert [s.step for s in recorder.snapshots] == [1, 3, 4]
     for snapshot in recorder.snapshots:
         shorter = methods.get(method).condense(problem(method, snapshot.step))
@@ -52,7 +52,7 @@ def test_a_snapshot_is_what_a_run_that_ends_there_makes(method):
 @pytest.mark.parametrize("method", ["dm", "dsa"])
 def test_a_stopped_run_has_the_same_snapshots(tmp_path: Path, method: str):
     def run(recorder: Recorder, checkpoint: Checkpoint | None = None) -> None:
-        methods.get(method).condense(problem(method, 4), checkpoint=checkpoint, recorder=recorder)
+        methods.get(method).condense(problem(method, 4), run=Run(checkpoint, recorder=recorder))
 
     undisturbed, lost, resumed = (Recorder([1, 2, 4]) for _ in range(3))
     run(undisturbed)
@@ -85,12 +85,12 @@ def test_the_clock_counts_iterations_and_nothing_else(tmp_path: Path, monkeypatc
 
     def run(checkpoint: Checkpoint) -> list[tuple[int, float]]:
         recorder = SlowRecorder([1, 3, 4, 6])
-        pixels = Pixels(problem("dm", 6), checkpoint, recorder)
+        pixels = Pixels(problem("dm", 6), Run(checkpoint, recorder=recorder))
         for iteration in pixels.iterations():
             pass_time(1 + iteration)
         return [(s.step, s.seconds) for s in recorder.snapshots]
 
-    monkeypatch.setattr("condensery.methods.pixels.perf_counter", lambda: now)
+    monkeypatch.setattr("condensery.run.perf_counter", lambda: now)
     with pytest.raises(Stopped):
         run(SlowDisk(tmp_path / "state", 4))
     pass_time(86400)

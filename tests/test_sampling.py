@@ -98,10 +98,10 @@ def test_one_generator_serves_all_sizes_of_a_seed(tmp_path: Path) -> None:
 
 
 def test_snapshots_of_a_generator_are_refused(tmp_path: Path) -> None:
-    from condensery.methods.recorder import Recorder
+    from condensery.run import Recorder, Run
 
     with pytest.raises(CondenseryError, match="biggan learns no images to follow"):
-        methods.get("biggan").condense(problems.problem(), recorder=Recorder([1]))
+        methods.get("biggan").condense(problems.problem(), run=Run(recorder=Recorder([1])))
 
 
 def test_sampling_leaves_the_generator_as_it_is() -> None:

@@ -21,6 +21,7 @@ from condensery.machine.versions import versions
 from condensery.methods import Problem
 from condensery.progress import Progress
 from condensery.rows import COORDINATES, SCHEMA, Kind, read_rows, write_rows
+from condensery.run import Run
 from condensery.synthetic import SyntheticSet
 from condensery.training.evaluation import evaluate
 from condensery.training.recipes import Recipe
@@ -40,7 +41,7 @@ RECIPE = "dsa"
 _SEEDS_PER_SET = 1000  # as in the scripts: the networks of set s have the seeds s * 1000, s * 1000 + 1, ...
 
 
-class Run:
+class StudyRun:
     """A study in a folder: ``rows.parquet``, one row a trained network, and the sets in ``sets/``."""
 
     def __init__(self, study: Study, folder: Path, prepared: Path, device: str, box: TimeBox) -> None:
@@ -143,7 +144,7 @@ class Run:
         experiment = {"set": _name(task), "parameters": parameters}
         checkpoint = self._box.checkpoint(path.with_suffix(".condensation"), _identity(**experiment))
         with Progress(_name(task), parameters["iterations"]) as progress:
-            synthetic = methods.get(cell.method).condense(problem, checkpoint=checkpoint, progress=progress)
+            synthetic = methods.get(cell.method).condense(problem, run=Run(checkpoint, progress))
         synthetic.provenance = {
             "experiment": experiment,
             "versions": versions(),

@@ -15,7 +15,7 @@ from torch import Tensor
 from condensery.files import read_tensors, write_tensors
 
 _log = logging.getLogger(__name__)
-_SCHEMA = "checkpoint/1"
+_SCHEMA = "checkpoint/2"
 _PREFIX = "watched."
 
 

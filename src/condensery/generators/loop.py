@@ -7,12 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo
 from condensery.generators import biggan, gmmn, vae
 from condensery.generators.base import Generator, Setting, Training
 from condensery.machine.device import Device
-from condensery.progress import Progress
+from condensery.run import UNATTENDED, Run
 
 REPORT_EVERY = 10
 CHECK_EVERY = 100
@@ -25,16 +24,14 @@ def train(
     kind: str,
     setting: Setting,
     *,
-    checkpoint: Checkpoint | None = None,
-    progress: Progress | None = None,
+    run: Run = UNATTENDED,
 ) -> dict[str, Tensor]:
     """Train a generator.
 
     Args:
         kind: one of `KINDS`.
         setting: what it depends on; ``iterations`` of its parameters says how many steps.
-        checkpoint: where to save the state, and to resume from.
-        progress: told the steps done.
+        run: where to save the state and to resume from, and who is shown the progress.
 
     Returns:
         What :func:`build` takes: its weights, by name.
@@ -42,19 +39,13 @@ def train(
     Raises:
         CondenseryError: training has come to where it cannot go on.
     """
-    training, first = KINDS[kind](setting), 0
-    resumed = checkpoint.load() if checkpoint else None
-    if resumed is not None:
-        first, state = resumed
-        training.restore(state)
-    for step in range(first, setting.parameters["iterations"]):
+    training = KINDS[kind](setting)
+    for step in run.steps(setting.parameters["iterations"], training):
         losses = training.step(step)
         if (step + 1) % CHECK_EVERY == 0 or step + 1 == setting.parameters["iterations"]:
             training.check()
-        if progress and (step + 1) % REPORT_EVERY == 0:
-            progress.step(step + 1, **{name: value.item() for name, value in losses.items()})
-        if checkpoint and checkpoint.due():
-            checkpoint.save(step + 1, training.state())
+        if (step + 1) % REPORT_EVERY == 0:
+            run.report(step + 1, **losses)
     return training.result.state_dict()
 
 

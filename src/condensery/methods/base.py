@@ -12,12 +12,10 @@ import torch
 from torch import Tensor
 
 from condensery import networks, streams
-from condensery.checkpoint import Checkpoint
 from condensery.data import RealData, Split
 from condensery.errors import CondenseryError
 from condensery.machine.device import Device
-from condensery.methods.recorder import Recorder
-from condensery.progress import Progress
+from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 
 
@@ -159,22 +157,12 @@ class Method(Protocol):
 
     name: str
 
-    def condense(
-        self,
-        problem: Problem,
-        *,
-        checkpoint: Checkpoint | None = None,
-        progress: Progress | None = None,
-        recorder: Recorder | None = None,
-    ) -> SyntheticSet:
+    def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """Make the synthetic set of a problem.
 
         Args:
             problem: what to condense.
-            checkpoint: where to save the state now and then, and to resume from.
-            progress: told the steps done.
-            recorder: shown the images after the iterations that it wants to see, by a method that has
-                iterations.
+            run: where to save the state and to resume from, and who is shown progress and images.
 
         Returns:
             The set, its provenance left to the caller.

@@ -18,12 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from condensery.checkpoint import Checkpoint, adam_state, restore_adam
+from condensery.checkpoint import adam_state, restore_adam
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem, register
-from condensery.methods.recorder import Recorder
 from condensery.methods.trainee import Trainee, dot
-from condensery.progress import Progress
+from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 
 # The authors' public code.
@@ -45,48 +44,57 @@ class DatasetDistillation:
 
     name = "dd"
 
-    def condense(
-        self,
-        problem: Problem,
-        *,
-        checkpoint: Checkpoint | None = None,
-        progress: Progress | None = None,
-        recorder: Recorder | None = None,
-    ) -> SyntheticSet:
+    def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`.
 
         Raises:
             CondenseryError: the images of a class cannot be shared out evenly among the steps, or snapshots
                 are wanted.
         """
-        if recorder:
+        if run.recorder:
             raise CondenseryError("dd learns rates, which snapshots do not hold: leave --snapshots out")
-        parameters, first = problem.parameters, 0
+        parameters = problem.parameters
         unrolled = Unrolled(problem)
-        images, raw = unrolled.start()
-        optimiser = torch.optim.Adam([images, raw], betas=_BETAS)
-        resumed = checkpoint.load() if checkpoint else None
-        if resumed is not None:
-            first, state = resumed
-            for tensor, name in ((images, "images"), (raw, "raw")):
-                tensor.copy_(state[name])
-            restore_adam("adam", optimiser, state)
-        for iteration in range(first, parameters["iterations"]):
+        learned = _Learned(*unrolled.start())
+        for iteration in run.steps(parameters["iterations"], learned):
             stage = iteration * parameters["stages"] // parameters["iterations"]
-            optimiser.param_groups[0]["lr"] = parameters["lr_img"] * 0.5**stage
-            images.grad, of_rates, loss = unrolled.gradient(images, F.softplus(raw), iteration)
-            raw.grad = of_rates * raw.sigmoid()  # the slope of softplus
-            optimiser.step()
-            if progress:
-                progress.step(iteration + 1, loss=loss.item())
-            if checkpoint and checkpoint.due():
-                own = {"images": images, "raw": raw}
-                checkpoint.save(iteration + 1, own | adam_state("adam", optimiser))
+            of_images, of_rates, loss = unrolled.gradient(learned.images, learned.rates(), iteration)
+            learned.step(of_images, of_rates, parameters["lr_img"] * 0.5**stage)
+            run.report(iteration + 1, loss=loss)
         return problem.synthetic_set(
-            images.flatten(0, 1),
+            learned.images.flatten(0, 1),
             labels=unrolled.labels.repeat(parameters["steps"]),
-            learning_rate=F.softplus(raw),
+            learning_rate=learned.rates(),
         )
+
+
+class _Learned:
+    """The images of all steps, (steps, B, C, H, W), and what softplus makes their rates of, under Adam."""
+
+    def __init__(self, images: Tensor, raw: Tensor) -> None:
+        self.images, self._raw = images, raw
+        self._adam = torch.optim.Adam([images, raw], betas=_BETAS)
+
+    def rates(self) -> Tensor:
+        """Return the learning rates, (epochs, steps)."""
+        return F.softplus(self._raw)
+
+    def step(self, of_images: Tensor, of_rates: Tensor, lr: float) -> None:
+        """Take one step of Adam along the gradients of the images and of the rates."""
+        self._adam.param_groups[0]["lr"] = lr
+        self.images.grad = of_images
+        self._raw.grad = of_rates * self._raw.sigmoid()  # the slope of softplus
+        self._adam.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that changes."""
+        return {"images": self.images, "raw": self._raw} | adam_state("adam", self._adam)
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned."""
+        self.images.copy_(state["images"])
+        self._raw.copy_(state["raw"])
+        restore_adam("adam", self._adam, state)
 
 
 class Unrolled:

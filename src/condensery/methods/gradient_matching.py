@@ -20,13 +20,11 @@ from torch import Tensor, nn
 
 from condensery import networks, streams
 from condensery.augmentation import siamese
-from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem
 from condensery.methods.gradient_distance import DISTANCES
 from condensery.methods.pixels import Pixels
-from condensery.methods.recorder import Recorder
-from condensery.progress import Progress
+from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 
 # Real images of a class that set the statistics of batch norm (the authors' public code).
@@ -63,14 +61,7 @@ class GradientMatching(ABC):
         """Return which images the matching augments, a key of :data:`TRANSFORMS`."""
         return "shared"
 
-    def condense(
-        self,
-        problem: Problem,
-        *,
-        checkpoint: Checkpoint | None = None,
-        progress: Progress | None = None,
-        recorder: Recorder | None = None,
-    ) -> SyntheticSet:
+    def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`.
 
         Raises:
@@ -79,7 +70,7 @@ class GradientMatching(ABC):
         """
         steps = self._steps(problem)
         matcher = Matcher(problem, self.strategy(problem), self.transform(problem))
-        pixels = Pixels(problem, checkpoint, recorder)
+        pixels = Pixels(problem, run)
         # An iteration is one network: between two of them the pixels are all that there is.
         for iteration in pixels.iterations():
             matcher.renew(iteration)
@@ -88,8 +79,7 @@ class GradientMatching(ABC):
                 pixels.step(gradient)
                 if step < steps - 1:
                     matcher.train(pixels.images, iteration, step)
-            if progress:
-                progress.step(iteration + 1, loss=loss.item())
+            run.report(iteration + 1, loss=loss)
         return problem.synthetic_set(pixels.images)
 
     def _steps(self, problem: Problem) -> int:

@@ -16,12 +16,10 @@ import torch
 from torch import Tensor
 
 from condensery import checkpoint, streams
-from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem, register
-from condensery.methods.recorder import Recorder
 from condensery.methods.trainee import Trainee, dot
-from condensery.progress import Progress
+from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 
 
@@ -39,32 +37,18 @@ class LabelDistillation:
 
     name = "ld"
 
-    def condense(
-        self,
-        problem: Problem,
-        *,
-        checkpoint: Checkpoint | None = None,
-        progress: Progress | None = None,
-        recorder: Recorder | None = None,
-    ) -> SyntheticSet:
+    def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`.
 
         Raises:
             CondenseryError: snapshots are wanted.
         """
-        if recorder:
+        if run.recorder:
             raise CondenseryError("ld learns labels, which snapshots do not hold: leave --snapshots out")
-        learner, first = Learner(problem), 0
-        resumed = checkpoint.load() if checkpoint else None
-        if resumed is not None:
-            first, state = resumed
-            learner.restore(state)
-        for iteration in range(first, problem.parameters["iterations"]):
+        learner = Learner(problem)
+        for iteration in run.steps(problem.parameters["iterations"], learner):
             loss = learner.step(iteration)
-            if progress:
-                progress.step(iteration + 1, loss=loss.item())
-            if checkpoint and checkpoint.due():
-                checkpoint.save(iteration + 1, learner.state())
+            run.report(iteration + 1, loss=loss)
         return problem.synthetic_set(learner.images, labels=learner.labels)
 
 

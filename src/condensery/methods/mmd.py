@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from condensery import kernels, streams
-from condensery.checkpoint import Checkpoint
 from condensery.kernels import Kernel
 from condensery.methods.base import Problem, register
 from condensery.methods.pixels import Pixels
-from condensery.methods.recorder import Recorder
-from condensery.progress import Progress
+from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 
 REPORT_EVERY = 10
@@ -33,22 +31,15 @@ class MaximumMeanDiscrepancy:
 
     name = "mmd"
 
-    def condense(
-        self,
-        problem: Problem,
-        *,
-        checkpoint: Checkpoint | None = None,
-        progress: Progress | None = None,
-        recorder: Recorder | None = None,
-    ) -> SyntheticSet:
+    def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`."""
-        pixels = Pixels(problem, checkpoint, recorder)
+        pixels = Pixels(problem, run)
         matcher = Matcher(problem)
         for step in pixels.iterations():
             gradient, loss = matcher.gradient(pixels.images, step)
             pixels.step(gradient)
-            if progress and (step + 1) % REPORT_EVERY == 0:
-                progress.step(step + 1, loss=loss.item())
+            if (step + 1) % REPORT_EVERY == 0:
+                run.report(step + 1, loss=loss)
         return problem.synthetic_set(pixels.images)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from time import perf_counter
 
 import torch
 from torch import Tensor
 
-from condensery.checkpoint import Checkpoint
 from condensery.methods.base import Problem
-from condensery.methods.recorder import Recorder
+from condensery.run import UNATTENDED, Run, Stopwatch
 
 
 class Pixels:
@@ -22,29 +20,18 @@ class Pixels:
         images: float32 (N, C, H, W) on the device, in the order of the problem's labels.
     """
 
-    def __init__(
-        self, problem: Problem, checkpoint: Checkpoint | None = None, recorder: Recorder | None = None
-    ) -> None:
-        """Take up the state of the checkpoint, or else the initial images.
+    def __init__(self, problem: Problem, run: Run = UNATTENDED) -> None:
+        """Begin with the initial images.
 
         Args:
             problem: the condensation.
-            checkpoint: where to save the state now and then.
-            recorder: shown the images after the iterations that it wants to see.
+            run: where to save the state, and who is shown the images.
         """
-        self._problem, self._checkpoint, self._recorder = problem, checkpoint, recorder
-        self._first, self._seconds = 0, 0.0
-        resumed = checkpoint.load() if checkpoint else None
-        if resumed is None:
-            self.images = problem.initial_images(problem.parameters["init"])
-            self._momentum = torch.zeros_like(self.images)
-        else:
-            self._first, state = resumed
-            self._seconds = state["seconds"].item()
-            where = problem.device.torch_device
-            self.images, self._momentum = (state[name].to(where) for name in ("images", "momentum"))
-            if recorder:
-                recorder.restore(state)
+        self._problem, self._recorder = problem, run.recorder
+        self._clock = Stopwatch(problem.device.synchronise)
+        self._run = run.carrying({"snapshots": run.recorder}) if run.recorder else run
+        self.images = problem.initial_images(problem.parameters["init"])
+        self._momentum = torch.zeros_like(self.images)
 
     def iterations(self) -> Iterator[int]:
         """Yield the number of every iteration still to be done; after each, record and save what is due.
@@ -53,20 +40,11 @@ class Pixels:
         iterations adds up over the runs of a job that is stopped and resumed; what a stopped run lost does
         not count, nor does recording and saving.
         """
-        started = perf_counter()
-        for iteration in range(self._first, self._problem.parameters["iterations"]):
+        for iteration in self._run.steps(self._problem.parameters["iterations"], self):
+            self._clock.start()
             yield iteration
-            done = iteration + 1
-            recording = self._recorder is not None and self._recorder.wants(done)
-            saving = self._checkpoint is not None and self._checkpoint.due()
-            if recording or saving:
-                self._problem.device.synchronise()
-                self._seconds += perf_counter() - started
-                if recording:
-                    self._recorder.record(done, self._seconds, self.images)
-                if saving:
-                    self._checkpoint.save(done, self._state())
-                started = perf_counter()
+            if self._recorder and self._recorder.wants(iteration + 1):
+                self._recorder.record(iteration + 1, self._clock.stop(), self.images)
 
     def step(self, gradient: Tensor) -> None:
         """Take one step of SGD, which keeps its momentum through the whole run (the authors' public code).
@@ -77,7 +55,13 @@ class Pixels:
         self._momentum.mul_(self._problem.parameters["momentum"]).add_(gradient)
         self.images.sub_(self._momentum, alpha=self._problem.parameters["lr_img"])
 
-    def _state(self) -> dict[str, Tensor]:
-        seconds = torch.tensor(self._seconds, dtype=torch.float64)
-        recorded = self._recorder.state() if self._recorder else {}
-        return recorded | {"images": self.images, "momentum": self._momentum, "seconds": seconds}
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that changes."""
+        self._clock.stop()  # until the next iteration
+        return {"images": self.images, "momentum": self._momentum} | self._clock.state()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned."""
+        where = self._problem.device.torch_device
+        self.images, self._momentum = (state[name].to(where) for name in ("images", "momentum"))
+        self._clock.restore(state)

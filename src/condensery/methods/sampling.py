@@ -7,13 +7,11 @@ from pathlib import Path
 from torch import Tensor
 
 from condensery import generators
-from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.files import read_tensors
 from condensery.generators import Setting
 from condensery.methods.base import Problem
-from condensery.methods.recorder import Recorder
-from condensery.progress import Progress
+from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 
 
@@ -25,24 +23,17 @@ class Sampling:
 
     name: str
 
-    def condense(
-        self,
-        problem: Problem,
-        *,
-        checkpoint: Checkpoint | None = None,
-        progress: Progress | None = None,
-        recorder: Recorder | None = None,
-    ) -> SyntheticSet:
+    def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`.
 
         Raises:
             CondenseryError: the file of the generator is not one for this problem, or snapshots are wanted.
         """
-        if recorder:
+        if run.recorder:
             raise CondenseryError(f"{self.name} learns no images to follow: leave --snapshots out")
         if not problem.given.get("generator"):
             setting = Setting(problem.data, problem.classes, problem.parameters, problem.seed, problem.device)
-            weights = generators.train(self.name, setting, checkpoint=checkpoint, progress=progress)
+            weights = generators.train(self.name, setting, run=run)
         else:
             weights = self._read(problem, problem.given["generator"][0])
         generator = generators.build(

@@ -7,10 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from condensery.checkpoint import Checkpoint
 from condensery.methods.base import Problem
-from condensery.methods.recorder import Recorder
-from condensery.progress import Progress
+from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 
 
@@ -23,13 +21,6 @@ class Selection(ABC):
     def choose(self, problem: Problem) -> Iterable[np.ndarray]:
         """Return, for each of the problem's classes, the indices of ``ipc`` training images: int64 (ipc,)."""
 
-    def condense(
-        self,
-        problem: Problem,
-        *,
-        checkpoint: Checkpoint | None = None,
-        progress: Progress | None = None,
-        recorder: Recorder | None = None,
-    ) -> SyntheticSet:
+    def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`."""
         return problem.select(self.choose(problem))

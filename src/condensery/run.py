@@ -1,0 +1,199 @@
+"""What goes along with long work: its checkpoint, its progress, its snapshots and its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+from condensery.checkpoint import Checkpoint
+from condensery.progress import Progress
+
+
+class Part(Protocol):
+    """Something whose state goes into a checkpoint."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that a resumed run needs."""
+        ...
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned in an earlier run; the tensors are on the CPU."""
+        ...
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The images after some iterations.
+
+    Attributes:
+        step: iterations done.
+        seconds: time of condensing until then.
+        images: float32 (N, C, H, W), on the CPU.
+    """
+
+    step: int
+    seconds: float
+    images: Tensor
+
+
+class Recorder:
+    """Keeps the images after chosen iterations."""
+
+    def __init__(self, steps: Iterable[int]) -> None:
+        """Note after which iterations, counted from 1, a snapshot is wanted."""
+        self._steps = frozenset(steps)
+        self._snapshots: dict[int, Snapshot] = {}
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        """The snapshots taken, in the order of their steps."""
+        return [self._snapshots[step] for step in sorted(self._snapshots)]
+
+    def wants(self, step: int) -> bool:
+        """Say whether a snapshot is wanted after this many iterations."""
+        return step in self._steps
+
+    def record(self, step: int, seconds: float, images: Tensor) -> None:
+        """Keep a copy of the images, float32 (N, C, H, W), that may go on changing."""
+        self._snapshots[step] = Snapshot(step, seconds, images.detach().to("cpu", copy=True))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the images, (N, C, H, W), and the seconds of each snapshot."""
+        times = {s.step: torch.tensor(s.seconds, dtype=torch.float64) for s in self.snapshots}
+        return {f"seconds at {step}": seconds for step, seconds in times.items()} | {
+            f"images at {step}": s.images for step, s in self._snapshots.items()
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned in an earlier run."""
+        for step in self._steps:
+            if f"images at {step}" in state:
+                seconds = state[f"seconds at {step}"].item()
+                self._snapshots[step] = Snapshot(step, seconds, state[f"images at {step}"])
+
+
+class Stopwatch:
+    """Adds up the seconds of work that may be stopped and resumed.
+
+    Args:
+        finish: waits until the device has done what it was given; called before the time is taken.
+    """
+
+    def __init__(self, finish: Callable[[], None] = lambda: None) -> None:
+        """Begin with no time, stopped."""
+        self._finish, self._before = finish, 0.0
+        self._started: float | None = None
+
+    def start(self) -> Self:
+        """Let the time run, if it does not yet; return the stopwatch."""
+        if self._started is None:
+            self._started = perf_counter()
+        return self
+
+    def stop(self) -> float:
+        """Halt the time until the next start; return :meth:`seconds`."""
+        self._before, self._started = self.seconds(), None
+        return self._before
+
+    def seconds(self) -> float:
+        """Return the seconds until now, those of earlier runs too."""
+        if self._started is None:
+            return self._before
+        self._finish()
+        return self._before + perf_counter() - self._started
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the seconds until now; the time runs on."""
+        return {"seconds": torch.tensor(self.seconds(), dtype=torch.float64)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from the seconds of an earlier run."""
+        self._before = state["seconds"].item()
+
+
+@dataclass(frozen=True)
+class Run:
+    """How long work is run: where its state is saved, who hears how far it is, who keeps its images.
+
+    Attributes:
+        checkpoint: where to save the state now and then, and to resume from.
+        progress: shown the steps done.
+        recorder: shown the images after the iterations that it wants to see, by work that has images.
+        parts: what is saved and resumed beside the state of the work itself, by name. A checkpoint without
+            one of them belongs to other work and is not used.
+        before: steps of the progress that were done before this work.
+        times: steps of the progress per step of this work.
+    """
+
+    checkpoint: Checkpoint | None = None
+    progress: Progress | None = None
+    recorder: Recorder | None = None
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    before: int = 0
+    times: int = 1
+
+    def carrying(self, parts: Mapping[str, Part]) -> Run:
+        """Return the run with these parts too."""
+        return replace(self, parts={**self.parts, **parts})
+
+    def counting(self, before: int, times: int) -> Run:
+        """Return the run of one stage of this work: see :attr:`before` and :attr:`times`."""
+        return replace(self, before=before, times=times)
+
+    def steps(self, total: int, work: Part) -> Iterator[int]:
+        """Restore the work, yield the number of every step still to be done, and save after each if due.
+
+        Args:
+            total: steps of the whole work, those of earlier runs included.
+            work: what the steps change. Its state must be complete between two steps.
+        """
+        whole = self.carrying({"work": work})
+        for step in range(whole.resume(), total):
+            yield step
+            if self.checkpoint and self.checkpoint.due():
+                whole.save(step + 1)
+
+    def resume(self) -> int:
+        """Restore all parts, if there is a checkpoint of them all; return the number of the next step."""
+        found = self.checkpoint.load() if self.checkpoint else None
+        if found is None:
+            return 0
+        step, tensors = found
+        states: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            part, _, key = name.partition("/")
+            states.setdefault(part, {})[key] = tensor
+        if not self.parts.keys() <= states.keys():
+            return 0
+        for name, part in self.parts.items():
+            part.restore({key: tensor for key, tensor in states[name].items() if key})
+        return step
+
+    def save(self, done: int) -> None:
+        """Save all parts, where there is a checkpoint.
+
+        Args:
+            done: the step that a resumed run does next.
+        """
+        if self.checkpoint:
+            tensors: dict[str, Tensor] = {}
+            for name, part in self.parts.items():
+                # The first says that the part is here, be its state empty.
+                tensors |= {f"{name}/": torch.empty(0)}
+                tensors |= {f"{name}/{key}": tensor for key, tensor in part.state().items()}
+            self.checkpoint.save(done, tensors)
+
+    def report(self, done: int, **values: Tensor | float) -> None:
+        """Report that `done` steps of this work are complete, with figures worth seeing, such as a loss."""
+        if self.progress:
+            figures = {name: float(value) for name, value in values.items()}
+            self.progress.step(self.before + self.times * done, **figures)
+
+
+UNATTENDED = Run()
+"""Nothing is saved, reported or kept."""
