@@ -24,6 +24,7 @@ from condensery.experiment.orders import step_classes
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress
 from condensery.rows import MEMORY, write_rows
+from condensery.run import Run
 from condensery.synthetic import SyntheticSet
 from condensery.training.recipes import Recipe
 
@@ -100,8 +101,7 @@ def main() -> None:
                 recipe,
                 network_seeds(args.order, args.steps, number, count),
                 job.device,
-                checkpoint=checkpoints[-1],
-                progress=progress,
+                run=Run(checkpoints[-1], progress),
             )
         facts = {"step": number + 1, "classes_seen": len(seen), "images": len(kept)} | memory.size([kept])
         rows += [common | facts | vars(outcome) for outcome in outcomes]

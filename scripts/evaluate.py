@@ -20,6 +20,7 @@ from condensery.errors import CondenseryError
 from condensery.job import Job, add_arguments
 from condensery.progress import Progress
 from condensery.rows import EVALUATION, SNAPSHOT, write_rows
+from condensery.run import Run
 from condensery.synthetic import SyntheticSet
 from condensery.training import recipes
 from condensery.training.evaluation import evaluate
@@ -90,8 +91,7 @@ def main() -> None:
             recipe,
             range(set_seed * SEEDS_PER_SET, set_seed * SEEDS_PER_SET + count),
             job.device,
-            checkpoint=checkpoint,
-            progress=progress,
+            run=Run(checkpoint, progress),
         )
     common = job.columns() | {
         "method": about["method"],

@@ -17,6 +17,7 @@ from condensery.experiment.plans import POOL_RECIPE, moments
 from condensery.job import Job, add_arguments
 from condensery.pool import states, store
 from condensery.progress import Progress
+from condensery.run import Run
 from condensery.search.space import part
 from condensery.training import stacking
 from condensery.training.recipes import Recipe
@@ -63,8 +64,7 @@ def main() -> None:
                 numbers,
                 steps,
                 job.device,
-                checkpoint=checkpoint,
-                on_epoch=lambda epoch, before=done, n=count: progress.step(before + n * epoch),
+                run=Run(checkpoint, progress).counting(done, count),
             )
             done += count * recipe.passes
     store.write(args.out, taken, provenance)

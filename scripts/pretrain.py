@@ -12,6 +12,7 @@ from condensery import console
 from condensery.files import write_tensors
 from condensery.job import Job, add_arguments, add_view_arguments, view
 from condensery.progress import Progress
+from condensery.run import Run
 from condensery.training.pretrained import pretrain
 from condensery.training.recipes import Recipe
 
@@ -42,8 +43,7 @@ def main() -> None:
             recipe,
             args.seed,
             job.device,
-            checkpoint=checkpoint,
-            progress=progress,
+            run=Run(checkpoint, progress),
         )
     about = {"dataset": real.info.name, "network": job.network, "provenance": provenance}
     write_tensors(args.out, tensors, about)

@@ -20,6 +20,7 @@ from condensery.data import RealData, Split
 from condensery.data.views import of_classes, training_only
 from condensery.errors import CondenseryError
 from condensery.experiment import orders
+from condensery.run import Run
 from condensery.synthetic import SyntheticSet
 from condensery.training import evaluation
 from condensery.training.recipes import Recipe
@@ -431,7 +432,7 @@ def test_a_finished_evaluation_is_read_from_its_checkpoint(tmp_path: Path, monke
     def run() -> list[evaluation.Outcome]:
         checkpoint = Checkpoint(tmp_path / "state", "test")
         return classes.evaluate_step(
-            data, (0, 1, 2), kept, "mlp", RECIPE, range(3), problems.CPU, checkpoint=checkpoint
+            data, (0, 1, 2), kept, "mlp", RECIPE, range(3), problems.CPU, run=Run(checkpoint)
         )
 
     first = run()

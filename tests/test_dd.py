@@ -217,8 +217,8 @@ def test_an_interrupted_training_with_learned_rates_goes_on(tmp_path: Path):
     arguments = (case.network, Samples.of_set(made, problems.CPU), case.data.test, recipe, [1], problems.CPU)
     undisturbed = evaluation.evaluate(*arguments)
     with pytest.raises(Stopped):
-        evaluation.evaluate(*arguments, checkpoint=Stopping(tmp_path / "state", 2))
-    resumed = evaluation.evaluate(*arguments, checkpoint=Stopping(tmp_path / "state", -1))
+        evaluation.evaluate(*arguments, run=Run(Stopping(tmp_path / "state", 2)))
+    resumed = evaluation.evaluate(*arguments, run=Run(Stopping(tmp_path / "state", -1)))
     assert resumed[0].accuracy == undisturbed[0].accuracy
 
 

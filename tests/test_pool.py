@@ -26,6 +26,8 @@ from condensery.machine.device import Device
 from condensery.methods.dm import Matcher
 from condensery.pool import states, store
 from condensery.pool.store import Pool, State
+from condensery.progress import Progress
+from condensery.run import Run
 from condensery.training.recipes import Recipe
 from tests import problems
 
@@ -206,19 +208,26 @@ def test_networks_trained_together_are_those_trained_alone() -> None:
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])
 def test_a_stopped_training_resumes_to_the_same_states(tmp_path: Path, epochs: int) -> None:
-    def stop(done: int) -> None:
-        if done == epochs:
-            raise Stopped
+    class Stopping(Checkpoint):
+        def save(self, step, state):
+            super().save(step, state)
+            if step == epochs:
+                raise Stopped
 
-    def checkpoint() -> Checkpoint:
-        return Checkpoint(tmp_path / "state", "test", every_seconds=0)
+    class Seen(Progress):
+        def step(self, done, **values):
+            seen.append(done)
+
+    def run(kind: type[Checkpoint]) -> Run:
+        return Run(kind(tmp_path / "state", "test", every_seconds=0), Seen("test", RECIPE.passes))
 
     seen = []
     with pytest.raises(Stopped):
-        trained([0, 1], checkpoint=checkpoint(), on_epoch=stop)
-    resumed = trained([0, 1], checkpoint=checkpoint(), on_epoch=seen.append)
+        trained([0, 1], run=run(Stopping))
+    seen.clear()
+    resumed = trained([0, 1], run=run(Checkpoint))
     assert seen == list(range(epochs + 1, RECIPE.passes + 1))
-    again = trained([0, 1], checkpoint=checkpoint(), on_epoch=seen.append)  # it is finished
+    again = trained([0, 1], run=run(Checkpoint))  # it is finished
     assert seen == list(range(epochs + 1, RECIPE.passes + 1))
     for one, other, third in zip(trained([0, 1]), resumed, again, strict=True):
         assert one.accuracy == other.accuracy == third.accuracy

@@ -17,6 +17,7 @@ from condensery.augmentation import dc, siamese
 from condensery.checkpoint import Checkpoint
 from condensery.data import Split
 from condensery.machine.device import Device
+from condensery.run import Run
 from condensery.training import evaluation
 from condensery.training.descent import SGD
 from condensery.training.evaluation import Fleet
@@ -209,7 +210,7 @@ def test_an_interrupted_evaluation_gives_the_same_outcomes(tmp_path, first, stop
 
     def evaluate(kind, checkpoint=None):
         arguments = ("convnet-d2-w16", samples_of(data), data.test, RECIPE, [4, 5])
-        return evaluation.evaluate(*arguments, on(kind), checkpoint=checkpoint)
+        return evaluation.evaluate(*arguments, on(kind), run=Run(checkpoint))
 
     class Stops(Checkpoint):
         saves = 0

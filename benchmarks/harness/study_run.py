@@ -105,8 +105,7 @@ class StudyRun:
                 recipe,
                 range(first, first + self._study.networks),
                 device,
-                checkpoint=checkpoint,
-                progress=progress,
+                run=Run(checkpoint, progress),
             )
         common = {
             "protocol": self._protocol,

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,7 +15,6 @@ from condensery.files import read_tensors, write_tensors
 
 _log = logging.getLogger(__name__)
 _SCHEMA = "checkpoint/2"
-_PREFIX = "watched."
 
 
 class Checkpoint:
@@ -75,43 +73,6 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
         for leftover in self.path.parent.glob(f".partial-*-{glob.escape(self.path.name)}"):
             leftover.unlink(missing_ok=True)
-
-
-class Watcher(Protocol):
-    """Something that a training shows its batches to, and that has a state of its own."""
-
-    def state(self) -> dict[str, Tensor]:
-        """Return everything that a resumed training needs to go on watching."""
-        ...
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
-        ...
-
-
-class WatchedCheckpoint:
-    """A training's checkpoint that carries the state of a watcher along."""
-
-    def __init__(self, inner: Checkpoint, watcher: Watcher) -> None:
-        """Join the two."""
-        self._inner, self._watcher = inner, watcher
-
-    def load(self) -> tuple[int, dict[str, Tensor]] | None:
-        """See :class:`Checkpoint`; the watcher takes up its part."""
-        found = self._inner.load()
-        if found is not None:
-            seen = {name: tensor for name, tensor in found[1].items() if name.startswith(_PREFIX)}
-            self._watcher.restore({name.removeprefix(_PREFIX): tensor for name, tensor in seen.items()})
-        return found
-
-    def due(self) -> bool:
-        """See :class:`Checkpoint`."""
-        return self._inner.due()
-
-    def save(self, epoch: int, state: Mapping[str, Tensor]) -> None:
-        """See :class:`Checkpoint`."""
-        seen = {f"{_PREFIX}{name}": tensor for name, tensor in self._watcher.state().items()}
-        self._inner.save(epoch, {**state, **seen})
 
 
 def adam_state(name: str, adam: torch.optim.Adam) -> dict[str, Tensor]:

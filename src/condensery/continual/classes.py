@@ -6,11 +6,10 @@ the memory for good; the images of earlier steps are gone.
 
 from __future__ import annotations
 
-from condensery.checkpoint import Checkpoint
 from condensery.data import RealData
 from condensery.data.views import of_classes
 from condensery.machine.device import Device
-from condensery.progress import Progress
+from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 from condensery.training.evaluation import Outcome, evaluate
 from condensery.training.recipes import Recipe
@@ -35,8 +34,7 @@ def evaluate_step(
     seeds: range,
     device: Device,
     *,
-    checkpoint: Checkpoint | None = None,
-    progress: Progress | None = None,
+    run: Run = UNATTENDED,
 ) -> list[Outcome]:
     """Train new networks on the memory alone and test them on all test images of the classes seen.
 
@@ -50,8 +48,8 @@ def evaluate_step(
         recipe: how it is trained.
         seeds: one a network.
         device: where to compute.
-        checkpoint: where to save the training under way, and to resume from.
-        progress: told the epochs done, over all networks.
+        run: where to save the training under way and to resume from, and who is shown the epochs done, over
+            all networks.
 
     Raises:
         CondenseryError: there are no such classes, or the network is unknown.
@@ -63,6 +61,5 @@ def evaluate_step(
         recipe,
         seeds,
         device,
-        checkpoint=checkpoint,
-        progress=progress,
+        run=run,
     )

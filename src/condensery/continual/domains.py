@@ -8,7 +8,7 @@ learning*); without the distillation only the memory holds it. DSA compares memo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,7 @@ from condensery.data.views import shape_of
 from condensery.errors import CondenseryError
 from condensery.machine.device import Device
 from condensery.progress import Progress
+from condensery.run import Run, Stopwatch
 from condensery.synthetic import SyntheticSet
 from condensery.training import stacking
 from condensery.training.evaluation import Fleet, accuracies, train
@@ -175,22 +176,18 @@ class _Sequence:
         fleet = self._fleet(step, before, images=seen)
         teacher = self._fleet(step, before, images=seen) if before and distil else None
         name = f"{self._seeds[0]}to{self._seeds[-1]}-{step}" + ("-distilled" if distil else "")
-        checkpoint = self._checkpoint(name)
-        timed = _Timed(checkpoint) if checkpoint else None
-        started, done, count = time.perf_counter(), self.epochs_done, len(self._seeds)
-        progress = self._progress
-        train(
+        clock, count = Stopwatch().start(), len(self._seeds)
+        run = Run(self._checkpoint(name), self._progress).carrying({"clock": clock})
+        descent = train(
             fleet,
             samples,
             task.recipe,
-            checkpoint=timed,
-            on_epoch=(lambda epoch: progress.step(done + count * epoch)) if progress else None,
+            run=run.counting(self.epochs_done, count),
             beside=_held_to(teacher) if teacher else None,
         )
-        if timed:
-            timed.save(task.recipe.passes, fleet.state())
+        run.carrying({"work": descent}).save(task.recipe.passes)
         self.epochs_done += count * task.recipe.passes
-        return _State(fleet.state(), timed.seconds() if timed else time.perf_counter() - started)
+        return _State(fleet.state(), clock.stop())
 
     def test(self, step: int, state: _State, distil: bool) -> Iterator[Learned]:
         splits = [task.data.test for task in self._tasks[: step + 1]]
@@ -218,26 +215,3 @@ def _held_to(teacher: Fleet) -> Callable[[Tensor, Tensor], Tensor]:
         return distillation(logits, said)
 
     return loss
-
-
-class _Timed:
-    """A checkpoint that also carries how long the training has taken, in earlier runs too."""
-
-    def __init__(self, inner: Checkpoint) -> None:
-        self._inner, self._started = inner, time.perf_counter()
-
-    def load(self) -> tuple[int, dict[str, Tensor]] | None:
-        found = self._inner.load()
-        if found is not None:
-            self._started -= found[1]["seconds"].item()
-        return found
-
-    def due(self) -> bool:
-        return self._inner.due()
-
-    def save(self, epoch: int, state: Mapping[str, Tensor]) -> None:
-        seconds = torch.tensor(self.seconds(), dtype=torch.float64)
-        self._inner.save(epoch, {**state, "seconds": seconds})
-
-    def seconds(self) -> float:
-        return time.perf_counter() - self._started

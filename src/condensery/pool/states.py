@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from condensery.checkpoint import Checkpoint, WatchedCheckpoint
 from condensery.data import RealData, Split
 from condensery.machine.device import Device
 from condensery.pool.store import State
+from condensery.run import UNATTENDED, Run
 from condensery.training.evaluation import Fleet, accuracies, train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
@@ -32,8 +32,7 @@ def train_states(
     moments: Sequence[int],
     device: Device,
     *,
-    checkpoint: Checkpoint | None = None,
-    on_epoch: Callable[[int], None] | None = None,
+    run: Run = UNATTENDED,
 ) -> list[State]:
     """Train networks at once and take the state of each after some steps.
 
@@ -44,9 +43,8 @@ def train_states(
         numbers: which networks of the pool.
         moments: the numbers of steps after which a state is taken, at most those of the whole training.
         device: where to compute.
-        checkpoint: where to save the training and the states taken, and to resume from; in the end it holds
-            all of them.
-        on_epoch: told the number of epochs done.
+        run: where to save the training and the states taken, and to resume from: in the end its checkpoint
+            holds all of them; and who is shown the epochs done.
 
     Returns:
         The states, network after network. They do not depend on which networks are trained together.
@@ -54,12 +52,11 @@ def train_states(
     seeds = [FIRST_SEED + number for number in numbers]
     fleet = Fleet(network, data.info, seeds, device, images=len(data.train) * recipe.passes)
     watch = _Watch(fleet, data.test, moments)
-    watched = WatchedCheckpoint(checkpoint, watch) if checkpoint else None
+    run = run.carrying({"states": watch})
     samples = Samples.of_split(data.train, device)
-    train(fleet, samples, recipe, checkpoint=watched, on_epoch=on_epoch, on_batch=watch.see)
+    descent = train(fleet, samples, recipe, run=run, on_batch=watch.see)
     watch.look()
-    if watched:
-        watched.save(recipe.passes, fleet.state())
+    run.carrying({"work": descent}).save(recipe.passes)
     return watch.states(numbers)
 
 
@@ -106,10 +103,10 @@ class _Watch:
         ]
 
     def state(self) -> dict[str, Tensor]:
-        """See `condensery.checkpoint.Watcher`."""
+        """See `condensery.run.Part`."""
         return self._taken | {"step": torch.tensor(self._step)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """See `condensery.checkpoint.Watcher`."""
+        """See `condensery.run.Part`."""
         self._step = int(state["step"])
         self._taken = {name: tensor for name, tensor in state.items() if name != "step"}

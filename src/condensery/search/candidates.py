@@ -12,6 +12,7 @@ from torch import Tensor
 from condensery.checkpoint import Checkpoint
 from condensery.data import Split
 from condensery.machine.device import Device
+from condensery.run import Run
 from condensery.training.evaluation import Outcome, evaluate
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
@@ -87,7 +88,7 @@ def train_all(
     done = _load(checkpoint)
     for name in names[len(done) :]:
         part = _part(checkpoint, name)
-        done.append(evaluate(name, samples, test, recipe, seeds, device, checkpoint=part))
+        done.append(evaluate(name, samples, test, recipe, seeds, device, run=Run(part)))
         if part:
             part.remove()
         if checkpoint:

@@ -6,7 +6,7 @@ Only the last epoch counts: nothing is selected.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 
 import torch
@@ -15,10 +15,9 @@ from torch import Tensor
 
 from condensery import networks, streams
 from condensery.augmentation import augment
-from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, Split
 from condensery.machine.device import Device
-from condensery.progress import Progress
+from condensery.run import UNATTENDED, Run, Stopwatch
 from condensery.training import stacking
 from condensery.training.descent import SGD
 from condensery.training.recipes import Recipe
@@ -98,38 +97,28 @@ def train(
     samples: Samples,
     recipe: Recipe,
     *,
-    checkpoint: Checkpoint | _GroupCheckpoint | None = None,
-    on_epoch: Callable[[int], None] | None = None,
+    run: Run = UNATTENDED,
     on_batch: Callable[[Tensor, Tensor], None] | None = None,
     beside: Callable[[Tensor, Tensor], Tensor] | None = None,
-) -> None:
+) -> Descent:
     """Train every network of a fleet, in place.
 
     Args:
         fleet: the networks.
         samples: the images, the same for all.
         recipe: how.
-        checkpoint: where to save the state between epochs, and to resume from.
-        on_epoch: told the number of epochs done.
+        run: where to save the state between epochs and to resume from, and who is shown the epochs done.
         on_batch: told the indices, (K, n), and the logits, (K, n, classes), of every batch before its step.
         beside: a loss beside the cross-entropy: from a batch's images, (K, n, C, H, W), and logits, the sum
             over the networks of its mean over the images.
+
+    Returns:
+        What the training changed, as it is saved between epochs.
     """
-    parameters = list(fleet.parameters.values())
-    optimiser = _sgd(parameters, recipe, recipe.rate(0, 0))
-    first = 0
-    resumed = checkpoint.load() if checkpoint else None
-    if resumed is not None:
-        first, state = resumed
-        fleet.load(state)
-        optimiser = _sgd(parameters, recipe, recipe.rate(max(first - 1, 0), 0))
-        for name, parameter in fleet.parameters.items():
-            if f"momentum of {name}" in state:
-                optimiser.momenta.append(state[f"momentum of {name}"].to(parameter.device))
-    for epoch in range(first, recipe.passes):
+    descent = Descent(fleet, recipe)
+    for epoch in run.steps(recipe.passes, descent):
         for step, (rows, images) in enumerate(_batches(fleet, samples, recipe, epoch)):
-            if recipe.rate(epoch, step) != optimiser.lr:
-                optimiser = _sgd(parameters, recipe, recipe.rate(epoch, step))
+            optimiser = descent.at(recipe.rate(epoch, step))
             logits = fleet.logits(images, train=True)
             labels = samples.labels[rows.to(samples.labels.device)]
             # A sum over networks, so that each gets the gradient of its own mean loss.
@@ -143,20 +132,42 @@ def train(
             if on_batch:
                 on_batch(rows, logits.detach())
             optimiser.step()
-        if checkpoint and checkpoint.due():
-            checkpoint.save(epoch + 1, fleet.state() | _momenta(fleet, optimiser))
-        if on_epoch:
-            on_epoch(epoch + 1)
+        run.report(epoch + 1)
+    return descent
 
 
-def _sgd(parameters: list[Tensor], recipe: Recipe, lr: float) -> SGD:
-    return SGD(parameters, lr, recipe.momentum, recipe.weight_decay)
+class Descent:
+    """The networks of a fleet and their optimizer, which begins anew with every new learning rate."""
 
+    def __init__(self, fleet: Fleet, recipe: Recipe) -> None:
+        """Begin with the recipe's first rate."""
+        self._fleet, self._recipe = fleet, recipe
+        self._sgd = self._new(recipe.rate(0, 0))
 
-def _momenta(fleet: Fleet, optimiser: SGD) -> dict[str, Tensor]:
-    # There are none before the first step, nor without momentum.
-    held = zip(fleet.parameters, optimiser.momenta, strict=False)
-    return {f"momentum of {name}": momentum for name, momentum in held}
+    def at(self, rate: float) -> SGD:
+        """Return the optimizer for a learning rate."""
+        if rate != self._sgd.lr:
+            self._sgd = self._new(rate)
+        return self._sgd
+
+    def _new(self, rate: float) -> SGD:
+        parameters = list(self._fleet.parameters.values())
+        return SGD(parameters, rate, self._recipe.momentum, self._recipe.weight_decay)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that changes."""
+        # There are no momenta before the first step, nor without momentum.
+        held = zip(self._fleet.parameters, self._sgd.momenta, strict=False)
+        momenta = {f"momentum of {name}": momentum for name, momentum in held}
+        return self._fleet.state() | momenta | {"rate": torch.tensor(self._sgd.lr, dtype=torch.float64)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned."""
+        self._fleet.load(state)
+        self._sgd = self._new(state["rate"].item())
+        for name, parameter in self._fleet.parameters.items():
+            if f"momentum of {name}" in state:
+                self._sgd.momenta.append(state[f"momentum of {name}"].to(parameter.device))
 
 
 def _batches(fleet: Fleet, samples: Samples, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -188,43 +199,18 @@ def accuracies(fleet: Fleet, split: Split) -> list[float]:
     return [100 * count / len(split) for count in correct.tolist()]
 
 
-class _GroupCheckpoint:
-    """One group's part in the checkpoint of a whole evaluation, which also holds what is finished."""
+class _Finished:
+    """The outcomes of the networks that have been trained and tested."""
 
-    def __init__(self, whole: Checkpoint, group: Sequence[int], epochs: int, outcomes: list[Outcome]) -> None:
-        self._whole, self._group, self._before = whole, torch.tensor(group), len(outcomes) * epochs
-        self._outcomes = _as_tensor(outcomes)
-        self._started = time.perf_counter()
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
 
-    def load(self) -> tuple[int, dict[str, Tensor]] | None:
-        found = self._whole.load()
-        # On another device, other networks may have been trained at once.
-        if found is None or "group" not in found[1] or not torch.equal(found[1]["group"], self._group):
-            return None
-        self._started -= found[1]["seconds"].item()
-        return found[0] - self._before, found[1]
+    def state(self) -> dict[str, Tensor]:
+        rows = [astuple(outcome) for outcome in self.outcomes]
+        return {"outcomes": torch.tensor(rows, dtype=torch.float64)}
 
-    def due(self) -> bool:
-        return self._whole.due()
-
-    def save(self, epoch: int, state: Mapping[str, Tensor]) -> None:
-        seconds = torch.tensor(self.seconds(), dtype=torch.float64)
-        about = {"outcomes": self._outcomes, "group": self._group, "seconds": seconds}
-        self._whole.save(self._before + epoch, {**state, **about})
-
-    def seconds(self) -> float:
-        """Return how long the group has been trained, in earlier runs too."""
-        return time.perf_counter() - self._started
-
-
-def _as_tensor(outcomes: list[Outcome]) -> Tensor:
-    return torch.tensor([astuple(outcome) for outcome in outcomes], dtype=torch.float64)
-
-
-def _finished(checkpoint: Checkpoint | None) -> list[Outcome]:
-    found = checkpoint.load() if checkpoint else None
-    rows = found[1]["outcomes"].tolist() if found else []
-    return [Outcome(int(seed), *figures) for seed, *figures in rows]
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.outcomes = [Outcome(int(seed), *figures) for seed, *figures in state["outcomes"].tolist()]
 
 
 def evaluate(
@@ -235,8 +221,7 @@ def evaluate(
     seeds: Sequence[int],
     device: Device,
     *,
-    checkpoint: Checkpoint | None = None,
-    progress: Progress | None = None,
+    run: Run = UNATTENDED,
 ) -> list[Outcome]:
     """Train a fresh network for every seed and test it after its last epoch.
 
@@ -247,29 +232,28 @@ def evaluate(
         recipe: how to train.
         seeds: one a network.
         device: where; it says which networks are trained at once.
-        checkpoint: where to save finished outcomes and the training under way, and to resume from; in the end
-            it holds all outcomes.
-        progress: told the epochs done, over all networks.
+        run: where to save finished outcomes and the training under way, and to resume from: in the end its
+            checkpoint holds all outcomes; and who is shown the epochs done, over all networks.
 
     Returns:
         One outcome a seed. Networks that were trained at once share their time equally.
     """
-    epochs = recipe.passes
-    outcomes = _finished(checkpoint)
-    left = [seed for seed in seeds if seed not in {outcome.network_seed for outcome in outcomes}]
+    finished = _Finished()
+    whole = run.carrying({"finished": finished})
+    whole.resume()
+    ready = {outcome.network_seed for outcome in finished.outcomes}
+    left = [seed for seed in seeds if seed not in ready]
     for group in stacking.groups(network, test.info, min(recipe.batch, len(samples)), left, device):
-        fleet = Fleet(network, test.info, group, device, images=len(samples) * epochs + len(test))
-        part = _GroupCheckpoint(checkpoint, group, epochs, outcomes) if checkpoint else None
-        before, count = len(outcomes) * epochs, len(group)
-        started = time.perf_counter()
-        on_epoch = (lambda done, b=before, n=count: progress.step(b + n * done)) if progress else None
-        train(fleet, samples, recipe, checkpoint=part, on_epoch=on_epoch)
-        trained = part.seconds() if part else time.perf_counter() - started
+        fleet = Fleet(network, test.info, group, device, images=len(samples) * recipe.passes + len(test))
+        count, clock = len(group), Stopwatch().start()
+        # On another device, other networks may have been trained at once: their state is not resumed.
+        stage = whole.carrying({f"clock of {' '.join(map(str, group))}": clock})
+        train(fleet, samples, recipe, run=stage.counting(len(finished.outcomes) * recipe.passes, count))
+        trained = clock.stop()
         started = time.perf_counter()
         scores = accuracies(fleet, test)
         tested = time.perf_counter() - started
         for seed, score in zip(group, scores, strict=True):
-            outcomes.append(Outcome(seed, score, trained / count, tested / count))
-        if checkpoint:
-            checkpoint.save(before + count * epochs, {"outcomes": _as_tensor(outcomes)})
-    return outcomes
+            finished.outcomes.append(Outcome(seed, score, trained / count, tested / count))
+        whole.save(0)
+    return finished.outcomes

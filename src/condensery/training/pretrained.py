@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from condensery import networks
-from condensery.checkpoint import Checkpoint, WatchedCheckpoint
 from condensery.data import DataInfo, RealData
 from condensery.errors import CondenseryError
 from condensery.files import read_tensors
 from condensery.machine.device import Device
 from condensery.networks import Network
-from condensery.progress import Progress
+from condensery.run import UNATTENDED, Run
 from condensery.training.evaluation import Fleet, train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
@@ -34,8 +33,7 @@ def pretrain(
     seed: int,
     device: Device,
     *,
-    checkpoint: Checkpoint | None = None,
-    progress: Progress | None = None,
+    run: Run = UNATTENDED,
 ) -> dict[str, Tensor]:
     """Train and watch.
 
@@ -45,8 +43,7 @@ def pretrain(
         recipe: how it is trained.
         seed: seed of its weights, batches and augmentations, counted from :data:`FIRST_SEED`.
         device: where to compute.
-        checkpoint: where to save the state, and to resume from.
-        progress: told the epochs done.
+        run: where to save the state and to resume from, and who is shown the epochs done.
 
     Returns:
         ``network.*``, its parameters and buffers, and ``forgetting_events``, int64 (N,), one count for each
@@ -59,8 +56,7 @@ def pretrain(
         fleet,
         samples,
         recipe,
-        checkpoint=WatchedCheckpoint(checkpoint, watch) if checkpoint else None,
-        on_epoch=progress.step if progress else None,
+        run=run.carrying({"forgetting": watch}),
         on_batch=watch.see,
     )
     weights = {f"network.{name}": tensor.detach().cpu() for name, tensor in fleet.state().items()}
@@ -132,10 +128,10 @@ class Forgetting:
         return torch.where(self.ever_right, self.counts, never_right)
 
     def state(self) -> dict[str, Tensor]:
-        """See `condensery.checkpoint.Watcher`."""
+        """See `condensery.run.Part`."""
         return {"counts": self.counts, "was_right": self.was_right, "ever_right": self.ever_right}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """See `condensery.checkpoint.Watcher`."""
+        """See `condensery.run.Part`."""
         for name, tensor in self.state().items():
             tensor.copy_(state[name])

@@ -1,0 +1,83 @@
+"""Runs: which state is taken up, which is not, and what the progress is told by a stage of the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from condensery import run as module
+from condensery.checkpoint import Checkpoint
+from condensery.progress import Progress
+from condensery.run import Recorder, Run, Stopwatch
+
+
+class Sum:
+    """Work that adds up the numbers of its steps."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def state(self):
+        return {"total": torch.tensor(self.total)}
+
+    def restore(self, state):
+        self.total = int(state["total"])
+
+
+def checkpoint(tmp_path: Path) -> Checkpoint:
+    return Checkpoint(tmp_path / "state", "test", every_seconds=0)
+
+
+def add(run: Run, total: int, work: Sum) -> list[int]:
+    done = []
+    for step in run.steps(total, work):
+        work.total += step
+        done.append(step)
+    return done
+
+
+def test_a_stopped_run_goes_on_with_the_state_of_its_last_step(tmp_path: Path) -> None:
+    run, work = Run(checkpoint(tmp_path)), Sum()
+    assert add(run, 3, Sum()) == [0, 1, 2]
+    assert add(run, 5, work) == [3, 4]
+    assert work.total == 0 + 1 + 2 + 3 + 4
+
+
+def test_parts_come_back_each_with_its_own_state(tmp_path: Path) -> None:
+    first = {"a": Sum(), "b": Sum(), "snapshots": Recorder([7])}
+    first["a"].total, first["b"].total = 1, 2
+    Run(checkpoint(tmp_path)).carrying(first).save(4)
+    again = {"a": Sum(), "b": Sum(), "snapshots": Recorder([7])}
+    assert Run(checkpoint(tmp_path)).carrying(again).resume() == 4
+    assert (again["a"].total, again["b"].total, again["snapshots"].snapshots) == (1, 2, [])
+
+
+def test_the_state_of_other_parts_is_not_taken_up(tmp_path: Path) -> None:
+    saved, other = Sum(), Sum()
+    saved.total = 5
+    Run(checkpoint(tmp_path)).carrying({"seeds 0 1": saved}).save(2)
+    assert Run(checkpoint(tmp_path)).carrying({"seeds 0": other}).resume() == 0
+    assert other.total == 0
+
+
+def test_a_stage_reports_its_steps_among_those_of_the_whole(capsys: pytest.CaptureFixture) -> None:
+    with Progress("test", 20, every_seconds=0) as progress:
+        Run(progress=progress).counting(before=10, times=3).report(2, loss=torch.tensor(0.5))
+    assert capsys.readouterr().err.startswith("test 16/20  loss 0.5")
+
+
+def test_a_stopwatch_counts_earlier_runs_and_no_halts(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(module, "perf_counter", lambda: now)
+    watch = Stopwatch()
+    watch.restore({"seconds": torch.tensor(2.0)})
+    watch.start()
+    now = 103.0
+    assert watch.stop() == 5.0
+    now = 110.0
+    watch.start()
+    now = 111.0
+    watch.start()
+    assert watch.state()["seconds"] == 6.0
