@@ -19,12 +19,12 @@ wildcard_constraints:
     network="|".join(NETWORKS),
     evaluation="|".join(NETWORKS),
     recipe="|".join(CONFIG.recipes),
-    table="|".join(TABLES),
-    figure="figure2|figure_distributions",
+    table="|".join(listed(ACCURACIES)),
+    figure="|".join(listed(IMAGES)),
     ipc=r"[1-9]\d*",
     seed=r"\d+",
     shard=r"\d+(-\d+)?",
-    continual="|".join(CONTINUAL),
+    continual="|".join(listed(CLASSES_IN_STEPS, SEQUENCE)),
     tasks=rf"({'|'.join(CONFIG.datasets)})(\+({'|'.join(CONFIG.datasets)}))*",
     steps=r"[1-9]\d*",
     order=r"\d+",
@@ -50,7 +50,7 @@ if POOL:
     include: "workflow/rules/pool.smk"
 
 
-if CONTINUAL:
+if listed(CLASSES_IN_STEPS, SEQUENCE):
 
     include: "workflow/rules/continual.smk"
 
@@ -88,17 +88,13 @@ rule all:
 
 
 # A target for everything that the protocol lists: its table, its figure, or both.
-for target in dict.fromkeys([*ALL_TABLES, *ALL_FIGURES]):
-    files = [f"tables/{target}.{kind}" for kind in TABLE_FILES if target in ALL_TABLES]
-    files += [
-        f"figures/{target}.{kind}" for kind in FIGURE_FILES if target in ALL_FIGURES
-    ]
+for target in CONFIG.targets():
 
     rule:
         name:
             target
         input:
-            [f"{RESULTS}/{file}" for file in files],
+            target_files(target),
         localrule: True
 
 

@@ -17,10 +17,11 @@ from condensery import methods, networks
 from condensery.augmentation.siamese import FAMILIES
 from condensery.data.kinds import KINDS
 from condensery.errors import CondenseryError
-from condensery.experiment import Config, SetId, load_config, plans
+from condensery.experiment import Config, SetId, catalog, load_config, plans, trajectories
 from condensery.experiment.groups import GROUPS
 from condensery.experiment.reading import check, read, schema
 from condensery.methods.sampling import Sampling
+from condensery.reporting import continual_table, search_table
 from condensery.reporting.images_figure import FIGURES
 from condensery.reporting.specs import SPECS
 
@@ -158,7 +159,7 @@ def test_the_later_value_wins(folder: Path) -> None:
 
 
 def test_every_table_can_be_listed() -> None:
-    listed = read(ROOT / "workflow/schemas/protocol.schema.yaml")["properties"]["targets"]["properties"]
+    listed = schema("protocol")["properties"]["targets"]["properties"]
     assert {*SPECS, *FIGURES} <= set(listed)
 
 
@@ -429,6 +430,18 @@ def test_precision_is_the_protocols_unless_it_is_given(folder: Path) -> None:
 
 
 # ---- agreement with the library
+
+
+def test_every_target_of_the_catalog_can_be_made() -> None:
+    def named(*kinds: catalog.Kind) -> set[str]:
+        return {name for name, kind in catalog.TARGETS.items() if kind in kinds}
+
+    assert named(catalog.ACCURACIES) == set(SPECS)
+    assert named(catalog.IMAGES) == set(FIGURES)
+    assert named(catalog.CLASSES_IN_STEPS, catalog.SEQUENCE) == set(continual_table.TITLES)
+    assert named(catalog.EMBEDDING) == {plans.EMBEDDING_TARGET}
+    assert named(catalog.TRAJECTORIES) == {trajectories.TARGET}
+    assert named(catalog.SEARCH_TABLE) == {search_table.NAME}
 
 
 def test_methods_agree_with_the_library(paper: Config) -> None:

@@ -6,6 +6,14 @@ from pathlib import Path
 
 from condensery.errors import CondenseryError
 from condensery.experiment import Evaluation, SetId, WholeEvaluation, load_config
+from condensery.experiment.catalog import (
+    ACCURACIES,
+    CLASSES_IN_STEPS,
+    IMAGES,
+    SEQUENCE,
+    TARGETS,
+    Kind,
+)
 from condensery.experiment.plans import embedding
 from condensery.experiment.trajectories import RECIPE, trajectories
 
@@ -48,18 +56,28 @@ PART = f"{SET}/classes{{shard}}"
 SPLIT = [dataset for dataset in CONFIG.datasets if CONFIG.classes_per_job(dataset)]
 
 RESULTS = f"results/{PROTOCOL}"
-FIGURES = [name for name in CONFIG.spec["targets"] if name.startswith("figure")]
-TABLES = [name for name in CONFIG.spec["targets"] if name not in FIGURES]
-CONTINUAL = list(CONFIG.spec.get("continual", {}))  # a table and a figure each
 SEARCH = CONFIG.search
 POOL = CONFIG.pool
 MAP = embedding(CONFIG)
 
 # Everything that `all` makes and the report shows.
-ALL_TABLES = [*TABLES, *CONTINUAL, *(["table5"] if SEARCH else [])]
+ALL_TABLES, ALL_FIGURES = CONFIG.tables(), CONFIG.figures()
 TABLE_FILES = ["csv", "md", "tex", "json", "cost.csv", "cost.md"]
 FIGURE_FILES = ["png", "pdf"]
-ALL_FIGURES = [*FIGURES, *CONTINUAL, *(["figure_nas"] if SEARCH else [])]
+
+
+def listed(*kinds: Kind) -> list[str]:
+    # The targets of these kinds that the protocol lists.
+    return [name for name in CONFIG.targets() if TARGETS[name] in kinds]
+
+
+def target_files(name: str) -> list[str]:
+    tables = [f"tables/{name}.{suffix}" for suffix in TABLE_FILES]
+    figures = [f"figures/{name}.{suffix}" for suffix in FIGURE_FILES]
+    kind = TARGETS[name]
+    return [
+        f"{RESULTS}/{file}" for file in tables * kind.tables + figures * kind.figures
+    ]
 
 
 def script(name: str, options: str, configured: bool = True) -> str:

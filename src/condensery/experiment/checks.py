@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
 from condensery.experiment import target_checks
+from condensery.experiment.catalog import TARGETS
 from condensery.experiment.needs import NEEDS
 from condensery.experiment.reading import base_of, check, place, schema, unknown
 from condensery.experiment.targets import WHOLE
@@ -144,7 +145,7 @@ def _check_changes(
 def _check_block(config: Config, block: Mapping[str, Any], file: Path, keys: Keys) -> None:
     for dataset in block["datasets"]:
         _known("data set", dataset, config.datasets, file, (*keys, "datasets"))
-    methods = config.methods if str(keys[1]).startswith("figure") else {**config.methods, WHOLE: None}
+    methods = {**config.methods, WHOLE: None} if TARGETS[str(keys[1])].wholes else config.methods
     for recipe in block.get("recipes", []):
         _known("recipe", recipe, config.recipes, file, (*keys, "recipes"))
     for method in block["methods"]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from condensery.architectures import has_batch_norm
 from condensery.errors import CondenseryError
-from condensery.experiment.plans import SEARCH_TARGETS, PoolPlan, Search
-from condensery.experiment.reading import base_of, schema, unknown
+from condensery.experiment.catalog import TARGETS, of_section
+from condensery.experiment.plans import PoolPlan, Search
+from condensery.experiment.reading import base_of, unknown
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, wholes_of
 
 
@@ -199,8 +200,16 @@ class Config:
 
     def targets(self) -> list[str]:
         """Return the names of everything that the protocol lists."""
-        searched = SEARCH_TARGETS if "search" in self.spec else ()
+        searched = of_section("search") if "search" in self.spec else ()
         return [*self.spec["targets"], *self.spec.get("continual", {}), *searched]
+
+    def tables(self) -> list[str]:
+        """Return those of the targets that are tables."""
+        return [name for name in self.targets() if TARGETS[name].tables]
+
+    def figures(self) -> list[str]:
+        """Return those of the targets that are figures; some are tables too."""
+        return [name for name in self.targets() if TARGETS[name].figures]
 
     def refuse_unlisted(self, names: Iterable[str]) -> None:
         """Refuse targets that exist and that the protocol does not list; any other word is let through.
@@ -209,11 +218,8 @@ class Config:
             CondenseryError: one of the names is such a target.
         """
         listed = self.targets()
-        keys = schema("protocol")["properties"]
-        known = {name for key in ("targets", "continual") for name in keys[key]["properties"]}
-        known.update(SEARCH_TARGETS)
         for name in names:
-            if name in known and name not in listed:
+            if name in TARGETS and name not in listed:
                 raise CondenseryError(
                     f"config/protocols/{self.protocol}.yaml: lists no target {name!r}; add it there, take "
                     f"another protocol, or one of {', '.join(listed)}"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from condensery.experiment import memories
+from condensery.experiment.catalog import TARGETS
 from condensery.experiment.config import Config
 from condensery.experiment.needs import NEEDS, needed, needed_in_step
-from condensery.experiment.plans import SEARCH_TARGETS as SEARCHED
 from condensery.experiment.plans import Search
 from condensery.experiment.targets import WHOLE, SetId
 
@@ -40,9 +40,10 @@ def jobs_of(config: Config, table: str) -> list[JobId]:
     Raises:
         CondenseryError: the protocol has no such table.
     """
-    if table in config.spec.get("continual", {}):
+    section = TARGETS[table].section if table in TARGETS else "targets"
+    if section == "continual":
         made = list(_of_memories(config, table))
-    elif table in SEARCHED and config.search:
+    elif section == "search" and config.search:
         made = list(_of_search(config, config.search))
     else:
         made = list(_of_sets(config, table))

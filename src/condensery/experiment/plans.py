@@ -11,9 +11,6 @@ from condensery.experiment.targets import WHOLE, SetId, parts, sets_of
 if TYPE_CHECKING:
     from condensery.experiment.config import Config
 
-SEARCH_TARGETS = ("table5", "figure_nas")
-"""What a protocol with a search makes besides its ``targets``."""
-
 EARLY_STOPPING = "early_stopping"
 """The proxy that is the whole training set, for as many steps as training on another proxy takes."""
 

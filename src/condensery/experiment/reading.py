@@ -17,6 +17,7 @@ from referencing.jsonschema import DRAFT202012
 
 from condensery import architectures
 from condensery.errors import CondenseryError
+from condensery.experiment import catalog
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "workflow" / "schemas"
 
@@ -108,20 +109,27 @@ def read(path: Path) -> dict[str, Any]:
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """Read the schema called ``name`` from workflow/schemas/.
+    """Read the schema called ``name`` from workflow/schemas/; that of protocols gets the targets that exist.
 
     Raises:
         CondenseryError: there is none, or it is not YAML.
     """
-    return read(SCHEMAS / f"{name}.schema.yaml")
+    content = read(SCHEMAS / f"{name}.schema.yaml")
+    if name == "protocol":
+        for target, kind in catalog.TARGETS.items():
+            if kind.entry:
+                known = content["properties"][kind.section].setdefault("properties", {})
+                known[target] = {"$ref": f"#/$defs/{kind.entry}"}
+    return content
 
 
 @cache
 def _registry() -> Registry:
     # Without $schema, for which jsonschema would go back from _Validator to its own validator.
+    names = [path.name.partition(".")[0] for path in SCHEMAS.glob("*.schema.yaml")]
     contents = {
-        path.name: {key: value for key, value in read(path).items() if key != "$schema"}
-        for path in SCHEMAS.glob("*.schema.yaml")
+        f"{name}.schema.yaml": {key: value for key, value in schema(name).items() if key != "$schema"}
+        for name in names
     }
     return Registry().with_resources((name, DRAFT202012.create_resource(c)) for name, c in contents.items())
 

@@ -11,6 +11,7 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
 from condensery.errors import CondenseryError
+from condensery.experiment.catalog import TARGETS
 from condensery.files import atomic
 from condensery.reporting import (
     continual_cells,
@@ -104,9 +105,10 @@ def build(csvs: Sequence[Path], pngs: Sequence[Path], labels: Labels, out: Path)
 
 def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
     """Return anchor, title and HTML of a table."""
-    if path.stem in continual_table.TITLES:
+    section = TARGETS[path.stem].section if path.stem in TARGETS else "targets"
+    if section == "continual":
         return path.stem, continual_table.TITLES[path.stem], _continual(path, labels)
-    if path.stem == search_table.NAME:
+    if section == "search":
         return path.stem, search_table.TITLE, _search(path, labels)
     spec = specs.find(path.stem)
     return path.stem, spec.title, _accuracies(path, spec, labels)

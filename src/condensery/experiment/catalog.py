@@ -1,0 +1,66 @@
+"""Every target by name: what it is made of, and which files it makes.
+
+Another target of a kind that is here is an entry, and its cells in a protocol. How a table of accuracies is
+laid out is an entry in `condensery.reporting.specs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What targets have in common.
+
+    Attributes:
+        section: the key of a protocol under which they stand.
+        entry: the definition in protocol.schema.yaml of what stands there, if each has an entry of its own.
+        tables: whether they are tables.
+        figures: whether they are figures; they may be both.
+        wholes: whether they may list networks on the whole set among their methods.
+    """
+
+    section: str
+    entry: str = ""
+    tables: bool = False
+    figures: bool = False
+    wholes: bool = False
+
+
+ACCURACIES = Kind("targets", "blocks", tables=True, wholes=True)
+IMAGES = Kind("targets", "blocks", figures=True)
+EMBEDDING = Kind("targets", "embedding", figures=True)
+TRAJECTORIES = Kind("targets", "trajectories", figures=True)
+CLASSES_IN_STEPS = Kind("continual", "incremental", tables=True, figures=True)
+SEQUENCE = Kind("continual", "sequence", tables=True, figures=True)
+SEARCH_TABLE = Kind("search", tables=True)
+SEARCH_FIGURE = Kind("search", figures=True)
+
+TARGETS: Mapping[str, Kind] = {
+    "table1": ACCURACIES,
+    "table2": ACCURACIES,
+    "table3": ACCURACIES,
+    "table4": ACCURACIES,
+    "table6": ACCURACIES,
+    "larger_sets": ACCURACIES,
+    "imagenet": ACCURACIES,
+    "dsa_ablation": ACCURACIES,
+    "dsa_siamese": ACCURACIES,
+    "dsa_cross_architecture": ACCURACIES,
+    "figure2": IMAGES,
+    "figure3": EMBEDDING,
+    "figure4": TRAJECTORIES,
+    "figure_distributions": IMAGES,
+    "continual5": CLASSES_IN_STEPS,
+    "continual10": CLASSES_IN_STEPS,
+    "dsa_continual": SEQUENCE,
+    "table5": SEARCH_TABLE,
+    "figure_nas": SEARCH_FIGURE,
+}
+
+
+def of_section(section: str) -> list[str]:
+    """Return the targets that stand under a key of a protocol."""
+    return [name for name, kind in TARGETS.items() if kind.section == section]
