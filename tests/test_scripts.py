@@ -232,14 +232,18 @@ def test_a_view_has_some_classes_in_another_shape(digits, tmp_path):
     done = pretrain(digits, features, *view)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "herding.safetensors"
-    done = condense(digits, out, "herding", 2, features=features, only="3,7-8", shape="3x8x12")
+    done = condense(
+        digits, out, "herding", 2, **{"with": f"features={features}"}, only="3,7-8", shape="3x8x12"
+    )
     assert done.returncode == 0, done.stderr
     synthetic = SyntheticSet.load(out)
     assert synthetic.images.shape == (6, 3, 8, 12)
     assert synthetic.labels.tolist() == [3, 3, 7, 7, 8, 8]
     assert len(synthetic.classes) == 10
     assert synthetic.experiment("only", "shape")["only"] == "3,7-8"
-    done = condense(digits, tmp_path / "b.safetensors", "herding", 2, features=features, only="3,7")
+    done = condense(
+        digits, tmp_path / "b.safetensors", "herding", 2, **{"with": f"features={features}"}, only="3,7"
+    )
     assert_one_line(done, "classes 3, 7, 8", "is needed")
 
 
