@@ -11,7 +11,6 @@ import torch
 from condensery.data import DataInfo, RealData, Split
 from condensery.machine.device import Device
 from condensery.methods import Problem
-from condensery.pool.store import Pool
 
 CPU = Device(torch.device("cpu"), "fp32", compile=False, memory_bytes=10**9)
 STRATEGY = "color_crop_cutout_flip_scale_rotate"
@@ -72,8 +71,8 @@ def features_file(folder: Path, data: RealData, network: str = "convnet-d2-w16",
     return path
 
 
-def pool(folder: Path, data: RealData, network: str = "convnet-d2-w16") -> Pool:
-    """Return a pool of two networks in three states each."""
+def pool_file(folder: Path, data: RealData, network: str = "convnet-d2-w16") -> Path:
+    """Return the file of a pool of two networks in three states each."""
     from condensery.data.views import held_out
     from condensery.pool.states import train_states
     from condensery.pool.store import write
@@ -84,4 +83,4 @@ def pool(folder: Path, data: RealData, network: str = "convnet-d2-w16") -> Pool:
     path = folder / "pool.safetensors"
     about = {"dataset": data.info.name, "network": network, "networks": 2}
     write(path, states, {"experiment": about})
-    return Pool.open([path], data.info.name, network)
+    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> RealData:
 
 
 @pytest.fixture(scope="module")
-def given(real: RealData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def given(real: RealData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     return trained(tmp_path_factory.mktemp("trained"), real)
 
 
@@ -38,7 +39,7 @@ def test_every_method_has_a_golden_value() -> None:
 
 
 @pytest.mark.parametrize("name", methods.names())
-def test_a_method_makes_what_it_made(name: str, real: RealData, given: dict[str, Any]) -> None:
+def test_a_method_makes_what_it_made(name: str, real: RealData, given: dict[str, list[Path]]) -> None:
     made = golden(name, real, given)
     assert made.keys() == GOLDEN[name].keys()
     for key, values in GOLDEN[name].items():

@@ -49,17 +49,17 @@ def digits(folder: Path) -> RealData:
     return of_classes(data.load(folder / "digits"), CLASSES)
 
 
-def trained(folder: Path, real: RealData) -> dict[str, Any]:
-    """Return what methods need trained beforehand, as fields of a problem."""
+def trained(folder: Path, real: RealData) -> dict[str, list[Path]]:
+    """Return what methods need that is trained beforehand."""
     return {
         # At a rate at which rounding does not grow: the images that are chosen must not depend on it.
-        "features": problems.features_file(folder, real, NETWORK, lr=0.001),
-        "pool": problems.pool(folder, real, NETWORK),
+        "features": [problems.features_file(folder, real, NETWORK, lr=0.001)],
+        "pool": [problems.pool_file(folder, real, NETWORK)],
     }
 
 
 def golden(
-    name: str, real: RealData, given: dict[str, Any], *, seed: int = 0, **changes: Any
+    name: str, real: RealData, given: dict[str, list[Path]], *, seed: int = 0, **changes: Any
 ) -> dict[str, Any]:
     """Return what a method makes, in a form that survives another processor and another PyTorch.
 
@@ -79,9 +79,9 @@ def golden(
     parameters = entry | {key: value for key, value in LOWERED.items() if key in entry} | changes
     augmentation = config.augmentation("digits")
     problem = problems.problem(
-        real, ipc=IPC, classes=CLASSES, network=NETWORK, seed=seed, augmentation=augmentation, **given
+        real, ipc=IPC, classes=CLASSES, network=NETWORK, seed=seed, augmentation=augmentation
     )
-    problem = dataclasses.replace(problem, parameters=parameters)
+    problem = dataclasses.replace(problem, parameters=parameters, given=given)
     method = methods.get(config.implementation(name))
     if isinstance(method, Selection):
         return {"indices": [[int(index) for index in chosen] for chosen in method.choose(problem)]}
