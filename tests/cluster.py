@@ -23,8 +23,8 @@ from pathlib import Path
 NEEDED = {"munged": "munge", "slurmctld": "slurmctld", "slurmd": "slurmd", "sbatch": "slurm-client"}
 SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
-# What each node says it has; the machine need not have it.
-CPUS, MEGABYTES, GPUS = 2, 16000, 2
+# What each node says it has; the machine need not have it. The memory is that of a job's last attempt too.
+CPUS, MEGABYTES, GPUS = 2, 64000, 2
 
 CONFIGURATION = """\
 ClusterName=test

@@ -43,7 +43,7 @@ def note(self, step, state):
 Checkpoint.due, Checkpoint.save = (lambda self: True), note
 runpy.run_path("scripts/condense_at_full_speed.py", run_name="__main__")
 """
-STEPS = 45
+STEPS = 35
 
 PROTOCOL = f"""
 description: small
