@@ -93,13 +93,13 @@ class Job:
 def _condensing(method: str, **changed: Any) -> Job:
     arguments = ["--method", method, "--ipc", "1", "--seed", "0"]
     if method in _FEATURES:
-        arguments += ["--features", "{before}/pretrain.safetensors"]
+        arguments += ["--with", "features={before}/pretrain.safetensors"]
     if method.startswith("dm-pool"):
-        arguments += ["--pool", "{before}/pool.safetensors"]
+        arguments += ["--with", "pool={before}/pool.safetensors"]
     if method.startswith(("dc", "dsa", "mmd")):
         arguments += ["--only", "0-2"]
     if method in _GENERATORS:
-        arguments += ["--generator", f"{{before}}/train_generator-{method}.safetensors"]
+        arguments += ["--with", f"generator={{before}}/train_generator-{method}.safetensors"]
     fields = {"name": f"condense-{method}", "script": "condense", "arguments": tuple(arguments)}
     return Job(**fields | changed)
 
