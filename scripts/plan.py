@@ -48,7 +48,11 @@ def arguments() -> argparse.Namespace:
 
 
 def of_this_machine(rates: cost.DeviceRates, config: Config) -> cost.DeviceRates:
-    """Return the rates of this machine's CPU, by a measurement of a second, and print how it compares."""
+    """Return the rates of this machine's CPU, by a measurement of a second, and print how it compares.
+
+    Raises:
+        CondenseryError: a CPU does not have the precision that is asked for.
+    """
     where = device.choose("cpu", config.precision, where_native=not config.settings["precision"])
     dtype = torch.bfloat16 if where.precision == "bf16" else torch.float32
     here = cost.Speed(speed.product_rate(dtype), speed.convolution_rate(dtype))
@@ -84,7 +88,11 @@ def main() -> None:
     for name, rates in cost.read_rates(args.rates, config).items():
         print(f"\n{name}: {rates.device}\n  {rates.source}")
         if rates.speed:
-            rates = of_this_machine(rates, config)
+            try:
+                rates = of_this_machine(rates, config)
+            except CondenseryError as error:  # a precision that only a GPU has
+                print(f"  not planned: {error}")
+                continue
         durations = plan.seconds(amounts, rates)
         longest = max(durations, key=durations.__getitem__, default=None)
         print(f"  device hours      {sum(durations.values()) / 3600:,.1f}")

@@ -178,6 +178,15 @@ def test_the_script_says_where_its_times_come_from() -> None:
     assert "on 8 " in printed
 
 
+def test_a_precision_that_a_cpu_does_not_have_is_planned_for_the_gpu() -> None:
+    done = told(DRY_RUN, "--precision", "tf32")
+    assert done.returncode == 0, done.stderr
+    cpu, gpu = done.stdout.split("\ngpu: ")
+    assert "not planned: precision tf32 needs a CUDA device" in cpu
+    assert "device hours" not in cpu
+    assert "device hours" in gpu
+
+
 def test_the_script_refuses_what_is_no_dry_run() -> None:
     done = told("error: config/config.yaml: unknown key")
     assert (done.returncode, done.stdout) == (1, "")
