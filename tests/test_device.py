@@ -290,3 +290,10 @@ def test_without_a_compiler_that_works_nothing_is_compiled(tmp_path: Path) -> No
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert "the compiler does not work" in done.stderr
+
+
+def test_a_driver_without_a_gpu_is_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    nvidia_smi(tmp_path, monkeypatch, "No devices were found")
+    assert device.choose("auto").torch_device.type == "cpu"

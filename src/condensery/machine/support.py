@@ -33,7 +33,8 @@ def refuse_unseen_gpu() -> None:
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return  # hidden on purpose
-    listed = _nvidia_smi("name,driver_version")
+    # Without a GPU the driver's tool says so, in a line of another form.
+    listed = [fields for fields in _nvidia_smi("name,driver_version") if len(fields) == 2]
     if listed:
         name, driver = listed[0]
         built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
@@ -49,6 +50,8 @@ def check_served(device: torch.device) -> None:
     Raises:
         CondenseryError: the GPU is too old for it (or too new).
     """
+    if torch.version.hip:
+        return  # AMD's architectures have no such order
     major, minor = torch.cuda.get_device_capability(device.index or 0)
     kernels = [_capability(name) for name in torch.cuda.get_arch_list()]
     # Machine code (sm_XY) serves its generation from that minor version on; PTX (compute_XY) all later ones.
@@ -80,9 +83,15 @@ def slowdown_in_bf16() -> float:
 
 
 def can_compile(device: torch.device) -> bool:
-    """Say whether ``torch.compile`` can be used on a device; on a GPU, log why it cannot."""
+    """Say whether ``torch.compile`` can be used on a device, and log why it cannot."""
     if device.type == "cpu":
-        return shutil.which(os.environ.get("CXX", "g++")) is not None
+        compiler = os.environ.get("CXX", "g++")
+        if shutil.which(compiler) is None:
+            _log.info(
+                "not compiled, which is slower: there is no C++ compiler %s (CXX names another)", compiler
+            )
+            return False
+        return True
     if device.type != "cuda":
         return False
     if torch.cuda.get_device_capability(device.index or 0) < (7, 0):
@@ -106,8 +115,9 @@ def compiler_works(device: torch.device) -> bool:
     try:
         torch.compile(lambda x: x.sin() + 1, dynamic=False)(torch.zeros(64, device=device))
     except Exception as error:  # Inductor raises whatever its tools raise
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        _log.warning("not compiled, which is slower: the compiler does not work (%s)", reason.strip())
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = next((line for line in lines if not line.endswith("raised:")), type(error).__name__)
+        _log.warning("not compiled, which is slower: the compiler does not work (%s)", reason)
         return False
     return True
 
