@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from condensery import methods
 from condensery.errors import CondenseryError
 from condensery.machine import device
 from condensery.machine.device import Device
+from condensery.methods import dd, dm, gradient_matching, ld, mmd
+from condensery.methods.pixels import Pixels
+from condensery.training.evaluation import Fleet, train
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
 from harness import jobs, pretended
 from tests import problems
 
@@ -118,3 +124,89 @@ def test_waits_and_copies_are_counted(accelerator: Device) -> None:
         (there.square() + 1).add_(3)[1:].view(3, 1).expand(3, 2).contiguous()
     assert not counts.waits
     assert not counts.copies
+
+
+# ---- what the host costs the device in a step of each hot loop
+
+
+def recipe(augmentation: str) -> Recipe:
+    return Recipe(
+        "r", epochs=0, lr=0.01, momentum=0.9, weight_decay=0.0, batch=256, augmentation=augmentation
+    )
+
+
+def dm_step(where: Device) -> Callable[[int], object]:
+    problem = problems.problem(device=where)
+    matcher, pixels = dm.Matcher(problem), Pixels(problem)
+    return lambda step: pixels.step(matcher.gradient(pixels.images, step)[0])
+
+
+def mmd_step(where: Device) -> Callable[[int], object]:
+    problem = problems.problem(device=where, parameters={"kernel": "rbf", "width": 1.0})
+    matcher, pixels = mmd.Matcher(problem), Pixels(problem)
+    return lambda step: pixels.step(matcher.gradient(pixels.images, step)[0])
+
+
+def matching(where: Device) -> tuple[gradient_matching.Matcher, Pixels]:
+    parameters = {"inner_loop": 3, "outer_loop": 3, "batch_net": 4, "lr_net": 0.01, "distance": "layerwise"}
+    problem = problems.problem(device=where, parameters=parameters)
+    matcher, pixels = gradient_matching.Matcher(problem, problems.STRATEGY), Pixels(problem)
+    matcher.renew(0)
+    return matcher, pixels
+
+
+def dsa_step(where: Device) -> Callable[[int], object]:
+    matcher, pixels = matching(where)
+    return lambda step: pixels.step(matcher.gradient(pixels.images, 0, step)[0])
+
+
+def dsa_training(where: Device) -> Callable[[int], object]:
+    matcher, pixels = matching(where)
+    return lambda step: matcher.train(pixels.images, 0, step)
+
+
+def dd_step(where: Device) -> Callable[[int], object]:
+    parameters = {"steps": 1, "epochs": 2, "networks": 1, "lr_net": 0.02, "batch_real": 16}
+    unrolled = dd.Unrolled(problems.problem(device=where, parameters=parameters))
+    images, raw = unrolled.start()
+    return lambda step: unrolled.gradient(images, raw, step)
+
+
+def ld_step(where: Device) -> Callable[[int], object]:
+    parameters = {"lr_label": 0.1, "lr_inner": 0.01, "lr_net": 0.01, "batch_net": 4, "batch_real": 16}
+    return ld.Learner(problems.problem(device=where, parameters=parameters | {"patience": 99})).step
+
+
+def training(where: Device, count: int, augmentation: str) -> Callable[[int], object]:
+    data = problems.real_data()
+    fleet = Fleet("convnet-d2-w16", data.info, range(count), where, images=0)
+    samples = Samples.of_split(data.train, where)
+    return lambda step: train(fleet, samples, recipe(augmentation))
+
+
+@pytest.mark.parametrize(
+    ("loop", "copies", "waits"),
+    [
+        (dm_step, 2, 0),  # weights, and which real images
+        (mmd_step, 1, 0),  # which real images
+        (dsa_step, 1, 0),  # which real images, of all classes together
+        (dsa_training, 2, 0),  # batches and augmentations of all epochs
+        (dd_step, 3, 1),  # weights, real images, their labels; the rates, which are read
+        (ld_step, 3, 1),  # images, real images, their labels; how many were wrong, which is read
+        (partial(training, count=1, augmentation=problems.STRATEGY), 3, 0),  # images, labels, augmentations
+        (partial(training, count=3, augmentation=problems.STRATEGY), 3, 0),
+        (partial(training, count=3, augmentation="none"), 2, 0),
+        # Each family has images of its own: where they are, and its numbers.
+        (partial(training, count=1, augmentation="dc_crop_scale_rotate_noise"), 10, 0),
+    ],
+)
+def test_a_step_copies_and_waits_no_more_than_it_must(
+    accelerator: Device, loop: Callable[[Device], Callable[[int], object]], copies: int, waits: int
+) -> None:
+    step = loop(accelerator)
+    step(0)
+    for number in range(1, 5):
+        with pretended.counted() as counts:
+            step(number)
+        assert sum(counts.copies.values()) <= copies, counts.copies
+        assert sum(counts.waits.values()) <= waits, counts.waits

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -10,14 +12,21 @@ from condensery.augmentation import dc, siamese
 __all__ = ["augment"]
 
 
-def augment(images: Tensor, augmentation: str, stream: torch.Generator) -> Tensor:
-    """Augment the images (n, C, H, W) of a batch, each image with parameters of its own.
+def augment(images: Tensor, augmentation: str, streams: Sequence[torch.Generator]) -> Tensor:
+    """Augment the images (K, n, C, H, W) of K batches, each image with parameters of its own.
 
     Args:
         images: normalized, float32.
         augmentation: a DSA strategy, or ``dc_`` and families of :mod:`condensery.augmentation.dc`.
-        stream: where the parameters are drawn from.
+        streams: where the parameters of each batch are drawn from.
     """
     if augmentation.startswith(dc.PREFIX):
-        return dc.augment(images, augmentation, stream)
-    return siamese.apply(images, siamese.draw(augmentation, len(images), images.shape[-2:], stream))
+        parts = [
+            dc.augment(*each) for each in zip(images, [augmentation] * len(images), streams, strict=True)
+        ]
+    else:
+        size = images.shape[-2:]
+        draws = [siamese.draw(augmentation, images.shape[1], size, stream) for stream in streams]
+        draws = siamese.moved(draws, images.device)
+        parts = [siamese.apply(*each) for each in zip(images, draws, strict=True)]
+    return torch.stack(parts)

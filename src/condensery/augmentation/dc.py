@@ -7,6 +7,8 @@ the whole batch, the strengths differ, and it can be differentiated; see :mod:`.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -61,7 +63,8 @@ def augment(images: Tensor, strategy: str, generator: torch.Generator) -> Tensor
         rows = (chosen == index).nonzero().squeeze(1)
         if not len(rows):
             continue
-        own, uniform, rows = images[rows.to(images.device)], values[rows], rows.to(images.device)
+        uniform, rows = values[rows], rows.to(images.device)
+        own = images[rows]
         if family == "crop":
             result[rows] = crop(own, (uniform * 2 * _CROP_PIXELS).long() - _CROP_PIXELS, fill)
         elif family == "scale":
@@ -145,7 +148,8 @@ def _pick(images: Tensor, rows: Tensor, columns: Tensor, fill: Tensor) -> Tensor
 def _spline(images: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """Return the cubic spline through the pixels of each image at (n, H, W) rows and columns."""
     _, channels, height, width = images.shape
-    coefficients = _coefficients(height, images) @ images @ _coefficients(width, images).T
+    vertical, horizontal = (_coefficients(side, images.dtype, images.device) for side in (height, width))
+    coefficients = vertical @ images @ horizontal.T
     flat, result = coefficients.flatten(2), torch.zeros_like(images)
     rows, columns = _taps(row, height), _taps(column, width)
     for i, vertical in rows:
@@ -171,14 +175,15 @@ def _taps(place: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
     ]
 
 
-def _coefficients(length: int, like: Tensor) -> Tensor:
+@lru_cache(maxsize=8)
+def _coefficients(length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return the matrix that turns pixels of a line into the coefficients of the spline through them."""
     at = torch.arange(length)
     values = torch.zeros(length, length, dtype=torch.float64)
     # At pixel i the spline is (c[i - 1] + 4 c[i] + c[i + 1]) / 6, mirrored at the border.
     for offset, weight in ((-1, 1 / 6), (0, 4 / 6), (1, 1 / 6)):
         values[at, _mirrored(at + offset, length)] += weight
-    return torch.linalg.inv(values).to(like)
+    return torch.linalg.inv(values).to(device, dtype)
 
 
 def _mirrored(index: Tensor, length: int) -> Tensor:

@@ -14,7 +14,7 @@ host, which costs nothing while the draw stays on the CPU, where it was made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from condensery.errors import CondenseryError
+from condensery.machine.transfer import together
 
 FAMILIES = ("color", "crop", "cutout", "flip", "scale", "rotate")
 
@@ -39,8 +40,8 @@ class Draw:
 
     Attributes:
         family: one of `FAMILIES`, or None, which leaves the images as they are.
-        values: (n, p) float32 on the CPU: one row that the batch shares, or one row an image. The columns
-            are those that the function of the family names.
+        values: (n, p) float32: one row that the batch shares, on the CPU; or one row an image, there or, by
+            :func:`moved`, where the images are. The columns are those that the function of the family names.
     """
 
     family: str | None
@@ -86,6 +87,13 @@ def draw(strategy: str, rows: int, size: tuple[int, int], generator: torch.Gener
     columns, shape_values, _ = _TABLE[family]
     # One call, filled row by row: a longer draw begins with the shorter one.
     return Draw(family, shape_values(torch.rand(rows, columns, generator=generator), size))
+
+
+def moved(draws: Sequence[Draw], device: torch.device) -> list[Draw]:
+    """Bring the rows of all draws that have several to a device in one copy; the host reads single ones."""
+    several = [draw.values for draw in draws if draw.family and len(draw.values) > 1]
+    values = iter(together(several, device))
+    return [Draw(d.family, next(values)) if d.family and len(d.values) > 1 else d for d in draws]
 
 
 def apply(images: Tensor, draw: Draw) -> Tensor:
@@ -215,7 +223,10 @@ def _warp(images: Tensor, matrices: Tensor) -> Tensor:
     like = {"dtype": source.dtype, "device": source.device}
     x = torch.arange(width, **like) - (width - 1) / 2
     y = torch.arange(height, **like)[:, None] - (height - 1) / 2
-    (a, b), (c, d) = (row.unbind(1) for row in matrices.to(**like)[..., None, None].unbind(1))
+    if matrices.shape[0] == 1:
+        (a, b), (c, d) = matrices[0].tolist()
+    else:
+        (a, b), (c, d) = (row.unbind(1) for row in matrices.to(**like)[..., None, None].unbind(1))
     # By hand rather than by affine_grid, whose matrix product loses digits where TF32 is allowed.
     # With align_corners=False the coordinate 1 is the outer edge, half a side from the centre.
     grid = torch.stack(((a * x + b * y) * (2 / width), (c * x + d * y) * (2 / height)), dim=-1)

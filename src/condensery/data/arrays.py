@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -46,9 +46,17 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     Returns:
         float32 of the same shape on the same device; not clamped.
     """
-    scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32, device=images.device)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device)
-    return torch.addcmul(shift.view(-1, 1, 1), images.to(torch.float32), scale.view(-1, 1, 1))
+    scale, shift = _scale_and_shift(mean, std, images.device)
+    return torch.addcmul(shift, images.to(torch.float32), scale)
+
+
+@lru_cache(maxsize=8)  # two copies to the device, which every batch would wait for
+def _scale_and_shift(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32, device=device)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)
+    return scale.view(-1, 1, 1), shift.view(-1, 1, 1)
 
 
 class Split:
@@ -70,6 +78,11 @@ class Split:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.labels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images lie."""
+        return self._stored.device if isinstance(self._stored, Tensor) else torch.device("cpu")
 
     @property
     def images(self) -> np.ndarray | Tensor:

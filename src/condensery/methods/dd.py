@@ -143,21 +143,23 @@ class Unrolled:
         count = self._problem.parameters["networks"]
         real = self.trainee.real_batch(self._problem.parameters["batch_real"], iteration)
         sums = [torch.zeros_like(images), torch.zeros_like(rates), images.new_zeros(())]
+        known = rates.tolist()  # once, since the host waits for it
         for number in range(count):
-            parts = self._one(images, rates, (iteration, number), real)
+            parts = self._one(images, known, (iteration, number), real)
             sums = [total + part / count for total, part in zip(sums, parts, strict=True)]
         return tuple(sums)
 
     def _one(
-        self, images: Tensor, rates: Tensor, address: tuple[int, int], real: tuple[Tensor, Tensor]
+        self, images: Tensor, rates: list[list[float]], address: tuple[int, int], real: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return :meth:`gradient` for one network.
 
         Training forwards keeps the weights before each step and no graph; backwards the graph of one step
         at a time is built anew, so that memory grows with the steps by their weights alone.
         """
-        of_images, of_rates = torch.zeros_like(images), torch.zeros_like(rates)
-        schedule = [(e, s, rate) for e, row in enumerate(rates.tolist()) for s, rate in enumerate(row)]
+        of_images = torch.zeros_like(images)
+        of_rates = images.new_zeros(len(rates), len(images))
+        schedule = [(e, s, rate) for e, row in enumerate(rates) for s, rate in enumerate(row)]
         path = [self.trainee.initial(*address)]
         for _, step, rate in schedule:
             change = self.trainee.gradient(path[-1], images[step], self.labels)

@@ -11,7 +11,7 @@ Source: *Dataset Condensation with Gradient Matching* (DC), Algorithm 1; DSA sec
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from condensery import networks, streams
 from condensery.augmentation import siamese
 from condensery.errors import CondenseryError
+from condensery.machine.transfer import together
 from condensery.methods.base import Problem
 from condensery.methods.gradient_distance import DISTANCES
 from condensery.methods.pixels import Pixels
@@ -148,10 +149,10 @@ class Matcher:
         """
         self._set_statistics(iteration, step)
         gradient, total = torch.empty_like(images), images.new_zeros(())
-        ipc = self._problem.ipc
-        for i, c in enumerate(self._problem.classes):
+        problem, ipc = self._problem, self._problem.ipc
+        for i, (c, chosen) in enumerate(zip(problem.classes, self._chosen(iteration, step), strict=True)):
             own = slice(i * ipc, (i + 1) * ipc)
-            gradient[own], loss = self._class_gradient(images[own], iteration, step, c)
+            gradient[own], loss = self._class_gradient(images[own], (iteration, step, c), chosen)
             total += loss
         return gradient, total
 
@@ -166,33 +167,49 @@ class Matcher:
             iteration: which network; with the step it addresses shuffles and augmentations.
             step: which step of the pixels came before.
         """
-        problem, parameters = self._problem, self._problem.parameters
         self.network.train()
+        for rows, draw in self._batches(images, iteration, step):
+            loss = self._loss(self._forward, siamese.apply(images[rows], draw), self._labels[rows])
+            gradients = torch.autograd.grad(loss / len(rows), self._parameters)
+            with torch.no_grad():
+                lr = self._problem.parameters["lr_net"]
+                torch._foreach_add_(self._parameters, gradients, alpha=-lr)
+
+    def _batches(self, images: Tensor, iteration: int, step: int) -> Iterator[tuple[Tensor, siamese.Draw]]:
+        """Yield the rows and the augmentation of each batch of a training, on the device of the images."""
+        seed, parameters = self._problem.seed, self._problem.parameters
+        batches, draws = [], []
         for epoch in range(parameters["inner_loop"]):
             address = (iteration, step, epoch)
-            order = torch.randperm(
-                len(images), generator=streams.generator(problem.seed, "shuffle", *address)
-            )
+            order = torch.randperm(len(images), generator=streams.generator(seed, "shuffle", *address))
             for number, rows in enumerate(order.split(parameters["batch_net"])):
-                draw = siamese.draw(
-                    self._strategy,
-                    len(rows),
-                    images.shape[-2:],
-                    streams.generator(problem.seed, "augmentation", *address, number),
-                )
-                rows = rows.to(images.device)
-                loss = self._loss(self._forward, siamese.apply(images[rows], draw), self._labels[rows])
-                gradients = torch.autograd.grad(loss / len(rows), self._parameters)
-                with torch.no_grad():
-                    torch._foreach_add_(self._parameters, gradients, alpha=-parameters["lr_net"])
+                stream = streams.generator(seed, "augmentation", *address, number)
+                batches.append(rows)
+                draws.append(siamese.draw(self._strategy, len(rows), images.shape[-2:], stream))
+        device = images.device
+        yield from zip(together(batches, device), siamese.moved(draws, device), strict=True)
 
-    def _class_gradient(self, images: Tensor, iteration: int, step: int, c: int) -> tuple[Tensor, Tensor]:
-        """Return one class's gradient with respect to its images, (ipc, C, H, W), and its distance."""
-        problem, address = self._problem, (iteration, step, c)
+    def _chosen(self, iteration: int, step: int) -> list[Tensor]:
+        """Return which real images of each class a step sees: int64 (n,), where the images lie."""
+        problem = self._problem
+        chosen = []
+        for c in problem.classes:
+            stream = streams.generator(problem.seed, "real", iteration, step, c)
+            chosen.append(torch.from_numpy(problem.random_batch(c, problem.parameters["batch_real"], stream)))
+        return together(chosen, self._train.device)
+
+    def _class_gradient(
+        self, images: Tensor, address: tuple[int, int, int], chosen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return one class's gradient with respect to its images, (ipc, C, H, W), and its distance.
+
+        Args:
+            images: the synthetic ones of the class.
+            address: iteration, step and class.
+            chosen: the real ones.
+        """
+        c = address[-1]
         of_real, of_synthetic = (self._draw(stream, images.shape[-2:], address) for stream in self._streams)
-        chosen = problem.random_batch(
-            c, problem.parameters["batch_real"], streams.generator(problem.seed, "real", *address)
-        )
         target = self._real_gradients(siamese.apply(self._real(chosen, images.dtype), of_real), c)
         leaf = images.detach().requires_grad_()
         augmented = siamese.apply(leaf, of_synthetic)
@@ -265,7 +282,7 @@ class Matcher:
         for module in self._batch_norms:
             module.eval()
 
-    def _real(self, indices: np.ndarray, dtype: torch.dtype) -> Tensor:
+    def _real(self, indices: np.ndarray | Tensor, dtype: torch.dtype) -> Tensor:
         return self._train.batch(indices, self._problem.device.torch_device).to(dtype)
 
     def _loss(self, network: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from condensery import kernels, streams
 from condensery.kernels import Kernel
+from condensery.machine.transfer import together
 from condensery.methods.base import Problem, register
 from condensery.methods.pixels import Pixels
 from condensery.run import UNATTENDED, Run
@@ -63,8 +64,9 @@ class Matcher:
         """
         gradients, total = [], images.new_zeros(())
         parts = images.split(self._problem.ipc)
-        for c, kernel, part in zip(self._problem.classes, self._kernels, parts, strict=True):
-            real = self._real(c, "real", step)
+        chosen = together([self._chosen(c, "real", step) for c in self._problem.classes], self._train.device)
+        for kernel, part, rows in zip(self._kernels, parts, chosen, strict=True):
+            real = self._real(rows)
             leaf = part.detach().requires_grad_()
             synthetic = leaf.flatten(1)
             loss = kernel(synthetic, synthetic).mean() - 2 * kernel(real, synthetic).mean()
@@ -72,12 +74,15 @@ class Matcher:
             total += loss.detach()
         return torch.cat(gradients), total
 
-    def _real(self, c: int, purpose: str, *address: int) -> Tensor:
-        """Return a batch of real images of class ``c``, flat: float32 (n, D)."""
+    def _chosen(self, c: int, purpose: str, *address: int) -> Tensor:
+        """Return which images of class ``c`` make a batch: int64 (n,)."""
         problem = self._problem
         stream = streams.generator(problem.seed, purpose, *address, c)
-        batch = problem.random_batch(c, problem.parameters["batch_real"], stream)
-        return self._train.batch(batch, problem.device.torch_device).flatten(1)
+        return torch.from_numpy(problem.random_batch(c, problem.parameters["batch_real"], stream))
+
+    def _real(self, rows: Tensor) -> Tensor:
+        """Return real images, flat: float32 (n, D)."""
+        return self._train.batch(rows, self._problem.device.torch_device).flatten(1)
 
     def _kernel(self, c: int) -> Kernel:
         parameters = self._problem.parameters
@@ -88,5 +93,5 @@ class Matcher:
                 return kernels.polynomial(parameters["degree"])
             case name:
                 make, p = {"rbf": (kernels.rbf, 2), "laplacian": (kernels.laplacian, 1)}[name]
-                distance = kernels.mean_distance(self._real(c, "kernel-width"), p).item()
+                distance = kernels.mean_distance(self._real(self._chosen(c, "kernel-width")), p).item()
                 return make(parameters["width"] * distance)

@@ -174,11 +174,9 @@ def _batches(fleet: Fleet, samples: Samples, recipe: Recipe, epoch: int) -> Iter
     """Yield an epoch's batches: indices (K, n) and augmented images (K, n, C, H, W)."""
     orders = torch.stack([recipe.order(len(samples), seed, epoch) for seed in fleet.seeds])
     for number, rows in enumerate(orders.split(recipe.batch, dim=1)):
-        images = []
-        for seed, chosen in zip(fleet.seeds, rows, strict=True):
-            stream = streams.generator(seed, "augmentation", epoch, number)
-            images.append(augment(samples.batch(chosen), recipe.augmentation, stream))
-        yield rows, torch.stack(images)
+        images = samples.batch(rows.flatten()).unflatten(0, rows.shape)
+        drawn = [streams.generator(seed, "augmentation", epoch, number) for seed in fleet.seeds]
+        yield rows, augment(images, recipe.augmentation, drawn)
 
 
 @torch.no_grad()
