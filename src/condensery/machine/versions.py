@@ -10,26 +10,36 @@ from pathlib import Path
 
 import torch
 
+import condensery
+
 
 @cache
 def commit() -> str:
-    """Return the git commit of the source tree, with ``-dirty`` for uncommitted code, or ``unknown``.
+    """Return the git commit of the source tree, with ``-dirty`` for uncommitted code, or ``unknown``."""
+    return commit_of(Path(condensery.__file__).resolve().parent)
 
-    Only changes to the library and the scripts count as dirty: they are what a result depends on.
+
+def commit_of(package: Path) -> str:
+    """Return the commit of the checkout that a copy of the package belongs to, as `commit` does.
+
+    Only changes to the library and the scripts count as dirty: they are what a result depends on. A package
+    that was installed into a folder of some other repository has no commit.
+
+    Args:
+        package: the folder ``src/condensery`` of a checkout, or one that was installed.
     """
-    here = Path(__file__).resolve().parent
-    git = ["git", "-C", str(here)]
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        changes = subprocess.run(
-            [*git, "status", "--porcelain", "--", str(here), str(here.parents[1] / "scripts")],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        _git(package, "ls-files", "--error-unmatch", "__init__.py")
+        scripts = package.parents[1] / "scripts"
+        changes = _git(package, "status", "--porcelain", "--", str(package), str(scripts))
+        return _git(package, "rev-parse", "HEAD").strip() + ("-dirty" if changes.strip() else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return head.stdout.strip() + ("-dirty" if changes.stdout.strip() else "")
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def versions() -> dict[str, str]:
