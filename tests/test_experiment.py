@@ -452,7 +452,7 @@ def test_methods_agree_with_the_library(paper: Config) -> None:
 
 
 def test_source_kinds_agree_with_the_library() -> None:
-    schema = read(ROOT / "workflow" / "schemas" / "datasets.schema.yaml")
+    schema = read(ROOT / "src" / "condensery" / "schemas" / "datasets.schema.yaml")
     kinds = schema["additionalProperties"]["properties"]["sources"]["items"]["properties"]["kind"]["enum"]
     assert sorted(kinds) == sorted(KINDS)
 

@@ -1,1 +1,40 @@
 """Dataset condensation, reproduced: DM and DSA, table by table and figure by figure."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from condensery import data, methods
+    from condensery.data import RealData
+    from condensery.errors import CondenseryError
+    from condensery.experiment import Config, load_config
+    from condensery.synthetic import SyntheticSet
+
+__version__ = "0.1.0"
+
+__all__ = ["CondenseryError", "Config", "RealData", "SyntheticSet", "data", "load_config", "methods"]
+
+# Where each name is; a name that is not here is a module. PyTorch takes seconds to import, so nothing is
+# imported before it is used (PEP 562).
+_PLACES = {
+    "CondenseryError": "errors",
+    "Config": "experiment",
+    "RealData": "data",
+    "SyntheticSet": "synthetic",
+    "load_config": "experiment",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for by its name in ``__all__``."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_PLACES.get(name, name)}")
+    return getattr(module, name) if name in _PLACES else module
+
+
+def __dir__() -> list[str]:
+    """Return the names that are offered, and those of the module itself."""
+    return sorted({*globals(), *__all__})

@@ -86,7 +86,7 @@ class SyntheticSet:
         """The class of each image, (N,) int64; of a soft label, the most probable class."""
         return self.labels if self.labels.ndim == 1 else self.labels.argmax(dim=1)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write the set as one safetensors file, atomically; equal sets give equal bytes."""
         tensors = {"images": self.images, "labels": self.labels}
         rate = self.learning_rate
@@ -100,10 +100,10 @@ class SyntheticSet:
             "provenance": self.provenance,
             "learning_rate": None if isinstance(rate, Tensor) else rate,
         }
-        write_tensors(path, tensors, metadata)
+        write_tensors(Path(path), tensors, metadata)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path | str) -> Self:
         """Read a set that `save` wrote.
 
         Raises:

@@ -98,7 +98,7 @@ def _check_base(what: str, base: str, entries: Mapping[str, Any], file: Path, ke
 def _check_values(
     kind: str, name: str, values: Mapping[str, Any], file: Path, keys: Keys, *, partial: bool
 ) -> None:
-    """Check names, kinds and ranges of the parameters that workflow/schemas/ knows."""
+    """Check names, kinds and ranges of the parameters that src/condensery/schemas/ knows."""
     known = schema("parameters")["$defs"][kind]
     if kind == "recipes" or name in known:
         entry = name if name in known else "any"

@@ -19,7 +19,7 @@ from condensery import architectures
 from condensery.errors import CondenseryError
 from condensery.experiment import catalog
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "workflow" / "schemas"
+SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
 
 _EXPONENT = re.compile(r"[-+]?\d+\.?\d*[eE][-+]?\d+")
 _KINDS = {
@@ -109,7 +109,7 @@ def read(path: Path) -> dict[str, Any]:
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """Read the schema called ``name`` from workflow/schemas/; that of protocols gets the targets that exist.
+    """Read the schema called ``name``; that of protocols gets the targets that exist.
 
     Raises:
         CondenseryError: there is none, or it is not YAML.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import subprocess
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -44,12 +43,8 @@ def _git(folder: Path, *words: str) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on: condensery, its commit, torch and Python."""
-    try:
-        own = metadata.version("condensery")
-    except metadata.PackageNotFoundError:
-        own = "unknown"
     return {
-        "condensery": own,
+        "condensery": condensery.__version__,
         "commit": commit(),
         "torch": torch.__version__,
         "python": platform.python_version(),
