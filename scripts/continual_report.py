@@ -1,68 +1,7 @@
-"""Make the table and the figure of a target of continual learning from its rows.
+"""The command `condensery continual-report`, in a checkout."""
 
-Writes TABLE.csv (one line a memory and step), .md, .tex, .json, FIGURE.png and FIGURE.pdf.
-
-Example:
-  python scripts/continual_report.py --target continual5 --protocol smoke --rows results/smoke/continual \\
-      --out-table continual5 --out-figure continual5
-"""
-
-from __future__ import annotations
-
-import argparse
-import logging
-from pathlib import Path
-
-from condensery import console, rows
-from condensery.experiment import load_config
-from condensery.experiment.memories import memories
-from condensery.reporting import continual_cells, continual_figure, continual_table, published
-from condensery.reporting.labels import Labels
-from condensery.rows import MEMORY
-
-
-def main() -> None:
-    """Parse, read, aggregate, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--target", required=True, choices=continual_table.TITLES, metavar="NAME", help="%(choices)s"
-    )
-    console.add_config_arguments(parser)
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="row files (.parquet) of continual learning, or folders of them; others than the target's are "
-        "left out",
-    )
-    parser.add_argument("--out-table", required=True, type=Path, metavar="PREFIX", help="what to write")
-    parser.add_argument("--out-figure", required=True, type=Path, metavar="PREFIX", help="what to write")
-    arguments = parser.parse_args()
-    # It lists every glyph that goes into the PDF.
-    logging.getLogger("fontTools").setLevel(logging.WARNING)
-    config = load_config(arguments.config, arguments.protocol)
-    names = Labels.of(config)
-    wanted = [
-        {
-            "dataset": memory.tasks,
-            "steps": memory.steps,
-            "method": memory.method,
-            "condense_network": memory.network,
-            "ipc": memory.ipc,
-            "order_seed": memory.order,
-        }
-        for memory in memories(config, arguments.target)
-    ]
-    measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, MEMORY)
-    measured = rows.select(measured, wanted)
-    cells = continual_cells.cells(measured, published.continual(arguments.config / "published"), names)
-    continual_table.build(arguments.target, cells, names).write(arguments.out_table)
-    continual_figure.draw(arguments.target, cells, names).write(arguments.out_figure)
-
+from condensery import console
+from condensery.commands import continual_report
 
 if __name__ == "__main__":
-    raise SystemExit(console.run(main))
+    raise SystemExit(console.run(continual_report.main))

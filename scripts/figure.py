@@ -1,58 +1,7 @@
-"""Make a figure of synthetic sets: PREFIX.png and PREFIX.pdf. Equal sets give equal files.
+"""The command `condensery figure`, in a checkout."""
 
-Example:
-  python scripts/figure.py --figure figure2 --protocol laptop \\
-      --sets results/laptop/synthetic/cifar10/dm/convnet/ipc10/seed0.safetensors \\
-      --out-prefix results/laptop/figures/figure2
-"""
-
-from __future__ import annotations
-
-import argparse
-import logging
-from pathlib import Path
-
-from condensery import console, rows
-from condensery.experiment import load_config
-from condensery.reporting import images_figure
-from condensery.reporting.labels import Labels
-from condensery.synthetic import SyntheticSet
-
-
-def main() -> None:
-    """Parse, load, draw, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(images_figure.FIGURES)}"
-    )
-    console.add_config_arguments(parser)
-    parser.add_argument(
-        "--sets",
-        nargs="+",
-        required=True,
-        type=Path,
-        metavar="FILE",
-        help="synthetic sets (.safetensors), in the order of the panels",
-    )
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="rows (.parquet) of networks trained on these sets, for the caption",
-    )
-    parser.add_argument("--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write")
-    arguments = parser.parse_args()
-    # It lists every glyph that goes into the PDF.
-    logging.getLogger("fontTools").setLevel(logging.WARNING)
-    sets = [SyntheticSet.load(path) for path in arguments.sets]
-    measured = rows.read_rows(arguments.rows, arguments.protocol) if arguments.rows else None
-    names = Labels.of(load_config(arguments.config, arguments.protocol))
-    images_figure.build(arguments.figure, sets, names, measured).write(arguments.out_prefix)
-
+from condensery import console
+from condensery.commands import figure
 
 if __name__ == "__main__":
-    raise SystemExit(console.run(main))
+    raise SystemExit(console.run(figure.main))

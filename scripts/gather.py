@@ -1,32 +1,7 @@
-"""Join the parts of a synthetic set, condensed class by class in separate jobs, into one file.
-
-Example:
-  python scripts/gather.py part0.safetensors part1.safetensors --out set.safetensors
-"""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
+"""The command `condensery gather`, in a checkout."""
 
 from condensery import console
-from condensery.synthetic import SyntheticSet, gather
-
-
-def main() -> None:
-    """Parse, gather, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "shards", nargs="+", type=Path, metavar="SHARD", help="parts of one experiment, in any order"
-    )
-    parser.add_argument(
-        "--out", required=True, type=Path, metavar="FILE", help="the whole set (.safetensors)"
-    )
-    arguments = parser.parse_args()
-    gather([SyntheticSet.load(path) for path in arguments.shards]).save(arguments.out)
-
+from condensery.commands import gather
 
 if __name__ == "__main__":
-    raise SystemExit(console.run(main))
+    raise SystemExit(console.run(gather.main))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from condensery import methods
+from condensery import commands, methods
 from condensery.errors import CondenseryError
 from condensery.machine import device
 from condensery.machine.device import Device
@@ -22,7 +22,7 @@ from condensery.training.samples import Samples
 from harness import jobs, pretended
 from tests import problems
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+COMMANDS = Path(commands.__file__).parent
 JOBS = jobs.every()
 
 
@@ -51,7 +51,7 @@ def test_a_job_writes_what_it_writes_on_the_cpu(bench: jobs.Bench, job: jobs.Job
 
 
 def test_every_script_and_every_method_is_run() -> None:
-    computing = {path.stem for path in SCRIPTS.glob("*.py") if "Job.open" in path.read_text()}
+    computing = {path.stem for path in COMMANDS.glob("*.py") if "Job.open" in path.read_text()}
     assert computing == {job.script for job in JOBS}
     condensed = {
         job.arguments[job.arguments.index("--method") + 1] for job in JOBS if job.script == "condense"

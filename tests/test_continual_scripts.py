@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
+import importlib
 import sys
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def run(monkeypatch):
     def run(script: str, *arguments: object) -> None:
         words = [f"scripts/{script}.py", *map(str, arguments), "--protocol", "smoke", "--device", "cpu"]
         monkeypatch.setattr(sys, "argv", words)
-        runpy.run_path(words[0])["main"]()
+        importlib.import_module(f"condensery.commands.{script}").main()
 
     return run
 

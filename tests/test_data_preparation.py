@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from PIL import Image
 
 from condensery import console
 from condensery.augmentation import siamese
+from condensery.commands import prepare as command_prepare
 from condensery.data import folders, kinds, load, prepare, verify
 from condensery.data.storage import FILES, header
 from condensery.errors import CondenseryError
@@ -225,12 +225,10 @@ def test_wrong_entries_are_one_line(tmp_path, change, message):
 
 
 def test_the_command_prepares_verifies_and_fails_on_one_line(tmp_path, monkeypatch, capsys):
-    script = runpy.run_path(str(ROOT / "scripts" / "prepare.py"))
-
     def command(*words):
         given = ["prepare.py", "--config", str(ROOT / "config"), *words]
         monkeypatch.setattr(sys, "argv", given)
-        status = console.run(script["main"])
+        status = console.run(command_prepare.main)
         return status, [line for line in capsys.readouterr().err.splitlines() if "error" in line]
 
     monkeypatch.chdir(tmp_path)

@@ -405,7 +405,10 @@ def test_out_and_in_by_the_scripts(
     out = tmp_path / ("images" if kind == "png" else f"set.{kind}")
     assert script("export_set.py", tmp_path / "seed0.safetensors", "--format", kind, "--out", out) == 0
     back = tmp_path / "back.safetensors"
-    assert script("import_set.py", out, "--data", "digits", "--prepared", prepared, "--out", back) == 0
+    assert (
+        script("import_set.py", out, "--data", "digits", "--prepared", prepared / "digits", "--out", back)
+        == 0
+    )
     loaded = SyntheticSet.load(back)
     assert torch.equal(loaded.labels, digits.labels)
     if exact:
@@ -422,7 +425,7 @@ def test_several_sets_become_the_experiments_of_one_pt(
         dataclasses.replace(digits, images=digits.images + seed).save(path)
     out, back = tmp_path / "res.pt", tmp_path / "back.safetensors"
     assert script("export_set.py", *paths, "--format", "pt", "--out", out) == 0
-    options = ("--data", "digits", "--prepared", prepared, "--out", back)
+    options = ("--data", "digits", "--prepared", prepared / "digits", "--out", back)
     assert script("import_set.py", out, *options, "--experiment", 2) == 0
     assert torch.equal(SyntheticSet.load(back).images, digits.images + 2)
     assert script("export_set.py", *paths, "--format", "npz", "--out", tmp_path / "no.npz") == 1
@@ -433,7 +436,10 @@ def test_an_import_of_other_data_ends_with_one_line_and_no_file(
     tmp_path: Path, prepared: Path, capsys: pytest.CaptureFixture
 ) -> None:
     path, out = published(tmp_path / "res.pt", {}), tmp_path / "out.safetensors"
-    assert script("import_set.py", path, "--data", "digits", "--prepared", prepared, "--out", out) == 1
+    assert (
+        script("import_set.py", path, "--data", "digits", "--prepared", prepared / "digits", "--out", out)
+        == 1
+    )
     captured = capsys.readouterr()
     assert captured.err.startswith(f"error: {path}: ")
     assert captured.err.count("\n") == 1
@@ -446,14 +452,14 @@ def test_an_import_of_other_data_ends_with_one_line_and_no_file(
         (["set.bin"], "cannot tell its format"),
         (["set.pt", "--mean", "0.5"], "belong together"),
         (["set.npz", "--experiment", "1"], "are for a .pt file"),
-        (["set.npz", "--data", "nothing"], "nothing"),
+        (["set.npz", "--prepared", "nothing"], "nothing"),
     ],
 )
 def test_wrong_imports_are_one_line(
     tmp_path: Path, prepared: Path, capsys: pytest.CaptureFixture, options: list[str], words: str
 ) -> None:
-    given = [tmp_path / options[0], "--data", "digits", *options[1:]]
-    assert script("import_set.py", *given, "--prepared", prepared, "--out", tmp_path / "out") == 1
+    given = ["--data", "digits", "--prepared", prepared / "digits", "--out", tmp_path / "out", *options[1:]]
+    assert script("import_set.py", tmp_path / options[0], *given) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1

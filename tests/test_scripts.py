@@ -78,7 +78,7 @@ def test_an_exported_set_comes_back_and_is_evaluated(digits, tmp_path):
     out = tmp_path / "set.pt"
     assert run("export_set", tmp_path / "random.safetensors", "--format", "pt", "--out", out).returncode == 0
     back = tmp_path / "back.safetensors"
-    done = run("import_set", out, "--data", "digits", "--prepared", digits.parent, "--out", back)
+    done = run("import_set", out, "--data", "digits", "--prepared", digits, "--out", back)
     assert done.returncode == 0, done.stderr
     for name, path in (("first", tmp_path / "random.safetensors"), ("second", back)):
         done = evaluate(digits, tmp_path / f"{name}.parquet", "--synthetic", path)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import condensery
 from condensery.errors import CondenseryError
 
 _USER_PATH_ERRORS = (
@@ -20,12 +21,32 @@ _USER_PATH_ERRORS = (
 )
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of a script that reports: they say which configuration its results come from."""
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="where everything must come from")
+def parser(text: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a command, which has ``--help`` and ``--version``.
+
+    Args:
+        text: the docstring of the command's module, which the help shows as it is.
+    """
+    made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--version", action="version", version=f"condensery {condensery.__version__}")
+    return made
+
+
+def add_config_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says where the configuration is."""
     parser.add_argument(
-        "--config", type=Path, default=Path("config"), metavar="DIR", help="default: %(default)s"
+        "--config",
+        type=Path,
+        default=Path("config"),
+        metavar="DIR",
+        help="the configuration; default: %(default)s",
     )
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a command that reports: they say which configuration its results come from."""
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="where everything must come from")
+    add_config_argument(parser)
 
 
 def run(main: Callable[[], None]) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import torch
 
-from condensery import data
+from condensery import console, data
 from condensery.checkpoint import Checkpoint
 from condensery.data import RealData
 from condensery.data.contents import Shape
@@ -42,19 +42,17 @@ def add_arguments(
         "--data", required=True, metavar="NAME", help="data set, an entry of config/datasets.yaml", **many
     )
     if network:
-        parser.add_argument("--network", metavar="NAME", help="network; the data set's own if not given")
-    parser.add_argument(
-        "--protocol", metavar="NAME", help="file of config/protocols; config.yaml's if not given"
-    )
-    parser.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
+        parser.add_argument("--network", metavar="NAME", help="network; default: the data set's own")
+    parser.add_argument("--protocol", metavar="NAME", help="file of config/protocols; default: config.yaml's")
+    console.add_config_argument(parser)
     parser.add_argument(
         "--prepared", type=Path, metavar="DIR", help="prepared data; default: data/prepared/NAME", **many
     )
+    parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N; default: config.yaml's")
     parser.add_argument(
-        "--device", metavar="NAME", help="auto, cpu, cuda or cuda:N; config.yaml's if not given"
+        "--precision", choices=device.PRECISIONS, help="default: config.yaml's, or the protocol's"
     )
-    parser.add_argument("--precision", choices=device.PRECISIONS, help="config.yaml's if not given")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; all cores if not given")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: all cores")
     default = f"; default: {default_out}" if default_out else ""
     parser.add_argument(
         "--out", type=Path, required=not default_out, metavar="FILE", help=f"the file to write{default}"

@@ -26,6 +26,11 @@ def load_config(
         CondenseryError: a key is unknown, missing, of the wrong type or out of range, or a name is unknown;
             one line that names the file and the key.
     """
+    if not directory.is_dir():
+        raise CondenseryError(
+            f"{directory}: no such folder in {Path.cwd()}: run this in the project's folder, "
+            "or say where its folder config is (--config DIR)"
+        )
     files = {name: directory / f"{name}.yaml" for name in ("config", "datasets", "methods", "recipes")}
     content = {name: read(path) for name, path in files.items()}
     for key, value in {**(settings or {}), **({"protocol": protocol} if protocol else {})}.items():

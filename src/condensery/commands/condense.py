@@ -1,0 +1,144 @@
+r"""Make one synthetic set: condense a data set, or select from it, with one method and one seed.
+
+Example:
+    python scripts/condense.py --data digits --method dm --ipc 10 --seed 0 --protocol smoke \
+        --out dm.safetensors
+    python scripts/condense.py --data digits --method dm --ipc 10 --seed 0 --protocol smoke \
+        --snapshots 15,30,60 --out trajectory
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from condensery import console, methods
+from condensery.errors import CondenseryError
+from condensery.experiment import needs
+from condensery.experiment.needs import NEEDS
+from condensery.files import atomic, check_new_folder, experiment_of
+from condensery.job import Job, add_arguments, add_view_arguments, numbers, view
+from condensery.methods import Problem
+from condensery.progress import Progress
+from condensery.run import Recorder, Run, Snapshot
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = console.parser(__doc__)
+    add_arguments(parser)
+    add_view_arguments(parser)
+    parser.add_argument("--method", required=True, metavar="NAME", help="an entry of config/methods.yaml")
+    parser.add_argument("--ipc", type=int, required=True, metavar="N", help="images per class")
+    parser.add_argument("--seed", type=int, required=True, metavar="N", help="seed of the set")
+    parser.add_argument(
+        "--classes",
+        metavar="LIST",
+        help="make a part, of these classes, such as 0-4 or 1,7; default: all",
+    )
+    parser.add_argument(
+        "--with",
+        nargs="+",
+        default=[],
+        dest="given",
+        metavar="NAME=FILE",
+        help="what the method needs: features=FILE of scripts/pretrain.py, pool=FILE for each part of "
+        "scripts/pool.py, generator=FILE of scripts/train_generator.py, without which a set trains its own",
+    )
+    parser.add_argument(
+        "--snapshots",
+        metavar="LIST",
+        help="iterations, such as 10,100: write the set as it is after each and the seconds that it took, as "
+        "step10.safetensors and step100.safetensors in the new folder --out, instead of the finished set",
+    )
+    parser.add_argument(
+        "--for-search",
+        action="store_true",
+        help="a proxy of the protocol's architecture search: none of its validation images is seen",
+    )
+    return parser.parse_args()
+
+
+def snapshots(args: argparse.Namespace, parameters: Mapping[str, Any]) -> Recorder | None:
+    """Return what takes the snapshots, if any are asked for.
+
+    Raises:
+        CondenseryError: the method does not get there, or there is no room for the folder.
+    """
+    if args.snapshots is None:
+        return None
+    if "iterations" not in parameters:
+        raise CondenseryError(f"--snapshots: {args.method} has no iterations: leave it out")
+    steps, last = numbers("--snapshots", args.snapshots), parameters["iterations"]
+    for step in steps:
+        if not 0 < step <= last:
+            raise CondenseryError(
+                f"--snapshots {step}: {args.method} runs {last} iterations: give 1 to {last}"
+            )
+    check_new_folder(args.out)
+    return Recorder(steps)
+
+
+def write(snapshots: Sequence[Snapshot], problem: Problem, provenance: dict[str, Any], out: Path) -> None:
+    """Write the folder of snapshots: ordinary sets that also know step, seconds and device."""
+    with atomic(out) as temporary:
+        for snapshot in snapshots:
+            synthetic = problem.synthetic_set(snapshot.images)
+            taken = {"step": snapshot.step, "seconds": snapshot.seconds, "device": problem.device.label}
+            synthetic.provenance = provenance | {"snapshot": taken}
+            synthetic.save(temporary / f"step{snapshot.step}.safetensors")
+
+
+def main() -> None:
+    """Condense and write the set."""
+    args = parse()
+    job = Job.open(args)
+    if args.for_search:
+        job = job.without_test_images()
+    method = methods.get(job.config.implementation(args.method))
+    parameters = job.config.parameters(args.data, args.method, job.network, args.ipc)
+    augmentation = job.config.augmentation(args.data)
+    real = job.training_data(args)
+    whole = tuple(sorted(numbers("--only", args.only))) if args.only else tuple(range(len(real.info.classes)))
+    problem = Problem(
+        data=real,
+        ipc=args.ipc,
+        classes=numbers("--classes", args.classes) if args.classes else whole,
+        network=job.network,
+        parameters=parameters,
+        augmentation=augmentation,
+        seed=args.seed,
+        device=job.device,
+        given=needs.given(args.given),
+    )
+    provenance = job.provenance(
+        method=args.method,
+        network=job.network,
+        ipc=args.ipc,
+        seed=args.seed,
+        parameters=parameters,
+        augmentation=augmentation,
+        **view(args),
+    )
+    for name, files in problem.given.items():
+        if NEEDS[name].section:
+            provenance[name] = experiment_of(files[0])
+    if problem.classes != whole:
+        if not job.config.independent(args.method, job.network):
+            raise CondenseryError(
+                f"--classes: {args.method} with {job.network} condenses all classes together: leave it out"
+            )
+        provenance["shard"] = list(problem.classes)
+    recorder = snapshots(args, parameters)
+    checkpoint = job.checkpoint(provenance | {"snapshots": args.snapshots})
+    label = f"{args.method} {args.data} ipc {args.ipc} seed {args.seed}"
+    with Progress(label, parameters.get("iterations", 1)) as progress:
+        synthetic = method.condense(problem, run=Run(checkpoint, progress, recorder))
+    if recorder:
+        write(recorder.snapshots, problem, provenance, args.out)
+    else:
+        synthetic.provenance = provenance
+        synthetic.save(args.out)
+    checkpoint.remove()

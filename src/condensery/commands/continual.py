@@ -1,0 +1,110 @@
+r"""Train new networks on a memory after every step of class-incremental learning, and test them.
+
+Every step brings a group of classes. After each of them networks are trained from scratch on the memory of
+all classes seen so far, and tested on all their test images. Writes one Parquet row for each trained network.
+
+Example:
+    python scripts/continual.py --data digits --steps 5 --order 0 --memory dm.safetensors --protocol smoke \
+        --out rows.parquet
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from itertools import accumulate
+from pathlib import Path
+
+from condensery import console
+from condensery.continual import memory
+from condensery.continual.classes import SEEDS_PER_STEP, evaluate_step, network_seeds
+from condensery.errors import CondenseryError
+from condensery.experiment.memories import RECIPE
+from condensery.experiment.orders import step_classes
+from condensery.job import Job, add_arguments
+from condensery.progress import Progress
+from condensery.rows import MEMORY, write_rows
+from condensery.run import Run
+from condensery.synthetic import SyntheticSet
+from condensery.training.recipes import Recipe
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = console.parser(__doc__)
+    add_arguments(parser)
+    parser.add_argument(
+        "--steps", type=int, required=True, metavar="N", help="groups of classes, all of one size"
+    )
+    parser.add_argument("--order", type=int, required=True, metavar="N", help="seed of the order of classes")
+    parser.add_argument(
+        "--sets",
+        "--memory",
+        type=Path,
+        dest="memory",
+        nargs="+",
+        required=True,
+        metavar="SET",
+        help="synthetic sets of one method that hold all classes together, such as one a step",
+    )
+    parser.add_argument(
+        "--networks", type=int, metavar="N", help="how many per step; default: the protocol's number"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train and test after every step, and write the rows."""
+    args = parse()
+    job = Job.open(args)
+    sets = [SyntheticSet.load(path) for path in args.memory]
+    for each in sets:
+        each.check_against(job.data.info)
+    about = sets[0].experiment("method", "ipc", "network")
+    count = job.config.spec["networks"] if args.networks is None else args.networks
+    if not 0 < count <= SEEDS_PER_STEP:
+        raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_STEP}")
+    groups = step_classes(args.order, len(job.data.info.classes), args.steps)
+    recipe = Recipe(**job.config.recipe(RECIPE, args.data, about["ipc"], job.network))
+    provenance = job.provenance(
+        memory=[hashlib.sha256(path.read_bytes()).hexdigest() for path in args.memory],
+        recipe=vars(recipe),
+        network=job.network,
+        networks=count,
+        steps=args.steps,
+        order=args.order,
+    )
+    common = job.columns() | {
+        "method": about["method"],
+        "ipc": about["ipc"],
+        "condense_network": about["network"],
+        "evaluate_network": job.network,
+        "recipe": recipe.name,
+        "epochs": recipe.epochs,
+        "order_seed": args.order,
+        "steps": args.steps,
+        "task": args.data,
+        "tested": args.data,
+        "distillation": False,
+    }
+    rows, checkpoints = [], []
+    for number, seen in enumerate(accumulate(groups)):
+        kept = memory.remember(sets, seen, about["ipc"])
+        checkpoints.append(job.checkpoint(provenance, f"step{number}"))
+        label = f"{about['method']} {args.data} order {args.order} step {number + 1} of {args.steps}"
+        with Progress(label, count * recipe.passes) as progress:
+            outcomes = evaluate_step(
+                job.data,
+                seen,
+                kept,
+                job.network,
+                recipe,
+                network_seeds(args.order, args.steps, number, count),
+                job.device,
+                run=Run(checkpoints[-1], progress),
+            )
+        facts = {"step": number + 1, "classes_seen": len(seen), "images": len(kept)} | memory.size([kept])
+        rows += [common | facts | vars(outcome) for outcome in outcomes]
+    write_rows(rows, args.out, MEMORY)
+    for checkpoint in checkpoints:
+        checkpoint.remove()

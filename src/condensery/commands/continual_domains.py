@@ -1,0 +1,146 @@
+r"""Let networks learn data sets in turn on a memory of the earlier ones, and test them on all so far.
+
+The data sets have the same number of classes; their images are brought to one shape. Every network learns
+the sequence twice, with and without distillation of its old outputs. Writes one Parquet row for each network,
+data set learned and data set tested.
+
+Example:
+    python scripts/continual_domains.py --data digits digits_inverted --seed 0 \
+        --memory random.safetensors --protocol smoke --out rows.parquet
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from condensery import console
+from condensery.checkpoint import Checkpoint
+from condensery.continual import memory
+from condensery.continual.domains import Learned, Task, epochs, learn
+from condensery.data.contents import Shape
+from condensery.data.views import reshaped
+from condensery.errors import CondenseryError
+from condensery.experiment.memories import JOIN, SEQUENCE_RECIPE, common_shape
+from condensery.job import Job, add_arguments
+from condensery.progress import Progress
+from condensery.rows import MEMORY, write_rows
+from condensery.synthetic import SyntheticSet
+from condensery.training.recipes import Recipe
+
+# Networks of different seeds of a sequence have different seeds themselves.
+SEEDS_PER_SEQUENCE = 1000
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = console.parser(__doc__)
+    add_arguments(parser, several=True)
+    parser.add_argument("--seed", type=int, required=True, metavar="N", help="seed of the networks")
+    parser.add_argument(
+        "--sets",
+        "--memory",
+        type=Path,
+        dest="memory",
+        nargs="+",
+        required=True,
+        metavar="SET",
+        help="synthetic sets of one method: of every data set but the last, in their order",
+    )
+    parser.add_argument("--networks", type=int, metavar="N", help="how many; default: the protocol's number")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, test and write the rows."""
+    args = parse()
+    jobs = Job.open_all(args)
+    job = jobs[0]
+    sets = [SyntheticSet.load(path) for path in args.memory]
+    if len(jobs) < 2 or len(sets) != len(jobs) - 1:
+        raise CondenseryError(
+            f"--memory: {len(sets)} sets for {len(jobs)} data sets: give one of every data set but the last"
+        )
+    about = sets[0].experiment("method", "ipc", "network")
+    count = job.config.spec["networks"] if args.networks is None else args.networks
+    if not 0 < count <= SEEDS_PER_SEQUENCE:
+        raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_SEQUENCE}")
+    shape = Shape(*common_shape(job.config, args.data))
+    tasks = []
+    for each, name, kept in zip(jobs, args.data, [*sets, None], strict=True):
+        real = reshaped(each.data, shape)
+        classes = tuple(range(len(real.info.classes)))
+        if kept is not None:
+            kept.check_against(real.info)
+            kept = memory.remember([kept], classes, about["ipc"])
+        recipe = Recipe(**job.config.recipe(SEQUENCE_RECIPE, name, about["ipc"], job.network))
+        tasks.append(Task(real, recipe, kept))
+    provenance = job.provenance(
+        sequence=args.data,
+        memory=[hashlib.sha256(path.read_bytes()).hexdigest() for path in args.memory],
+        recipes=[vars(task.recipe) for task in tasks],
+        network=job.network,
+        networks=count,
+        seed=args.seed,
+    )
+    checkpoints: dict[str, Checkpoint] = {}
+
+    def checkpoint(name: str) -> Checkpoint:
+        return checkpoints.setdefault(name, job.checkpoint(provenance, name))
+
+    first = args.seed * SEEDS_PER_SEQUENCE
+    label = f"{about['method']} {JOIN.join(args.data)} seed {args.seed}"
+    with Progress(label, count * epochs(tasks)) as progress:
+        learned = list(
+            learn(
+                job.network,
+                tasks,
+                range(first, first + count),
+                job.device,
+                checkpoint=checkpoint,
+                progress=progress,
+            )
+        )
+    common = job.columns() | {
+        "dataset": JOIN.join(args.data),
+        "method": about["method"],
+        "ipc": about["ipc"],
+        "condense_network": about["network"],
+        "evaluate_network": job.network,
+        "recipe": SEQUENCE_RECIPE,
+        "order_seed": args.seed,
+        "steps": len(tasks),
+    }
+    rows = [common | row for one in learned for row in rows_of(one, tasks, args.data)]
+    write_rows(rows, args.out, MEMORY)
+    for each in checkpoints.values():
+        each.remove()
+
+
+def rows_of(learned: Learned, tasks: list[Task], names: list[str]) -> list[dict[str, Any]]:
+    """Return the rows of a network after one task, which share the time that it took."""
+    before = [task.memory for task in tasks[: learned.step]]
+    task = tasks[learned.step]
+    sizes = memory.size(before)
+    tests = len(learned.accuracies)
+    # On the first task there is one training for both lines.
+    shared = learned.step == 0 and not learned.distillation
+    return [
+        {
+            "step": learned.step + 1,
+            "task": names[learned.step],
+            "tested": name,
+            "distillation": learned.distillation,
+            "classes_seen": len(task.data.info.classes),
+            "network_seed": learned.network_seed,
+            "images": len(task.data.train) + sizes["memory_images"],
+            "epochs": task.recipe.epochs,
+            "accuracy": accuracy,
+            "train_seconds": 0.0 if shared else learned.train_seconds / tests,
+            "test_seconds": learned.test_seconds / tests,
+            **sizes,
+        }
+        for name, accuracy in zip(names, learned.accuracies, strict=False)
+    ]

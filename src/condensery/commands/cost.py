@@ -1,0 +1,32 @@
+"""Write what the jobs behind a table did cost: PREFIX.csv (one line a job) and PREFIX.md (one line a cell).
+
+Reads the benchmarks and logs that the workflow leaves beside its results. Jobs whose results were fetched
+have none: of evaluations the rows tell seconds and device, and of the others nothing is known.
+
+Example:
+  python scripts/cost.py --table table1 --protocol laptop --results results/laptop --out-prefix table1.cost
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from condensery import console
+from condensery.experiment import load_config
+from condensery.experiment.jobs import jobs_of
+from condensery.reporting import costs
+
+
+def main() -> None:
+    """Parse, read, write."""
+    parser = console.parser(__doc__)
+    parser.add_argument("--table", required=True, metavar="NAME", help="a table of the protocol")
+    console.add_config_arguments(parser)
+    parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="the protocol's results")
+    parser.add_argument(
+        "--out", "--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write"
+    )
+    arguments = parser.parse_args()
+    jobs = jobs_of(load_config(arguments.config, arguments.protocol), arguments.table)
+    title = f"Cost of {arguments.table} under protocol {arguments.protocol}"
+    costs.write(costs.read(arguments.results, jobs), title, arguments.out)

@@ -1,0 +1,77 @@
+r"""Make figure 3, synthetic images among real ones in the features of a trained network.
+
+Writes the PNG and, beside it, the same as .pdf and the place of every image as .csv.
+
+Example:
+    python scripts/embedding.py --data digits --protocol smoke \
+        --features results/smoke/features/digits/convnet/seed0.safetensors \
+        --sets results/smoke/synthetic/digits/dm/convnet/ipc10/seed0.safetensors \
+        --classes 3 --real-images 100 --out figure3.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from pathlib import Path
+
+from condensery import console
+from condensery.errors import CondenseryError
+from condensery.job import Job, add_arguments
+from condensery.reporting import tsne_figure
+from condensery.reporting.labels import Labels
+from condensery.reporting.tsne import embed
+from condensery.synthetic import SyntheticSet
+from condensery.training.pretrained import trained_network
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = console.parser(__doc__)
+    add_arguments(parser)
+    parser.add_argument(
+        "--features", type=Path, required=True, metavar="FILE", help="what scripts/pretrain.py made"
+    )
+    parser.add_argument(
+        "--sets", nargs="+", type=Path, required=True, metavar="SET", help="synthetic sets, a panel each"
+    )
+    parser.add_argument(
+        "--classes", type=int, required=True, metavar="N", help="show the first N classes only"
+    )
+    parser.add_argument(
+        "--real-images", type=int, required=True, metavar="N", help="real images of each class"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Load, map, draw, write."""
+    args = parse()
+    # It lists every glyph that goes into the PDF.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    job = Job.open(args)
+    info = job.data.info
+    for option, given, most in (
+        ("--classes", args.classes, len(info.classes)),
+        ("--real-images", args.real_images, len(job.data.train)),
+    ):
+        if not 0 < given <= most:
+            raise CondenseryError(f"{option} {given} is out of range: {info.name} allows 1 to {most}")
+    sets = [SyntheticSet.load(path) for path in args.sets]
+    for each in sets:
+        each.check_against(info)
+    network = trained_network(args.features, info, job.network).to(job.device.torch_device)
+    started = time.perf_counter()
+    frame = embed(
+        job.data.train,
+        sets,
+        network,
+        classes=args.classes,
+        count=args.real_images,
+        device=job.device,
+    )
+    about = job.columns() | {"network": job.network, "seconds": time.perf_counter() - started}
+    prefix = args.out.with_suffix("")
+    tsne_figure.write_places(frame, prefix)
+    tsne_figure.draw(frame, about, Labels.of(job.config)).write(prefix)

@@ -1,0 +1,106 @@
+r"""Train fresh networks on a synthetic set, or on the whole training set, and test them.
+
+Writes one Parquet row for each trained network; those of a snapshot also say when it was taken.
+
+Examples:
+    python scripts/evaluate.py --data digits --synthetic dm.safetensors --recipe dsa --protocol smoke \
+        --out rows.parquet
+    python scripts/evaluate.py --data digits --whole --recipe whole --protocol smoke --out rows.parquet
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from condensery import console
+from condensery.errors import CondenseryError
+from condensery.job import Job, add_arguments
+from condensery.progress import Progress
+from condensery.rows import EVALUATION, SNAPSHOT, write_rows
+from condensery.run import Run
+from condensery.synthetic import SyntheticSet
+from condensery.training import recipes
+from condensery.training.evaluation import evaluate
+from condensery.training.samples import Samples
+
+# Networks of different sets have different seeds: set s has the seeds s * 1000, s * 1000 + 1, ...
+SEEDS_PER_SET = 1000
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = console.parser(__doc__)
+    add_arguments(parser)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--set", "--synthetic", type=Path, dest="synthetic", metavar="SET", help="train on this synthetic set"
+    )
+    source.add_argument("--whole", action="store_true", help="train on the whole training set")
+    parser.add_argument("--recipe", required=True, metavar="NAME", help="an entry of config/recipes.yaml")
+    parser.add_argument("--networks", type=int, metavar="N", help="how many; default: the protocol's number")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="seed of the set; default: what the set says, or 0"
+    )
+    return parser.parse_args()
+
+
+def when_taken(synthetic: SyntheticSet) -> dict[str, Any]:
+    """Return the additional columns of a snapshot's rows; a finished set has none."""
+    taken = synthetic.provenance.get("snapshot")
+    if taken is None:
+        return {}
+    return {"step": taken["step"]} | {f"condense_{name}": taken[name] for name in ("seconds", "device")}
+
+
+def main() -> None:
+    """Train, test and write the rows."""
+    args = parse()
+    job = Job.open(args)
+    about: dict[str, Any] = {"method": "whole", "ipc": 0, "network": "", "seed": 0}
+    synthetic, snapshot = None, {}
+    if args.whole:
+        samples, count = Samples.of_split(job.data.train, job.device), 1
+    else:
+        synthetic = SyntheticSet.load(args.synthetic)
+        synthetic.check_against(job.data.info)
+        samples, count = Samples.of_set(synthetic, job.device), job.config.spec["networks"]
+        # A set that was imported says less about its making.
+        about |= {"method": "imported", "ipc": len(samples) // len(synthetic.classes)}
+        about |= synthetic.provenance.get("experiment", {})
+        snapshot = when_taken(synthetic)
+    count = count if args.networks is None else args.networks
+    if not 0 < count <= SEEDS_PER_SET:
+        raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_SET}")
+    set_seed = about["seed"] if args.seed is None else args.seed
+    recipe = recipes.resolve(job.config.recipe(args.recipe, args.data, about["ipc"], job.network), synthetic)
+    content = "" if args.whole else hashlib.sha256(args.synthetic.read_bytes()).hexdigest()
+    checkpoint = job.checkpoint(
+        job.provenance(set=content, recipe=vars(recipe), network=job.network, networks=count, seed=set_seed)
+    )
+    label = f"{about['method']} {args.data} ipc {about['ipc']} seed {set_seed}, recipe {recipe.name}"
+    with Progress(label, count * recipe.passes) as progress:
+        outcomes = evaluate(
+            job.network,
+            samples,
+            job.data.test,
+            recipe,
+            range(set_seed * SEEDS_PER_SET, set_seed * SEEDS_PER_SET + count),
+            job.device,
+            run=Run(checkpoint, progress),
+        )
+    common = job.columns() | {
+        "method": about["method"],
+        "ipc": about["ipc"],
+        "condense_network": about["network"],
+        "evaluate_network": job.network,
+        "recipe": args.recipe,
+        "set_seed": set_seed,
+        "images": len(samples),
+        "epochs": recipe.epochs,
+    }
+    kind = SNAPSHOT if snapshot else EVALUATION
+    write_rows([common | snapshot | vars(outcome) for outcome in outcomes], args.out, kind)
+    checkpoint.remove()

@@ -1,0 +1,42 @@
+"""Write a synthetic set in another format.
+
+  png   one folder a class of 8-bit images in [0, 1] space, and a set.json with everything else
+  pt    what the authors' public code reads: normalised images and labels, one entry an experiment
+  npz   a NumPy archive: normalised images, labels, classes, mean, std, provenance
+
+Example:
+  python scripts/export_set.py seed0.safetensors --format png --out images/
+  python scripts/export_set.py seed*.safetensors --format pt --out res_DM_CIFAR10_ConvNet_10ipc.pt
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from condensery import console, exchange
+from condensery.errors import CondenseryError
+from condensery.synthetic import SyntheticSet
+
+
+def main() -> None:
+    """Parse, load, export."""
+    parser = console.parser(__doc__)
+    parser.add_argument(
+        "sets", nargs="+", type=Path, metavar="SET", help="synthetic sets (.safetensors); several for pt only"
+    )
+    parser.add_argument("--format", required=True, choices=("png", "pt", "npz"), help="what to write")
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="PATH", help="the file, or for png a new folder"
+    )
+    arguments = parser.parse_args()
+    if arguments.format != "pt" and len(arguments.sets) > 1:
+        raise CondenseryError(
+            f"{arguments.format} holds one set, got {len(arguments.sets)}; export them one by one"
+        )
+    sets = [SyntheticSet.load(path) for path in arguments.sets]
+    if arguments.format == "png":
+        exchange.to_png_folders(sets[0], arguments.out)
+    elif arguments.format == "npz":
+        exchange.to_npz(sets[0], arguments.out)
+    else:
+        exchange.to_reference_pt(sets, arguments.out)

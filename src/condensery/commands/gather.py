@@ -1,0 +1,25 @@
+"""Join the parts of a synthetic set, condensed class by class in separate jobs, into one file.
+
+Example:
+  python scripts/gather.py part0.safetensors part1.safetensors --out set.safetensors
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from condensery import console
+from condensery.synthetic import SyntheticSet, gather
+
+
+def main() -> None:
+    """Parse, gather, write."""
+    parser = console.parser(__doc__)
+    parser.add_argument(
+        "parts", nargs="+", type=Path, metavar="PART", help="parts of one experiment, in any order"
+    )
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="FILE", help="the whole set (.safetensors)"
+    )
+    arguments = parser.parse_args()
+    gather([SyntheticSet.load(path) for path in arguments.parts]).save(arguments.out)

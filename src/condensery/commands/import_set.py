@@ -1,0 +1,77 @@
+"""Turn a synthetic set from elsewhere into a file that scripts/evaluate.py reads.
+
+Reads a .pt in the layout of the authors' public code (safely: no code in it is run), a .npz or a folder of
+PNG images as scripts/export_set.py writes them. The set is checked against the data that it stands for.
+
+Example:
+  python scripts/import_set.py res_DM_CIFAR10_ConvNet_10ipc.pt --data cifar10 --out published.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from condensery import console, data, exchange
+from condensery.errors import CondenseryError
+from condensery.synthetic import SyntheticSet
+
+
+def main() -> None:
+    """Parse, import, check, write."""
+    parser = console.parser(__doc__)
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="the .pt, the .npz or the folder of class folders"
+    )
+    parser.add_argument(
+        "--data", required=True, metavar="NAME", help="the data set that the images stand for"
+    )
+    parser.add_argument(
+        "--prepared",
+        type=Path,
+        metavar="DIR",
+        help="the prepared data; default: data/prepared/NAME",
+    )
+    parser.add_argument(
+        "--format", choices=("png", "pt", "npz"), help="what FILE is; default: by its name; a folder is png"
+    )
+    parser.add_argument(
+        "--experiment",
+        type=int,
+        default=0,
+        metavar="K",
+        help="which experiment of a .pt; default: %(default)s",
+    )
+    parser.add_argument(
+        "--mean",
+        type=float,
+        nargs="+",
+        metavar="X",
+        help="with --std: what the images of a .pt were normalised with, when it is not what NAME uses now",
+    )
+    parser.add_argument("--std", type=float, nargs="+", metavar="X", help="see --mean")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the set (.safetensors)")
+    arguments = parser.parse_args()
+    info = data.load(arguments.prepared or Path("data/prepared") / arguments.data).info
+    read(arguments, info).save(arguments.out)
+
+
+def read(arguments: argparse.Namespace, info: data.DataInfo) -> SyntheticSet:
+    """Read the set in the format that is asked for, or that the name tells."""
+    kind = arguments.format or (
+        "png" if arguments.file.is_dir() else arguments.file.suffix.lstrip(".").lower()
+    )
+    if (arguments.mean is None) != (arguments.std is None):
+        raise CondenseryError("--mean and --std belong together; give both or neither")
+    if kind == "pt":
+        normalisation = None if arguments.mean is None else (arguments.mean, arguments.std)
+        return exchange.from_reference_pt(arguments.file, info, arguments.experiment, normalisation)
+    if arguments.experiment or arguments.mean is not None:
+        raise CondenseryError("--experiment, --mean and --std are for a .pt file; leave them out")
+    if kind == "npz":
+        synthetic = exchange.from_npz(arguments.file)
+        synthetic.check_against(info)
+        return synthetic
+    if kind == "png":
+        return exchange.from_png_folders(arguments.file, info)
+    raise CondenseryError(f"{arguments.file}: cannot tell its format; add --format pt, npz or png")

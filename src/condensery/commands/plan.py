@@ -1,0 +1,106 @@
+r"""Print what a run would cost: its jobs, hours and wall time by device, disk and memory.
+
+Reads what `snakemake --dry-run` prints, so that jobs that are done already do not count.
+
+Example:
+    snakemake --dry-run --cores all --config protocol=laptop -- table1 2>&1 \
+        | python scripts/plan.py --protocol laptop
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+from condensery import console, cost
+from condensery.cost import plan
+from condensery.errors import CondenseryError
+from condensery.experiment import Config, load_config
+from condensery.machine import device, speed
+from condensery.progress import duration
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = console.parser(__doc__)
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="protocol of the dry run")
+    parser.add_argument(
+        "--devices", type=int, nargs="+", default=[1, 4, 16], metavar="N", help="how many; default: 1 4 16"
+    )
+    parser.add_argument(
+        "--precision", choices=device.PRECISIONS, help="as given to Snakemake; default: the protocol's"
+    )
+    console.add_config_argument(parser)
+    parser.add_argument(
+        "--rates",
+        type=Path,
+        default=Path("benchmarks/rates.yaml"),
+        metavar="FILE",
+        help="measured times; default: %(default)s",
+    )
+    return parser.parse_args()
+
+
+def of_this_machine(rates: cost.DeviceRates, config: Config) -> cost.DeviceRates:
+    """Return the rates of this machine's CPU, by a measurement of a second, and print how it compares.
+
+    Raises:
+        CondenseryError: a CPU does not have the precision that is asked for.
+    """
+    where = device.choose("cpu", config.precision, where_native=not config.settings["precision"])
+    dtype = torch.bfloat16 if where.precision == "bf16" else torch.float32
+    here = cost.Speed(speed.product_rate(dtype), speed.convolution_rate(dtype))
+    slowdown = here.slowdown(rates.speed)
+    print(
+        f"  scaled to this machine: {slowdown:.2g} times as long, {where.label}, {where.precision}, per core"
+    )
+    for name in ("product", "convolution"):
+        measured, timed = getattr(here, name) / 1e9, getattr(rates.speed, name) / 1e9
+        print(f"    {name:<13}{measured:8.1f} GFLOP/s, {timed:.0f} where the times were measured")
+    return rates.slowed(slowdown)
+
+
+def main() -> None:
+    """Read the jobs, add up, print."""
+    args = arguments()
+    text = sys.stdin.read()
+    jobs = plan.parse(text)
+    if not jobs:
+        if "Nothing to be done" in text:
+            print("Nothing to be done.")
+            return
+        said = text.strip().splitlines() or ["nothing"]
+        raise CondenseryError(f"no jobs on standard input, only: {said[-1]}; give it the output of a dry run")
+    if min(args.devices) < 1:
+        raise CondenseryError(f"--devices {min(args.devices)} is out of range: give 1 or more")
+    config = load_config(
+        args.config, args.protocol, {"precision": args.precision} if args.precision else None
+    )
+    amounts = plan.works(jobs, config)
+    counts = ", ".join(f"{count} {rule}" for rule, count in Counter(job.rule for job in jobs).most_common())
+    print(f"{len(jobs)} jobs: {counts}")
+    for name, rates in cost.read_rates(args.rates, config).items():
+        print(f"\n{name}: {rates.device}\n  {rates.source}")
+        if rates.speed:
+            try:
+                rates = of_this_machine(rates, config)
+            except CondenseryError as error:  # a precision that only a GPU has
+                print(f"  not planned: {error}")
+                continue
+        durations = plan.seconds(amounts, rates)
+        longest = max(durations, key=durations.__getitem__, default=None)
+        print(f"  device hours      {sum(durations.values()) / 3600:,.1f}")
+        for count in args.devices:
+            print(f"  wall time on {count:<5}{duration(plan.makespan(durations, count))}")
+        if longest:
+            where = " ".join(longest.wildcards.values())
+            print(f"  longest job       {duration(durations[longest])} ({longest.rule} {where})")
+    if unknown := sorted({job.rule for job, amount in amounts if amount is None}):
+        print(f"\nOf {', '.join(unknown)} nothing is known: counted with their time limits.")
+    memory = max((int(job.resources.get("mem_mb", 0)) for job in jobs), default=0)
+    written = "".join(f", {name} {size / 1e9:.2g} GB" for name, size in plan.disk(jobs, config).items())
+    print(f"\nmemory of a job   up to {memory / 1000:.1f} GB\nwritten to disk   about{written.lstrip(',')}")

@@ -1,0 +1,75 @@
+"""Train some of the networks of a pool and store their states on the way, each with its validation accuracy.
+
+The protocol's `pool` says how many networks there are, how often their states are taken and which training
+images are held out to measure accuracy. The test images are not used.
+
+Example:
+    python scripts/pool.py --data digits --protocol smoke --part 1-of-2 --out pool1.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from condensery import console
+from condensery.errors import CondenseryError
+from condensery.experiment.plans import POOL_RECIPE, moments
+from condensery.job import Job, add_arguments
+from condensery.pool import states, store
+from condensery.progress import Progress
+from condensery.run import Run
+from condensery.search.space import part
+from condensery.training import stacking
+from condensery.training.recipes import Recipe
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = console.parser(__doc__)
+    add_arguments(parser)
+    parser.add_argument(
+        "--part",
+        default="1-of-1",
+        metavar="K-of-N",
+        help="train this part of the networks; default: %(default)s",
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, test on the way, write the states and print how many each group has."""
+    args = parse()
+    job = Job.open(args)
+    plan = job.config.pool
+    if plan is None:
+        raise CondenseryError(
+            f"protocol {job.config.protocol} has no pool: choose another, or add the key `pool` to its file "
+            "in config/protocols"
+        )
+    job = job.held_out(plan.split)
+    recipe = Recipe(**job.config.recipe(POOL_RECIPE, args.data, network=job.network))
+    steps = moments(recipe.passes * states.batches(job.data, recipe), plan.states)
+    provenance = job.provenance(network=job.network, recipe=vars(recipe), networks=plan.networks, steps=steps)
+    wanted = part(range(plan.networks), args.part)
+    fleets = stacking.groups(job.network, job.data.info, recipe.batch, wanted, job.device)
+    checkpoints = [job.checkpoint(provenance, f"networks{numbers[0]}to{numbers[-1]}") for numbers in fleets]
+    taken = []
+    with Progress(f"pool {args.data} {args.part}", len(wanted) * recipe.passes) as progress:
+        done = 0
+        for numbers, checkpoint in zip(fleets, checkpoints, strict=True):
+            count = len(numbers)
+            taken += states.train_states(
+                job.data,
+                job.network,
+                recipe,
+                numbers,
+                steps,
+                job.device,
+                run=Run(checkpoint, progress).counting(done, count),
+            )
+            done += count * recipe.passes
+    store.write(args.out, taken, provenance)
+    for checkpoint in checkpoints:
+        checkpoint.remove()
+    for group, count in store.count_groups(state.accuracy for state in taken).items():
+        print(f"group {group}: {count} of {len(taken)} states")

@@ -1,0 +1,47 @@
+"""Prepare a data set of config/datasets.yaml: from its source into memory-mapped arrays.
+
+A run that was stopped is continued by running it again. A complete folder is left alone.
+
+Examples:
+    python scripts/prepare.py --data digits
+    python scripts/prepare.py --data cifar10 --verify
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from condensery import console, data
+from condensery.errors import CondenseryError
+from condensery.experiment import load_config
+
+
+def main() -> None:
+    """Parse the command line and prepare, or verify, one data set."""
+    parser = console.parser(__doc__)
+    parser.add_argument(
+        "--data", required=True, metavar="NAME", help="data set, an entry of config/datasets.yaml"
+    )
+    console.add_config_argument(parser)
+    parser.add_argument(
+        "--raw", type=Path, metavar="DIR", help="where local copies lie and downloads go; default: data/raw"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to make; default: data/prepared/NAME")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="make nothing; check every byte of the prepared folder against its checksums",
+    )
+    given = parser.parse_args()
+    config = load_config(given.config)
+    if given.data not in config.datasets:
+        known = ", ".join(config.datasets)
+        raise CondenseryError(
+            f"{given.config / 'datasets.yaml'}: no data set {given.data!r}; there are {known}"
+        )
+    out = given.out or Path(config.data_dir) / "prepared" / given.data
+    if given.verify:
+        data.verify(out)
+    else:
+        raw = given.raw or Path(config.data_dir) / "raw"
+        data.prepare(given.data, config.datasets[given.data], raw, out)

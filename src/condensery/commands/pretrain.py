@@ -1,0 +1,48 @@
+"""Train the network that the coreset methods look through, on the whole training set.
+
+Example:
+    python scripts/pretrain.py --data digits --seed 0 --protocol smoke --out features.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from condensery import console
+from condensery.files import write_tensors
+from condensery.job import Job, add_arguments, add_view_arguments, view
+from condensery.progress import Progress
+from condensery.run import Run
+from condensery.training.pretrained import pretrain
+from condensery.training.recipes import Recipe
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = console.parser(__doc__)
+    add_arguments(parser)
+    add_view_arguments(parser)
+    parser.add_argument("--seed", type=int, required=True, metavar="N", help="seed of the network")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train and write the network and the forgetting events."""
+    args = parse()
+    job = Job.open(args)
+    recipe = Recipe(**job.config.recipe("features", args.data, network=job.network))
+    real = job.training_data(args)
+    provenance = job.provenance(network=job.network, seed=args.seed, recipe=vars(recipe), **view(args))
+    checkpoint = job.checkpoint(provenance)
+    with Progress(f"features {args.data} seed {args.seed}", recipe.passes) as progress:
+        tensors = pretrain(
+            real,
+            job.network,
+            recipe,
+            args.seed,
+            job.device,
+            run=Run(checkpoint, progress),
+        )
+    about = {"dataset": real.info.name, "network": job.network, "provenance": provenance}
+    write_tensors(args.out, tensors, about)
+    checkpoint.remove()

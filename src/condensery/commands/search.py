@@ -1,0 +1,129 @@
+"""Rank networks of the search space by how well they learn a proxy, and print the ranking.
+
+Every network is trained on the proxy from scratch, as often as the protocol says, and ranked by its mean
+accuracy on validation images, which are held out of the training images. The test images are not used.
+One Parquet row for each trained network is written.
+
+Examples:
+    python scripts/search.py --proxy dm.safetensors --data digits --protocol smoke
+    python scripts/search.py --whole --data digits --protocol smoke --part 1-of-2 --out rows.parquet
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from condensery import console
+from condensery.experiment import EARLY_STOPPING, Search
+from condensery.job import Job, add_arguments
+from condensery.progress import Progress
+from condensery.rows import SEARCH, write_rows
+from condensery.search import candidates, ranking, space
+from condensery.search.candidates import rows_of
+from condensery.synthetic import SyntheticSet
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = console.parser(__doc__)
+    add_arguments(parser, network=False, default_out="NAME.search.parquet, NAME being that of the proxy")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--set", "--proxy", type=Path, dest="proxy", metavar="SET", help="train on this synthetic set"
+    )
+    source.add_argument(
+        "--early-stopping",
+        action="store_true",
+        help="train on the whole training set, for as many steps as on the protocol's proxies",
+    )
+    source.add_argument("--whole", action="store_true", help="train on the whole training set")
+    parser.add_argument(
+        "--part",
+        default="1-of-1",
+        metavar="K-of-N",
+        help="train this part of the networks; default: %(default)s",
+    )
+    args = parser.parse_args()
+    if args.out is None:
+        stem = args.proxy.with_suffix("") if args.proxy else Path("whole" if args.whole else EARLY_STOPPING)
+        args.out = stem.with_name(f"{stem.name}.search.parquet")
+    return args
+
+
+def recipe_of(args: argparse.Namespace, job: Job, search: Search) -> Recipe:
+    """Return how the networks are trained."""
+    if args.whole:
+        return Recipe(**job.config.recipe("search_whole", args.data))
+    values = job.config.recipe("search", args.data, search.ipc)
+    if args.proxy:
+        return Recipe(**values)
+    return candidates.EarlyStopping(**values, proxy_images=search.ipc * len(job.data.info.classes))
+
+
+def opened(args: argparse.Namespace, job: Job, search: Search) -> tuple[Samples, dict[str, Any]]:
+    """Return what to train on, and its coordinates."""
+    about: dict[str, Any] = {"ipc": 0, "condense_network": "", "set_seed": 0}
+    if args.proxy is None:
+        about["proxy"] = "whole" if args.whole else EARLY_STOPPING
+        return Samples.of_split(job.data.train, job.device), about
+    synthetic = SyntheticSet.load(args.proxy)
+    synthetic.check_against(job.data.info)
+    made = synthetic.provenance.get("experiment", {})
+    if made.get("split") != search.split:
+        logging.warning(
+            "%s: may know the validation images, for it was not made with scripts/condense.py --for-search",
+            args.proxy,
+        )
+    about |= {"proxy": made.get("method", "imported"), "condense_network": made.get("network", "")}
+    about |= {"ipc": len(synthetic) // len(synthetic.classes), "set_seed": made.get("seed", 0)}
+    return Samples.of_set(synthetic, job.device), about
+
+
+def show(rows: pd.DataFrame) -> None:
+    """Print the networks, the best first."""
+    groups = rows.groupby("network")["validation_accuracy"]
+    mean, deviation = groups.mean(), groups.std(ddof=0)
+    print(f"rank  validation accuracy (n={groups.size().max()})  network")
+    for place, network in enumerate(ranking.ranked(mean), start=1):
+        print(f"{place:4d}  {mean[network]:6.2f} ± {deviation[network]:.2f}  {network}")
+
+
+def main() -> None:
+    """Train, validate, write the rows and print the ranking."""
+    args = parse()
+    job = Job.open(args).without_test_images()
+    search = job.config.search
+    recipe = recipe_of(args, job, search)
+    samples, about = opened(args, job, search)
+    names = space.part(space.draw(search.networks, search.widths, search.seed), args.part)
+    seeds = candidates.seeds(search.repeats, whole=args.whole)
+    content = hashlib.sha256(args.proxy.read_bytes()).hexdigest() if args.proxy else ""
+    checkpoint = job.checkpoint(
+        job.provenance(set=content, recipe=vars(recipe), networks=names, seeds=list(seeds), **about)
+    )
+    with Progress(f"search {args.data} {about['proxy']} {args.part}", len(names)) as progress:
+        outcomes = candidates.train_all(
+            names,
+            samples,
+            job.data.test,
+            recipe,
+            seeds,
+            job.device,
+            checkpoint=checkpoint,
+            on_network=progress.step,
+        )
+    common = job.columns() | about | {"recipe": recipe.name, "epochs": recipe.epochs}
+    common |= {"images": len(samples), "steps": candidates.steps(samples, recipe)}
+    rows = rows_of(names, outcomes, "validation_accuracy", common)
+    write_rows(rows, args.out, SEARCH)
+    checkpoint.remove()
+    if args.part == "1-of-1":
+        show(pd.DataFrame(rows))

@@ -1,0 +1,51 @@
+r"""Make the table and the figure of an architecture search: do proxies rank networks as the whole set does?
+
+Writes TABLE.csv, .md, .tex, .json (DM Table 5) and FIGURE.png, FIGURE.pdf (DM Figure F8).
+
+Example:
+  python scripts/search_report.py --protocol smoke --rows dm.search.parquet whole.search.parquet \
+      --tests chosen.parquet --out-table table5 --out-figure figure_nas
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from condensery import console
+from condensery.experiment import load_config
+from condensery.reporting import search_cells, search_figure, search_table
+from condensery.reporting.labels import Labels
+from condensery.rows import SEARCH, read_rows, row_files
+
+
+def main() -> None:
+    """Parse, read, summarise, write."""
+    parser = console.parser(__doc__)
+    console.add_config_arguments(parser)
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="files that scripts/search.py wrote, or folders of them",
+    )
+    parser.add_argument(
+        "--tests", type=Path, required=True, metavar="FILE", help="what scripts/search_test.py wrote"
+    )
+    for what in ("table", "figure"):
+        parser.add_argument(
+            f"--out-{what}", required=True, type=Path, metavar=what.upper(), help="path, without suffix"
+        )
+    arguments = parser.parse_args()
+    # It lists every glyph that goes into the PDF.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    names = Labels.of(load_config(arguments.config, arguments.protocol))
+    rows = read_rows(row_files(arguments.rows), arguments.protocol, SEARCH)
+    tests = read_rows([arguments.tests], arguments.protocol, SEARCH)
+    cells = search_cells.summary(rows, tests, arguments.config / "published")
+    table = search_table.build(cells, names)
+    drawing = search_figure.build(rows, names)
+    table.write(arguments.out_table)
+    drawing.write(arguments.out_figure)

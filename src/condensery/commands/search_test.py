@@ -1,0 +1,63 @@
+"""Test the networks that an architecture search chose: train them on the whole training set, then test them.
+
+For each proxy that is found in the rows of scripts/search.py, and for the whole set, this is the network with
+the best mean validation accuracy. Each is trained again, from the seeds of the search, and sees the test
+images once. Writes one Parquet row for each trained network.
+
+Example:
+    python scripts/search_test.py --data digits --protocol smoke --rows rows.parquet --out chosen.parquet
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from condensery import console
+from condensery.job import Job, add_arguments
+from condensery.progress import Progress
+from condensery.rows import SEARCH, read_rows, row_files, write_rows
+from condensery.search import candidates, ranking
+from condensery.search.candidates import rows_of
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
+
+
+def main() -> None:
+    """Choose, train, test and write the rows."""
+    parser = console.parser(__doc__)
+    add_arguments(parser, network=False)
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="files that scripts/search.py wrote, or folders of them",
+    )
+    args = parser.parse_args()
+    job = Job.open(args)
+    searching = job.without_test_images()
+    found = read_rows(row_files(args.rows), job.config.protocol, SEARCH)
+    scores = ranking.scores(found[found["dataset"] == job.data.info.name])
+    names = sorted({ranking.ranked(scores[proxy])[0] for proxy in scores})
+    recipe = Recipe(**job.config.recipe("search_whole", args.data))
+    samples = Samples.of_split(searching.data.train, job.device)
+    seeds = candidates.seeds(job.config.search.repeats, whole=True)
+    provenance = searching.provenance(recipe=vars(recipe), networks=names, seeds=list(seeds), test=True)
+    checkpoint = job.checkpoint(provenance)
+    with Progress(f"test {args.data}", len(names)) as progress:
+        outcomes = candidates.train_all(
+            names,
+            samples,
+            job.data.test,
+            recipe,
+            seeds,
+            job.device,
+            checkpoint=checkpoint,
+            on_network=progress.step,
+        )
+    common = job.columns() | {"proxy": "whole", "ipc": 0, "condense_network": "", "set_seed": 0}
+    common |= {"recipe": recipe.name, "epochs": recipe.epochs}
+    common |= {"images": len(samples), "steps": candidates.steps(samples, recipe)}
+    write_rows(rows_of(names, outcomes, "test_accuracy", common), args.out, SEARCH)
+    checkpoint.remove()

@@ -1,0 +1,72 @@
+r"""Make a table from result rows: PREFIX.csv (one line a cell), .md, .tex and .json.
+
+Every cell has mean and population standard deviation over all networks, the deviations between sets and
+between networks, the numbers of sets and networks, the published value and the difference.
+
+Examples:
+  python scripts/table.py --table table1 --protocol laptop --rows results/laptop/accuracy --only-target \
+      --out-prefix results/laptop/tables/table1
+  python scripts/table.py --table table1 --protocol smoke --rows mine.parquet --out-prefix mine
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from condensery import console, rows
+from condensery.experiment import Config, load_config
+from condensery.reporting import specs, tables
+from condensery.reporting.labels import Labels
+
+
+def main() -> None:
+    """Parse, read, aggregate, write."""
+    parser = console.parser(__doc__)
+    parser.add_argument("--table", required=True, metavar="NAME", help=f"one of: {', '.join(specs.SPECS)}")
+    console.add_config_arguments(parser)
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="row files (.parquet) that scripts/evaluate.py wrote, or folders of them",
+    )
+    parser.add_argument(
+        "--only-target",
+        action="store_true",
+        help="only the cells that the protocol lists for this table, each of which must be there",
+    )
+    parser.add_argument(
+        "--out", "--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write"
+    )
+    arguments = parser.parse_args()
+    specs.find(arguments.table)
+    config = load_config(arguments.config, arguments.protocol)
+    measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol)
+    if arguments.only_target:
+        measured = rows.select(measured, _target(config, arguments.table))
+    table = tables.build(arguments.table, measured, arguments.config / "published", Labels.of(config))
+    table.write(arguments.out)
+
+
+def _target(config: Config, table: str) -> list[dict[str, str | int]]:
+    """Return the coordinates of everything that the protocol trains for a table."""
+    on_sets = [
+        {
+            "dataset": e.set.dataset,
+            "method": e.set.method,
+            "ipc": e.set.ipc,
+            "condense_network": e.set.network,
+            "set_seed": e.set.seed,
+            "recipe": e.recipe,
+            "evaluate_network": e.network,
+        }
+        for e in config.target_evaluations(table)
+    ]
+    on_wholes = [
+        {"dataset": w.dataset, "method": "whole", "ipc": 0, "condense_network": "", "set_seed": w.seed}
+        | {"recipe": w.recipe, "evaluate_network": w.network}
+        for w in config.target_wholes(table)
+    ]
+    return on_sets + on_wholes

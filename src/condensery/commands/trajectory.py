@@ -1,0 +1,72 @@
+r"""Make figure 4, accuracy against the time of condensing: PREFIX.png, .pdf, and its numbers, .csv and .md.
+
+Example:
+  python scripts/trajectory.py --protocol laptop \
+      --rows results/laptop/trajectory_accuracy --out-prefix results/laptop/figures/figure4
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from condensery import console, rows
+from condensery.errors import CondenseryError
+from condensery.experiment import Config, load_config
+from condensery.experiment.trajectories import RECIPE, TARGET, trajectories
+from condensery.reporting import published, trajectory_cells, trajectory_figure
+from condensery.reporting.labels import Labels
+from condensery.rows import SNAPSHOT
+
+
+def main() -> None:
+    """Parse, read, aggregate, write."""
+    parser = console.parser(__doc__)
+    console.add_config_arguments(parser)
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="row files (.parquet) of snapshots, or folders of them; those that the protocol lists are used, "
+        "each of which must be there",
+    )
+    parser.add_argument(
+        "--out", "--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write"
+    )
+    arguments = parser.parse_args()
+    # It lists every glyph that goes into the PDF.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    config = load_config(arguments.config, arguments.protocol)
+    names, wanted = Labels.of(config), _target(config)
+    measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, SNAPSHOT)
+    frame = trajectory_cells.points(rows.select(measured, wanted), names)
+    times = published.costs(arguments.config / "published")
+    trajectory_figure.write_numbers(frame, times, names, arguments.out)
+    trajectory_figure.draw(frame, times, names).write(arguments.out)
+
+
+def _target(config: Config) -> list[dict[str, str | int]]:
+    """Return the coordinates of every snapshot that the protocol lists.
+
+    Raises:
+        CondenseryError: it lists none.
+    """
+    wanted: list[dict[str, str | int]] = [
+        {
+            "dataset": followed.dataset,
+            "method": followed.method,
+            "ipc": followed.ipc,
+            "condense_network": followed.network,
+            "set_seed": followed.seed,
+            "recipe": RECIPE,
+            "evaluate_network": followed.network,
+            "step": step,
+        }
+        for followed, steps in trajectories(config).items()
+        for step in steps
+    ]
+    if not wanted:
+        raise CondenseryError(f"protocol {config.protocol} has no target {TARGET}: add it to its file")
+    return wanted
