@@ -85,6 +85,13 @@ def test_the_snippets_of_the_readme_run_without_the_checkout(installed: Path, tm
 
 
 @pytest.mark.slow
+def test_the_command_shows_a_set_without_the_checkout(installed: Path, tmp_path: Path) -> None:
+    small_set().save(tmp_path / "mine.safetensors")
+    shown = python(installed, tmp_path, installed / "bin" / "condensery", "show", "mine.safetensors")
+    assert shown.startswith("mine.safetensors: synthetic set, 2 images of 1x4x4, 2 classes\n")
+
+
+@pytest.mark.slow
 def test_an_installed_package_reads_a_configuration(installed: Path, tmp_path: Path) -> None:
     code = f"import condensery, pathlib; path = pathlib.Path({str(ROOT / 'config')!r})\n"
     code += "print(condensery.load_config(path, 'smoke').protocol)"

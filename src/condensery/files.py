@@ -132,6 +132,10 @@ class TensorFile:
         self.about: dict = json.loads(text)
         self.names: list[str] = sorted(self._file.keys())
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a tensor without reading it."""
+        return tuple(self._file.get_slice(name).get_shape())
+
     def __getitem__(self, name: str) -> Tensor:
         """Return a tensor, on the CPU."""
         # The file is mapped; a copy stays valid when it is replaced.

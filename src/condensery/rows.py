@@ -150,6 +150,34 @@ SEARCH = Kind(
 """Rows of scripts/search.py, which know no test image, and of scripts/search_test.py."""
 
 
+KINDS = (EVALUATION, MEMORY, SNAPSHOT, SEARCH)
+
+
+def kind_of(path: Path) -> Kind:
+    """Return what the rows of a file are, which its columns tell.
+
+    Raises:
+        CondenseryError: the file is absent, damaged, or has the columns of no kind.
+    """
+    names = set(_parquet(path).schema_arrow.names)
+    for kind in KINDS:
+        if names == set(kind.schema.names):
+            return kind
+    raise CondenseryError(f"{path}: not the columns of any rows; give what a command wrote")
+
+
+def protocol_of(path: Path) -> str:
+    """Return the protocol of the first row of a file of any kind.
+
+    Raises:
+        CondenseryError: the file is absent, damaged or empty.
+    """
+    column = _parquet(path).read(["protocol"])["protocol"]
+    if not len(column):
+        raise CondenseryError(f"{path}: has no rows; make it again")
+    return column[0].as_py()
+
+
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, kind: Kind = EVALUATION) -> None:
     """Write rows as one Parquet file, atomically, with the columns of their kind in their order.
 
@@ -249,9 +277,7 @@ def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, str | int]]) -> pd.
 
 def _read_file(path: Path, kind: Kind) -> pd.DataFrame:
     try:
-        table = pq.ParquetFile(path).read()
-    except FileNotFoundError as error:
-        raise CondenseryError(f"{path}: no such row file; evaluate the set first") from error
+        table = _parquet(path).read()
     except (pa.ArrowInvalid, OSError) as error:
         raise CondenseryError(f"{path}: not a whole Parquet file ({error}); make it again") from error
     _check_names(set(table.column_names), path, kind)
@@ -264,6 +290,15 @@ def _read_file(path: Path, kind: Kind) -> pd.DataFrame:
         if table[field.name].null_count and not field.nullable:
             raise CondenseryError(f"{path}: column {field.name!r} has an empty value; make the file again")
     return table.select(kind.schema.names).to_pandas().assign(file=str(path))
+
+
+def _parquet(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise CondenseryError(f"{path}: no such row file; evaluate the set first") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CondenseryError(f"{path}: not a whole Parquet file ({error}); make it again") from error
 
 
 def _check_names(names: set[str], path: Path, kind: Kind) -> None:

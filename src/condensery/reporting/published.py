@@ -106,6 +106,18 @@ def table4(folder: Path) -> pd.DataFrame:
     return frame.explode("method", ignore_index=True)[list(CELL)]
 
 
+def accuracies(folder: Path) -> pd.DataFrame:
+    """Return the published accuracies of all tables whose lines are cells; one in two tables comes once.
+
+    Returns, raises: as `table1`.
+    """
+    frame = pd.concat([table(folder) for table in (table1, table2, table3, table4, table6)])
+    condensed_on = frame["condense_network"].where(frame["condense_network"] != "", frame["evaluate_network"])
+    names = ["dataset", "ipc", "method", "condensed_on", "evaluate_network"]
+    again = frame.assign(condensed_on=condensed_on).duplicated(names)
+    return frame[~again].reset_index(drop=True)
+
+
 def costs(folder: Path) -> pd.DataFrame:
     """Read cost.csv: how long condensing took.
 

@@ -1,0 +1,32 @@
+r"""Say of any set, row file or table what it is, with what settings it was made, and its numbers.
+
+Of rows and tables: mean, population deviation, number of sets and networks, and the published value.
+
+Example:
+    condensery show results/smoke/synthetic/digits/dm/convnet/ipc10/seed0.safetensors \
+        results/laptop/tables/table1.csv
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from condensery import console
+from condensery.reporting.description import describe
+
+
+def main() -> None:
+    """Describe every file."""
+    parser = console.parser(__doc__)
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="a set, a generator, features or a pool (.safetensors), rows (.parquet), a table (.csv)",
+    )
+    console.add_config_argument(parser)
+    arguments = parser.parse_args()
+    folder = arguments.config / "published"
+    published = folder if folder.is_dir() else None
+    print("\n\n".join(describe(path, published) for path in arguments.files))
