@@ -51,7 +51,7 @@ def test_a_job_writes_what_it_writes_on_the_cpu(bench: jobs.Bench, job: jobs.Job
 
 
 def test_every_script_and_every_method_is_run() -> None:
-    computing = {path.stem for path in COMMANDS.glob("*.py") if "Job.open" in path.read_text()}
+    computing = {path.stem for path in COMMANDS.glob("*.py") if "opened(args)" in path.read_text()}
     assert computing == {job.script for job in JOBS}
     condensed = {
         job.arguments[job.arguments.index("--method") + 1] for job in JOBS if job.script == "condense"

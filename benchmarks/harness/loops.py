@@ -12,10 +12,12 @@ import torch
 from condensery.augmentation.siamese import FAMILIES
 from condensery.data import RealData
 from condensery.experiment import load_config
+from condensery.jobs import Job
 from condensery.machine.device import Device
 from condensery.methods import Problem, dm, gradient_matching
 from condensery.methods.pixels import Pixels
 from condensery.synthetic import SyntheticSet
+from condensery.training import recipes
 from condensery.training.evaluation import Fleet, accuracies, train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
@@ -63,18 +65,11 @@ def problem(
     case: Case, data: RealData, device: Device, method: str, *, part: bool = False, **changed: int
 ) -> Problem:
     """Return the condensation of a case with the published parameters of a method, or some changed."""
-    config = load_config(CONFIG, "paper")
-    parameters = config.parameters(case.dataset, method, case.network, case.ipc)
-    return Problem(
-        data=data,
-        ipc=case.ipc,
-        classes=(0,) if part else tuple(range(case.classes)),
-        network=case.network,
-        parameters=parameters | {"batch_real": case.batch_real} | changed,
-        augmentation=AUGMENTATION,
-        seed=0,
-        device=device,
-    )
+    job = Job(load_config(CONFIG, "paper"), case.dataset, data, case.network, device)
+    classes = (0,) if part else tuple(range(case.classes))
+    parameters = {"batch_real": case.batch_real} | changed
+    made = job.problem(method, case.ipc, seed=0, real=data, classes=classes, **parameters)
+    return replace(made, augmentation=AUGMENTATION)
 
 
 def _dm(case: Case, data: RealData, device: Device, part: bool) -> Step:
@@ -143,4 +138,4 @@ def _fleet(case: Case, data: RealData, device: Device, part: bool) -> Fleet:
 
 def _recipe(case: Case) -> Recipe:
     values = load_config(CONFIG, "paper").recipe("dsa", case.dataset, case.ipc)
-    return Recipe(**{**values, "augmentation": AUGMENTATION})
+    return replace(recipes.resolve(values, None), augmentation=AUGMENTATION)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,15 @@ import pyarrow as pa
 import torch
 
 from condensery import data, methods
-from condensery.data.views import training_only
 from condensery.experiment import Config, load_config
+from condensery.jobs import Job
 from condensery.machine import device as devices
 from condensery.machine.versions import versions
-from condensery.methods import Problem
 from condensery.progress import Progress
 from condensery.rows import COORDINATES, SCHEMA, Kind, read_rows, write_rows
 from condensery.run import Run
 from condensery.synthetic import SyntheticSet
-from condensery.training.evaluation import evaluate
-from condensery.training.recipes import Recipe
+from condensery.training.evaluation import evaluate, network_seeds
 from condensery.training.samples import Samples
 from harness.loops import CONFIG
 from harness.study import Study, Task
@@ -38,7 +37,6 @@ KIND = Kind(
 """Rows of the study: those of an evaluation, and the precision that the set was condensed in."""
 
 RECIPE = "dsa"
-_SEEDS_PER_SET = 1000  # as in the scripts: the networks of set s have the seeds s * 1000, s * 1000 + 1, ...
 
 
 class StudyRun:
@@ -86,14 +84,15 @@ class StudyRun:
         torch.compiler.reset()
         real = data.load(self._prepared / cell.dataset)
         network = self._config.network(cell.dataset)
-        path = self._path(task)
-        synthetic = SyntheticSet.load(path) if path.exists() else self._condense(task, real, network, path)
         device = devices.choose(self._device, task.evaluated)
-        values = self._config.recipe(RECIPE, cell.dataset, cell.ipc)
-        recipe = Recipe(**(values | ({"epochs": self._study.epochs} if self._study.epochs else {})))
+        job = Job(self._config, cell.dataset, real, network, device)
+        path = self._path(task)
+        synthetic = SyntheticSet.load(path) if path.exists() else self._condense(task, job, path)
+        recipe = job.recipe(RECIPE, cell.ipc, synthetic)
+        if self._study.epochs:
+            recipe = replace(recipe, epochs=self._study.epochs)
         count = self._study.test_images
         test = real.test.subset(np.arange(count)) if count else real.test
-        first = task.set_seed * _SEEDS_PER_SET
         label = f"{_name(task)}, evaluated in {task.evaluated}"
         identity = _identity(task=label, recipe=vars(recipe), networks=self._study.networks)
         checkpoint = self._box.checkpoint(path.with_suffix(f".{task.evaluated}-evaluation"), identity)
@@ -103,46 +102,29 @@ class StudyRun:
                 Samples.of_set(synthetic, device),
                 test,
                 recipe,
-                range(first, first + self._study.networks),
+                network_seeds(task.set_seed, self._study.networks),
                 device,
                 run=Run(checkpoint, progress),
             )
-        common = {
+        about = {"method": cell.method, "ipc": cell.ipc, "network": network}
+        common = job.training_columns(about, recipe) | {
             "protocol": self._protocol,
             "dataset": cell.dataset,
-            "method": cell.method,
-            "ipc": cell.ipc,
-            "condense_network": network,
-            "evaluate_network": network,
-            "recipe": RECIPE,
             "set_seed": task.set_seed,
             "images": len(synthetic),
-            "epochs": recipe.epochs,
-            "device": device.label,
             "precision": task.evaluated,
             "condense_precision": task.condensed,
-            **versions(),
         }
         self._add([common | vars(outcome) for outcome in outcomes])
         checkpoint.remove()
 
-    def _condense(self, task: Task, real: data.RealData, network: str, path: Path) -> SyntheticSet:
+    def _condense(self, task: Task, job: Job, path: Path) -> SyntheticSet:
         cell = task.cell
-        parameters = self._config.parameters(cell.dataset, cell.method, network, cell.ipc)
-        parameters |= cell.parameters
-        problem = Problem(
-            data=training_only(real),
-            ipc=cell.ipc,
-            classes=tuple(range(len(real.info.classes))),
-            network=network,
-            parameters=parameters,
-            augmentation=self._config.augmentation(cell.dataset),
-            seed=task.set_seed,
-            device=devices.choose(self._device, task.condensed),
-        )
-        experiment = {"set": _name(task), "parameters": parameters}
+        job = replace(job, device=devices.choose(self._device, task.condensed))
+        problem = job.problem(cell.method, cell.ipc, task.set_seed, **cell.parameters)
+        experiment = {"set": _name(task), "parameters": problem.parameters}
         checkpoint = self._box.checkpoint(path.with_suffix(".condensation"), _identity(**experiment))
-        with Progress(_name(task), parameters["iterations"]) as progress:
+        with Progress(_name(task), problem.parameters["iterations"]) as progress:
             synthetic = methods.get(cell.method).condense(problem, run=Run(checkpoint, progress))
         synthetic.provenance = {
             "experiment": experiment,

@@ -19,7 +19,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import needs
 from condensery.experiment.needs import NEEDS
 from condensery.files import atomic, check_new_folder, experiment_of
-from condensery.job import Job, add_arguments, add_view_arguments, numbers, view
+from condensery.jobs.arguments import add_arguments, add_view_arguments, numbers, opened, training_data, view
 from condensery.methods import Problem
 from condensery.progress import Progress
 from condensery.run import Recorder, Run, Snapshot
@@ -94,23 +94,18 @@ def write(snapshots: Sequence[Snapshot], problem: Problem, provenance: dict[str,
 def main() -> None:
     """Condense and write the set."""
     args = parse()
-    job = Job.open(args)
+    job = opened(args)
     if args.for_search:
         job = job.without_test_images()
     method = methods.get(job.config.implementation(args.method))
-    parameters = job.config.parameters(args.data, args.method, job.network, args.ipc)
-    augmentation = job.config.augmentation(args.data)
-    real = job.training_data(args)
+    real = training_data(args, job)
     whole = tuple(sorted(numbers("--only", args.only))) if args.only else tuple(range(len(real.info.classes)))
-    problem = Problem(
-        data=real,
-        ipc=args.ipc,
+    problem = job.problem(
+        args.method,
+        args.ipc,
+        args.seed,
+        real=real,
         classes=numbers("--classes", args.classes) if args.classes else whole,
-        network=job.network,
-        parameters=parameters,
-        augmentation=augmentation,
-        seed=args.seed,
-        device=job.device,
         given=needs.given(args.given),
     )
     provenance = job.provenance(
@@ -118,8 +113,8 @@ def main() -> None:
         network=job.network,
         ipc=args.ipc,
         seed=args.seed,
-        parameters=parameters,
-        augmentation=augmentation,
+        parameters=problem.parameters,
+        augmentation=problem.augmentation,
         **view(args),
     )
     for name, files in problem.given.items():
@@ -131,10 +126,10 @@ def main() -> None:
                 f"--classes: {args.method} with {job.network} condenses all classes together: leave it out"
             )
         provenance["shard"] = list(problem.classes)
-    recorder = snapshots(args, parameters)
-    checkpoint = job.checkpoint(provenance | {"snapshots": args.snapshots})
+    recorder = snapshots(args, problem.parameters)
+    checkpoint = job.checkpoint(args.out, provenance | {"snapshots": args.snapshots})
     label = f"{args.method} {args.data} ipc {args.ipc} seed {args.seed}"
-    with Progress(label, parameters.get("iterations", 1)) as progress:
+    with Progress(label, problem.parameters.get("iterations", 1)) as progress:
         synthetic = method.condense(problem, run=Run(checkpoint, progress, recorder))
     if recorder:
         write(recorder.snapshots, problem, provenance, args.out)

@@ -21,12 +21,11 @@ from condensery.continual.classes import SEEDS_PER_STEP, evaluate_step, network_
 from condensery.errors import CondenseryError
 from condensery.experiment.memories import RECIPE
 from condensery.experiment.orders import step_classes
-from condensery.job import Job, add_arguments
+from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
 from condensery.rows import MEMORY, write_rows
 from condensery.run import Run
 from condensery.synthetic import SyntheticSet
-from condensery.training.recipes import Recipe
 
 
 def parse() -> argparse.Namespace:
@@ -56,7 +55,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Train and test after every step, and write the rows."""
     args = parse()
-    job = Job.open(args)
+    job = opened(args)
     sets = [SyntheticSet.load(path) for path in args.memory]
     for each in sets:
         each.check_against(job.data.info)
@@ -65,7 +64,7 @@ def main() -> None:
     if not 0 < count <= SEEDS_PER_STEP:
         raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_STEP}")
     groups = step_classes(args.order, len(job.data.info.classes), args.steps)
-    recipe = Recipe(**job.config.recipe(RECIPE, args.data, about["ipc"], job.network))
+    recipe = job.recipe(RECIPE, about["ipc"])
     provenance = job.provenance(
         memory=[hashlib.sha256(path.read_bytes()).hexdigest() for path in args.memory],
         recipe=vars(recipe),
@@ -74,13 +73,7 @@ def main() -> None:
         steps=args.steps,
         order=args.order,
     )
-    common = job.columns() | {
-        "method": about["method"],
-        "ipc": about["ipc"],
-        "condense_network": about["network"],
-        "evaluate_network": job.network,
-        "recipe": recipe.name,
-        "epochs": recipe.epochs,
+    common = job.training_columns(about, recipe) | {
         "order_seed": args.order,
         "steps": args.steps,
         "task": args.data,
@@ -90,7 +83,7 @@ def main() -> None:
     rows, checkpoints = [], []
     for number, seen in enumerate(accumulate(groups)):
         kept = memory.remember(sets, seen, about["ipc"])
-        checkpoints.append(job.checkpoint(provenance, f"step{number}"))
+        checkpoints.append(job.checkpoint(args.out, provenance, f"step{number}"))
         label = f"{about['method']} {args.data} order {args.order} step {number + 1} of {args.steps}"
         with Progress(label, count * recipe.passes) as progress:
             outcomes = evaluate_step(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,10 @@ from condensery.data.contents import Shape
 from condensery.data.views import reshaped
 from condensery.errors import CondenseryError
 from condensery.experiment.memories import JOIN, SEQUENCE_RECIPE, common_shape
-from condensery.job import Job, add_arguments
+from condensery.jobs.arguments import add_arguments, all_opened
 from condensery.progress import Progress
 from condensery.rows import MEMORY, write_rows
 from condensery.synthetic import SyntheticSet
-from condensery.training.recipes import Recipe
 
 # Networks of different seeds of a sequence have different seeds themselves.
 SEEDS_PER_SEQUENCE = 1000
@@ -56,7 +56,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Train, test and write the rows."""
     args = parse()
-    jobs = Job.open_all(args)
+    jobs = all_opened(args)
     job = jobs[0]
     sets = [SyntheticSet.load(path) for path in args.memory]
     if len(jobs) < 2 or len(sets) != len(jobs) - 1:
@@ -69,13 +69,13 @@ def main() -> None:
         raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_SEQUENCE}")
     shape = Shape(*common_shape(job.config, args.data))
     tasks = []
-    for each, name, kept in zip(jobs, args.data, [*sets, None], strict=True):
+    for each, kept in zip(jobs, [*sets, None], strict=True):
         real = reshaped(each.data, shape)
         classes = tuple(range(len(real.info.classes)))
         if kept is not None:
             kept.check_against(real.info)
             kept = memory.remember([kept], classes, about["ipc"])
-        recipe = Recipe(**job.config.recipe(SEQUENCE_RECIPE, name, about["ipc"], job.network))
+        recipe = replace(each, network=job.network).recipe(SEQUENCE_RECIPE, about["ipc"])
         tasks.append(Task(real, recipe, kept))
     provenance = job.provenance(
         sequence=args.data,
@@ -88,7 +88,7 @@ def main() -> None:
     checkpoints: dict[str, Checkpoint] = {}
 
     def checkpoint(name: str) -> Checkpoint:
-        return checkpoints.setdefault(name, job.checkpoint(provenance, name))
+        return checkpoints.setdefault(name, job.checkpoint(args.out, provenance, name))
 
     first = args.seed * SEEDS_PER_SEQUENCE
     label = f"{about['method']} {JOIN.join(args.data)} seed {args.seed}"
@@ -103,13 +103,8 @@ def main() -> None:
                 progress=progress,
             )
         )
-    common = job.columns() | {
+    common = job.training_columns(about, tasks[0].recipe) | {
         "dataset": JOIN.join(args.data),
-        "method": about["method"],
-        "ipc": about["ipc"],
-        "condense_network": about["network"],
-        "evaluate_network": job.network,
-        "recipe": SEQUENCE_RECIPE,
         "order_seed": args.seed,
         "steps": len(tasks),
     }

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from condensery import console
 from condensery.errors import CondenseryError
-from condensery.job import Job, add_arguments
+from condensery.jobs.arguments import add_arguments, opened
 from condensery.reporting import tsne_figure
 from condensery.reporting.labels import Labels
 from condensery.reporting.tsne import embed
@@ -50,7 +50,7 @@ def main() -> None:
     args = parse()
     # It lists every glyph that goes into the PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
-    job = Job.open(args)
+    job = opened(args)
     info = job.data.info
     for option, given, most in (
         ("--classes", args.classes, len(info.classes)),

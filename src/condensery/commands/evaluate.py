@@ -16,18 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from condensery import console
-from condensery.errors import CondenseryError
-from condensery.job import Job, add_arguments
+from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
 from condensery.rows import EVALUATION, SNAPSHOT, write_rows
 from condensery.run import Run
 from condensery.synthetic import SyntheticSet
-from condensery.training import recipes
-from condensery.training.evaluation import evaluate
+from condensery.training.evaluation import evaluate, network_seeds
 from condensery.training.samples import Samples
-
-# Networks of different sets have different seeds: set s has the seeds s * 1000, s * 1000 + 1, ...
-SEEDS_PER_SET = 1000
 
 
 def parse() -> argparse.Namespace:
@@ -58,7 +53,7 @@ def when_taken(synthetic: SyntheticSet) -> dict[str, Any]:
 def main() -> None:
     """Train, test and write the rows."""
     args = parse()
-    job = Job.open(args)
+    job = opened(args)
     about: dict[str, Any] = {"method": "whole", "ipc": 0, "network": "", "seed": 0}
     synthetic, snapshot = None, {}
     if args.whole:
@@ -72,13 +67,13 @@ def main() -> None:
         about |= synthetic.provenance.get("experiment", {})
         snapshot = when_taken(synthetic)
     count = count if args.networks is None else args.networks
-    if not 0 < count <= SEEDS_PER_SET:
-        raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_SET}")
     set_seed = about["seed"] if args.seed is None else args.seed
-    recipe = recipes.resolve(job.config.recipe(args.recipe, args.data, about["ipc"], job.network), synthetic)
+    seeds = network_seeds(set_seed, count)
+    recipe = job.recipe(args.recipe, about["ipc"], synthetic)
     content = "" if args.whole else hashlib.sha256(args.synthetic.read_bytes()).hexdigest()
     checkpoint = job.checkpoint(
-        job.provenance(set=content, recipe=vars(recipe), network=job.network, networks=count, seed=set_seed)
+        args.out,
+        job.provenance(set=content, recipe=vars(recipe), network=job.network, networks=count, seed=set_seed),
     )
     label = f"{about['method']} {args.data} ipc {about['ipc']} seed {set_seed}, recipe {recipe.name}"
     with Progress(label, count * recipe.passes) as progress:
@@ -87,20 +82,11 @@ def main() -> None:
             samples,
             job.data.test,
             recipe,
-            range(set_seed * SEEDS_PER_SET, set_seed * SEEDS_PER_SET + count),
+            seeds,
             job.device,
             run=Run(checkpoint, progress),
         )
-    common = job.columns() | {
-        "method": about["method"],
-        "ipc": about["ipc"],
-        "condense_network": about["network"],
-        "evaluate_network": job.network,
-        "recipe": args.recipe,
-        "set_seed": set_seed,
-        "images": len(samples),
-        "epochs": recipe.epochs,
-    }
+    common = job.training_columns(about, recipe) | {"set_seed": set_seed, "images": len(samples)}
     kind = SNAPSHOT if snapshot else EVALUATION
     write_rows([common | snapshot | vars(outcome) for outcome in outcomes], args.out, kind)
     checkpoint.remove()

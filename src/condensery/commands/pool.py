@@ -14,13 +14,12 @@ import argparse
 from condensery import console
 from condensery.errors import CondenseryError
 from condensery.experiment.plans import POOL_RECIPE, moments
-from condensery.job import Job, add_arguments
+from condensery.jobs.arguments import add_arguments, opened
 from condensery.pool import states, store
 from condensery.progress import Progress
 from condensery.run import Run
 from condensery.search.space import part
 from condensery.training import stacking
-from condensery.training.recipes import Recipe
 
 
 def parse() -> argparse.Namespace:
@@ -39,7 +38,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Train, test on the way, write the states and print how many each group has."""
     args = parse()
-    job = Job.open(args)
+    job = opened(args)
     plan = job.config.pool
     if plan is None:
         raise CondenseryError(
@@ -47,12 +46,14 @@ def main() -> None:
             "in config/protocols"
         )
     job = job.held_out(plan.split)
-    recipe = Recipe(**job.config.recipe(POOL_RECIPE, args.data, network=job.network))
+    recipe = job.recipe(POOL_RECIPE)
     steps = moments(recipe.passes * states.batches(job.data, recipe), plan.states)
     provenance = job.provenance(network=job.network, recipe=vars(recipe), networks=plan.networks, steps=steps)
     wanted = part(range(plan.networks), args.part)
     fleets = stacking.groups(job.network, job.data.info, recipe.batch, wanted, job.device)
-    checkpoints = [job.checkpoint(provenance, f"networks{numbers[0]}to{numbers[-1]}") for numbers in fleets]
+    checkpoints = [
+        job.checkpoint(args.out, provenance, f"networks{numbers[0]}to{numbers[-1]}") for numbers in fleets
+    ]
     taken = []
     with Progress(f"pool {args.data} {args.part}", len(wanted) * recipe.passes) as progress:
         done = 0

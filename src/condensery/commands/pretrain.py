@@ -10,11 +10,10 @@ import argparse
 
 from condensery import console
 from condensery.files import write_tensors
-from condensery.job import Job, add_arguments, add_view_arguments, view
+from condensery.jobs.arguments import add_arguments, add_view_arguments, opened, training_data, view
 from condensery.progress import Progress
 from condensery.run import Run
 from condensery.training.pretrained import pretrain
-from condensery.training.recipes import Recipe
 
 
 def parse() -> argparse.Namespace:
@@ -29,11 +28,11 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Train and write the network and the forgetting events."""
     args = parse()
-    job = Job.open(args)
-    recipe = Recipe(**job.config.recipe("features", args.data, network=job.network))
-    real = job.training_data(args)
+    job = opened(args)
+    recipe = job.recipe("features")
+    real = training_data(args, job)
     provenance = job.provenance(network=job.network, seed=args.seed, recipe=vars(recipe), **view(args))
-    checkpoint = job.checkpoint(provenance)
+    checkpoint = job.checkpoint(args.out, provenance)
     with Progress(f"features {args.data} seed {args.seed}", recipe.passes) as progress:
         tensors = pretrain(
             real,

@@ -21,7 +21,8 @@ import pandas as pd
 
 from condensery import console
 from condensery.experiment import EARLY_STOPPING, Search
-from condensery.job import Job, add_arguments
+from condensery.jobs import Job
+from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
 from condensery.rows import SEARCH, write_rows
 from condensery.search import candidates, ranking, space
@@ -61,14 +62,14 @@ def parse() -> argparse.Namespace:
 def recipe_of(args: argparse.Namespace, job: Job, search: Search) -> Recipe:
     """Return how the networks are trained."""
     if args.whole:
-        return Recipe(**job.config.recipe("search_whole", args.data))
-    values = job.config.recipe("search", args.data, search.ipc)
+        return job.recipe("search_whole")
+    recipe = job.recipe("search", search.ipc)
     if args.proxy:
-        return Recipe(**values)
-    return candidates.EarlyStopping(**values, proxy_images=search.ipc * len(job.data.info.classes))
+        return recipe
+    return candidates.EarlyStopping(**vars(recipe), proxy_images=search.ipc * len(job.data.info.classes))
 
 
-def opened(args: argparse.Namespace, job: Job, search: Search) -> tuple[Samples, dict[str, Any]]:
+def proxy(args: argparse.Namespace, job: Job, search: Search) -> tuple[Samples, dict[str, Any]]:
     """Return what to train on, and its coordinates."""
     about: dict[str, Any] = {"ipc": 0, "condense_network": "", "set_seed": 0}
     if args.proxy is None:
@@ -99,15 +100,15 @@ def show(rows: pd.DataFrame) -> None:
 def main() -> None:
     """Train, validate, write the rows and print the ranking."""
     args = parse()
-    job = Job.open(args).without_test_images()
+    job = opened(args).without_test_images()
     search = job.config.search
     recipe = recipe_of(args, job, search)
-    samples, about = opened(args, job, search)
+    samples, about = proxy(args, job, search)
     names = space.part(space.draw(search.networks, search.widths, search.seed), args.part)
     seeds = candidates.seeds(search.repeats, whole=args.whole)
     content = hashlib.sha256(args.proxy.read_bytes()).hexdigest() if args.proxy else ""
     checkpoint = job.checkpoint(
-        job.provenance(set=content, recipe=vars(recipe), networks=names, seeds=list(seeds), **about)
+        args.out, job.provenance(set=content, recipe=vars(recipe), networks=names, seeds=list(seeds), **about)
     )
     with Progress(f"search {args.data} {about['proxy']} {args.part}", len(names)) as progress:
         outcomes = candidates.train_all(

@@ -13,12 +13,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from condensery import console
-from condensery.job import Job, add_arguments
+from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
 from condensery.rows import SEARCH, read_rows, row_files, write_rows
 from condensery.search import candidates, ranking
 from condensery.search.candidates import rows_of
-from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 
 
@@ -35,16 +34,16 @@ def main() -> None:
         help="files that scripts/search.py wrote, or folders of them",
     )
     args = parser.parse_args()
-    job = Job.open(args)
+    job = opened(args)
     searching = job.without_test_images()
     found = read_rows(row_files(args.rows), job.config.protocol, SEARCH)
     scores = ranking.scores(found[found["dataset"] == job.data.info.name])
     names = sorted({ranking.ranked(scores[proxy])[0] for proxy in scores})
-    recipe = Recipe(**job.config.recipe("search_whole", args.data))
+    recipe = job.recipe("search_whole")
     samples = Samples.of_split(searching.data.train, job.device)
     seeds = candidates.seeds(job.config.search.repeats, whole=True)
     provenance = searching.provenance(recipe=vars(recipe), networks=names, seeds=list(seeds), test=True)
-    checkpoint = job.checkpoint(provenance)
+    checkpoint = job.checkpoint(args.out, provenance)
     with Progress(f"test {args.data}", len(names)) as progress:
         outcomes = candidates.train_all(
             names,

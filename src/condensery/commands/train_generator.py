@@ -16,7 +16,7 @@ from condensery.data.views import training_only
 from condensery.errors import CondenseryError
 from condensery.files import write_tensors
 from condensery.generators import Setting
-from condensery.job import Job, add_arguments
+from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
 from condensery.run import Run
 
@@ -33,7 +33,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Train and write the generator."""
     args = parse()
-    job = Job.open(args)
+    job = opened(args)
     kind = job.config.implementation(args.method)
     if kind not in generators.KINDS:
         raise CondenseryError(
@@ -44,7 +44,7 @@ def main() -> None:
     classes = tuple(range(len(real.info.classes)))
     setting = Setting(real, classes, parameters, args.seed, job.device)
     provenance = job.provenance(method=args.method, seed=args.seed, parameters=parameters)
-    checkpoint = job.checkpoint(provenance)
+    checkpoint = job.checkpoint(args.out, provenance)
     label = f"{args.method} {args.data} seed {args.seed}"
     with Progress(label, parameters["iterations"]) as progress:
         weights = generators.train(kind, setting, run=Run(checkpoint, progress))

@@ -16,6 +16,7 @@ from torch import Tensor
 from condensery import networks, streams
 from condensery.augmentation import augment
 from condensery.data import DataInfo, Split
+from condensery.errors import CondenseryError
 from condensery.machine.device import Device
 from condensery.run import UNATTENDED, Run, Stopwatch
 from condensery.training import stacking
@@ -24,6 +25,21 @@ from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 
 TEST_BATCH = 500
+
+
+SEEDS_PER_SET = 1000
+"""Networks that may be trained on a set: those of different sets have different seeds."""
+
+
+def network_seeds(set_seed: int, networks: int) -> range:
+    """Return the seeds of the networks that are trained on a set.
+
+    Raises:
+        CondenseryError: there are none, or more than have seeds of their own.
+    """
+    if not 0 < networks <= SEEDS_PER_SET:
+        raise CondenseryError(f"--networks {networks} is out of range: give 1 to {SEEDS_PER_SET}")
+    return range(set_seed * SEEDS_PER_SET, set_seed * SEEDS_PER_SET + networks)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,128 @@
+"""The arguments that the commands share which compute, and the job that they choose."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from condensery import console
+from condensery.data import RealData
+from condensery.data.contents import Shape
+from condensery.data.views import of_classes, reshaped, training_only
+from condensery.errors import CondenseryError
+from condensery.jobs.opening import Job
+from condensery.machine import device
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser, *, several: bool = False, network: bool = True, default_out: str = ""
+) -> None:
+    """Add the arguments of every job to a parser; `opened` reads them.
+
+    Args:
+        parser: the parser.
+        several: whether there are several data sets; lists are made of them and of their folders.
+        network: whether a job is about one network, which can be named.
+        default_out: what is written where --out is not given; it must be given if this is empty.
+    """
+    many = {"nargs": "+"} if several else {}
+    parser.add_argument(
+        "--data", required=True, metavar="NAME", help="data set, an entry of config/datasets.yaml", **many
+    )
+    if network:
+        parser.add_argument("--network", metavar="NAME", help="network; default: the data set's own")
+    parser.add_argument("--protocol", metavar="NAME", help="file of config/protocols; default: config.yaml's")
+    console.add_config_argument(parser)
+    parser.add_argument(
+        "--prepared", type=Path, metavar="DIR", help="prepared data; default: data/prepared/NAME", **many
+    )
+    parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N; default: config.yaml's")
+    parser.add_argument(
+        "--precision", choices=device.PRECISIONS, help="default: config.yaml's, or the protocol's"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: all cores")
+    default = f"; default: {default_out}" if default_out else ""
+    parser.add_argument(
+        "--out", type=Path, required=not default_out, metavar="FILE", help=f"the file to write{default}"
+    )
+
+
+def add_view_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a job that sees its data set otherwise than it was prepared."""
+    parser.add_argument(
+        "--only", metavar="LIST", help="see only these classes, such as 0-4 or 1,7; default: all"
+    )
+    parser.add_argument(
+        "--shape", metavar="CxHxW", help="see the images in this shape, such as 3x32x32; default: their own"
+    )
+
+
+def view(args: argparse.Namespace) -> dict[str, str]:
+    """Return what was given of the arguments of `add_view_arguments`, for the provenance."""
+    return {name: value for name in ("only", "shape") if (value := getattr(args, name)) is not None}
+
+
+def numbers(option: str, text: str) -> tuple[int, ...]:
+    """Read a list of numbers such as ``0-4`` or ``1,7-9``.
+
+    Raises:
+        CondenseryError: it is not one; the line names the option.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdigit() or not (last or first).isdigit():
+            raise CondenseryError(f"{option} {text!r} is not a list of numbers: write 0-4 or 1,7")
+        found += range(int(first), int(last or first) + 1)
+    return tuple(found)
+
+
+def opened(args: argparse.Namespace) -> Job:
+    """Open the job that the arguments of `add_arguments` choose; raises what `Job.open` raises."""
+    return _open(args, args.data, args.prepared)
+
+
+def all_opened(args: argparse.Namespace) -> list[Job]:
+    """Open a job for each of several data sets, all on one device.
+
+    Raises:
+        CondenseryError: as for `Job.open`, or there are not as many prepared folders as data sets.
+    """
+    folders = args.prepared or [None] * len(args.data)
+    if len(folders) != len(args.data):
+        raise CondenseryError(f"--prepared: {len(folders)} folders for {len(args.data)} data sets")
+    jobs: list[Job] = []
+    for name, folder in zip(args.data, folders, strict=True):
+        jobs.append(_open(args, name, folder, on=jobs[0].device if jobs else None))
+    return jobs
+
+
+def _open(args: argparse.Namespace, name: str, prepared: Path | None, on: device.Device | None = None) -> Job:
+    return Job.open(
+        name,
+        config=args.config,
+        protocol=args.protocol,
+        prepared=prepared,
+        network=getattr(args, "network", None),
+        device_name=args.device,
+        precision=args.precision,
+        threads=args.threads,
+        on=on,
+    )
+
+
+def training_data(args: argparse.Namespace, job: Job) -> RealData:
+    """Return the data set without its test images, as the arguments of `add_view_arguments` see it.
+
+    Raises:
+        CondenseryError: there are no such classes, or no such shape can be made.
+    """
+    real = training_only(job.data)
+    if args.only:
+        real = of_classes(real, numbers("--only", args.only))
+    if args.shape:
+        sides = args.shape.split("x")
+        if len(sides) != 3 or not all(side.isdigit() for side in sides):
+            raise CondenseryError(f"--shape {args.shape!r} is not CxHxW: write it like 3x32x32")
+        real = reshaped(real, Shape(*map(int, sides)))
+    return real

@@ -1,0 +1,210 @@
+"""An opened job: what a configuration, a data set, a network and a device make together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from condensery import data
+from condensery.checkpoint import Checkpoint
+from condensery.data import RealData
+from condensery.data.views import held_out, training_only
+from condensery.errors import CondenseryError
+from condensery.experiment import Config, load_config
+from condensery.machine import device
+from condensery.machine.device import Device
+from condensery.machine.versions import versions
+from condensery.methods import Problem
+from condensery.synthetic import SyntheticSet
+from condensery.training import recipes
+from condensery.training.recipes import Recipe
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """An opened job: configuration, real data, network name and device; it makes problems and recipes.
+
+    ``name`` is the data set's entry in datasets.yaml; ``split`` says what of the real data the job is
+    restricted to, if anything.
+    """
+
+    config: Config
+    name: str
+    data: RealData
+    network: str
+    device: Device
+    split: dict[str, Any] | None = None
+
+    @classmethod
+    def open(
+        cls,
+        name: str,
+        *,
+        config: Path = Path("config"),
+        protocol: str | None = None,
+        prepared: Path | None = None,
+        network: str | None = None,
+        device_name: str | None = None,
+        precision: str | None = None,
+        threads: int | None = None,
+        on: Device | None = None,
+    ) -> Self:
+        """Read and check an experiment's configuration and data, and say in the log on which device it runs.
+
+        Args:
+            name: the data set, an entry of datasets.yaml.
+            config: the folder of the configuration.
+            protocol: config.yaml's if it is not given.
+            prepared: the folder of the prepared data; data/prepared/NAME if it is not given.
+            network: the data set's own if it is not given.
+            device_name: auto, cpu, cuda or cuda:N; config.yaml's if it is not given.
+            precision: config.yaml's or the protocol's if it is not given.
+            threads: of PyTorch on the CPU, in all of the process; all cores if they are not given.
+            on: the device, if it has been chosen already.
+
+        Raises:
+            CondenseryError: the configuration, the data set or the device is not as it must be.
+        """
+        if threads:
+            torch.set_num_threads(threads)
+        given = {"device": device_name, "precision": precision}
+        settings = {key: value for key, value in given.items() if value is not None}
+        read = load_config(config, protocol, settings)
+        read.dataset(name)
+        real = data.load(prepared or read.data_dir / "prepared" / name)
+        where = on or device.choose(
+            read.settings["device"], read.precision, where_native=not read.settings["precision"]
+        )
+        if on is None:
+            _log.info("device: %s, %s", where.label, where.precision)
+        return cls(read, name, real, network or read.network(name), where)
+
+    def without_test_images(self) -> Self:
+        """Return the job on the images of the architecture search: validation images are its test split.
+
+        Raises:
+            CondenseryError: the protocol has no search.
+        """
+        search = self.config.search
+        if search is None:
+            raise CondenseryError(
+                f"protocol {self.config.protocol} has no architecture search: choose another, or add the key "
+                "`search` to its file in config/protocols"
+            )
+        return self.held_out(search.split)
+
+    def held_out(self, split: dict[str, Any]) -> Self:
+        """Return the job on training images alone, some of which are its test split.
+
+        Args:
+            split: ``validation``, ``seed`` and ``training_images`` of `condensery.data.views.held_out`.
+
+        Raises:
+            CondenseryError: no images would be left to train on, or none to validate with.
+        """
+        data = held_out(self.data, split["validation"], split["seed"], split["training_images"])
+        return replace(self, data=data, split=split)
+
+    def problem(
+        self,
+        method: str,
+        ipc: int,
+        seed: int,
+        *,
+        real: RealData | None = None,
+        classes: tuple[int, ...] | None = None,
+        given: Mapping[str, Sequence[Path]] | None = None,
+        **changed: Any,
+    ) -> Problem:
+        """Return the problem of condensing one set, with the parameters that the configuration resolves.
+
+        Args:
+            method: an entry of methods.yaml.
+            ipc: images per class.
+            seed: of the set.
+            real: the data set as it is seen; without its test images if it is not given.
+            classes: of a part of the set; all of them if they are not given.
+            given: what was trained beforehand, see `Problem`.
+            changed: other parameters than the configuration's.
+
+        Raises:
+            CondenseryError: there is no such method or class, or there are too few images.
+        """
+        real = training_only(self.data) if real is None else real
+        return Problem(
+            data=real,
+            ipc=ipc,
+            classes=tuple(range(len(real.info.classes))) if classes is None else classes,
+            network=self.network,
+            parameters=self.config.parameters(self.name, method, self.network, ipc) | changed,
+            augmentation=self.config.augmentation(self.name),
+            seed=seed,
+            device=self.device,
+            given=given or {},
+        )
+
+    def recipe(self, name: str, ipc: int = 0, synthetic: SyntheticSet | None = None) -> Recipe:
+        """Return how the network is trained on a set, or for an ``ipc`` of 0 on a whole data set.
+
+        Raises:
+            CondenseryError: there is no such recipe, or it takes from the set what this does not carry.
+        """
+        return recipes.resolve(self.config.recipe(name, self.name, ipc, self.network), synthetic)
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of a result row that say under what protocol, where and with what it is made."""
+        return {
+            "protocol": self.config.protocol,
+            "dataset": self.data.info.name,
+            "device": self.device.label,
+            "precision": self.device.precision,
+            **versions(),
+        }
+
+    def training_columns(self, about: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+        """Return the columns of a row of a network that was trained on a set by a recipe.
+
+        Args:
+            about: ``method``, ``ipc`` and ``network`` of the set, as its provenance has them.
+            recipe: what it was trained by.
+        """
+        return self.columns() | {
+            "method": about["method"],
+            "ipc": about["ipc"],
+            "condense_network": about["network"],
+            "evaluate_network": self.network,
+            "recipe": recipe.name,
+            "epochs": recipe.epochs,
+        }
+
+    def provenance(self, **experiment: Any) -> dict[str, Any]:
+        """Return what a result carries about its making: the experiment, the versions and the precision.
+
+        The machine is left out: parts that different machines made join into one set.
+        """
+        restricted = {"split": self.split} if self.split else {}
+        return {
+            "experiment": {"protocol": self.config.protocol, "dataset": self.data.info.name}
+            | restricted
+            | experiment,
+            "versions": versions(),
+            "precision": self.device.precision,
+        }
+
+    def checkpoint(self, out: Path, provenance: dict[str, Any], part: str = "") -> Checkpoint:
+        """Return the checkpoint beside the output ``out``, or one of several, each of a part of the work.
+
+        One of another experiment or other code is not resumed.
+        """
+        identity = hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest()
+        name = f"{out.stem}.{part}" if part else out.stem
+        return Checkpoint(out.with_name(f".{name}.checkpoint"), identity)
