@@ -16,7 +16,7 @@ from condensery.machine import device
 from condensery.machine.device import Device
 from condensery.methods import dd, dm, gradient_matching, ld, mmd
 from condensery.methods.pixels import Pixels
-from condensery.training.evaluation import Fleet, train
+from condensery.training.evaluation import StackedNetworks, train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 from harness import jobs, pretended
@@ -71,7 +71,7 @@ def test_the_device_is_chosen_as_any_other_is() -> None:
     assert (chosen.torch_device.type, chosen.label) == (pretended.NAME, pretended.NAME)
     assert chosen.stack_networks
     assert not chosen.compile
-    chosen.synchronise()
+    chosen.synchronize()
     with pytest.raises(CondenseryError, match="tf32 needs a CUDA device"):
         device.choose(pretended.NAME, "tf32")
 
@@ -179,9 +179,9 @@ def ld_step(where: Device) -> Callable[[int], object]:
 
 def training(where: Device, count: int, augmentation: str) -> Callable[[int], object]:
     data = problems.real_data()
-    fleet = Fleet("convnet-d2-w16", data.info, range(count), where, images=0)
+    stacked = StackedNetworks("convnet-d2-w16", data.info, range(count), where, images=0)
     samples = Samples.of_split(data.train, where)
-    return lambda step: train(fleet, samples, recipe(augmentation))
+    return lambda step: train(stacked, samples, recipe(augmentation))
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,9 @@ def test_gradients_agree_with_finite_differences(family, rows, seed):
 @pytest.mark.parametrize(
     ("side", "reach", "centres"), [(8, 1, 9), (16, 2, 17), (28, 4, 29), (32, 4, 33), (64, 8, 65), (9, 1, 9)]
 )
-def test_whole_numbers_cover_their_range_evenly(side, reach, centres):
-    draws = 400 * centres
-    for family, low, number in (("crop", -reach, 2 * reach + 1), ("cutout", 0, centres)):
+def test_whole_numbers_cover_their_range_evenly(side, reach, centers):
+    draws = 400 * centers
+    for family, low, number in (("crop", -reach, 2 * reach + 1), ("cutout", 0, centers)):
         for column in siamese.draw(family, draws, (side, side), generator()).values.unbind(1):
             values, counts = column.unique(return_counts=True)
             assert values.tolist() == list(range(low, low + number))

@@ -200,9 +200,9 @@ def trained(monkeypatch, run) -> list[dict[str, torch.Tensor]]:
     """Return the weights of every network at the moment of each of its tests."""
     seen = []
 
-    def watch(fleet, split):
-        seen.append({name: tensor.detach().clone() for name, tensor in fleet.state().items()})
-        return [50.0] * len(fleet.seeds)
+    def watch(stacked, split):
+        seen.append({name: tensor.detach().clone() for name, tensor in stacked.state().items()})
+        return [50.0] * len(stacked.seeds)
 
     for module in (evaluation, domains):
         monkeypatch.setattr(module, "accuracies", watch)
@@ -260,13 +260,13 @@ def test_networks_are_tested_on_all_images_of_the_classes_seen(monkeypatch, tmp_
     data = problems.real_data(classes=4)
     tested = []
     monkeypatch.setattr(
-        evaluation, "accuracies", lambda fleet, split: tested.append((fleet, split)) or [50.0]
+        evaluation, "accuracies", lambda stacked, split: tested.append((stacked, split)) or [50.0]
     )
     outcomes = learn_classes(data, tmp_path)
     first, second = orders.step_classes(0, 4, 2)
     labels = data.test.labels.tolist()
-    for fleet, split in tested:
-        assert fleet.network.classifier.out_features == 4
+    for stacked, split in tested:
+        assert stacked.network.classifier.out_features == 4
         assert set(split.labels) in (set(first), {*first, *second})
         assert len(split) == sum(labels.count(c) for c in set(split.labels))
     assert [len({*split.labels}) for _, split in tested] == [2, 2, 4, 4]
@@ -311,7 +311,7 @@ def plain_sequence(both: list[RealData], distil: bool) -> tuple[dict[str, torch.
     cpu = torch.device("cpu")
     kept = methods.get("random").condense(problems.problem(both[0]))
     net = networks.build("mlp", channels=3, size=(16, 16), classes=3)
-    networks.initialise(net, streams.generator(0, "evaluation-network"))
+    networks.initialize(net, streams.generator(0, "evaluation-network"))
     for step, data in enumerate(both):
         images = data.train.batch(torch.arange(len(data.train)), cpu)
         labels = torch.as_tensor(data.train.labels)
@@ -319,7 +319,7 @@ def plain_sequence(both: list[RealData], distil: bool) -> tuple[dict[str, torch.
         old.load_state_dict(net.state_dict())
         if step == 1:
             images, labels = torch.cat([images, kept.images]), torch.cat([labels, kept.labels])
-        optimiser = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9, weight_decay=5e-4)
+        optimizer = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9, weight_decay=5e-4)
         for epoch in range(3):
             order = torch.randperm(len(images), generator=streams.generator(step, "shuffle", epoch))
             for rows in order.split(8):
@@ -328,9 +328,9 @@ def plain_sequence(both: list[RealData], distil: bool) -> tuple[dict[str, torch.
                 if step == 1 and distil:
                     wanted = F.softmax(old(images[rows]).detach() / 2, dim=1)
                     loss = loss - (wanted * F.log_softmax(logits / 2, dim=1)).sum(1).mean()
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 loss.backward()
-                optimiser.step()
+                optimizer.step()
     scores = []
     for data in both:
         logits = net(data.test.batch(torch.arange(len(data.test)), cpu))
@@ -342,9 +342,9 @@ def test_a_sequence_equals_a_plain_loop(monkeypatch) -> None:
     both = two_domains()
     tested, accuracies = [], domains.accuracies
 
-    def watch(fleet, split):
-        tested.append({name: tensor.detach().clone() for name, tensor in fleet.state().items()})
-        return accuracies(fleet, split)
+    def watch(stacked, split):
+        tested.append({name: tensor.detach().clone() for name, tensor in stacked.state().items()})
+        return accuracies(stacked, split)
 
     monkeypatch.setattr(domains, "accuracies", watch)
     learned = list(domains.learn("mlp", tasks(both), [0], problems.CPU))

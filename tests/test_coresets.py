@@ -11,7 +11,7 @@ from condensery.errors import CondenseryError
 from condensery.files import read_tensors
 from condensery.methods.herding import herd
 from condensery.methods.kcenter import k_center
-from condensery.training.evaluation import Fleet, accuracies
+from condensery.training.evaluation import StackedNetworks, accuracies
 from condensery.training.pretrained import Forgetting, pretrain
 from condensery.training.recipes import Recipe
 from tests import problems
@@ -163,15 +163,15 @@ def test_the_features_network_is_the_trained_one(data, features):
     from condensery.files import read_tensors
 
     tensors, _ = read_tensors(features)
-    fleet = Fleet("convnet-d2-w16", data.info, [0], problems.CPU, images=0)
-    fleet.load({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
-    assert accuracies(fleet, data.test)[0] > 60  # chance is 33
+    stacked = StackedNetworks("convnet-d2-w16", data.info, [0], problems.CPU, images=0)
+    stacked.load({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
+    assert accuracies(stacked, data.test)[0] > 60  # chance is 33
 
 
 def test_the_features_network_starts_like_no_evaluation_network(data):
     standing = Recipe("features", epochs=0, lr=0, momentum=0, weight_decay=0, batch=16, augmentation="none")
     weights = pretrain(data, "mlp", standing, 0, problems.CPU)
-    evaluated = Fleet("mlp", data.info, range(20), problems.CPU, images=0).state()
+    evaluated = StackedNetworks("mlp", data.info, range(20), problems.CPU, images=0).state()
     for name, tensors in evaluated.items():
         if name.endswith("weight"):
             assert not any(torch.equal(weights[f"network.{name}"], tensor) for tensor in tensors)

@@ -41,8 +41,8 @@ def test_networks_learn_the_memory_of_every_step(config: Config) -> None:
     # 3 networks after each of 5 steps; 400, 800, ... 2000 images for 1,001 epochs; 2000, ... 10000 tested.
     image = work.multiply_adds(config, "cifar100", "convnet")
     amount = cost.of_job(config, "continual_accuracy", CLASSES)
-    passes = 3 * sum(1001 * 3 * 400 * step + 2000 * step for step in range(1, 6))
-    assert amount.multiply_adds == pytest.approx(passes * image)
+    epochs_run = 3 * sum(1001 * 3 * 400 * step + 2000 * step for step in range(1, 6))
+    assert amount.multiply_adds == pytest.approx(epochs_run * image)
     assert amount.steps == 1001 * (2 + 4 + 5 + 7 + 8)
 
 

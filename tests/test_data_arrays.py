@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from condensery.data import DataInfo, Split, arrays, normalise
+from condensery.data import DataInfo, Split, arrays, normalize
 
 CPU = torch.device("cpu")
 INFO = DataInfo("made", 3, 4, 5, ("a", "b", "c", "d"), (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
@@ -44,7 +44,7 @@ def split(request, pixels, labels, tmp_path, monkeypatch):
 
 def test_every_intensity_is_normalised_by_the_formula():
     every = np.tile(np.arange(256, dtype=np.uint8).reshape(-1, 1, 1, 1), (1, 3, 1, 1))
-    found = normalise(torch.from_numpy(every), INFO.mean, INFO.std)
+    found = normalize(torch.from_numpy(every), INFO.mean, INFO.std)
     assert found.dtype == torch.float32
     assert np.abs(found.numpy() - formula(every)).max() < 1e-6
 

@@ -32,7 +32,7 @@ def images(split):
 
 
 @pytest.fixture
-def colours(tmp_path):
+def colors(tmp_path):
     """Seven PNG images of the prepared size in two classes; folder and file names give the order."""
     pixels = {}
     for place in ("train/b/1", "train/b/0", "train/a/deep/2", "train/a/9", "val/a/x", "val/b/y", "val/b/z"):
@@ -43,8 +43,8 @@ def colours(tmp_path):
 
 
 @pytest.mark.parametrize("per_part", [1, 3, 100])
-def test_an_image_folder_is_read_class_by_class_in_sorted_order(colours, monkeypatch, per_part):
-    root, pixels = colours
+def test_an_image_folder_is_read_class_by_class_in_sorted_order(colors, monkeypatch, per_part):
+    root, pixels = colors
     monkeypatch.setattr(folders_module, "IMAGES_PER_PART", per_part)
     prepare("own", entry({"kind": "image-folder", "path": "own"}, 2), root, root / "out")
     data = load(root / "out")
@@ -88,8 +88,8 @@ def test_images_become_rgb_or_grey_are_cut_to_the_centre_and_resized(tmp_path):
         (lambda own: save(own / "train/c/0.png", np.zeros((8, 8, 3), np.uint8)), r"3 classes.* says 2"),
     ],
 )
-def test_a_damaged_folder_is_one_line_and_leaves_nothing(colours, damage, message):
-    root, _ = colours
+def test_a_damaged_folder_is_one_line_and_leaves_nothing(colors, damage, message):
+    root, _ = colors
     damage(root / "own")
     with pytest.raises(CondenseryError, match=message) as caught:
         prepare("own", entry({"kind": "image-folder", "path": "own"}, 2), root, root / "out")

@@ -52,7 +52,7 @@ def point(case, seed=0, dtype=torch.float64):
 
 def plain_network(case, address, dtype):
     net = networks.build(case.network, channels=3, size=(16, 16), classes=3).to(dtype)
-    return networks.initialise(net, streams.generator(case.seed, "network", *address)).train()
+    return networks.initialize(net, streams.generator(case.seed, "network", *address)).train()
 
 
 def plain_loss(case, images, rates, iteration):
@@ -80,7 +80,7 @@ def test_gradient_is_that_of_one_graph_through_all_steps(network, iteration):
     case = problem(network=network)
     images, rates = point(case)
     unrolled = Unrolled(case)
-    unrolled.trainee.network.double()
+    unrolled.functional.network.double()
     assert torch.equal(unrolled.labels, LABELS)
     of_images, of_rates, loss = unrolled.gradient(images, rates, iteration)
     expected = plain_loss(case, images.requires_grad_(), rates.requires_grad_(), iteration)
@@ -95,7 +95,7 @@ def test_gradient_is_the_slope_of_the_loss():
     case = problem()
     images, rates = point(case)
     unrolled = Unrolled(case)
-    unrolled.trainee.network.double()
+    unrolled.functional.network.double()
     of_images, of_rates, _ = unrolled.gradient(images, rates, 1)
     generator = torch.Generator().manual_seed(1)
     for of, at in ((of_images, images), (of_rates, rates)):
@@ -191,13 +191,13 @@ def test_the_learned_recipe_takes_the_very_steps_of_the_condensation():
     case = problem(parameters={"iterations": 2})
     made = DD.condense(case)
     recipe = recipes.resolve({"name": "learned"}, made)
-    assert (recipe.name, recipe.epochs, recipe.passes, recipe.batch) == ("learned", 2, 2, 6)
+    assert (recipe.name, recipe.epochs, recipe.epochs_run, recipe.batch) == ("learned", 2, 2, 6)
     for seeds in ([5], [5, 6]):
-        fleet = evaluation.Fleet(case.network, case.data.info, seeds, problems.CPU, images=0)
-        evaluation.train(fleet, Samples.of_set(made, problems.CPU), recipe)
+        stacked = evaluation.StackedNetworks(case.network, case.data.info, seeds, problems.CPU, images=0)
+        evaluation.train(stacked, Samples.of_set(made, problems.CPU), recipe)
         for number, seed in enumerate(seeds):
             net = networks.build(case.network, channels=3, size=(16, 16), classes=3)
-            networks.initialise(net, streams.generator(seed, "evaluation-network"))
+            networks.initialize(net, streams.generator(seed, "evaluation-network"))
             for row in made.learning_rate:
                 for rate, batch in zip(row, made.images.split(6), strict=True):
                     net.zero_grad()
@@ -205,7 +205,7 @@ def test_the_learned_recipe_takes_the_very_steps_of_the_condensation():
                     with torch.no_grad():
                         for parameter in net.parameters():
                             parameter -= rate * parameter.grad
-            for name, tensor in fleet.state().items():
+            for name, tensor in stacked.state().items():
                 got = tensor[number] if len(seeds) > 1 else tensor
                 torch.testing.assert_close(got, net.state_dict()[name], rtol=1e-3, atol=1e-5)
 

@@ -27,7 +27,7 @@ def plain_step(problem, images, step):
     """One step of DM Algorithm 1, one class after the other; returns the loss at ``images``."""
     info = problem.data.info
     net = networks.build(problem.network, channels=info.channels, size=(info.height, info.width), classes=3)
-    networks.initialise(net, streams.generator(problem.seed, "network", step))
+    networks.initialize(net, streams.generator(problem.seed, "network", step))
     net.train()
     real, synthetic = [], []
     for i, c in enumerate(problem.classes):
@@ -69,11 +69,11 @@ def test_gradient_is_that_of_a_plain_version(network, memory_bytes):
 def test_pixels_follow_sgd_with_momentum():
     problem = problems.problem(parameters={"iterations": 3, "lr_img": 0.7, "momentum": 0.5})
     images = torch.nn.Parameter(methods.get("random").condense(problem).images.clone())
-    optimiser = torch.optim.SGD([images], lr=0.7, momentum=0.5)
+    optimizer = torch.optim.SGD([images], lr=0.7, momentum=0.5)
     for step in range(3):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         plain_step(problem, images, step).backward()
-        optimiser.step()
+        optimizer.step()
     torch.testing.assert_close(DM.condense(problem).images, images.detach(), rtol=1e-3, atol=1e-4)
 
 
@@ -105,10 +105,10 @@ class Counting(Device):
 
     def compiled(self, function, work):
         def counting(images):
-            passes.append(len(images))
+            epochs_run.append(len(images))
             return function(images)
 
-        passes = self.__dict__.setdefault("passes", [])
+        epochs_run = self.__dict__.setdefault("passes", [])
         return counting
 
 
@@ -122,9 +122,9 @@ def test_images_in_flight_do_not_grow_with_the_classes():
             device=Counting(torch.device("cpu"), "fp32", compile=False, memory_bytes=50 * 4 * floats),
         )
         DM.condense(problem)
-        seen[classes] = problem.device.passes
+        seen[classes] = problem.device.epochs_run
         assert sum(seen[classes]) == 4 * classes * (8 + 2)  # 4 iterations
-    assert {max(passes) for passes in seen.values()} == {6 * 8}
+    assert {max(epochs_run) for epochs_run in seen.values()} == {6 * 8}
 
 
 def test_noise_is_standard_normal():
@@ -180,7 +180,7 @@ def test_matching_gradients_of_a_uniform_classifier_is_matching_means_times_a_co
     generator = torch.Generator().manual_seed(0)
     classes, c = 5, 2
     net = networks.build("convnet-d2-w16", channels=3, size=(16, 16), classes=classes)
-    networks.initialise(net, generator)
+    networks.initialize(net, generator)
     net.classifier.weight.data.zero_()
     net.classifier.bias.data.zero_()
     gradients, means = [], []

@@ -114,9 +114,9 @@ def test_panels_show_their_set_over_the_same_real_images(frame):
         np.testing.assert_allclose(dots.get_offsets(), real)
         np.testing.assert_allclose(stars.get_offsets(), frame[frame["method"] == method][["x", "y"]])
         # A star has the colour of the dots of its class, which the legend names.
-        colours = {tuple(colour[:3]) for colour in stars.get_facecolors()}
-        assert colours == {tuple(colour[:3]) for colour in dots.get_facecolors()}
-        assert len(colours) == 3
+        colors = {tuple(color[:3]) for color in stars.get_facecolors()}
+        assert colors == {tuple(color[:3]) for color in dots.get_facecolors()}
+        assert len(colors) == 3
     limits = {(axes.get_xlim(), axes.get_ylim()) for axes in panels}
     assert len(limits) == 1
     (legend,) = drawn.figure.legends
@@ -125,7 +125,7 @@ def test_panels_show_their_set_over_the_same_real_images(frame):
 
 
 def test_files_carry_caption_and_places(tmp_path: Path, frame):
-    drawing.write_places(frame, tmp_path / "figure3")
+    drawing.write_coordinates(frame, tmp_path / "figure3")
     drawing.draw(frame, ABOUT, LABELS).write(tmp_path / "figure3")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "figure3.csv"), frame, atol=1e-4, check_dtype=False)
     assert (tmp_path / "figure3.pdf").read_bytes().startswith(b"%PDF")

@@ -189,7 +189,7 @@ def test_a_pt_that_does_not_match_the_data_is_refused(tmp_path: Path, changes: d
 def test_images_normalised_otherwise_show_the_same_pixels(tmp_path: Path) -> None:
     path = published(tmp_path / "res.pt", {})
     other = dataclasses.replace(INFO, mean=(0.5071, 0.4866, 0.4409), std=(0.2673, 0.2564, 0.2762))
-    back = exchange.from_reference_pt(path, other, normalisation=(INFO.mean, INFO.std))
+    back = exchange.from_reference_pt(path, other, normalization=(INFO.mean, INFO.std))
     for channel in range(3):
         shown = make().images[:, channel].double() * INFO.std[channel] + INFO.mean[channel]
         wanted = (shown - other.mean[channel]) / other.std[channel]

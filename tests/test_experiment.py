@@ -183,9 +183,9 @@ def test_table1_of_the_papers_has_every_cell(paper: Config) -> None:
     assert len(set(evaluations)) == len(evaluations) == once + 2 * 9 * 5
     assert {s.network for s in sets if s.dataset == "tinyimagenet"} == {"convnet-d4"}
     assert {s.network for s in {*sets} - {*unrolled} if s.dataset != "tinyimagenet"} == {"convnet"}
-    wholes = paper.target_wholes("table1")
-    assert len(set(wholes)) == 6 * 5
-    assert {w.recipe for w in wholes} == {"whole"}
+    whole_set = paper.whole_evaluations("table1")
+    assert len(set(whole_set)) == 6 * 5
+    assert {w.recipe for w in whole_set} == {"whole"}
 
 
 def test_blocks_that_overlap_count_once(folder: Path) -> None:
@@ -201,7 +201,7 @@ def test_blocks_that_overlap_count_once(folder: Path) -> None:
         + [("random", "convnet", 10, seed) for seed in (0, 1)]
         + [("dm", "convnet-bn", 10, 0)]
     )
-    assert len(config.target_wholes("table1")) == 1
+    assert len(config.whole_evaluations("table1")) == 1
     assert len(config.target_sets("figure2")) == 1
     assert set(config.networks()) == {"convnet", "convnet-d4", "convnet-bn"}
 
@@ -213,7 +213,7 @@ def test_a_block_crosses_condensing_with_evaluation_networks(folder: Path) -> No
     made = [(e.set.network, e.network) for e in config.target_evaluations("table1")]
     assert made == [(c, e) for c in ("mlp", "convnet") for e in ("lenet", "mlp", "vgg11")]
     assert [s.network for s in config.target_sets("table1")] == ["mlp", "convnet"]
-    assert [w.network for w in config.target_wholes("table1")] == ["lenet", "mlp", "vgg11"]
+    assert [w.network for w in config.whole_evaluations("table1")] == ["lenet", "mlp", "vgg11"]
     assert config.networks() == ["convnet", "convnet-d4", "lenet", "mlp", "vgg11"]
 
 
@@ -224,7 +224,7 @@ def test_without_evaluation_networks_each_set_is_evaluated_on_its_own(folder: Pa
         ("mlp", "mlp"),
         ("lenet", "lenet"),
     }
-    assert [w.network for w in config.target_wholes("table1")] == ["mlp", "lenet"]
+    assert [w.network for w in config.whole_evaluations("table1")] == ["mlp", "lenet"]
 
 
 def test_a_target_that_the_protocol_does_not_list_is_one_line(folder: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from condensery import methods
 from condensery.machine import device
 from condensery.machine.device import Device
-from condensery.training.evaluation import Fleet, train
+from condensery.training.evaluation import StackedNetworks, train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 from tests import problems
@@ -62,8 +62,8 @@ def test_training() -> None:
         data = problems.real_data()
         samples = Samples.of_split(data.train, where)
         recipe = Recipe("dsa", STEPS - 1, 0.01, 0.9, 5e-4, len(samples), problems.STRATEGY)
-        fleet = Fleet("convnet-d2-w16", data.info, [0], where, images=1)
-        train(fleet, samples, recipe)
-        return torch.cat([parameter.detach().flatten() for parameter in fleet.parameters.values()])
+        stacked = StackedNetworks("convnet-d2-w16", data.info, [0], where, images=1)
+        train(stacked, samples, recipe)
+        return torch.cat([parameter.detach().flatten() for parameter in stacked.parameters.values()])
 
     agree(weights)

@@ -174,24 +174,24 @@ def test_real_batches_and_labels_are_of_the_classes_asked_for() -> None:
     "layer", [layers.SpectralConv2d(3, 6, 3), layers.SpectralLinear(7, 4), layers.SpectralEmbedding(5, 6)]
 )
 def test_spectral_norm_divides_by_the_largest_singular_value(layer: nn.Module) -> None:
-    layers.initialise(layer, torch.Generator().manual_seed(0))
+    layers.initialize(layer, torch.Generator().manual_seed(0))
     for _ in range(200):
-        layer.normalised()
+        layer.normalized()
     largest = torch.linalg.svdvals(layer.weight.flatten(1))[0]
-    torch.testing.assert_close(layer.normalised() * largest, layer.weight, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(layer.normalized() * largest, layer.weight, rtol=1e-4, atol=1e-6)
     layer.eval()
     before = layer.u.clone()
-    layer.normalised()
+    layer.normalized()
     assert torch.equal(layer.u, before)
 
 
 def test_the_slope_of_spectral_norm_is_that_of_the_largest_singular_value() -> None:
     layer = layers.SpectralLinear(5, 4).double()
-    layers.initialise(layer, torch.Generator().manual_seed(0))
+    layers.initialize(layer, torch.Generator().manual_seed(0))
     for _ in range(500):
-        layer.normalised()
+        layer.normalized()
     factors = torch.randn(4, 5, generator=torch.Generator().manual_seed(1)).double()
-    (slope,) = torch.autograd.grad((factors * layer.normalised()).sum(), layer.weight)
+    (slope,) = torch.autograd.grad((factors * layer.normalized()).sum(), layer.weight)
     plain = layer.weight.detach().requires_grad_()
     (expected,) = torch.autograd.grad((factors * plain / torch.linalg.svdvals(plain)[0]).sum(), plain)
     torch.testing.assert_close(slope, expected, rtol=1e-5, atol=1e-8)
@@ -199,7 +199,7 @@ def test_the_slope_of_spectral_norm_is_that_of_the_largest_singular_value() -> N
 
 def test_conditional_batch_norm_is_batch_norm_with_the_scale_of_the_class() -> None:
     norm = layers.ConditionalBatchNorm(2, 3)
-    layers.initialise(norm, torch.Generator().manual_seed(0))
+    layers.initialize(norm, torch.Generator().manual_seed(0))
     maps, labels = (
         torch.randn(4, 2, 5, 5, generator=torch.Generator().manual_seed(1)),
         torch.tensor([0, 1, 1, 2]),
@@ -260,7 +260,7 @@ def test_the_discriminator_projects_on_the_class() -> None:
     """A score is linear in the features: the difference between classes is the product with their vectors."""
     info = problems.real_data(size=16).info
     judge = discriminator.Discriminator(info, 8)
-    layers.initialise(judge, torch.Generator().manual_seed(0))
+    layers.initialize(judge, torch.Generator().manual_seed(0))
     judge.eval()
     batch = torch.randn(5, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     features = judge.blocks(batch).relu().sum((2, 3))

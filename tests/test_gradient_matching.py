@@ -65,7 +65,7 @@ def plain_distance(kind, real, synthetic):
 def plain_network(case, iteration, dtype):
     info = case.data.info
     net = networks.build(case.network, channels=info.channels, size=(info.height, info.width), classes=3)
-    return networks.initialise(net.to(dtype), streams.generator(case.seed, "network", iteration))
+    return networks.initialize(net.to(dtype), streams.generator(case.seed, "network", iteration))
 
 
 def real_images(case, purpose, address, c, count, dtype):
@@ -133,7 +133,7 @@ def plain_run(case, strategy):
     labels = torch.tensor(case.classes).repeat_interleave(case.ipc)
     for iteration in range(parameters["iterations"]):
         net = plain_network(case, iteration, torch.float32)
-        optimiser = torch.optim.SGD(net.parameters(), lr=parameters["lr_net"])
+        optimizer = torch.optim.SGD(net.parameters(), lr=parameters["lr_net"])
         for step in range(parameters["outer_loop"]):
             pixels.zero_grad()
             plain_loss(case, strategy, net, images, iteration, step).backward()
@@ -147,9 +147,9 @@ def plain_run(case, strategy):
                 for number, rows in enumerate(order.split(parameters["batch_net"])):
                     stream = streams.generator(case.seed, "augmentation", iteration, step, epoch, number)
                     draw = siamese.draw(strategy, len(rows), images.shape[-2:], stream)
-                    optimiser.zero_grad()
+                    optimizer.zero_grad()
                     F.cross_entropy(net(siamese.apply(images[rows].detach(), draw)), labels[rows]).backward()
-                    optimiser.step()
+                    optimizer.step()
     return images.detach()
 
 

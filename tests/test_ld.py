@@ -48,7 +48,7 @@ def problem(**changes):
 
 def plain_network(case, number, dtype=torch.float32):
     net = networks.build(case.network, channels=3, size=(16, 16), classes=3).to(dtype)
-    return networks.initialise(net, streams.generator(case.seed, "network", number)).train()
+    return networks.initialize(net, streams.generator(case.seed, "network", number)).train()
 
 
 def plain_loss(case, net, images, labels, iteration):
@@ -70,7 +70,7 @@ def plain_loss(case, net, images, labels, iteration):
 def test_gradient_is_that_of_one_graph_and_the_slope_of_the_loss(network, iteration):
     case = problem(network=network)
     learner = Learner(case)
-    learner.trainee.network.double()
+    learner.functional.network.double()
     learner._renew()  # the second network, in float64
     learner.images = learner.images.double()
     generator = torch.Generator().manual_seed(0)
@@ -148,7 +148,7 @@ def test_labels_begin_uniform_and_stay_probabilities():
     assert (made.labels == 0).any()  # some were cut off at zero
     learner = Learner(problem())
     learner.labels[:2] = torch.tensor([[-0.1, 0.0, -2.0], [-1.0, 0.5, 2.0]])
-    learner._normalise()
+    learner._normalize()
     torch.testing.assert_close(learner.labels[0], torch.full((3,), 1 / 3))
     torch.testing.assert_close(learner.labels[1], torch.tensor([0.0, 1 / 3, 2 / 3]))
 

@@ -156,7 +156,7 @@ def test_shapes_hold_from_8_to_64_pixels_and_for_oblong_images(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_features_at_8_pixels_depend_on_the_image(name):
     """Instance norm over a single pixel would make them constant."""
-    net = networks.initialise(
+    net = networks.initialize(
         networks.build(name, channels=1, size=(8, 8), classes=10), torch.Generator().manual_seed(0)
     )
     images = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -168,7 +168,7 @@ def shaken(name, channels, size):
     """Build a network in float64 whose norms are not the identity."""
     net = networks.build(name, channels=channels, size=size, classes=10).double()
     generator = torch.Generator().manual_seed(5)
-    networks.initialise(net, generator)
+    networks.initialize(net, generator)
     with torch.no_grad():
         for parameter in net.parameters():
             if parameter.dim() in (1, 3):  # biases, and the weights of norms
@@ -309,15 +309,15 @@ def test_images_under_8_pixels_are_refused():
         meta("convnet", 3, (7, 8))
 
 
-def initialised(name="convnet-bn", seed=7):
+def initialized(name="convnet-bn", seed=7):
     net = networks.build(name, channels=3, size=(16, 16), classes=10)
-    return networks.initialise(net, torch.Generator().manual_seed(seed))
+    return networks.initialize(net, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("name", ["convnet", "convnet-d2-ln", "lenet", "mlp", "vgg11-bn"])
 def test_initial_values_are_uniform_in_the_bounds_of_pytorch(name):
     checked = 0
-    for module in initialised(name).modules():
+    for module in initialized(name).modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             linear = isinstance(module, nn.Linear)
             fan_in = module.in_features if linear else module.in_channels * module.kernel_size[0] ** 2
@@ -338,7 +338,7 @@ def test_initial_values_are_uniform_in_the_bounds_of_pytorch(name):
 def test_initial_values_follow_the_distribution_of_a_network_that_pytorch_has_just_built():
     torch.manual_seed(0)
     fresh = networks.build("convnet-d2", channels=3, size=(16, 16), classes=10).state_dict()
-    for key, ours in initialised("convnet-d2").state_dict().items():
+    for key, ours in initialized("convnet-d2").state_dict().items():
         if ours.numel() > 1000:
             ours, theirs = ours.flatten().sort().values, fresh[key].flatten().sort().values
             assert (ours - theirs).abs().max() < 0.1 * theirs.max(), key
@@ -346,21 +346,21 @@ def test_initial_values_follow_the_distribution_of_a_network_that_pytorch_has_ju
 
 def test_initial_values_depend_on_the_generator_only():
     torch.manual_seed(1)
-    first, state = initialised(), torch.get_rng_state()
-    networks.initialise(first, torch.Generator().manual_seed(7))
+    first, state = initialized(), torch.get_rng_state()
+    networks.initialize(first, torch.Generator().manual_seed(7))
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
-    second = initialised()
+    second = initialized()
     second(torch.randn(8, 3, 16, 16))  # running statistics move
     with torch.no_grad():
         for parameter in second.parameters():
             parameter.mul_(3)
-    second = networks.initialise(
+    second = networks.initialize(
         second.to(memory_format=torch.channels_last), torch.Generator().manual_seed(7)
     )
     for key, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[key]), key
-    other = initialised(seed=8)
+    other = initialized(seed=8)
     assert not torch.equal(first.classifier.bias, other.classifier.bias)
     assert not torch.equal(first.body[0].weight, other.body[0].weight)
 
@@ -368,4 +368,4 @@ def test_initial_values_depend_on_the_generator_only():
 def test_a_parameter_of_unknown_kind_is_refused():
     net = Network(nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU()), 4 * 36, 2)
     with pytest.raises(TypeError, match="PReLU"):
-        networks.initialise(net, torch.Generator())
+        networks.initialize(net, torch.Generator())

@@ -21,7 +21,7 @@ from condensery.data import RealData
 from condensery.data.views import held_out
 from condensery.errors import CondenseryError
 from condensery.experiment import groups
-from condensery.experiment.plans import moments
+from condensery.experiment.plans import state_steps
 from condensery.machine.device import Device
 from condensery.methods.dm import Matcher
 from condensery.pool import states, store
@@ -33,7 +33,7 @@ from tests import problems
 
 NETWORK = "convnet-d2-w16"
 RECIPE = Recipe("pool", epochs=2, lr=0.02, momentum=0.9, weight_decay=0.0, batch=16, augmentation="none")
-MOMENTS = [1, 3, 4, 9]
+STATE_STEPS = [1, 3, 4, 9]
 
 
 class Stopped(Exception):
@@ -48,7 +48,7 @@ def small_data() -> RealData:
 
 
 def trained(numbers, device: Device = problems.CPU, **more) -> list[State]:
-    return states.train_states(small_data(), NETWORK, RECIPE, numbers, MOMENTS, device, **more)
+    return states.train_states(small_data(), NETWORK, RECIPE, numbers, STATE_STEPS, device, **more)
 
 
 def file(folder: Path, states, networks: int, **changes) -> Path:
@@ -150,7 +150,7 @@ def test_parts_that_are_no_whole_pool_are_refused(tmp_path: Path) -> None:
 
 @given(steps=st.integers(1, 10**5), states=st.integers(1, 40))
 def test_states_are_taken_evenly_on_a_logarithmic_axis(steps: int, states: int) -> None:
-    taken = moments(steps, states)
+    taken = state_steps(steps, states)
     assert taken == sorted(set(taken))
     assert len(taken) <= states
     assert taken[-1] == steps
@@ -170,16 +170,16 @@ def plain_training(number: int) -> dict[int, tuple[torch.Tensor, float]]:
     data = small_data()
     seed = states.FIRST_SEED + number
     net = networks.build(NETWORK, channels=3, size=(16, 16), classes=3)
-    networks.initialise(net, streams.generator(seed, "evaluation-network"))
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9)
+    networks.initialize(net, streams.generator(seed, "evaluation-network"))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9)
     where = torch.device("cpu")
     labels, found, step = torch.as_tensor(data.train.labels), {}, 0
     for epoch in range(3):
         for rows in RECIPE.order(45, seed, epoch).split(16):
             loss = F.cross_entropy(net(data.train.batch(rows, where)), labels[rows])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             step += 1
             right = net(data.test.batch(torch.arange(10), where)).argmax(1).numpy() == data.test.labels
             weights = torch.cat([p.detach().flatten() for p in net.parameters()])
@@ -190,8 +190,8 @@ def plain_training(number: int) -> dict[int, tuple[torch.Tensor, float]]:
 def test_states_are_those_of_a_plain_loop() -> None:
     states = trained([4])
     plain = plain_training(4)
-    assert max(plain) == max(MOMENTS)
-    assert [(each.network, each.step) for each in states] == [(4, step) for step in MOMENTS]
+    assert max(plain) == max(STATE_STEPS)
+    assert [(each.network, each.step) for each in states] == [(4, step) for step in STATE_STEPS]
     for state in states:
         weights, accuracy = plain[state.step]
         torch.testing.assert_close(state.weights.float(), weights, rtol=2**-10, atol=1e-5)
@@ -219,16 +219,16 @@ def test_a_stopped_training_resumes_to_the_same_states(tmp_path: Path, epochs: i
             seen.append(done)
 
     def run(kind: type[Checkpoint]) -> Run:
-        return Run(kind(tmp_path / "state", "test", every_seconds=0), Seen("test", RECIPE.passes))
+        return Run(kind(tmp_path / "state", "test", every_seconds=0), Seen("test", RECIPE.epochs_run))
 
     seen = []
     with pytest.raises(Stopped):
         trained([0, 1], run=run(Stopping))
     seen.clear()
     resumed = trained([0, 1], run=run(Checkpoint))
-    assert seen == list(range(epochs + 1, RECIPE.passes + 1))
+    assert seen == list(range(epochs + 1, RECIPE.epochs_run + 1))
     again = trained([0, 1], run=run(Checkpoint))  # it is finished
-    assert seen == list(range(epochs + 1, RECIPE.passes + 1))
+    assert seen == list(range(epochs + 1, RECIPE.epochs_run + 1))
     for one, other, third in zip(trained([0, 1]), resumed, again, strict=True):
         assert one.accuracy == other.accuracy == third.accuracy
         assert torch.equal(one.weights, other.weights)

@@ -84,7 +84,7 @@ def test_row_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(CondenseryError, match=r"lacks commit"):
         write_rows([{k: v for k, v in row().items() if k != "commit"}], tmp_path / "a.parquet")
     with pytest.raises(CondenseryError, match=r"unknown colour"):
-        write_rows([row(colour="red")], tmp_path / "a.parquet")
+        write_rows([row(color="red")], tmp_path / "a.parquet")
     with pytest.raises(CondenseryError, match=r"wrong type"):
         write_rows([row(epochs="many")], tmp_path / "a.parquet")
     with pytest.raises(CondenseryError, match=r"no value for device"):

@@ -70,10 +70,10 @@ def test_panel_shows_every_image_clipped_in_its_place() -> None:
     # The normalisation undone by hand, x * 0.25 + 0.5; lines are classes, in the order of the set.
     shades = np.clip(np.linspace(-3, 3, 6) * 0.25 + 0.5, 0, 1)
     wanted = [[shades[0], shades[1]], [shades[2], shades[3]], [shades[4], shades[5]]]
-    centres = axes.get_yticks()
+    centers = axes.get_yticks()
     assert [label.get_text() for label in axes.get_yticklabels()] == ["kind 0", "kind 1", "kind 2"]
     width = shown.shape[1]
-    for y, line in zip(centres, wanted, strict=True):
+    for y, line in zip(centers, wanted, strict=True):
         seen = [shown[round(y), round(width * x), 0] for x in (0.25, 0.75)]
         assert seen == pytest.approx(line, abs=1e-6)
 

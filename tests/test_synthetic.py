@@ -100,11 +100,11 @@ def test_equal_sets_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_the_two_spaces() -> None:
     synthetic = make()
-    normalised, unit = synthetic.as_dataset("normalised"), synthetic.as_dataset("unit")
-    assert len(normalised) == len(unit) == 10
+    normalized, unit = synthetic.as_dataset("normalised"), synthetic.as_dataset("unit")
+    assert len(normalized) == len(unit) == 10
     clamped = 0
     for index in range(10):
-        image, label = normalised[index]
+        image, label = normalized[index]
         shown, same_label = unit[index]
         assert torch.equal(image, synthetic.images[index])
         assert label == same_label == synthetic.labels[index]

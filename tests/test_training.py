@@ -20,7 +20,7 @@ from condensery.machine.device import Device
 from condensery.run import Run
 from condensery.training import evaluation
 from condensery.training.descent import SGD
-from condensery.training.evaluation import Fleet
+from condensery.training.evaluation import StackedNetworks
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 from tests import problems
@@ -38,11 +38,11 @@ def samples_of(data):
 def plain_training(data, network, recipe, seed):
     """The evaluation of DM section 3.1, as a plain loop over epochs and batches."""
     net = networks.build(network, channels=3, size=(16, 16), classes=3)
-    networks.initialise(net, streams.generator(seed, "evaluation-network"))
+    networks.initialize(net, streams.generator(seed, "evaluation-network"))
     images = data.train.batch(torch.arange(len(data.train)), torch.device("cpu"))
     labels = torch.as_tensor(data.train.labels)
     lr = recipe.lr
-    optimiser = torch.optim.SGD(net.parameters(), lr, momentum=0.9, weight_decay=5e-4)
+    optimizer = torch.optim.SGD(net.parameters(), lr, momentum=0.9, weight_decay=5e-4)
     for epoch in range(recipe.epochs + 1):
         order = torch.randperm(len(images), generator=streams.generator(seed, "shuffle", epoch))
         for number, rows in enumerate(order.split(recipe.batch)):
@@ -52,11 +52,11 @@ def plain_training(data, network, recipe, seed):
             else:
                 draw = siamese.draw(recipe.augmentation, len(rows), (16, 16), stream)
                 batch = siamese.apply(images[rows], draw)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             F.cross_entropy(net(batch), labels[rows]).backward()
-            optimiser.step()
+            optimizer.step()
         if epoch == recipe.epochs // 2 + 1:
-            optimiser = torch.optim.SGD(net.parameters(), lr * 0.1, momentum=0.9, weight_decay=5e-4)
+            optimizer = torch.optim.SGD(net.parameters(), lr * 0.1, momentum=0.9, weight_decay=5e-4)
     return net
 
 
@@ -66,11 +66,11 @@ def plain_training(data, network, recipe, seed):
 def test_training_equals_a_plain_loop_however_many_networks(network, count, augmentation):
     data = problems.real_data()
     recipe = dataclasses.replace(RECIPE, augmentation=augmentation)
-    fleet = Fleet(network, data.info, [5, 6, 7][:count], problems.CPU, images=0)
-    evaluation.train(fleet, samples_of(data), recipe)
+    stacked = StackedNetworks(network, data.info, [5, 6, 7][:count], problems.CPU, images=0)
+    evaluation.train(stacked, samples_of(data), recipe)
     for k in range(count):
         expected = plain_training(data, network, recipe, 5 + k).state_dict()
-        for name, tensor in fleet.state().items():
+        for name, tensor in stacked.state().items():
             torch.testing.assert_close(
                 tensor[k] if count > 1 else tensor, expected[name], rtol=2e-3, atol=2e-4
             )
@@ -83,10 +83,10 @@ def test_descent_is_that_of_pytorch_to_the_bit(momentum, weight_decay):
     descent = SGD(ours, 0.05, momentum, weight_decay)
     reference = torch.optim.SGD(theirs, 0.05, momentum=momentum, weight_decay=weight_decay)
     for _ in range(4):
-        for parameters, optimiser in ((ours, descent), (theirs, reference)):
-            optimiser.zero_grad()
+        for parameters, optimizer in ((ours, descent), (theirs, reference)):
+            optimizer.zero_grad()
             sum(parameter.sin().sum() for parameter in parameters).backward()
-            optimiser.step()
+            optimizer.step()
         for mine, other in zip(ours, theirs, strict=True):
             assert torch.equal(mine, other)
 
@@ -96,8 +96,8 @@ import sys
 from tests import problems, test_training
 from condensery.training import evaluation
 data = problems.real_data()
-fleet = evaluation.Fleet("convnet-d2-w16", data.info, [1, 2], problems.CPU, images=0)
-evaluation.train(fleet, test_training.samples_of(data), test_training.RECIPE)
+stacked = evaluation.StackedNetworks("convnet-d2-w16", data.info, [1, 2], problems.CPU, images=0)
+evaluation.train(stacked, test_training.samples_of(data), test_training.RECIPE)
 print("torch._dynamo" in sys.modules)
 """
 
@@ -110,13 +110,13 @@ def test_training_does_not_wait_for_the_compiler_to_be_imported():
 
 def test_networks_trained_at_once_score_as_one_by_one():
     data = problems.real_data(per_class=40)
-    together = Fleet("convnet-d2-w16", data.info, [1, 2, 3], problems.CPU, images=0)
+    together = StackedNetworks("convnet-d2-w16", data.info, [1, 2, 3], problems.CPU, images=0)
     evaluation.train(together, samples_of(data), RECIPE)
     alone = []
     for seed in (1, 2, 3):
-        fleet = Fleet("convnet-d2-w16", data.info, [seed], problems.CPU, images=0)
-        evaluation.train(fleet, samples_of(data), RECIPE)
-        alone += evaluation.accuracies(fleet, data.test)
+        stacked = StackedNetworks("convnet-d2-w16", data.info, [seed], problems.CPU, images=0)
+        evaluation.train(stacked, samples_of(data), RECIPE)
+        alone += evaluation.accuracies(stacked, data.test)
     assert evaluation.accuracies(together, data.test) == alone
 
 
@@ -131,17 +131,17 @@ def test_schedule(epochs, at_first_rate):
 @pytest.mark.parametrize("network", ["convnet-d2-w16", "convnet-d1-w16-bn"])
 def test_accuracy_counts_every_test_image_once(monkeypatch, network):
     data = problems.real_data(per_class=30)
-    fleet = Fleet(network, data.info, [0], problems.CPU, images=0)
-    evaluation.train(fleet, samples_of(data), dataclasses.replace(RECIPE, epochs=1))
+    stacked = StackedNetworks(network, data.info, [0], problems.CPU, images=0)
+    evaluation.train(stacked, samples_of(data), dataclasses.replace(RECIPE, epochs=1))
     monkeypatch.setattr(evaluation, "TEST_BATCH", 16)  # the last batch is partial
     # Hard images, darker and darker: what a batch has in common says nothing about the next.
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (90, 3, 16, 16)) * np.linspace(1, 0.2, 90).reshape(-1, 1, 1, 1)
     test = Split(images.astype(np.uint8), rng.integers(0, 3, 90), data.info)
-    net = fleet.network.eval()
+    net = stacked.network.eval()
     logits = [net(test.batch(torch.tensor([i]), torch.device("cpu"))) for i in range(90)]
     right = sum(int(each.argmax() == label) for each, label in zip(logits, test.labels, strict=True))
-    assert evaluation.accuracies(fleet, test) == [pytest.approx(100 * right / 90)]
+    assert evaluation.accuracies(stacked, test) == [pytest.approx(100 * right / 90)]
     assert 0 < right < 90
 
 
@@ -149,11 +149,11 @@ def test_soft_labels_train_as_hard_ones_when_they_are_one_hot():
     data = problems.real_data()
     hard = samples_of(data)
     soft = Samples(F.one_hot(hard.labels, 3).float(), hard.batch)
-    fleets = []
+    stacks = []
     for samples in (hard, soft):
-        fleets.append(Fleet("mlp", data.info, [0], problems.CPU, images=0))
-        evaluation.train(fleets[-1], samples, RECIPE)
-    for a, b in zip(fleets[0].state().values(), fleets[1].state().values(), strict=True):
+        stacks.append(StackedNetworks("mlp", data.info, [0], problems.CPU, images=0))
+        evaluation.train(stacks[-1], samples, RECIPE)
+    for a, b in zip(stacks[0].state().values(), stacks[1].state().values(), strict=True):
         torch.testing.assert_close(a, b)
 
 
@@ -162,11 +162,11 @@ def test_soft_labels_count_by_their_probabilities():
     hard = samples_of(data)
     soft = torch.rand(len(hard), 3, generator=torch.Generator().manual_seed(0)).softmax(1)
     recipe = dataclasses.replace(RECIPE, epochs=1, momentum=0.0, weight_decay=0.0, augmentation="none")
-    fleet = Fleet("mlp", data.info, [3, 4], problems.CPU, images=0)
-    evaluation.train(fleet, Samples(soft, hard.batch), recipe)
+    stacked = StackedNetworks("mlp", data.info, [3, 4], problems.CPU, images=0)
+    evaluation.train(stacked, Samples(soft, hard.batch), recipe)
     for k, seed in enumerate((3, 4)):
         net = networks.build("mlp", channels=3, size=(16, 16), classes=3)
-        networks.initialise(net, streams.generator(seed, "evaluation-network"))
+        networks.initialize(net, streams.generator(seed, "evaluation-network"))
         for epoch in range(2):
             order = torch.randperm(len(soft), generator=streams.generator(seed, "shuffle", epoch))
             for rows in order.split(recipe.batch):
@@ -177,7 +177,7 @@ def test_soft_labels_count_by_their_probabilities():
                     for parameter in net.parameters():
                         parameter -= recipe.lr * parameter.grad
         for name, expected in net.state_dict().items():
-            torch.testing.assert_close(fleet.state()[name][k], expected, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(stacked.state()[name][k], expected, rtol=1e-4, atol=1e-5)
 
 
 class Interrupted(Exception):

@@ -45,9 +45,9 @@ def _fastest(function: Callable[[], Tensor], device: Device, seconds: float = 1.
     times: list[float] = []
     started = time.perf_counter()
     while len(times) < 8 or time.perf_counter() - started < seconds:
-        device.synchronise()
+        device.synchronize()
         before = time.perf_counter()
         function()
-        device.synchronise()
+        device.synchronize()
         times.append(time.perf_counter() - before)
     return min(times[3:])

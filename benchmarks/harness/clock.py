@@ -80,9 +80,9 @@ def peak_bytes(device: torch.device) -> int:
 
 def _block(step: Callable[[int], None], device: Device, first: int, count: int) -> float:
     """Return the seconds of a step, averaged over a block of them."""
-    device.synchronise()
+    device.synchronize()
     started = time.perf_counter()
     for number in range(first, first + count):
         step(number)
-    device.synchronise()
+    device.synchronize()
     return (time.perf_counter() - started) / count

@@ -18,7 +18,7 @@ from condensery.methods import Problem, dm, gradient_matching
 from condensery.methods.pixels import Pixels
 from condensery.synthetic import SyntheticSet
 from condensery.training import recipes
-from condensery.training.evaluation import Fleet, accuracies, train
+from condensery.training.evaluation import StackedNetworks, accuracies, train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 from harness.case import TEST_IMAGES, Case
@@ -115,25 +115,25 @@ def _training(case: Case, data: RealData, device: Device, part: bool) -> Step:
         std=info.std,
     )
     samples = Samples.of_set(synthetic, device)
-    fleet = _fleet(case, data, device, part)
+    stacked = _stacked(case, data, device, part)
     one_pass = replace(_recipe(case), epochs=0)  # E epochs are E + 1 passes
-    return lambda number: train(fleet, samples, one_pass)
+    return lambda number: train(stacked, samples, one_pass)
 
 
 def _testing(case: Case, data: RealData, device: Device, part: bool) -> Step:
     test = data.test.subset(np.arange(_PART_TEST_IMAGES)) if part else data.test
-    fleet = _fleet(case, data, device, part)
+    stacked = _stacked(case, data, device, part)
 
     def step(number: int) -> None:
-        accuracies(fleet, test)
+        accuracies(stacked, test)
 
     return step
 
 
-def _fleet(case: Case, data: RealData, device: Device, part: bool) -> Fleet:
+def _stacked(case: Case, data: RealData, device: Device, part: bool) -> StackedNetworks:
     """Return networks that are compiled where those of a whole evaluation are."""
-    seen = case.classes * case.ipc * _recipe(case).passes + TEST_IMAGES
-    return Fleet(case.network, data.info, range(1 if part else case.networks), device, images=seen)
+    seen = case.classes * case.ipc * _recipe(case).epochs_run + TEST_IMAGES
+    return StackedNetworks(case.network, data.info, range(1 if part else case.networks), device, images=seen)
 
 
 def _recipe(case: Case) -> Recipe:

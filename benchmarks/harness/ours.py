@@ -14,7 +14,7 @@ from condensery.machine import device as devices
 from condensery.methods import dm, gradient_matching
 from condensery.methods.pixels import Pixels
 from condensery.synthetic import SyntheticSet
-from condensery.training.evaluation import Fleet, accuracies, train
+from condensery.training.evaluation import StackedNetworks, accuracies, train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 from harness import loops
@@ -86,33 +86,33 @@ class Ours:
 
         def step(number: int) -> tuple[float, list[float]]:
             started = self._now()
-            fleet = self._fleet(range(number * count, number * count + count), len(samples))
-            train(fleet, samples, recipe)
+            stacked = self._stacked(range(number * count, number * count + count), len(samples))
+            train(stacked, samples, recipe)
             seconds = self._now() - started
-            return seconds / count, accuracies(fleet, self._data.test)
+            return seconds / count, accuracies(stacked, self._data.test)
 
         return step
 
     def _test(self, exchange: str) -> Callable[[int], tuple[float, list[float]]]:
-        fleet = self._fleet([0], len(self._start))
+        stacked = self._stacked([0], len(self._start))
         weights = torch.load(exchange, weights_only=True)
         # The names differ, the order of the layers does not.
-        fleet.load(dict(zip(fleet.state(), weights.values(), strict=True)))
+        stacked.load(dict(zip(stacked.state(), weights.values(), strict=True)))
 
         def step(number: int) -> tuple[float, list[float]]:
             started = self._now()
-            found = accuracies(fleet, self._data.test)
+            found = accuracies(stacked, self._data.test)
             return self._now() - started, found
 
         return step
 
-    def _fleet(self, seeds: range | list[int], images: int) -> Fleet:
+    def _stacked(self, seeds: range | list[int], images: int) -> StackedNetworks:
         # As in an evaluation of the published length, which says what is worth compiling.
         seen = images * 1001 + len(self._data.test)
-        return Fleet("convnet", self._data.info, seeds, self._device, images=seen)
+        return StackedNetworks("convnet", self._data.info, seeds, self._device, images=seen)
 
     def _now(self) -> float:
-        self._device.synchronise()
+        self._device.synchronize()
         return time.perf_counter()
 
 

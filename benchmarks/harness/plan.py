@@ -9,7 +9,7 @@ from harness.case import LOOPS, Case
 CLASSES = (10, 100, 200)
 IPC = (1, 10, 50)
 SIZES = (28, 32, 64)
-FLEETS = ("training", "testing")  # loops of several networks at once, on a GPU so many:
+STACKS = ("training", "testing")  # loops of several networks at once, on a GPU so many:
 STACKED = 20
 IMAGES = (50_000, 200_000, 1_281_167)  # the last is ImageNet-1K
 
@@ -24,12 +24,12 @@ def cases(device: str, *, quick: bool) -> list[Case]:
         ways = [(precision, loop) for precision in ("fp32", "tf32", "bf16") for loop in LOOPS]
         compiled = [Case("loops", loop, precision, compiled=True) for precision, loop in ways]
         plain = [
-            Case("loops", loop, precision, networks=STACKED if loop in FLEETS else 1)
+            Case("loops", loop, precision, networks=STACKED if loop in STACKS else 1)
             for precision, loop in ways
         ]
         # The library's own way first: it compiles what it does not stack.
-        own = [case for case in compiled if case.loop not in FLEETS]
-        own += [case for case in plain if case.loop in FLEETS]
+        own = [case for case in compiled if case.loop not in STACKS]
+        own += [case for case in plain if case.loop in STACKS]
         other = [case for case in (*compiled, *plain) if case not in own]
         return [*own, *_growth(Case("", "", "fp32"), networks=STACKED), *other]
     main = [
@@ -53,11 +53,11 @@ def _growth(base: Case, networks: int) -> list[Case]:
         networks: networks that are trained at once.
     """
     matching = ("dm", "dsa-pixels")
-    fleet = replace(base, study="ipc", loop="training", networks=networks)
+    stacked = replace(base, study="ipc", loop="training", networks=networks)
     return [
         *(replace(base, study="classes", loop=loop, classes=n) for loop in matching for n in CLASSES),
         *(replace(base, study="ipc", loop=loop, ipc=n) for loop in matching for n in IPC),
-        *(replace(fleet, ipc=n) for n in IPC),
+        *(replace(stacked, ipc=n) for n in IPC),
         *(replace(base, study="size", loop=loop, **_sized(n)) for loop in matching for n in SIZES),
         *(replace(base, study="images", loop="dm", images=n, **_sized(64)) for n in IMAGES),
     ]

@@ -63,14 +63,14 @@ def of_step(step: Step, device: Device) -> Profile:
     """Profile a step; see :func:`of_case`. It is given numbers from 0 on."""
     for number in range(_WARM_UP):
         step(number)
-    device.synchronise()
+    device.synchronize()
     on_gpu = device.torch_device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     started = time.perf_counter()
     with profile(activities=activities) as profiler:
         for number in range(_WARM_UP, _WARM_UP + _STEPS):
             step(number)
-        device.synchronise()
+        device.synchronize()
         seconds = time.perf_counter() - started
     kinds: dict[str, float] = {}
     for event in profiler.key_averages():

@@ -96,7 +96,7 @@ class StudyRun:
         label = f"{_name(task)}, evaluated in {task.evaluated}"
         identity = _identity(task=label, recipe=vars(recipe), networks=self._study.networks)
         checkpoint = self._box.checkpoint(path.with_suffix(f".{task.evaluated}-evaluation"), identity)
-        with Progress(label, self._study.networks * recipe.passes) as progress:
+        with Progress(label, self._study.networks * recipe.epochs_run) as progress:
             outcomes = evaluate(
                 network,
                 Samples.of_set(synthetic, device),

@@ -116,11 +116,11 @@ class Theirs:
         return step
 
     def _train_between(self, net: nn.Module, images: Tensor) -> None:
-        optimiser = torch.optim.SGD(net.parameters(), lr=self._args.lr_net)
+        optimizer = torch.optim.SGD(net.parameters(), lr=self._args.lr_net)
         copied = self._code.TensorDataset(copy.deepcopy(images.detach()), copy.deepcopy(self._labels))
         loader = DataLoader(copied, batch_size=self._args.batch_train, shuffle=True)
         for _ in range(self._case.epochs):
-            self._code.epoch("train", loader, net, optimiser, self._criterion, self._args, aug=True)
+            self._code.epoch("train", loader, net, optimizer, self._criterion, self._args, aug=True)
 
     def _train(self, exchange: str) -> Callable[[], tuple[float, list[float]]]:
         test = DataLoader(
@@ -140,10 +140,10 @@ class Theirs:
     def _test(self, exchange: str) -> Callable[[], tuple[float, list[float]]]:
         net = self._network()
         trained = self._code.TensorDataset(self._start, self._labels)
-        optimiser = torch.optim.SGD(net.parameters(), lr=self._args.lr_net, momentum=0.9)
+        optimizer = torch.optim.SGD(net.parameters(), lr=self._args.lr_net, momentum=0.9)
         for _ in range(_EPOCHS_BEFORE_TEST):
             loader = DataLoader(trained, batch_size=256, shuffle=True)
-            self._code.epoch("train", loader, net, optimiser, self._criterion, self._args, aug=True)
+            self._code.epoch("train", loader, net, optimizer, self._criterion, self._args, aug=True)
         torch.save({name: tensor.cpu() for name, tensor in net.state_dict().items()}, exchange)
         test = DataLoader(_Pictures(self._data.test), batch_size=256)
 

@@ -17,7 +17,7 @@ ACTIVATIONS = {
 }
 
 
-def normalise(x, kind, take):
+def normalize(x, kind, take):
     """Subtract the mean and divide by the deviation over what the kind says, then scale and shift."""
     if kind == "nonorm":
         return x
@@ -51,7 +51,7 @@ def sequence(x, take, layers, *, padding, activation="relu", norm="in", pooling=
     """
     for index, (kernel, pooled) in enumerate(layers):
         x = F.conv2d(x, take(), take(), padding=kernel // 2 if index else padding)
-        x = ACTIVATIONS[activation](normalise(x, norm, take))
+        x = ACTIVATIONS[activation](normalize(x, norm, take))
         x = pool(x, pooling) if pooled else x
     return x.flatten(1)
 
@@ -59,16 +59,16 @@ def sequence(x, take, layers, *, padding, activation="relu", norm="in", pooling=
 def resnet18(x, take, *, norm, average_pooling):
     """Run a stem and four stages of two blocks; stages 2 to 4 begin by halving the maps."""
     relu = ACTIVATIONS["relu"]
-    x = relu(normalise(F.conv2d(x, take(), padding=1), norm, take))
+    x = relu(normalize(F.conv2d(x, take(), padding=1), norm, take))
     for stage in range(4):
         for block in range(2):
             halve = stage > 0 and block == 0
             shrink = "avg" if halve and average_pooling else "nopool"
             stride = 2 if halve and not average_pooling else 1
-            y = relu(normalise(F.conv2d(x, take(), padding=1, stride=stride), norm, take))
-            y = normalise(F.conv2d(pool(y, shrink), take(), padding=1), norm, take)
+            y = relu(normalize(F.conv2d(x, take(), padding=1, stride=stride), norm, take))
+            y = normalize(F.conv2d(pool(y, shrink), take(), padding=1), norm, take)
             if halve:
-                x = normalise(pool(F.conv2d(x, take(), stride=stride), shrink), norm, take)
+                x = normalize(pool(F.conv2d(x, take(), stride=stride), shrink), norm, take)
             x = relu(x + y)
     return x.flatten(1) if average_pooling else x.mean((2, 3))
 

@@ -240,15 +240,15 @@ def _side(length: int) -> int:
     return int(length * _CUTOUT_RATIO + 0.5)
 
 
-def _covered(centre: int, length: int) -> slice:
-    start = centre - _side(length) // 2
+def _covered(center: int, length: int) -> slice:
+    start = center - _side(length) // 2
     return slice(max(start, 0), start + _side(length))
 
 
-def _is_covered(centre: Tensor, length: int) -> Tensor:
+def _is_covered(center: Tensor, length: int) -> Tensor:
     """Return (N, length) booleans: does the square of each centre (N,) reach each position?"""
-    start = centre[:, None] - _side(length) // 2
-    position = torch.arange(length, device=centre.device)
+    start = center[:, None] - _side(length) // 2
+    position = torch.arange(length, device=center.device)
     return (position >= start) & (position < start + _side(length))
 
 

@@ -85,7 +85,7 @@ def main() -> None:
         kept = memory.remember(sets, seen, about["ipc"])
         checkpoints.append(job.checkpoint(args.out, provenance, f"step{number}"))
         label = f"{about['method']} {args.data} order {args.order} step {number + 1} of {args.steps}"
-        with Progress(label, count * recipe.passes) as progress:
+        with Progress(label, count * recipe.epochs_run) as progress:
             outcomes = evaluate_step(
                 job.data,
                 seen,

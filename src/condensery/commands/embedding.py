@@ -73,5 +73,5 @@ def main() -> None:
     )
     about = job.columns() | {"network": job.network, "seconds": time.perf_counter() - started}
     prefix = args.out.with_suffix("")
-    tsne_figure.write_places(frame, prefix)
+    tsne_figure.write_coordinates(frame, prefix)
     tsne_figure.draw(frame, about, Labels.of(job.config)).write(prefix)

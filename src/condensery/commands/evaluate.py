@@ -76,7 +76,7 @@ def main() -> None:
         job.provenance(set=content, recipe=vars(recipe), network=job.network, networks=count, seed=set_seed),
     )
     label = f"{about['method']} {args.data} ipc {about['ipc']} seed {set_seed}, recipe {recipe.name}"
-    with Progress(label, count * recipe.passes) as progress:
+    with Progress(label, count * recipe.epochs_run) as progress:
         outcomes = evaluate(
             job.network,
             samples,

@@ -64,8 +64,8 @@ def read(arguments: argparse.Namespace, info: data.DataInfo) -> SyntheticSet:
     if (arguments.mean is None) != (arguments.std is None):
         raise CondenseryError("--mean and --std belong together; give both or neither")
     if kind == "pt":
-        normalisation = None if arguments.mean is None else (arguments.mean, arguments.std)
-        return exchange.from_reference_pt(arguments.file, info, arguments.experiment, normalisation)
+        normalization = None if arguments.mean is None else (arguments.mean, arguments.std)
+        return exchange.from_reference_pt(arguments.file, info, arguments.experiment, normalization)
     if arguments.experiment or arguments.mean is not None:
         raise CondenseryError("--experiment, --mean and --std are for a .pt file; leave them out")
     if kind == "npz":

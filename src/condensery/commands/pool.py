@@ -13,7 +13,7 @@ import argparse
 
 from condensery import console
 from condensery.errors import CondenseryError
-from condensery.experiment.plans import POOL_RECIPE, moments
+from condensery.experiment.plans import POOL_RECIPE, state_steps
 from condensery.jobs.arguments import add_arguments, opened
 from condensery.pool import states, store
 from condensery.progress import Progress
@@ -47,17 +47,17 @@ def main() -> None:
         )
     job = job.held_out(plan.split)
     recipe = job.recipe(POOL_RECIPE)
-    steps = moments(recipe.passes * states.batches(job.data, recipe), plan.states)
+    steps = state_steps(recipe.epochs_run * states.batches(job.data, recipe), plan.states)
     provenance = job.provenance(network=job.network, recipe=vars(recipe), networks=plan.networks, steps=steps)
     wanted = part(range(plan.networks), args.part)
-    fleets = stacking.groups(job.network, job.data.info, recipe.batch, wanted, job.device)
+    stacks = stacking.groups(job.network, job.data.info, recipe.batch, wanted, job.device)
     checkpoints = [
-        job.checkpoint(args.out, provenance, f"networks{numbers[0]}to{numbers[-1]}") for numbers in fleets
+        job.checkpoint(args.out, provenance, f"networks{numbers[0]}to{numbers[-1]}") for numbers in stacks
     ]
     taken = []
-    with Progress(f"pool {args.data} {args.part}", len(wanted) * recipe.passes) as progress:
+    with Progress(f"pool {args.data} {args.part}", len(wanted) * recipe.epochs_run) as progress:
         done = 0
-        for numbers, checkpoint in zip(fleets, checkpoints, strict=True):
+        for numbers, checkpoint in zip(stacks, checkpoints, strict=True):
             count = len(numbers)
             taken += states.train_states(
                 job.data,
@@ -68,7 +68,7 @@ def main() -> None:
                 job.device,
                 run=Run(checkpoint, progress).counting(done, count),
             )
-            done += count * recipe.passes
+            done += count * recipe.epochs_run
     store.write(args.out, taken, provenance)
     for checkpoint in checkpoints:
         checkpoint.remove()

@@ -64,9 +64,9 @@ def _target(config: Config, table: str) -> list[dict[str, str | int]]:
         }
         for e in config.target_evaluations(table)
     ]
-    on_wholes = [
+    on_whole_set = [
         {"dataset": w.dataset, "method": "whole", "ipc": 0, "condense_network": "", "set_seed": w.seed}
         | {"recipe": w.recipe, "evaluate_network": w.network}
-        for w in config.target_wholes(table)
+        for w in config.whole_evaluations(table)
     ]
-    return on_sets + on_wholes
+    return on_sets + on_whole_set

@@ -25,7 +25,7 @@ from condensery.progress import Progress
 from condensery.run import Run, Stopwatch
 from condensery.synthetic import SyntheticSet
 from condensery.training import stacking
-from condensery.training.evaluation import Fleet, accuracies, train
+from condensery.training.evaluation import StackedNetworks, accuracies, train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 
@@ -140,7 +140,7 @@ def learn(
 
 def epochs(tasks: Sequence[Task]) -> int:
     """Return how many epochs `learn` trains for each seed."""
-    first, *others = (task.recipe.passes for task in tasks)
+    first, *others = (task.recipe.epochs_run for task in tasks)
     return first + 2 * sum(others)
 
 
@@ -172,41 +172,43 @@ class _Sequence:
         task, device = self._tasks[step], self._device
         memory = [Samples.of_set(each.memory, device) for each in self._tasks[:step]]
         samples = Samples.joined([Samples.of_split(task.data.train, device), *memory])
-        seen = len(samples) * task.recipe.passes
-        fleet = self._fleet(step, before, images=seen)
-        teacher = self._fleet(step, before, images=seen) if before and distil else None
+        seen = len(samples) * task.recipe.epochs_run
+        stacked = self._stacked(step, before, images=seen)
+        teacher = self._stacked(step, before, images=seen) if before and distil else None
         name = f"{self._seeds[0]}to{self._seeds[-1]}-{step}" + ("-distilled" if distil else "")
         clock, count = Stopwatch().start(), len(self._seeds)
         run = Run(self._checkpoint(name), self._progress).carrying({"clock": clock})
         descent = train(
-            fleet,
+            stacked,
             samples,
             task.recipe,
             run=run.counting(self.epochs_done, count),
             beside=_held_to(teacher) if teacher else None,
         )
-        run.carrying({"work": descent}).save(task.recipe.passes)
-        self.epochs_done += count * task.recipe.passes
-        return _State(fleet.state(), clock.stop())
+        run.carrying({"work": descent}).save(task.recipe.epochs_run)
+        self.epochs_done += count * task.recipe.epochs_run
+        return _State(stacked.state(), clock.stop())
 
     def test(self, step: int, state: _State, distil: bool) -> Iterator[Learned]:
         splits = [task.data.test for task in self._tasks[: step + 1]]
-        fleet = self._fleet(step, state, images=sum(map(len, splits)))
+        stacked = self._stacked(step, state, images=sum(map(len, splits)))
         started = time.perf_counter()
-        scores = zip(*(accuracies(fleet, split) for split in splits), strict=True)
+        scores = zip(*(accuracies(stacked, split) for split in splits), strict=True)
         for seed, of_tasks in zip(self._seeds, list(scores), strict=True):
             tested = (time.perf_counter() - started) / len(self._seeds)
             yield Learned(step, distil, seed, of_tasks, state.seconds / len(self._seeds), tested)
 
-    def _fleet(self, step: int, state: _State | None, *, images: int) -> Fleet:
+    def _stacked(self, step: int, state: _State | None, *, images: int) -> StackedNetworks:
         streams = [seed * TASKS + step for seed in self._seeds]
-        fleet = Fleet(self._network, self._tasks[0].data.info, streams, self._device, images=images)
+        stacked = StackedNetworks(
+            self._network, self._tasks[0].data.info, streams, self._device, images=images
+        )
         if state is not None:
-            fleet.load(state.tensors)
-        return fleet
+            stacked.load(state.tensors)
+        return stacked
 
 
-def _held_to(teacher: Fleet) -> Callable[[Tensor, Tensor], Tensor]:
+def _held_to(teacher: StackedNetworks) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the distillation loss of a batch, from its images and the logits of the networks in training."""
 
     def loss(images: Tensor, logits: Tensor) -> Tensor:

@@ -43,8 +43,8 @@ def _classes(config: Config, made: MemoryId) -> list[Work]:
     for number in range(1, made.steps + 1):
         share = number / made.steps
         images = share * made.ipc * config.class_count(made.tasks)
-        passes = TRAINING * epochs * images + FORWARD * share * tested
-        parts.append(Work("training", epochs * math.ceil(images / recipe["batch"]), passes * image))
+        epochs_run = TRAINING * epochs * images + FORWARD * share * tested
+        parts.append(Work("training", epochs * math.ceil(images / recipe["batch"]), epochs_run * image))
     return parts
 
 

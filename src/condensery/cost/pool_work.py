@@ -22,11 +22,11 @@ def training(config: Config, w: Mapping[str, Any]) -> Work:
     validated = plan.validation * known
     images = min(known - validated, plan.training_images or known)
     epochs = recipe["epochs"] + 1
-    passes = TRAINING * epochs * images + FORWARD * plan.states * validated
+    epochs_run = TRAINING * epochs * images + FORWARD * plan.states * validated
     once = Work(
         "training",
         epochs * math.ceil(images / recipe["batch"]),
-        passes * multiply_adds(config, dataset, network),
+        epochs_run * multiply_adds(config, dataset, network),
     )
     return once.part(_networks(config))
 

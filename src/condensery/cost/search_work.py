@@ -36,8 +36,8 @@ def _training(config: Config, dataset: str, networks: int, *, whole: bool) -> Wo
         images = plan.ipc * config.class_count(dataset)
     epochs, count = recipe["epochs"] + 1, networks * plan.repeats
     steps = epochs * math.ceil(images / recipe["batch"])
-    passes = TRAINING * epochs * images + FORWARD * validated
-    return Work("training", count * steps, count * passes * _average(config, dataset))
+    epochs_run = TRAINING * epochs * images + FORWARD * validated
+    return Work("training", count * steps, count * epochs_run * _average(config, dataset))
 
 
 def _average(config: Config, dataset: str) -> float:

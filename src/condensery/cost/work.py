@@ -55,9 +55,9 @@ def training(config: Config, dataset: str, recipe: str, network: str, ipc: int =
     images = ipc * config.class_count(dataset) if ipc else whole
     # A recipe without parameters takes the few steps that its set was learned for.
     epochs = values["epochs"] + 1 if "epochs" in values else 1
-    passes = TRAINING * epochs * images + FORWARD * TEST_SHARE * whole
+    epochs_run = TRAINING * epochs * images + FORWARD * TEST_SHARE * whole
     steps = epochs * math.ceil(images / values.get("batch", images))
-    return Work("training", steps, passes * multiply_adds(config, dataset, network))
+    return Work("training", steps, epochs_run * multiply_adds(config, dataset, network))
 
 
 def training_images(config: Config, dataset: str) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from condensery.data.arrays import DataInfo, RealData, Split, normalise
+from condensery.data.arrays import DataInfo, RealData, Split, normalize
 from condensery.data.preparation import prepare
 from condensery.data.storage import load, verify
 
-__all__ = ["DataInfo", "RealData", "Split", "load", "normalise", "prepare", "verify"]
+__all__ = ["DataInfo", "RealData", "Split", "load", "normalize", "prepare", "verify"]

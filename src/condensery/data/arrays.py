@@ -35,7 +35,7 @@ class DataInfo:
     std: tuple[float, ...]
 
 
-def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """Return (images / 255 - mean) / std.
 
     Args:
@@ -123,7 +123,7 @@ class Split:
             images = self._stored.index_select(0, indices.to(self._stored.device))
         else:
             images = torch.as_tensor(self._gather(self._checked(indices)))
-        return normalise(images.to(device), self.info.mean, self.info.std)
+        return normalize(images.to(device), self.info.mean, self.info.std)
 
     def resident(self, device: torch.device) -> Split:
         """Return the same split with its uint8 images as one tensor on `device` (N * C * H * W bytes there).

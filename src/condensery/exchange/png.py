@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from condensery.data import DataInfo, normalise
+from condensery.data import DataInfo, normalize
 from condensery.errors import CondenseryError
 from condensery.exchange.checks import for_data
 from condensery.files import atomic, check_new_folder
@@ -91,7 +91,7 @@ def from_png_folders(folder: Path, info: DataInfo) -> SyntheticSet:
     return for_data(
         folder,
         info,
-        images=normalise(pixels, info.mean, info.std),
+        images=normalize(pixels, info.mean, info.std),
         labels=labels,
         classes=index.get("classes"),
         provenance=provenance,

@@ -60,7 +60,7 @@ def from_reference_pt(
     path: Path,
     info: DataInfo,
     experiment: int = 0,
-    normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
+    normalization: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> SyntheticSet:
     """Read one experiment of a ``.pt`` file in the layout that the authors' public code writes.
 
@@ -70,7 +70,7 @@ def from_reference_pt(
         path: the file.
         info: the data set that the images stand for.
         experiment: which entry of ``data``, from 0.
-        normalisation: the mean and std that the file was made with, when they are not those of `info`. (The
+        normalization: the mean and std that the file was made with, when they are not those of `info`. (The
             sets published with the DSA paper use the CIFAR-10 values for CIFAR-100.)
 
     Raises:
@@ -91,8 +91,8 @@ def from_reference_pt(
         raise CondenseryError(
             f"{path}: experiment {experiment} has pixels that are not finite; choose another"
         )
-    if normalisation is not None and images.ndim == 4 and images.shape[1] == info.channels:
-        images = _renormalise(path, images, normalisation, info)
+    if normalization is not None and images.ndim == 4 and images.shape[1] == info.channels:
+        images = _renormalize(path, images, normalization, info)
     source = {
         "format": "pt",
         "file": path.name,
@@ -124,16 +124,16 @@ def _load_safely(path: Path) -> Any:
         raise CondenseryError(f"{path}: not a whole file of torch.save; fetch it again") from error
 
 
-def _renormalise(
-    path: Path, images: Tensor, normalisation: tuple[Sequence[float], Sequence[float]], info: DataInfo
+def _renormalize(
+    path: Path, images: Tensor, normalization: tuple[Sequence[float], Sequence[float]], info: DataInfo
 ) -> Tensor:
     """Move images from one normalised space to another, without clamping."""
-    if not all(len(values) == info.channels for values in normalisation):
+    if not all(len(values) == info.channels for values in normalization):
         raise CondenseryError(
             f"{path}: {info.name} has {info.channels} channels; give one mean and std for each"
         )
     old_mean, old_std, mean, std = (
         torch.tensor(values, dtype=torch.float32).reshape(1, -1, 1, 1)
-        for values in (*normalisation, info.mean, info.std)
+        for values in (*normalization, info.mean, info.std)
     )
     return (images * old_std + old_mean - mean) / std

@@ -19,17 +19,17 @@ class Kind:
         entry: the definition in protocol.schema.yaml of what stands there, if each has an entry of its own.
         tables: whether they are tables.
         figures: whether they are figures; they may be both.
-        wholes: whether they may list networks on the whole set among their methods.
+        whole_set: whether they may list networks on the whole set among their methods.
     """
 
     section: str
     entry: str = ""
     tables: bool = False
     figures: bool = False
-    wholes: bool = False
+    whole_set: bool = False
 
 
-ACCURACIES = Kind("targets", "blocks", tables=True, wholes=True)
+ACCURACIES = Kind("targets", "blocks", tables=True, whole_set=True)
 IMAGES = Kind("targets", "blocks", figures=True)
 EMBEDDING = Kind("targets", "embedding", figures=True)
 TRAJECTORIES = Kind("targets", "trajectories", figures=True)

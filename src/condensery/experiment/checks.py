@@ -145,7 +145,7 @@ def _check_changes(
 def _check_block(config: Config, block: Mapping[str, Any], file: Path, keys: Keys) -> None:
     for dataset in block["datasets"]:
         _known("data set", dataset, config.datasets, file, (*keys, "datasets"))
-    methods = {**config.methods, WHOLE: None} if TARGETS[str(keys[1])].wholes else config.methods
+    methods = {**config.methods, WHOLE: None} if TARGETS[str(keys[1])].whole_set else config.methods
     for recipe in block.get("recipes", []):
         _known("recipe", recipe, config.recipes, file, (*keys, "recipes"))
     for method in block["methods"]:

@@ -12,7 +12,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment.catalog import TARGETS, of_section
 from condensery.experiment.plans import PoolPlan, Search
 from condensery.experiment.reading import base_of, unknown
-from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, wholes_of
+from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, whole_evaluations_of
 
 
 @dataclass(frozen=True)
@@ -251,15 +251,17 @@ class Config:
         )
         return list(dict.fromkeys(evaluations))
 
-    def target_wholes(self, target: str) -> list[WholeEvaluation]:
+    def whole_evaluations(self, target: str) -> list[WholeEvaluation]:
         """Return a target's trainings on whole data sets, each once.
 
         Raises:
             CondenseryError: the protocol does not list the target.
         """
         count = self.spec["whole_networks"]
-        wholes = (w for block in self._blocks(target) for w in wholes_of(block, self._networks, count))
-        return list(dict.fromkeys(wholes))
+        whole_set = (
+            w for block in self._blocks(target) for w in whole_evaluations_of(block, self._networks, count)
+        )
+        return list(dict.fromkeys(whole_set))
 
     @property
     def _networks(self) -> dict[str, str]:

@@ -58,7 +58,7 @@ def _of_sets(config: Config, table: str) -> Iterator[JobId]:
     for e in config.target_evaluations(table):
         path = f"accuracy/{_path(e.set)}/{e.recipe}-{e.network}"
         yield JobId("evaluate", e.set.dataset, e.set.method, e.set.ipc, e.network, path)
-    for w in config.target_wholes(table):
+    for w in config.whole_evaluations(table):
         path = f"accuracy/{w.dataset}/whole/{w.recipe}-{w.network}/seed{w.seed}"
         yield JobId("evaluate_whole", w.dataset, WHOLE, 0, w.network, path)
 

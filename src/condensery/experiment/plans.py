@@ -107,7 +107,7 @@ class PoolPlan:
         return parts(self.networks, self.networks_per_job)
 
 
-def moments(steps: int, states: int) -> list[int]:
+def state_steps(steps: int, states: int) -> list[int]:
     """Return after how many steps to take the states of a network: after one, after all, and between.
 
     They are even on a logarithmic axis, as is, roughly, the accuracy of a network, so that states of all

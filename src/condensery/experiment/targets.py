@@ -57,7 +57,9 @@ def sets_of(block: Mapping[str, Any], default: Mapping[str, str], sets: int) -> 
             yield SetId(dataset, method, network, ipc, seed)
 
 
-def wholes_of(block: Mapping[str, Any], default: Mapping[str, str], count: int) -> Iterator[WholeEvaluation]:
+def whole_evaluations_of(
+    block: Mapping[str, Any], default: Mapping[str, str], count: int
+) -> Iterator[WholeEvaluation]:
     """Yield the trainings on the whole data sets of a block that lists ``whole`` as a method.
 
     Each of the block's evaluation networks is trained ``count`` times.

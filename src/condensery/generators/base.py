@@ -127,14 +127,14 @@ class Training(ABC):
         setting: what it depends on.
         real: the images that it learns from.
         modules: name -> module, everything with weights.
-        optimisers: name -> optimiser; no name is that of a module.
+        optimizers: name -> optimiser; no name is that of a module.
     """
 
     def __init__(self, setting: Setting) -> None:
         """Begin; a subclass adds its modules and optimisers."""
         self.setting, self.real = setting, RealImages(setting)
         self.modules: dict[str, nn.Module] = {}
-        self.optimisers: dict[str, torch.optim.Adam] = {}
+        self.optimizers: dict[str, torch.optim.Adam] = {}
 
     @staticmethod
     @abstractmethod
@@ -174,8 +174,8 @@ class Training(ABC):
             for name, module in self.modules.items()
             for key, tensor in module.state_dict().items()
         }
-        for name, optimiser in self.optimisers.items():
-            tensors |= checkpoint.adam_state(name, optimiser)
+        for name, optimizer in self.optimizers.items():
+            tensors |= checkpoint.adam_state(name, optimizer)
         return tensors
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -185,21 +185,21 @@ class Training(ABC):
             module.load_state_dict(
                 {key.removeprefix(start): tensor for key, tensor in state.items() if key.startswith(start)}
             )
-        for name, optimiser in self.optimisers.items():
-            checkpoint.restore_adam(name, optimiser, state)
+        for name, optimizer in self.optimizers.items():
+            checkpoint.restore_adam(name, optimizer, state)
 
 
-def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
     """Take one step of an optimiser on a loss; nothing else gets a gradient.
 
     Returns:
         The loss, detached.
     """
-    (group,) = optimiser.param_groups
+    (group,) = optimizer.param_groups
     gradients = torch.autograd.grad(loss, group["params"])
     for parameter, gradient in zip(group["params"], gradients, strict=True):
         parameter.grad = gradient
-    optimiser.step()
+    optimizer.step()
     return loss.detach()
 
 

@@ -31,7 +31,7 @@ from condensery.generators.layers import (
     cut,
     doublings,
     first_size,
-    initialise,
+    initialize,
 )
 
 _BETAS = (0.0, 0.999)
@@ -130,7 +130,7 @@ class Training(base.Training):
         self.generator = self.make(info, parameters).to(where)
         self.discriminator = Discriminator(info, parameters["width"]).to(where)
         for name in ("generator", "discriminator"):
-            initialise(getattr(self, name), setting.stream(f"{name}-weights"))
+            initialize(getattr(self, name), setting.stream(f"{name}-weights"))
         self.average = copy.deepcopy(self.generator)
         self._judged: Tensor | None = None
         self.modules = {
@@ -138,7 +138,7 @@ class Training(base.Training):
             "discriminator": self.discriminator,
             "average": self.average,
         }
-        self.optimisers = {
+        self.optimizers = {
             f"adam-{name}": torch.optim.Adam(
                 self.modules[name].parameters(), lr=parameters["lr"], betas=_BETAS
             )
@@ -160,7 +160,7 @@ class Training(base.Training):
         losses = [self._judge(step, number) for number in range(self.setting.parameters["steps_net"])]
         images, labels = self._made(step, len(losses))
         scores = self._scores(images, labels, step, len(losses))
-        improved = descend(self.optimisers["adam-generator"], generator_loss(scores))
+        improved = descend(self.optimizers["adam-generator"], generator_loss(scores))
         follow(self.average, self.generator, decay(step, self.setting.parameters["ema"]))
         return {"discriminator": losses[-1], "generator": improved}
 
@@ -184,7 +184,7 @@ class Training(base.Training):
         # Both in one pass: each augmented by itself, with the same families.
         scores = self._scores(torch.cat([real, made]), torch.cat([real_labels, labels]), step, number)
         self._judged = scores.detach()
-        return descend(self.optimisers["adam-discriminator"], discriminator_loss(*scores.split(len(real))))
+        return descend(self.optimizers["adam-discriminator"], discriminator_loss(*scores.split(len(real))))
 
     def _made(self, step: int, number: int) -> tuple[Tensor, Tensor]:
         """Return a batch of generated images of random classes, and the classes."""

@@ -71,9 +71,9 @@ class Training(base.Training):
         """Draw the first weights, and measure how far apart real images are."""
         super().__init__(setting)
         self.generator = self.make(setting.data.info, setting.parameters)
-        networks.initialise(self.generator.to(setting.device.torch_device), setting.stream("weights"))
+        networks.initialize(self.generator.to(setting.device.torch_device), setting.stream("weights"))
         self.modules = {"generator": self.generator}
-        self.optimisers = {"adam": torch.optim.Adam(self.generator.parameters(), lr=setting.parameters["lr"])}
+        self.optimizers = {"adam": torch.optim.Adam(self.generator.parameters(), lr=setting.parameters["lr"])}
         classes = self._classes_of(-1)
         real = self.real.of_classes(classes, _MEASURED, -1).flatten(2)
         distance = sum(kernels.mean_distance(images, 2).item() for images in real) / len(real)
@@ -105,4 +105,4 @@ class Training(base.Training):
         # The kernels are computed in float32: bfloat16 has no digits for what is left of near distances.
         squares = kernels.mmd_squared(self.kernel, real, made.flatten(1).unflatten(0, real.shape[:2]))
         loss = (squares.clamp(min=0) + _EPSILON).sqrt().mean()
-        return {"mmd": descend(self.optimisers["adam"], loss)}
+        return {"mmd": descend(self.optimizers["adam"], loss)}

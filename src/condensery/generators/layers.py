@@ -44,7 +44,7 @@ class Spectral(nn.Module):
         """Add the vector of the power iteration; the layer's own constructor has to be done."""
         self.register_buffer("u", torch.zeros(len(self.weight)))
 
-    def normalised(self) -> Tensor:
+    def normalized(self) -> Tensor:
         """Return the weight divided by its largest singular value, as far as that is known."""
         # The singular value needs more digits than the passes.
         with torch.autocast(self.weight.device.type, enabled=False):
@@ -66,7 +66,7 @@ class SpectralConv2d(Spectral, nn.Conv2d):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Convolve (N, inputs, H, W) to (N, outputs, H, W)."""
-        return self._conv_forward(maps, self.normalised(), self.bias)
+        return self._conv_forward(maps, self.normalized(), self.bias)
 
 
 class SpectralLinear(Spectral, nn.Linear):
@@ -78,7 +78,7 @@ class SpectralLinear(Spectral, nn.Linear):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, inputs) to (N, outputs)."""
-        return F.linear(features, self.normalised(), self.bias)
+        return F.linear(features, self.normalized(), self.bias)
 
 
 class SpectralEmbedding(Spectral, nn.Embedding):
@@ -90,7 +90,7 @@ class SpectralEmbedding(Spectral, nn.Embedding):
 
     def forward(self, labels: Tensor) -> Tensor:
         """Return the vectors of int64 (N,), (N, size)."""
-        return F.embedding(labels, self.normalised())
+        return F.embedding(labels, self.normalized())
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -109,7 +109,7 @@ class ConditionalBatchNorm(nn.Module):
 
 
 @torch.no_grad()
-def initialise(module: nn.Module, stream: torch.Generator) -> None:
+def initialize(module: nn.Module, stream: torch.Generator) -> None:
     """Give a module new weights, in place, from a CPU generator alone.
 
     Weights are normal with standard deviation 0.02 and biases zero, as in the public code of BigGAN for

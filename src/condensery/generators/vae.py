@@ -122,9 +122,9 @@ class Training(base.Training):
         self.encoder = Encoder(info, parameters["noise"], parameters["width"]).to(where)
         self.modules = {"encoder": self.encoder, "generator": self.generator}
         for name, module in self.modules.items():
-            networks.initialise(module, setting.stream(f"{name}-weights"))
+            networks.initialize(module, setting.stream(f"{name}-weights"))
         weights = [weight for module in self.modules.values() for weight in module.parameters()]
-        self.optimisers = {"adam": torch.optim.Adam(weights, lr=parameters["lr"])}
+        self.optimizers = {"adam": torch.optim.Adam(weights, lr=parameters["lr"])}
 
     @staticmethod
     def make(info: DataInfo, parameters: Mapping[str, Any]) -> Generator:
@@ -144,5 +144,5 @@ class Training(base.Training):
             mean, log_variance = self.encoder(images, labels)
             decoded = self.generator(mean + (log_variance / 2).exp() * noise, labels)
         terms = loss(images, decoded, mean, log_variance)
-        descend(self.optimisers["adam"], torch.stack([*terms.values()]).sum())
+        descend(self.optimizers["adam"], torch.stack([*terms.values()]).sum())
         return {name: term.detach() for name, term in terms.items()}

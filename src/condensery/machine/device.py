@@ -73,7 +73,7 @@ class Device:
         """Return the context in which networks run forward."""
         return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def synchronise(self) -> None:
+    def synchronize(self) -> None:
         """Wait for what was started on the device: a GPU works on while the program goes ahead."""
         torch.get_device_module(self.torch_device).synchronize(self.torch_device)
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from condensery.checkpoint import adam_state, restore_adam
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem, register
-from condensery.methods.trainee import Trainee, dot
+from condensery.methods.functional import FunctionalNetwork, dot
 from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 
@@ -101,7 +101,7 @@ class Unrolled:
     """The loss of real images after the training on synthetic ones, and its gradient.
 
     Attributes:
-        trainee: the network.
+        functional: the network.
         labels: of the images of a step, int64 (B,) on the device: every class, ``ipc / steps`` times.
     """
 
@@ -118,7 +118,7 @@ class Unrolled:
                 f"config/methods.yaml or the protocol, to a divisor of {problem.ipc}"
             )
         self._problem = problem
-        self.trainee = Trainee(problem)
+        self.functional = FunctionalNetwork(problem)
         classes = torch.tensor(problem.classes, device=problem.device.torch_device)
         self.labels = classes.repeat_interleave(problem.ipc // steps)
 
@@ -141,7 +141,7 @@ class Unrolled:
             iteration: it addresses the initial weights and the real images.
         """
         count = self._problem.parameters["networks"]
-        real = self.trainee.real_batch(self._problem.parameters["batch_real"], iteration)
+        real = self.functional.real_batch(self._problem.parameters["batch_real"], iteration)
         sums = [torch.zeros_like(images), torch.zeros_like(rates), images.new_zeros(())]
         known = rates.tolist()  # once, since the host waits for it
         for number in range(count):
@@ -160,16 +160,16 @@ class Unrolled:
         of_images = torch.zeros_like(images)
         of_rates = images.new_zeros(len(rates), len(images))
         schedule = [(e, s, rate) for e, row in enumerate(rates) for s, rate in enumerate(row)]
-        path = [self.trainee.initial(*address)]
+        path = [self.functional.initial(*address)]
         for _, step, rate in schedule:
-            change = self.trainee.gradient(path[-1], images[step], self.labels)
+            change = self.functional.gradient(path[-1], images[step], self.labels)
             path.append(torch._foreach_sub(path[-1], torch._foreach_mul(change, rate)))
-        loss, _, adjoint = self.trainee.test(path.pop(), *real)
+        loss, _, adjoint = self.functional.test(path.pop(), *real)
         for epoch, step, rate in reversed(schedule):
             # weights <- weights - rate * change(weights, images): the adjoint goes through it backwards.
             weights = [w.requires_grad_() for w in path.pop()]
             batch = images[step].detach().requires_grad_()
-            change = self.trainee.gradient(weights, batch, self.labels, differentiable=True)
+            change = self.functional.gradient(weights, batch, self.labels, differentiable=True)
             along = dot(change, adjoint)
             *of_weights, of_batch = torch.autograd.grad(along, [*weights, batch], materialize_grads=True)
             of_rates[epoch, step] = -along.detach()

@@ -28,7 +28,7 @@ Weights = Callable[[Network, int], object]
 
 def random_weights(problem: Problem) -> Weights:
     """Return what draws new random weights for every step (DM section 2.3)."""
-    return lambda net, step: networks.initialise(net, streams.generator(problem.seed, "network", step))
+    return lambda net, step: networks.initialize(net, streams.generator(problem.seed, "network", step))
 
 
 @register

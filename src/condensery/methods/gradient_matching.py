@@ -134,7 +134,7 @@ class Matcher:
 
     def renew(self, iteration: int) -> None:
         """Give the network the initial weights of an iteration."""
-        networks.initialise(self.network, streams.generator(self._problem.seed, "network", iteration))
+        networks.initialize(self.network, streams.generator(self._problem.seed, "network", iteration))
 
     def gradient(self, images: Tensor, iteration: int, step: int) -> tuple[Tensor, Tensor]:
         """Return the gradient of the loss with respect to the pixels, and the loss, a scalar.

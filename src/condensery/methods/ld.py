@@ -18,7 +18,7 @@ from torch import Tensor
 from condensery import checkpoint, streams
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem, register
-from condensery.methods.trainee import Trainee, dot
+from condensery.methods.functional import FunctionalNetwork, dot
 from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 
@@ -56,7 +56,7 @@ class Learner:
     """The images, their labels, and the network that is being trained on them.
 
     Attributes:
-        trainee: the network.
+        functional: the network.
         images: float32 (N, C, H, W) on the device.
         labels: probabilities, float32 (N, classes) on the device; uniform at first.
     """
@@ -64,7 +64,7 @@ class Learner:
     def __init__(self, problem: Problem) -> None:
         """Choose the images and draw the first network."""
         self._problem = problem
-        self.trainee = Trainee(problem)
+        self.functional = FunctionalNetwork(problem)
         self.images = problem.initial_images("real")
         classes = len(problem.data.info.classes)
         self.labels = self.images.new_full((len(self.images), classes), 1 / classes)
@@ -73,7 +73,7 @@ class Learner:
         self._renew()
 
     def _renew(self) -> None:
-        self._weights = [w.requires_grad_() for w in self.trainee.initial(self._networks)]
+        self._weights = [w.requires_grad_() for w in self.functional.initial(self._networks)]
         self._network_adam = torch.optim.Adam(self._weights, lr=self._problem.parameters["lr_net"])
         self._plateau = Plateau(self._problem.parameters["patience"])
         self._networks += 1
@@ -87,7 +87,7 @@ class Learner:
         change, of_labels, loss, wrong = self.gradient(rows, iteration)
         self.labels.grad = torch.zeros_like(self.labels).index_copy(0, rows, of_labels)
         self._labels_adam.step()
-        self._normalise()
+        self._normalize()
         for weight, slope in zip(self._weights, change, strict=True):
             weight.grad = slope
         self._network_adam.step()
@@ -108,17 +108,17 @@ class Learner:
         """
         parameters = self._problem.parameters
         labels = self.labels[rows].requires_grad_()
-        change = self.trainee.gradient(self._weights, self.images[rows], labels, differentiable=True)
+        change = self.functional.gradient(self._weights, self.images[rows], labels, differentiable=True)
         plain = [slope.detach() for slope in change]
         after = [
             w.detach() - parameters["lr_inner"] * slope for w, slope in zip(self._weights, plain, strict=True)
         ]
-        real = self.trainee.real_batch(parameters["batch_real"], iteration)
-        loss, wrong, adjoint = self.trainee.test(after, *real)
+        real = self.functional.real_batch(parameters["batch_real"], iteration)
+        loss, wrong, adjoint = self.functional.test(after, *real)
         (along,) = torch.autograd.grad(dot(change, adjoint), labels)
         return plain, -parameters["lr_inner"] * along, loss, wrong
 
-    def _normalise(self) -> None:
+    def _normalize(self) -> None:
         """Make probabilities of the labels again: none below 0 or above 1, and a sum of 1."""
         self.labels.clamp_(0, 1)
         total = self.labels.sum(1, keepdim=True)

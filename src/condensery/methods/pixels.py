@@ -28,7 +28,7 @@ class Pixels:
             run: where to save the state, and who is shown the images.
         """
         self._problem, self._recorder = problem, run.recorder
-        self._clock = Stopwatch(problem.device.synchronise)
+        self._clock = Stopwatch(problem.device.synchronize)
         self._run = run.carrying({"snapshots": run.recorder}) if run.recorder else run
         self.images = problem.initial_images(problem.parameters["init"])
         self._momentum = torch.zeros_like(self.images)

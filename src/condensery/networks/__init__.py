@@ -1,8 +1,8 @@
-"""The networks of the papers, by name: `build`, `initialise` and the names that exist."""
+"""The networks of the papers, by name: `build`, `initialize` and the names that exist."""
 
 from condensery.architectures import canonical, search_space
 from condensery.networks.base import Network
-from condensery.networks.initialise import initialise
+from condensery.networks.initialize import initialize
 from condensery.networks.inspection import activations, mixes_images
 from condensery.networks.names import build
 
@@ -11,7 +11,7 @@ __all__ = [
     "activations",
     "build",
     "canonical",
-    "initialise",
+    "initialize",
     "mixes_images",
     "search_space",
 ]

@@ -35,7 +35,7 @@ class Network(nn.Module):
         return self.classifier(self.embed(images))
 
 
-def normalisation(kind: str, channels: int, size: Size) -> list[nn.Module]:
+def normalization(kind: str, channels: int, size: Size) -> list[nn.Module]:
     """Return the layer (none or one) that normalises maps of this many channels and this size.
 
     Args:

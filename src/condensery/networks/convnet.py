@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from condensery.networks.base import Network, can_halve, first_padding, first_size, halved, normalisation
+from condensery.networks.base import Network, can_halve, first_padding, first_size, halved, normalization
 
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "swish": nn.SiLU}
 POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d, "nopool": None}
@@ -40,7 +40,7 @@ def convnet(
     padding, maps = first_padding(channels, size, 1), first_size(channels, size)
     for block in range(depth):
         layers.append(nn.Conv2d(width if block else channels, width, 3, padding=1 if block else padding))
-        layers += normalisation(norm, width, maps)
+        layers += normalization(norm, width, maps)
         layers.append(ACTIVATIONS[activation]())
         pool = POOLINGS[pooling]
         if pool is not None and can_halve(maps, last=block == depth - 1):

@@ -13,7 +13,7 @@ _SMALLEST = 8
 
 
 def build(name: str, *, channels: int, size: tuple[int, int], classes: int) -> Network:
-    """Build a network by its name, with PyTorch's own initial parameters (see `initialise`).
+    """Build a network by its name, with PyTorch's own initial parameters (see `initialize`).
 
     Args:
         name: see `condensery.architectures`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from condensery.networks.base import Network, Size, can_halve, halved, normalisation
+from condensery.networks.base import Network, Size, can_halve, halved, normalization
 
 _STAGES = (64, 128, 256, 512)
 _BLOCKS_A_STAGE = 2
@@ -25,18 +25,18 @@ class _BasicBlock(nn.Module):
         pool = [nn.AvgPool2d(2, 2)] if halve and average_pooling else []
         self.residual = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-            *normalisation(norm, outputs, size),
+            *normalization(norm, outputs, size),
             nn.ReLU(),
             *pool,
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            *normalisation(norm, outputs, size),
+            *normalization(norm, outputs, size),
         )
         self.shortcut = nn.Sequential()
         if halve or inputs != outputs:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False),
                 *pool,
-                *normalisation(norm, outputs, size),
+                *normalization(norm, outputs, size),
             )
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def resnet18(
     inputs, maps = _STAGES[0], size
     layers: list[nn.Module] = [
         nn.Conv2d(channels, inputs, 3, padding=1, bias=False),
-        *normalisation(norm, inputs, maps),
+        *normalization(norm, inputs, maps),
         nn.ReLU(),
     ]
     for stage, outputs in enumerate(_STAGES):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from condensery.networks.base import Network, can_halve, first_padding, first_size, halved, normalisation
+from condensery.networks.base import Network, can_halve, first_padding, first_size, halved, normalization
 
 # The channels of the convolutions; each group ends with max pooling.
 _GROUPS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
@@ -25,7 +25,7 @@ def vgg11(channels: int, size: tuple[int, int], classes: int, *, norm: str = "in
         for outputs in group:
             padding = 1 if layers else first_padding(channels, size, 1)
             layers.append(nn.Conv2d(inputs, outputs, 3, padding=padding))
-            layers += [*normalisation(norm, outputs, maps), nn.ReLU()]
+            layers += [*normalization(norm, outputs, maps), nn.ReLU()]
             inputs = outputs
         if can_halve(maps, last=index == len(_GROUPS) - 1):
             layers.append(nn.MaxPool2d(2, 2))

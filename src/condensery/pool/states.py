@@ -11,7 +11,7 @@ from condensery.data import RealData, Split
 from condensery.machine.device import Device
 from condensery.pool.store import State
 from condensery.run import UNATTENDED, Run
-from condensery.training.evaluation import Fleet, accuracies, train
+from condensery.training.evaluation import StackedNetworks, accuracies, train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 
@@ -29,7 +29,7 @@ def train_states(
     network: str,
     recipe: Recipe,
     numbers: Sequence[int],
-    moments: Sequence[int],
+    state_steps: Sequence[int],
     device: Device,
     *,
     run: Run = UNATTENDED,
@@ -41,7 +41,7 @@ def train_states(
         network: name of the networks.
         recipe: how they are trained.
         numbers: which networks of the pool.
-        moments: the numbers of steps after which a state is taken, at most those of the whole training.
+        state_steps: the numbers of steps after which a state is taken, at most those of the whole training.
         device: where to compute.
         run: where to save the training and the states taken, and to resume from: in the end its checkpoint
             holds all of them; and who is shown the epochs done.
@@ -50,27 +50,27 @@ def train_states(
         The states, network after network. They do not depend on which networks are trained together.
     """
     seeds = [FIRST_SEED + number for number in numbers]
-    fleet = Fleet(network, data.info, seeds, device, images=len(data.train) * recipe.passes)
-    watch = _Watch(fleet, data.test, moments)
+    stacked = StackedNetworks(network, data.info, seeds, device, images=len(data.train) * recipe.epochs_run)
+    watch = _Watch(stacked, data.test, state_steps)
     run = run.carrying({"states": watch})
     samples = Samples.of_split(data.train, device)
-    descent = train(fleet, samples, recipe, run=run, on_batch=watch.see)
+    descent = train(stacked, samples, recipe, run=run, on_batch=watch.see)
     watch.look()
-    run.carrying({"work": descent}).save(recipe.passes)
+    run.carrying({"work": descent}).save(recipe.epochs_run)
     return watch.states(numbers)
 
 
 class _Watch:
-    """Takes the states of a fleet.
+    """Takes the states of stacked networks.
 
     Args:
-        fleet: the networks.
+        stacked: the networks.
         validation: the images to test them on.
-        moments: the numbers of steps after which to do so.
+        state_steps: the numbers of steps after which to do so.
     """
 
-    def __init__(self, fleet: Fleet, validation: Split, moments: Sequence[int]) -> None:
-        self._fleet, self._validation, self._moments = fleet, validation, moments
+    def __init__(self, stacked: StackedNetworks, validation: Split, state_steps: Sequence[int]) -> None:
+        self._stacked, self._validation, self._state_steps = stacked, validation, state_steps
         self._step = 0
         self._taken: dict[str, Tensor] = {}
 
@@ -81,12 +81,12 @@ class _Watch:
 
     def look(self) -> None:
         """Take the states as they are, if this is one of the moments."""
-        if self._step in self._moments and f"weights.{self._step}" not in self._taken:
-            count = len(self._fleet.seeds)
-            weights = [each.detach().reshape(count, -1) for each in self._fleet.parameters.values()]
+        if self._step in self._state_steps and f"weights.{self._step}" not in self._taken:
+            count = len(self._stacked.seeds)
+            weights = [each.detach().reshape(count, -1) for each in self._stacked.parameters.values()]
             # Half the size of float32; a weight moves by a two-thousandth part of it at most.
             self._taken[f"weights.{self._step}"] = torch.cat(weights, 1).to("cpu", torch.float16)
-            tested = torch.tensor(accuracies(self._fleet, self._validation), dtype=torch.float64)
+            tested = torch.tensor(accuracies(self._stacked, self._validation), dtype=torch.float64)
             self._taken[f"accuracies.{self._step}"] = tested
 
     def states(self, numbers: Sequence[int]) -> list[State]:
@@ -99,7 +99,7 @@ class _Watch:
                 self._taken[f"weights.{step}"][place],
             )
             for place, number in enumerate(numbers)
-            for step in self._moments
+            for step in self._state_steps
         ]
 
     def state(self) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
 
 # A method keeps its colour whether it is distilled or not.
-_COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3", "#8c8c8c")
+_COLORS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3", "#8c8c8c")
 
 
 def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
@@ -30,9 +30,9 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
         axes = figure.add_subplot()
         methods = list(dict.fromkeys(frame["method"]))
         for (method, distilled), line in frame.groupby(["method", "distillation"], sort=False):
-            colour = _COLOURS[methods.index(method) % len(_COLOURS)]
+            color = _COLORS[methods.index(method) % len(_COLORS)]
             dashed = bool(frame["distillation"].any()) and not distilled
-            _curve(axes, line, colour, "--" if dashed else "-", labels)
+            _curve(axes, line, color, "--" if dashed else "-", labels)
         steps = frame.drop_duplicates("step").sort_values("step")
         sequence = is_sequence(frame)
         names = map(step_name, steps.to_dict("records")) if sequence else steps["classes_seen"].map(str)
@@ -49,14 +49,14 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
     return Drawing(figure, f"{TITLES[name]}: curves", f"{caption(frame, labels)} {said}")
 
 
-def _curve(axes: Axes, line: pd.DataFrame, colour: str, style: str, labels: Labels) -> None:
+def _curve(axes: Axes, line: pd.DataFrame, color: str, style: str, labels: Labels) -> None:
     last = line.iloc[-1]
     axes.plot(
-        line["step"], line["mean"], style, color=colour, marker="o", ms=3.5, label=line_name(last, labels)
+        line["step"], line["mean"], style, color=color, marker="o", ms=3.5, label=line_name(last, labels)
     )
     spread = line["std"].fillna(0)
     axes.fill_between(
-        line["step"], line["mean"] - spread, line["mean"] + spread, color=colour, alpha=0.15, lw=0
+        line["step"], line["mean"] - spread, line["mean"] + spread, color=color, alpha=0.15, lw=0
     )
     if pd.notna(last["published_mean"]):
-        axes.plot(last["step"], last["published_mean"], "x", color=colour, ms=8, mew=1.8)
+        axes.plot(last["step"], last["published_mean"], "x", color=color, ms=8, mew=1.8)

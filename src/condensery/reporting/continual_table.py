@@ -85,7 +85,7 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
             + (" and data set" if sequence else "")
             + "; MB of its pixels as float32, in brackets as 8-bit values.",
             f"Trained and tested in {duration(frame['seconds'].sum())} on {spent}, {precision}.",
-            f"Made with {layout.said_versions(versions)}.",
+            f"Made with {layout.versions_text(versions)}.",
         ]
     )
 

@@ -17,7 +17,7 @@ from condensery.errors import CondenseryError
 from condensery.progress import duration
 from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
-from condensery.reporting.layout import VERSIONS, distinct, said_versions
+from condensery.reporting.layout import VERSIONS, distinct, versions_text
 from condensery.synthetic import SyntheticSet
 
 MOST_CLASSES = 20
@@ -100,7 +100,7 @@ def _made(sets: Sequence[SyntheticSet]) -> str:
     precisions = distinct(str(each.provenance.get("precision", "unknown precision")) for each in sets)
     versions = [each.provenance.get("versions", {}) for each in sets]
     known = {name: [str(each[name]) for each in versions if name in each] for name in VERSIONS}
-    return f"Condensed in {precisions}, {said_versions(known)}; sets do not name their machine or their time."
+    return f"Condensed in {precisions}, {versions_text(known)}; sets do not name their machine or their time."
 
 
 def _evaluated(rows: pd.DataFrame) -> str:

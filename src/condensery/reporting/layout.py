@@ -120,8 +120,8 @@ def _records(frame: pd.DataFrame, layout: Layout) -> list[dict[str, Any]]:
     """Return the cells; in a relative layout, with the mean in percent of that on the whole set."""
     if not layout.relative:
         return frame.to_dict("records")
-    wholes = frame[frame["method"] == "whole"].groupby("dataset")["mean"].mean()
-    shares = 100 * frame["mean"] / frame["dataset"].map(wholes)
+    whole_set = frame[frame["method"] == "whole"].groupby("dataset")["mean"].mean()
+    shares = 100 * frame["mean"] / frame["dataset"].map(whole_set)
     return frame.assign(relative=shares.where(frame["method"] != "whole")).to_dict("records")
 
 
@@ -205,11 +205,11 @@ def facts(frame: pd.DataFrame) -> list[str]:
         f"n = sets {TIMES} networks a set, or networks on the whole set: {listed}.",
         f"{cells['networks'].sum()} networks, trained and tested in {duration(cells['seconds'].sum())} "
         f"on {distinct(parts(cells['device']))}, {distinct(parts(cells['precision']))}.",
-        f"Made with {said_versions(versions)}.",
+        f"Made with {versions_text(versions)}.",
     ]
 
 
-def said_versions(versions: Mapping[str, Iterable[str]]) -> str:
+def versions_text(versions: Mapping[str, Iterable[str]]) -> str:
     """Write the versions that a result depends on: the values of `VERSIONS` by name."""
     said = {name: distinct(map(_short, values)) for name, values in versions.items()}
     return ", ".join(f"{VERSIONS[name]} {value}" for name, value in said.items() if value)

@@ -57,7 +57,7 @@ def build(rows: pd.DataFrame, labels: Labels) -> Drawing:
         f"({ranking.TOP_PERCENT} %), with their rank correlation: Spearman's {_RHO} and Kendall's {_TAU}. "
         "Validation images are held out of the training images; DM Figure F8 has test accuracies instead. "
         f"{len(rows)} trainings in {duration(seconds)} on {where}. "
-        f"Made with {layout.said_versions(versions)}."
+        f"Made with {layout.versions_text(versions)}."
     )
     return Drawing(figure, TITLE, caption)
 

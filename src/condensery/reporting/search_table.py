@@ -67,7 +67,7 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
     """Say what stands behind the table, and how to read it; arguments as for `grid`."""
     first = frame.iloc[0]
     often = "once" if first["repeats"] == 1 else f"{first['repeats']} times"
-    versions = layout.said_versions({name: layout.parts(frame[name]) for name in layout.VERSIONS})
+    versions = layout.versions_text({name: layout.parts(frame[name]) for name in layout.VERSIONS})
     where = ", ".join(layout.distinct(layout.parts(frame[name])) for name in ("device", "precision"))
     spent = duration(60 * frame["train_minutes"].sum())
     return (

@@ -76,7 +76,7 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
             f"{duration(_whole(frame))} in all; networks trained and tested in "
             f"{duration(frame['seconds'].sum())} on {_several(frame['device'])}, "
             f"{_several(frame['precision'])}.",
-            f"Made with {layout.said_versions(versions)}.",
+            f"Made with {layout.versions_text(versions)}.",
         ]
     )
 

@@ -43,7 +43,7 @@ def draw(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawi
     sets = dict(list(frame[frame["method"] != REAL].groupby(_SET)))
     methods = labels.order(method for method, _, _ in sets)
     panels = sorted(sets, key=lambda key: (methods.index(key[0]), *key[1:]))
-    colours = {name: f"C{place}" for place, name in enumerate(real["class_name"].unique())}
+    colors = {name: f"C{place}" for place, name in enumerate(real["class_name"].unique())}
     across, down = min(len(panels), _PANELS_A_ROW), -(-len(panels) // _PANELS_A_ROW)
     with mpl.rc_context(STYLE):
         size = (_PANEL * across, 0.6 + (_PANEL + 0.2) * down)
@@ -52,15 +52,13 @@ def draw(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawi
         for axes in figure.axes[len(panels) :]:
             axes.set_axis_off()
         for axes, key in zip(figure.axes, panels, strict=False):
-            _panel(axes, real, sets[key], colours)
+            _panel(axes, real, sets[key], colors)
             axes.set_title(_panel_name(key, labels), fontsize=9, loc="left", fontweight="bold")
-        figure.legend(
-            handles=_legend(colours), loc="outside lower center", ncols=6, frameon=False, fontsize=8
-        )
+        figure.legend(handles=_legend(colors), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     return Drawing(figure, TITLE, caption(frame, about, labels))
 
 
-def write_places(frame: pd.DataFrame, prefix: Path) -> None:
+def write_coordinates(frame: pd.DataFrame, prefix: Path) -> None:
     """Write where every image lies as prefix.csv, atomically."""
     with atomic(prefix.with_name(prefix.name + ".csv")) as temporary:
         temporary.write_text(frame.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
@@ -80,16 +78,16 @@ def caption(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> st
             f"n: {counts} real training images of each class (dots), {(~real).sum()} synthetic images of "
             f"{len(frame[~real].groupby(_SET))} sets (stars). Distances between groups mean little.",
             f"Mapped in {duration(about['seconds'])} on {about['device']}, {about['precision']}.",
-            f"Made with {layout.said_versions(versions)}.",
+            f"Made with {layout.versions_text(versions)}.",
         ]
     )
 
 
-def _panel(axes: Axes, real: pd.DataFrame, synthetic: pd.DataFrame, colours: Mapping[str, str]) -> None:
+def _panel(axes: Axes, real: pd.DataFrame, synthetic: pd.DataFrame, colors: Mapping[str, str]) -> None:
     axes.set(xticks=[], yticks=[])  # places have no unit
     axes.spines[:].set_color("0.85")
     for images, mark in ((real, _DOT), (synthetic, _STAR)):
-        axes.scatter(images["x"], images["y"], c=images["class_name"].map(colours).tolist(), **mark)
+        axes.scatter(images["x"], images["y"], c=images["class_name"].map(colors).tolist(), **mark)
 
 
 def _panel_name(key: tuple[str, int, int], labels: Labels) -> str:
@@ -97,13 +95,13 @@ def _panel_name(key: tuple[str, int, int], labels: Labels) -> str:
     return f"{labels.method(method)}, {ipc} {'image' if ipc == 1 else 'images'}/class"
 
 
-def _legend(colours: Mapping[str, str]) -> list[Line2D]:
+def _legend(colors: Mapping[str, str]) -> list[Line2D]:
     none = {"ls": "", "color": "0.4"}
     marks = [
         Line2D([], [], marker="o", ms=4, label="real", **none),
         Line2D([], [], marker="*", ms=9, label="synthetic", **none),
     ]
     return [
-        *(Line2D([], [], marker="s", ls="", color=c, label=name) for name, c in colours.items()),
+        *(Line2D([], [], marker="s", ls="", color=c, label=name) for name, c in colors.items()),
         *marks,
     ]

@@ -51,7 +51,7 @@ class EarlyStopping(Recipe):
 
 def steps(samples: Samples, recipe: Recipe) -> int:
     """Return the number of batches that a network is trained on."""
-    return recipe.passes * -(-len(recipe.order(len(samples), 0, 0)) // recipe.batch)
+    return recipe.epochs_run * -(-len(recipe.order(len(samples), 0, 0)) // recipe.batch)
 
 
 def train_all(

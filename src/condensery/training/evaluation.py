@@ -52,7 +52,7 @@ class Outcome:
     test_seconds: float
 
 
-class Fleet:
+class StackedNetworks:
     """K networks of one shape, trained and tested at once or, where K is 1, as plain modules.
 
     Their parameters are stacked along a new first dimension, (K, ...), and each network sees batches,
@@ -67,7 +67,7 @@ class Fleet:
         shape = {"channels": info.channels, "size": size, "classes": len(info.classes)}
         self.seeds, self.device = tuple(seeds), device
         nets = [
-            networks.initialise(networks.build(name, **shape), streams.generator(seed, "evaluation-network"))
+            networks.initialize(networks.build(name, **shape), streams.generator(seed, "evaluation-network"))
             for seed in seeds
         ]
         stacked = torch.func.stack_module_state(nets) if len(nets) > 1 else None
@@ -109,7 +109,7 @@ class Fleet:
 
 
 def train(
-    fleet: Fleet,
+    stacked: StackedNetworks,
     samples: Samples,
     recipe: Recipe,
     *,
@@ -117,10 +117,10 @@ def train(
     on_batch: Callable[[Tensor, Tensor], None] | None = None,
     beside: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Descent:
-    """Train every network of a fleet, in place.
+    """Train every network of the stack, in place.
 
     Args:
-        fleet: the networks.
+        stacked: the networks.
         samples: the images, the same for all.
         recipe: how.
         run: where to save the state between epochs and to resume from, and who is shown the epochs done.
@@ -131,11 +131,11 @@ def train(
     Returns:
         What the training changed, as it is saved between epochs.
     """
-    descent = Descent(fleet, recipe)
-    for epoch in run.steps(recipe.passes, descent):
-        for step, (rows, images) in enumerate(_batches(fleet, samples, recipe, epoch)):
-            optimiser = descent.at(recipe.rate(epoch, step))
-            logits = fleet.logits(images, train=True)
+    descent = Descent(stacked, recipe)
+    for epoch in run.steps(recipe.epochs_run, descent):
+        for step, (rows, images) in enumerate(_batches(stacked, samples, recipe, epoch)):
+            optimizer = descent.at(recipe.rate(epoch, step))
+            logits = stacked.logits(images, train=True)
             labels = samples.labels[rows.to(samples.labels.device)]
             # A sum over networks, so that each gets the gradient of its own mean loss.
             losses = (
@@ -143,21 +143,21 @@ def train(
             )
             if beside:
                 losses = losses + beside(images, logits)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             losses.backward()
             if on_batch:
                 on_batch(rows, logits.detach())
-            optimiser.step()
+            optimizer.step()
         run.report(epoch + 1)
     return descent
 
 
 class Descent:
-    """The networks of a fleet and their optimizer, which begins anew with every new learning rate."""
+    """Stacked networks and their optimizer, which begins anew with every new learning rate."""
 
-    def __init__(self, fleet: Fleet, recipe: Recipe) -> None:
+    def __init__(self, stacked: StackedNetworks, recipe: Recipe) -> None:
         """Begin with the recipe's first rate."""
-        self._fleet, self._recipe = fleet, recipe
+        self._stacked, self._recipe = stacked, recipe
         self._sgd = self._new(recipe.rate(0, 0))
 
     def at(self, rate: float) -> SGD:
@@ -167,48 +167,50 @@ class Descent:
         return self._sgd
 
     def _new(self, rate: float) -> SGD:
-        parameters = list(self._fleet.parameters.values())
+        parameters = list(self._stacked.parameters.values())
         return SGD(parameters, rate, self._recipe.momentum, self._recipe.weight_decay)
 
     def state(self) -> dict[str, Tensor]:
         """Return everything that changes."""
         # There are no momenta before the first step, nor without momentum.
-        held = zip(self._fleet.parameters, self._sgd.momenta, strict=False)
+        held = zip(self._stacked.parameters, self._sgd.momenta, strict=False)
         momenta = {f"momentum of {name}": momentum for name, momentum in held}
-        return self._fleet.state() | momenta | {"rate": torch.tensor(self._sgd.lr, dtype=torch.float64)}
+        return self._stacked.state() | momenta | {"rate": torch.tensor(self._sgd.lr, dtype=torch.float64)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up what :meth:`state` returned."""
-        self._fleet.load(state)
+        self._stacked.load(state)
         self._sgd = self._new(state["rate"].item())
-        for name, parameter in self._fleet.parameters.items():
+        for name, parameter in self._stacked.parameters.items():
             if f"momentum of {name}" in state:
                 self._sgd.momenta.append(state[f"momentum of {name}"].to(parameter.device))
 
 
-def _batches(fleet: Fleet, samples: Samples, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(
+    stacked: StackedNetworks, samples: Samples, recipe: Recipe, epoch: int
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield an epoch's batches: indices (K, n) and augmented images (K, n, C, H, W)."""
-    orders = torch.stack([recipe.order(len(samples), seed, epoch) for seed in fleet.seeds])
+    orders = torch.stack([recipe.order(len(samples), seed, epoch) for seed in stacked.seeds])
     for number, rows in enumerate(orders.split(recipe.batch, dim=1)):
         images = samples.batch(rows.flatten()).unflatten(0, rows.shape)
-        drawn = [streams.generator(seed, "augmentation", epoch, number) for seed in fleet.seeds]
+        drawn = [streams.generator(seed, "augmentation", epoch, number) for seed in stacked.seeds]
         yield rows, augment(images, recipe.augmentation, drawn)
 
 
 @torch.no_grad()
-def accuracies(fleet: Fleet, split: Split) -> list[float]:
+def accuracies(stacked: StackedNetworks, split: Split) -> list[float]:
     """Return each network's top-1 accuracy on a split, in percent.
 
     Batches all have one shape (the last is filled up with repetitions, which are not counted), so that a
     compiled network is compiled once.
     """
-    device = fleet.device.torch_device
-    correct = torch.zeros(len(fleet.seeds), dtype=torch.int64, device=device)
+    device = stacked.device.torch_device
+    correct = torch.zeros(len(stacked.seeds), dtype=torch.int64, device=device)
     labels = torch.as_tensor(split.labels).to(device)
     for rows in torch.arange(len(split)).split(TEST_BATCH):
         filled = rows[torch.arange(TEST_BATCH) % len(rows)] if len(split) > TEST_BATCH else rows
         images = split.batch(filled, device)
-        logits = fleet.logits(images.expand(len(fleet.seeds), *images.shape), train=False)
+        logits = stacked.logits(images.expand(len(stacked.seeds), *images.shape), train=False)
         correct += (logits.argmax(-1)[:, : len(rows)] == labels[rows.to(device)]).sum(1)
     return [100 * count / len(split) for count in correct.tolist()]
 
@@ -258,14 +260,16 @@ def evaluate(
     ready = {outcome.network_seed for outcome in finished.outcomes}
     left = [seed for seed in seeds if seed not in ready]
     for group in stacking.groups(network, test.info, min(recipe.batch, len(samples)), left, device):
-        fleet = Fleet(network, test.info, group, device, images=len(samples) * recipe.passes + len(test))
+        stacked = StackedNetworks(
+            network, test.info, group, device, images=len(samples) * recipe.epochs_run + len(test)
+        )
         count, clock = len(group), Stopwatch().start()
         # On another device, other networks may have been trained at once: their state is not resumed.
         stage = whole.carrying({f"clock of {' '.join(map(str, group))}": clock})
-        train(fleet, samples, recipe, run=stage.counting(len(finished.outcomes) * recipe.passes, count))
+        train(stacked, samples, recipe, run=stage.counting(len(finished.outcomes) * recipe.epochs_run, count))
         trained = clock.stop()
         started = time.perf_counter()
-        scores = accuracies(fleet, test)
+        scores = accuracies(stacked, test)
         tested = time.perf_counter() - started
         for seed, score in zip(group, scores, strict=True):
             finished.outcomes.append(Outcome(seed, score, trained / count, tested / count))

@@ -18,7 +18,7 @@ from condensery.files import read_tensors
 from condensery.machine.device import Device
 from condensery.networks import Network
 from condensery.run import UNATTENDED, Run
-from condensery.training.evaluation import Fleet, train
+from condensery.training.evaluation import StackedNetworks, train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 
@@ -49,18 +49,20 @@ def pretrain(
         ``network.*``, its parameters and buffers, and ``forgetting_events``, int64 (N,), one count for each
         training image; images that were never right have one more than the number of epochs.
     """
-    fleet = Fleet(network, data.info, [FIRST_SEED + seed], device, images=len(data.train) * recipe.passes)
+    stacked = StackedNetworks(
+        network, data.info, [FIRST_SEED + seed], device, images=len(data.train) * recipe.epochs_run
+    )
     samples = Samples.of_split(data.train, device)
     watch = Forgetting(samples.labels)
     train(
-        fleet,
+        stacked,
         samples,
         recipe,
         run=run.carrying({"forgetting": watch}),
         on_batch=watch.see,
     )
-    weights = {f"network.{name}": tensor.detach().cpu() for name, tensor in fleet.state().items()}
-    return weights | {"forgetting_events": watch.events(never_right=recipe.passes + 1).cpu()}
+    weights = {f"network.{name}": tensor.detach().cpu() for name, tensor in stacked.state().items()}
+    return weights | {"forgetting_events": watch.events(never_right=recipe.epochs_run + 1).cpu()}
 
 
 def read_pretrained(path: Path, dataset: str, network: str) -> dict[str, Tensor]:

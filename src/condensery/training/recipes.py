@@ -39,7 +39,7 @@ class Recipe:
     augmentation: str
 
     @property
-    def passes(self) -> int:
+    def epochs_run(self) -> int:
         """How often the images are gone through."""
         return self.epochs + 1
 
@@ -88,7 +88,7 @@ class LearnedRecipe(Recipe):
         )
 
     @property
-    def passes(self) -> int:
+    def epochs_run(self) -> int:
         """See :class:`Recipe`."""
         return self.epochs
 

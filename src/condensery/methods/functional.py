@@ -15,7 +15,7 @@ Weights = Sequence[Tensor]
 """All weights of the network, in the order of its parameters; not attached to any graph."""
 
 
-class Trainee:
+class FunctionalNetwork:
     """Cross-entropy of the condensing network at given weights, and its gradients.
 
     The network stays in training mode: batch norm takes its statistics from the images of each call.
@@ -37,7 +37,7 @@ class Trainee:
 
     def initial(self, *address: int) -> Weights:
         """Return the initial weights of the network with this address."""
-        networks.initialise(self.network, streams.generator(self._problem.seed, "network", *address))
+        networks.initialize(self.network, streams.generator(self._problem.seed, "network", *address))
         return [parameter.detach().clone() for parameter in self.network.parameters()]
 
     def gradient(

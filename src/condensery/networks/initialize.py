@@ -13,7 +13,7 @@ _NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 
 
 @torch.no_grad()
-def initialise(net: _Module, generator: torch.Generator) -> _Module:
+def initialize(net: _Module, generator: torch.Generator) -> _Module:
     """Give a network new initial parameters, in place, as a network that PyTorch has just built has.
 
     Weights and biases of convolutions and linear layers are uniform in +-1/sqrt(fan-in), as by PyTorch's
