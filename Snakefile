@@ -36,6 +36,7 @@ include: "workflow/rules/condense.smk"
 include: "workflow/rules/generators.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/reproduction.smk"
 include: "workflow/rules/cost.smk"
 
 
@@ -77,6 +78,7 @@ localrules:
     cost,
     figure,
     page,
+    reproduction,
 
 
 rule all:

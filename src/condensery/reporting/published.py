@@ -45,6 +45,7 @@ _GROUPS = {group: [f"dm-pool-{group}"] for group in BINS} | {
     "70+": ["dm-pool-70-100"],
     ALL: ["dm-pool"],
 }
+_SEARCH_IPC = 50  # DM Table 5
 # DM Table 3: the ResNet-18 that sets are condensed on has average pooling where the other has strides.
 _CONDENSING = {"resnet18": "resnet18ap"}
 
@@ -98,12 +99,12 @@ def table3(folder: Path) -> pd.DataFrame:
 def table4(folder: Path) -> pd.DataFrame:
     """Read table4_network_distribution.csv: DM Table 4, a method for every group of networks.
 
-    Returns, raises: as `table1`.
+    Returns, raises: as `table1`; with the group as one more column.
     """
     frame = _read(folder / "table4_network_distribution.csv", ("network_accuracy_group",), deviations=False)
     frame["method"] = frame["network_accuracy_group"].map(_GROUPS)
     frame["condense_network"] = frame["evaluate_network"] = "convnet"
-    return frame.explode("method", ignore_index=True)[list(CELL)]
+    return frame.explode("method", ignore_index=True)[[*CELL, "network_accuracy_group"]]
 
 
 def accuracies(folder: Path) -> pd.DataFrame:
@@ -116,6 +117,68 @@ def accuracies(folder: Path) -> pd.DataFrame:
     names = ["dataset", "ipc", "method", "condensed_on", "evaluate_network"]
     again = frame.assign(condensed_on=condensed_on).duplicated(names)
     return frame[~again].reset_index(drop=True)
+
+
+ACCURACY, CORRELATION = "accuracy", "rank correlation"
+"""The quantities of `numbers`."""
+
+NUMBER = ("table", "quantity", "steps", *CELL)
+"""The columns of `numbers`."""
+
+
+def numbers(folder: Path) -> pd.DataFrame:
+    """Read every accuracy and rank correlation that the papers print.
+
+    Returns:
+        One line per printed number with `NUMBER`, so that a cell of two tables comes twice. ``table`` is the
+        target that measures it. ``quantity`` is `ACCURACY` in percent, or `CORRELATION`, from -1 to 1.
+        ``steps`` is the number of steps of continual learning, after the last of which the accuracy stands,
+        and 0 elsewhere. For architecture search, ``method`` is the proxy and ``evaluate_network`` "".
+
+    Raises:
+        CondenseryError: a file is absent, or has other columns.
+    """
+    tables = {"table1": table1, "table2": table2, "table3": table3, "table4": table4, "table6": table6}
+    frames = [read(folder).assign(table=name) for name, read in tables.items()]
+    # Two methods of ours stand for one group of networks: the number was printed once.
+    frames[3] = frames[3].drop_duplicates(["dataset", "ipc", "network_accuracy_group"])
+    learned = continual(folder)
+    learned["table"] = "continual" + learned["steps"].astype(str)
+    learned["evaluate_network"] = learned["dataset"].map(lambda name: _NETWORKS.get(name, "convnet"))
+    frame = pd.concat([*frames, learned], ignore_index=True)
+    frame["quantity"] = ACCURACY
+    frame = pd.concat([frame, search(folder)], ignore_index=True)
+    texts = ("recipe", "condense_network", "evaluate_network")
+    frame = frame.fillna({"steps": 0} | dict.fromkeys(texts, "")).astype({"steps": int, "ipc": int})
+    return frame[list(NUMBER)]
+
+
+def search(folder: Path) -> pd.DataFrame:
+    """Read table5_nas.csv: the accuracies and rank correlations of DM Table 5, as `numbers` returns them.
+
+    Raises:
+        CondenseryError: the file is absent, or has other columns.
+    """
+    path = folder / "table5_nas.csv"
+    try:
+        frame = pd.read_csv(path)
+        values = {
+            ACCURACY: frame["selected_network_accuracy"],
+            # That of the whole set with itself is 1, and no finding.
+            CORRELATION: frame["rank_correlation_top5pct"].where(frame["proxy"] != "whole"),
+        }
+        lines = [
+            frame[["proxy", "source"]].assign(quantity=quantity, published_mean=mean)
+            for quantity, mean in values.items()
+        ]
+    except FileNotFoundError as error:
+        raise CondenseryError(f"{path}: not there; give the folder of the published numbers") from error
+    except (ValueError, KeyError) as error:
+        raise CondenseryError(f"{path}: cannot be read as Table 5: {error}") from error
+    found = pd.concat(lines, ignore_index=True).rename(columns={"proxy": "method"})
+    found = found.assign(table="table5", dataset="cifar10", ipc=_SEARCH_IPC, published_std=math.nan)
+    found.loc[found["method"].isin(("whole", "early_stopping")), "ipc"] = 0
+    return found.dropna(subset="published_mean")
 
 
 def costs(folder: Path) -> pd.DataFrame:

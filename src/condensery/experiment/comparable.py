@@ -1,0 +1,73 @@
+"""Whether a protocol runs an experiment as the papers do: with the values of the protocol ``paper``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from condensery.experiment.config import Config
+from condensery.experiment.targets import WHOLE
+
+PAPER = "paper"
+"""The protocol whose values are those that the papers state."""
+
+# How many jobs, and which others they stand beside: neither changes the result of one.
+_SCHEDULING = ("proxies", "networks_per_job")
+
+
+def cell_differences(config: Config, paper: Config, cell: Mapping[str, Any]) -> list[str]:
+    """Return in which values a cell of a protocol differs from the same cell of the papers' protocol.
+
+    The numbers of sets and networks do not count: the spread tells of them. Nor do the epochs of the network
+    that coreset methods take features from, which the papers do not state.
+
+    Args:
+        config: the configuration of the cell's protocol.
+        paper: that of the papers' protocol.
+        cell: ``dataset``, ``method``, ``ipc``, ``condense_network``, ``evaluate_network`` and ``recipe``.
+
+    Returns:
+        Texts such as ``iterations 500, not 20000``; none where the cells are comparable.
+
+    Raises:
+        CondenseryError: the configuration has no such data set, method or recipe.
+    """
+    return _differing(_values(config, cell), _values(paper, cell))
+
+
+def search_differences(config: Config, paper: Config) -> list[str]:
+    """Return in which values the architecture search of a protocol differs from that of the papers' protocol.
+
+    Returns:
+        As `cell_differences`.
+    """
+    ours, theirs = (
+        {k: v for k, v in asdict(one.search).items() if k not in _SCHEDULING} if one.search else {}
+        for one in (config, paper)
+    )
+    return _differing(ours, theirs)
+
+
+def _values(config: Config, cell: Mapping[str, Any]) -> dict[str, Any]:
+    dataset, method, ipc = cell["dataset"], cell["method"], cell["ipc"]
+    network = cell["evaluate_network"]
+    values = config.recipe(cell["recipe"], dataset, ipc, network)
+    if method == WHOLE:
+        return values
+    values |= config.parameters(dataset, method, cell["condense_network"] or network, ipc)
+    needs = config.needs(method)
+    if "generator" in needs:
+        trained = config.generator_parameters(dataset, method)
+        values |= {f"generator's {name}": value for name, value in trained.items()}
+    if "pool" in needs:
+        values |= {f"pool's {name}": value for name, value in config.spec.get("pool", {}).items()}
+    return values
+
+
+def _differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name} {ours.get(name, 'absent')}, not {theirs.get(name, 'absent')}"
+        for name in dict.fromkeys([*theirs, *ours])
+        if ours.get(name) != theirs.get(name)
+    ]

@@ -1,0 +1,201 @@
+"""The figure of every published number, beside the measured one and colored by verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from condensery import architectures
+from condensery.reporting import layout, published
+from condensery.reporting.drawing import STYLE, Drawing
+from condensery.reporting.labels import Labels
+from condensery.reporting.reproduction_cells import (
+    NOT_COMPARABLE,
+    NOT_MEASURED,
+    OUTSIDE,
+    VERDICTS,
+    WITHIN,
+    counts,
+    sentence,
+)
+from condensery.reporting.reproduction_table import TITLE
+
+# Blue and orange differ for color-blind readers too; the signs tell them apart without any color.
+_FACES = {WITHIN: "#9ecae1", OUTSIDE: "#fdae6b", NOT_COMPARABLE: "#e6e6e6", NOT_MEASURED: "#ffffff"}
+_SIGNS = {WITHIN: "=", OUTSIDE: "≠", NOT_COMPARABLE: "", NOT_MEASURED: ""}
+
+_TITLES = {
+    "table1": "DM and DSA Table 1, larger sets",
+    "table2": "DM Table 2: norms",
+    "table3": "DM Table 3: other networks, batch norm",
+    "table4": "DM Table 4: trained networks",
+    "table5": "DM Table 5: architecture search",
+    "table6": "DM Table T6: generators",
+    "continual": "DM section 3.5: continual learning",
+}
+_LEFT = ("table1",)
+_CELL = 0.44, 0.25
+"""Width and height of a tile in inches."""
+_LINES, _HEAD, _GAP = 1.35, 0.62, 0.12
+"""Inches beside a panel for the names of its lines, above it for its title and columns, and below it."""
+
+
+def draw(frame: pd.DataFrame, labels: Labels) -> Drawing:
+    """Draw a tile for every published number: the published above the measured, colored by verdict.
+
+    Args:
+        frame: as `reproduction_cells.verdicts` returns it.
+        labels: names for readers.
+    """
+    panels = {name: _panel(part, labels) for name, part in frame.groupby(frame["table"].map(_group))}
+    panels = {name: panels[name] for name in _TITLES if name in panels}
+    columns = [[n for n in panels if n in _LEFT], [n for n in panels if n not in _LEFT]]
+    with mpl.rc_context(STYLE):
+        widths = [
+            max((_LINES + 0.3 + _CELL[0] * len(panels[n][1]) for n in names), default=0) for names in columns
+        ]
+        heights = [sum(_HEAD + _GAP + _CELL[1] * len(panels[n][0]) for n in names) for names in columns]
+        figure = Figure(figsize=(sum(widths), max(heights) + 0.6), dpi=200, facecolor="white")
+        left = 0.0
+        for names, width in zip(columns, widths, strict=True):
+            top = figure.get_figheight() - 0.5
+            for name in names:
+                rows, heads, tiles = panels[name]
+                height = _CELL[1] * len(rows)
+                box = (left + _LINES, top - _HEAD - height, _CELL[0] * len(heads), height)
+                _draw_panel(_axes(figure, box), _TITLES[name], rows, heads, tiles)
+                top -= height + _HEAD + _GAP
+            left += width
+        _legend(figure, counts(frame))
+    return Drawing(figure, TITLE, sentence(frame))
+
+
+Tiles = dict[tuple[int, int], dict[str, Any]]
+Panel = tuple[list[str], list[str], Tiles]
+
+
+def _group(table: str) -> str:
+    return "continual" if table.startswith("continual") else table
+
+
+def _panel(part: pd.DataFrame, labels: Labels) -> Panel:
+    """Return the heads of lines and columns of a panel, and its numbers by place."""
+    name = _group(part["table"].iloc[0])
+    line, column = _AXES[name]
+    numbers = part.to_dict("records")
+    if column is _method:
+        order = labels.order(part["method"])
+        heads = [labels.method(method) for method in order]
+        at = {id(n): order.index(n["method"]) for n in numbers}
+    else:
+        heads = list(dict.fromkeys(column(n, labels) for n in numbers))
+        at = {id(n): heads.index(column(n, labels)) for n in numbers}
+    lines = list(dict.fromkeys(line(n, labels) for n in sorted(numbers, key=_rank)))
+    return lines, heads, {(lines.index(line(n, labels)), at[id(n)]): n for n in numbers}
+
+
+def _rank(number: dict[str, Any]) -> tuple[Any, ...]:
+    sizes = {"mnist": 0, "fashionmnist": 1, "svhn": 2, "cifar10": 3, "cifar100": 4, "tinyimagenet": 5}
+    return sizes.get(number["dataset"], 6), number["ipc"] or math.inf, number["quantity"], number["steps"]
+
+
+def _size(number: dict[str, Any], labels: Labels) -> str:
+    return f"{number['dataset']}, {layout.size(number['ipc'])}"
+
+
+def _method(number: dict[str, Any], labels: Labels) -> str:
+    return labels.method(number["method"])
+
+
+def _norm(number: dict[str, Any], labels: Labels) -> str:
+    norm = "batch norm" if architectures.has_batch_norm(number["network"]) else "instance norm"
+    return f"{number['dataset']}, {norm}"
+
+
+def _condensed(number: dict[str, Any], labels: Labels) -> str:
+    return f"{labels.method(number['method'])}, {number['condense_network'].removesuffix('-bn')}"
+
+
+def _network(number: dict[str, Any], labels: Labels) -> str:
+    return number["network"].removesuffix("-bn")
+
+
+def _pool(number: dict[str, Any], labels: Labels) -> str:
+    return number["method"].removeprefix("dm-pool-").replace("dm-pool", "all").replace("dm", "new")
+
+
+def _quantity(number: dict[str, Any], labels: Labels) -> str:
+    return number["quantity"]
+
+
+def _steps(number: dict[str, Any], labels: Labels) -> str:
+    return f"{number['dataset']}, {number['steps']} steps"
+
+
+_AXES: dict[str, tuple[Callable[[dict[str, Any], Labels], str], Callable[[dict[str, Any], Labels], str]]] = {
+    "table1": (_size, _method),
+    "table2": (_norm, _method),
+    "table3": (_condensed, _network),
+    "table4": (_size, _pool),
+    "table5": (_quantity, _method),
+    "table6": (_size, _method),
+    "continual": (_steps, _method),
+}
+"""What tells the lines and the columns of a panel apart."""
+
+
+def _axes(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
+    width, height = figure.get_size_inches()
+    return figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+
+
+def _draw_panel(axes: Axes, title: str, lines: list[str], heads: list[str], tiles: Tiles) -> None:
+    axes.set(xlim=(0, len(heads)), ylim=(len(lines), 0))
+    axes.set_xticks([x + 0.5 for x in range(len(heads))], heads, fontsize=6.5, rotation=20, ha="left")
+    axes.set_yticks([y + 0.5 for y in range(len(lines))], lines, fontsize=6.5)
+    axes.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.set_title(title, fontsize=8, loc="left", pad=6)
+    for (y, x), number in tiles.items():
+        verdict = number["verdict"]
+        face = _FACES[verdict]
+        axes.add_patch(Rectangle((x + 0.03, y + 0.05), 0.94, 0.9, facecolor=face, edgecolor="0.8", lw=0.5))
+        digits = 2 if number["quantity"] == published.CORRELATION else 1
+        above, below = (
+            "" if math.isnan(number[name]) else f"{number[name]:.{digits}f}".replace("-", layout.MINUS)
+            for name in ("published", "measured")
+        )
+        weight = "bold" if _SIGNS[verdict] else "normal"
+        color = "0.55" if verdict == NOT_MEASURED else "0"
+        alone = not below
+        axes.text(
+            x + 0.5, y + (0.5 if alone else 0.3), above, fontsize=6, color=color, ha="center", va="center"
+        )
+        if below:
+            text = f"{_SIGNS[verdict]} {below}".strip()
+            axes.text(x + 0.5, y + 0.7, text, fontsize=6, weight=weight, ha="center", va="center")
+
+
+def _legend(figure: Figure, count: dict[str, int]) -> None:
+    patches = [
+        Patch(facecolor=_FACES[v], edgecolor="0.6", label=f"{_SIGNS[v]} {v} ({count[v]})".strip())
+        for v in VERDICTS
+    ]
+    figure.legend(
+        handles=patches,
+        loc="upper left",
+        ncols=4,
+        fontsize=8,
+        frameon=False,
+        title_fontsize=8,
+        title="each tile: the published number above, the measured below",
+        alignment="left",
+    )

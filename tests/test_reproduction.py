@@ -1,0 +1,164 @@
+"""Every published number beside the measured one: what is found, what is compared, and the verdict."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import math
+import shutil
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from condensery.experiment import load_config
+from condensery.experiment.comparable import cell_differences
+from condensery.reporting import (
+    layout,
+    published,
+    reproduction_cells,
+    reproduction_figure,
+    reproduction_table,
+)
+from condensery.reporting.labels import Labels
+from condensery.rows import write_rows
+from tests.pages import ROOT
+from tests.test_reporting import row
+
+CONFIG = ROOT / "config"
+KNOWN = CONFIG / "published"
+
+
+config = functools.cache(lambda name: load_config(CONFIG, name))
+
+
+def wide(**values: Any) -> dict[str, Any]:
+    """Return a row of CIFAR-10, random images, 1 per class: published 14.4 +- 2.0 in recipe dc."""
+    cell = {"protocol": "few", "dataset": "cifar10", "method": "random", "ipc": 1, "recipe": "dc"}
+    return row(**cell | {"images": 10, "epochs": 300} | values)
+
+
+def verdicts(folder: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Write rows where a protocol has them, and set all published numbers beside them."""
+    protocols = {line["protocol"] for line in rows}
+    for name in protocols:
+        write_rows(
+            [line for line in rows if line["protocol"] == name], folder / name / "accuracy" / "a.parquet"
+        )
+    configs = {name: config(name) for name in sorted(protocols)}
+    found = {name: reproduction_cells.measured(folder / name, c, KNOWN) for name, c in configs.items()}
+    return reproduction_cells.verdicts(published.numbers(KNOWN), found, configs, config("paper"))
+
+
+def of_random(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the line of that number in DM Table 1."""
+    cell = frame[(frame["table"] == "table1") & (frame["dataset"] == "cifar10") & (frame["ipc"] == 1)]
+    (line,) = cell[cell["method"] == "random"].to_dict("records")
+    return line
+
+
+def test_numbers_are_those_that_the_files_hold() -> None:
+    columns = {
+        "accuracy_mean",
+        "final_accuracy_mean",
+        "selected_network_accuracy",
+        "rank_correlation_top5pct",
+    }
+    printed: list[float] = []
+    for path in KNOWN.glob("*.csv"):
+        for line in csv.DictReader(path.open()):
+            printed += [float(line[name]) for name in columns & set(line) if line[name]]
+    printed.remove(1.0)  # the correlation of the whole set with itself
+    assert sorted(published.numbers(KNOWN)["published_mean"]) == sorted(printed)
+
+
+# published 14.4 +- 2.0; the sets' means are 16 and 17, so that their deviation is the root of 0.5
+AWAY = math.hypot(2.0, math.sqrt(0.5)) * 2
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(-0.01, "within"), (0.01, "outside")])
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_verdict_is_by_two_combined_deviations(
+    tmp_path: Path, shift: float, verdict: str, side: int
+) -> None:
+    mean = 14.4 + side * (AWAY + shift)
+    offsets = {(0, 0): -0.6, (0, 1): -0.4, (1, 2): 0.4, (1, 3): 0.6}
+    rows = [wide(set_seed=s, network_seed=n, accuracy=mean + offset) for (s, n), offset in offsets.items()]
+    line = of_random(verdicts(tmp_path, rows))
+    assert line["measured"] == pytest.approx(mean)
+    assert (line["spread"], line["spread_of"]) == (pytest.approx(math.sqrt(0.5)), "sets")
+    assert (line["sets"], line["networks"], line["protocol"]) == (2, 4, "few")
+    assert (line["verdict"], line["reason"]) == (verdict, "")
+
+
+def test_the_spread_of_one_set_is_that_of_its_networks(tmp_path: Path) -> None:
+    values = [15.0, 16.5, 17.0]
+    line = of_random(verdicts(tmp_path, [wide(network_seed=n, accuracy=v) for n, v in enumerate(values)]))
+    assert (line["spread"], line["spread_of"]) == (pytest.approx(statistics.stdev(values)), "networks")
+
+
+def test_a_shortened_protocol_is_not_compared_and_says_why(tmp_path: Path) -> None:
+    line = of_random(verdicts(tmp_path, [wide(protocol="laptop", epochs=50, accuracy=14.4)]))
+    assert (line["measured"], line["verdict"]) == (14.4, "not comparable")
+    assert line["reason"] == "epochs 50, not 300"
+
+
+def test_a_comparable_number_is_taken_before_one_that_is_not(tmp_path: Path) -> None:
+    rows = [wide(protocol="laptop", epochs=50, network_seed=n, accuracy=20.0) for n in range(9)]
+    line = of_random(verdicts(tmp_path, [*rows, wide(accuracy=15.0)]))
+    assert (line["protocol"], line["measured"], line["verdict"]) == ("few", 15.0, "within")
+
+
+def test_the_recipe_is_that_of_the_paper(tmp_path: Path) -> None:
+    line = of_random(verdicts(tmp_path, [wide(recipe="dsa", epochs=1000, accuracy=14.4)]))
+    assert (line["verdict"], line["protocol"]) == ("not measured", "")
+
+
+def test_what_nobody_measured_has_no_number(tmp_path: Path) -> None:
+    frame = verdicts(tmp_path, [wide(accuracy=15.0)])
+    others = frame[frame["method"] == "dm"]
+    assert set(others["verdict"]) == {"not measured"}
+    assert others["measured"].isna().all()
+    assert sum(reproduction_cells.counts(frame).values()) == len(frame)
+
+
+def test_the_page_and_the_figure_count_every_number(tmp_path: Path) -> None:
+    rows = [wide(network_seed=n, accuracy=15.0 + n) for n in range(2)]
+    rows += [wide(protocol="laptop", epochs=50, method="herding", accuracy=20.0)]
+    frame = verdicts(tmp_path, rows)
+    labels = Labels.of(config("paper"))
+    drawing = reproduction_figure.draw(frame, labels)
+    tiles = [patch for axes in drawing.figure.axes for patch in axes.patches]
+    assert len(tiles) == len(frame)
+    text = reproduction_table.page(frame, labels, "figure.png")
+    assert "2 of 213 published numbers" in text
+    assert f"| Random | convnet | dc     | 14.4 ± 2.0 | 15.5 ± 0.7 | 1{layout.TIMES}2 " in text
+    assert "epochs 50, not 300" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "parameter", "differs"),
+    [
+        ("methods", "dm", "iterations", True),
+        ("methods", "dm", "batch_real", True),
+        ("recipes", "dsa", "epochs", True),
+        ("recipes", "features", "epochs", False),
+        ("methods", "dsa", "iterations", False),
+    ],
+)
+def test_a_value_that_the_paper_states_decides(
+    tmp_path: Path, kind: str, name: str, parameter: str, differs: bool
+) -> None:
+    folder = tmp_path / "config"
+    shutil.copytree(CONFIG, folder)
+    file = folder / "protocols" / "few.yaml"
+    spec = yaml.safe_load(file.read_text())
+    spec.setdefault(kind, {})[name] = {"parameters": {parameter: 7}}
+    file.write_text(yaml.safe_dump(spec))
+    cell = {"dataset": "cifar10", "method": "dm", "ipc": 10, "recipe": "dsa"}
+    cell |= {"condense_network": "", "evaluate_network": "convnet"}
+    found = cell_differences(load_config(folder, "few"), load_config(folder, "paper"), cell)
+    assert [text.split()[:2] for text in found] == ([[parameter, "7,"]] if differs else [])
