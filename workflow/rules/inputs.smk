@@ -10,7 +10,7 @@ def get_sets(wildcards) -> list[str]:
 
 
 def get_rows(w) -> list[str]:
-    trained = CONFIG.target_evaluations(w.table) + CONFIG.target_wholes(w.table)
+    trained = CONFIG.target_evaluations(w.table) + CONFIG.whole_evaluations(w.table)
     return [*map(rows_path, trained)]
 
 
