@@ -184,8 +184,8 @@ def test_table1_of_the_papers_has_every_cell(paper: Config) -> None:
     assert {s.network for s in sets if s.dataset == "tinyimagenet"} == {"convnet-d4"}
     assert {s.network for s in {*sets} - {*unrolled} if s.dataset != "tinyimagenet"} == {"convnet"}
     whole_set = paper.whole_evaluations("table1")
-    assert len(set(whole_set)) == 6 * 5
-    assert {w.recipe for w in whole_set} == {"whole"}
+    assert len(set(whole_set)) == 6 * 2 * 5
+    assert {w.recipe for w in whole_set} == {"whole", "whole_plain"}
 
 
 def test_blocks_that_overlap_count_once(folder: Path) -> None:

@@ -62,10 +62,11 @@ def whole_evaluations_of(
 ) -> Iterator[WholeEvaluation]:
     """Yield the trainings on the whole data sets of a block that lists ``whole`` as a method.
 
-    Each of the block's evaluation networks is trained ``count`` times.
+    Each of the block's evaluation networks is trained ``count`` times in each of its ``whole_recipes``.
     """
     if WHOLE in block["methods"]:
+        recipes = block.get("whole_recipes", [WHOLE])
         for dataset in block["datasets"]:
             networks = block.get("evaluate") or block.get("networks") or [default[dataset]]
-            for network, seed in product(networks, range(count)):
-                yield WholeEvaluation(dataset, WHOLE, network, seed)
+            for recipe, network, seed in product(recipes, networks, range(count)):
+                yield WholeEvaluation(dataset, recipe, network, seed)

@@ -120,7 +120,9 @@ def _records(frame: pd.DataFrame, layout: Layout) -> list[dict[str, Any]]:
     """Return the cells; in a relative layout, with the mean in percent of that on the whole set."""
     if not layout.relative:
         return frame.to_dict("records")
-    whole_set = frame[frame["method"] == "whole"].groupby("dataset")["mean"].mean()
+    whole_set = (
+        frame[(frame["method"] == "whole") & (frame["recipe"] == "whole")].groupby("dataset")["mean"].mean()
+    )
     shares = 100 * frame["mean"] / frame["dataset"].map(whole_set)
     return frame.assign(relative=shares.where(frame["method"] != "whole")).to_dict("records")
 

@@ -118,7 +118,7 @@ SPECS = {
         "Larger sets: DM against random selection",
         (
             _ACCURACY,
-            "After it, the mean in percent of that of the networks trained on the whole set.",
+            "After it, the mean in percent of that of the networks trained on the whole set in recipe whole.",
             "In brackets the published accuracy (DM section 3.2; whole sets: DM Table 1).",
         ),
         Layout(lines=("dataset", "ipc", "recipe"), relative=True),
