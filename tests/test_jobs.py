@@ -10,7 +10,7 @@ import pytest
 from condensery import data, load_config
 from condensery.errors import CondenseryError
 from condensery.jobs import Job
-from condensery.rows import SCHEMA
+from condensery.rows import IDENTITY, SCHEMA
 from condensery.training.evaluation import network_seeds
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
@@ -52,7 +52,7 @@ def test_a_recipe_that_takes_all_from_the_set_wants_one(job: Job) -> None:
 def test_the_columns_of_a_row_are_those_of_the_schema(job: Job) -> None:
     columns = job.training_columns({"method": "dm", "ipc": 1, "network": "mlp"}, job.recipe("dsa", 1))
     others = {"set_seed", "network_seed", "images", "accuracy", "train_seconds", "test_seconds"}
-    assert columns.keys() | others == set(SCHEMA.names)
+    assert columns.keys() | others == {*SCHEMA.names, *IDENTITY}
     assert (columns["condense_network"], columns["evaluate_network"]) == ("mlp", job.network)
 
 

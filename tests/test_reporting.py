@@ -19,7 +19,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.reporting import published
 from condensery.reporting.cells import cells
-from condensery.rows import SCHEMA, read_rows, row_files, write_rows
+from condensery.rows import IDENTITY, SCHEMA, read_rows, row_files, write_rows
 
 PUBLISHED = Path(__file__).parents[1] / "config" / "published"
 
@@ -73,8 +73,10 @@ def test_rows_come_back_as_written_in_one_order(tmp_path: Path) -> None:
     files = row_files([tmp_path])
     assert {file.name for file in files} == {"a.parquet", "b.parquet"}
     rows = read_rows(files, "test")
-    assert list(rows.columns) == list(row())
-    assert rows.to_dict("records") == [row(0, 3, 39.5), row(1, 6, 40.0), row(1, 7, 41.25)]
+    assert list(rows.columns) == [*row(), *IDENTITY]
+    unknown = dict.fromkeys(IDENTITY, "")
+    expected = [row(0, 3, 39.5, **unknown), row(1, 6, 40.0, **unknown), row(1, 7, 41.25, **unknown)]
+    assert rows.to_dict("records") == expected
     pd.testing.assert_frame_equal(rows, read_rows(reversed(files), "test"))
 
 
@@ -83,7 +85,7 @@ def test_row_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_rows([], tmp_path / "a.parquet")
     with pytest.raises(CondenseryError, match=r"lacks commit"):
         write_rows([{k: v for k, v in row().items() if k != "commit"}], tmp_path / "a.parquet")
-    with pytest.raises(CondenseryError, match=r"unknown colour"):
+    with pytest.raises(CondenseryError, match=r"unknown color"):
         write_rows([row(color="red")], tmp_path / "a.parquet")
     with pytest.raises(CondenseryError, match=r"wrong type"):
         write_rows([row(epochs="many")], tmp_path / "a.parquet")
@@ -319,5 +321,5 @@ def test_cells_of_different_training_are_not_mixed() -> None:
 
 
 def test_cell_names_every_device_and_version() -> None:
-    cell = one_cell([row(0, 0), row(0, 1, device="GPU", precision="tf32"), row(0, 2)])
-    assert (cell["device"], cell["precision"], cell["torch"]) == ("GPU + cpu", "fp32 + tf32", "2.11.0")
+    cell = one_cell([row(0, 0), row(0, 1, device="GPU", torch="2.15.0"), row(0, 2)])
+    assert (cell["device"], cell["precision"], cell["torch"]) == ("GPU + cpu", "fp32", "2.11.0 + 2.15.0")

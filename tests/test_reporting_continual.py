@@ -13,7 +13,7 @@ import pytest
 from condensery.errors import CondenseryError
 from condensery.reporting import continual_cells, continual_figure, continual_table, page, published
 from condensery.reporting.labels import Labels
-from condensery.rows import MEMORY, read_rows, write_rows
+from condensery.rows import IDENTITY, MEMORY, read_rows, write_rows
 from tests.test_reporting import PUBLISHED, row
 from tests.test_reporting_tables import TITLES, pipe_tables
 
@@ -70,7 +70,7 @@ def test_rows_come_back_as_written(tmp_path: Path) -> None:
     write_rows(class_rows(), tmp_path / "a.parquet", MEMORY)
     back = read_rows([tmp_path / "a.parquet"], "test", MEMORY)
     assert len(back) == 24
-    assert set(back.columns) == set(class_rows()[0])
+    assert set(back.columns) == {*class_rows()[0], *IDENTITY}
     with pytest.raises(CondenseryError, match="also in"):
         write_rows([step_row(1.0), step_row(2.0)], tmp_path / "b.parquet", MEMORY)
 

@@ -91,7 +91,7 @@ def test_an_exported_set_comes_back_and_is_evaluated(digits, tmp_path):
 
 def test_a_killed_script_goes_on_where_it_was(digits, tmp_path):
     whole, resumed = tmp_path / "whole.safetensors", tmp_path / "resumed.safetensors"
-    checkpoint = tmp_path / ".resumed.checkpoint"
+    checkpoint = tmp_path / ".resumed.safetensors.checkpoint"
     assert condense(digits, whole, ipc=10).returncode == 0
     program = (
         "import runpy, sys; from condensery import checkpoint;"

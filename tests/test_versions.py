@@ -39,7 +39,11 @@ def test_uncommitted_code_counts_wherever_it_lies(package: Path, file: str) -> N
     head = _git(package, "rev-parse", "HEAD")
     assert commit_of(package) == head
     (package.parents[1] / file).write_text("changed\n")
-    assert commit_of(package) == f"{head}-dirty"
+    once = commit_of(package)
+    assert once.startswith(f"{head}-dirty-")
+    (package.parents[1] / file).write_text("changed again\n")
+    assert commit_of(package).startswith(f"{head}-dirty-")
+    assert commit_of(package) != once
 
 
 def test_other_changes_do_not_count(package: Path) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import glob
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from condensery.compare import first_difference
 from condensery.files import read_tensors, write_tensors
 
 _log = logging.getLogger(__name__)
-_SCHEMA = "checkpoint/2"
+_SCHEMA = "checkpoint/3"
 
 
 class Checkpoint:
@@ -22,22 +25,25 @@ class Checkpoint:
 
     Args:
         path: the file.
-        identity: what experiment the state belongs to; a file with another identity is not used.
+        identity: what experiment the state belongs to, JSON-able; a file with another identity is not used.
         every_seconds: how much work, in seconds, may be lost; 0 saves whenever asked.
+        commit: the commit that saves; the log says when it takes up what another one saved.
     """
 
-    def __init__(self, path: Path, identity: str, every_seconds: float = 60.0) -> None:
+    def __init__(self, path: Path, identity: Any, every_seconds: float = 60.0, *, commit: str = "") -> None:
         """Note where the state lies; nothing is read yet."""
         self.path = Path(path)
-        self.identity = identity
+        # As it will be read again: tuples are lists in JSON, and all keys texts.
+        self.identity = json.loads(json.dumps(identity))
         self.every_seconds = every_seconds
+        self.commit = commit
         self._saved_at = monotonic()
 
     def load(self) -> tuple[int, dict[str, Tensor]] | None:
         """Return the next step and the state, on the CPU; None when there is nothing to resume.
 
-        A file that is damaged, or that belongs to another experiment, is ignored with a log line: the job
-        then starts anew and overwrites it.
+        A file that is damaged, or that belongs to another experiment, is ignored with a log line that says
+        what differs: the job then starts anew and overwrites it.
         """
         if not self.path.exists():
             return None
@@ -49,9 +55,18 @@ class Checkpoint:
         except (ValueError, KeyError, TypeError, OSError) as error:
             _log.warning("%s: ignoring an unreadable checkpoint, starting anew: %s", self.path, error)
             return None
-        if identity != self.identity:
-            _log.warning("%s: ignoring a checkpoint of another experiment, starting anew", self.path)
+        difference = first_difference(identity, self.identity)
+        if difference:
+            where, was, now = difference
+            told = f" ({where} was {was!r}, is {now!r})" if where else ""
+            _log.warning("%s: ignoring a checkpoint of another experiment, starting anew%s", self.path, told)
             return None
+        if metadata.get("commit", "") != self.commit:
+            _log.info(
+                "%s: goes on with what commit %s began: the code that computes is the same",
+                self.path,
+                metadata.get("commit") or "unknown",
+            )
         return step, state
 
     def save(self, step: int, state: Mapping[str, Tensor]) -> None:
@@ -61,7 +76,8 @@ class Checkpoint:
             step: the step that a resumed job does next.
             state: everything that the step depends on and that its random streams do not give.
         """
-        write_tensors(self.path, state, {"schema": _SCHEMA, "identity": self.identity, "step": step})
+        about = {"schema": _SCHEMA, "identity": self.identity, "commit": self.commit, "step": step}
+        write_tensors(self.path, state, about)
         self._saved_at = monotonic()
 
     def due(self) -> bool:

@@ -142,13 +142,14 @@ class TensorFile:
         return self._file.get_tensor(name).clone()
 
 
-def experiment_of(path: Path) -> dict[str, Any]:
-    """Return the experiment that a file of `write_tensors` says it is of.
+def provenance_of(path: Path) -> dict[str, Any]:
+    """Return what a file of `write_tensors` says of how it was made: ``experiment``, and what else there is.
 
     Raises:
         CondenseryError: it is not such a file, or says nothing of it.
     """
     try:
-        return TensorFile(path).about["provenance"]["experiment"]
+        made = TensorFile(path).about["provenance"]
+        return {**made, "experiment": made["experiment"]}
     except (OSError, ValueError, KeyError) as error:
         raise CondenseryError(f"{path}: does not say what it is of ({error}): make it anew") from None

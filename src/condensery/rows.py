@@ -41,7 +41,7 @@ SCHEMA = pa.schema(
         )
     ]
 )
-"""Names, types and order of the columns of a row file."""
+"""Names, types and order of the columns of a row file, before those of `IDENTITY`."""
 
 COORDINATES = (
     "protocol",
@@ -57,20 +57,36 @@ COORDINATES = (
 """What names a row: no two rows share all of them."""
 
 
+IDENTITY = (
+    "data",  # digest of the data set's images, classes and normalization
+    "code",  # digest of the code that computes
+    "set",  # digest of the set that was trained on, or of several; "" for a whole data set
+    "set_name",  # its file
+    "set_settings",  # digest of how it was made, but for its seed
+    "set_code",  # digest of the code that made it, or its commit
+)
+"""Columns that say what a row was made from, all texts. Rows of earlier code lack them; "" is not known."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """What the rows of an experiment are.
 
     Attributes:
-        schema: names, types and order of the columns, ``protocol`` among them. Columns whose name ends with
+        columns: names, types and order of the columns, ``protocol`` among them. Columns whose name ends with
             ``accuracy`` are percentages; only nullable columns may have empty values.
         coordinates: the columns that name a row: no two rows share all of them.
         script: what makes such rows.
     """
 
-    schema: pa.Schema
+    columns: pa.Schema
     coordinates: tuple[str, ...]
     script: str
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns, and those of `IDENTITY` after them."""
+        return pa.schema([*self.columns, *(pa.field(name, pa.string(), nullable=False) for name in IDENTITY)])
 
 
 EVALUATION = Kind(SCHEMA, COORDINATES, "scripts/evaluate.py")
@@ -161,7 +177,7 @@ def kind_of(path: Path) -> Kind:
     """
     names = set(_parquet(path).schema_arrow.names)
     for kind in KINDS:
-        if names == set(kind.schema.names):
+        if names | set(IDENTITY) == set(kind.schema.names):
             return kind
     raise CondenseryError(f"{path}: not the columns of any rows; give what a command wrote")
 
@@ -187,13 +203,14 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, kind: Kind = EVALU
     """
     if not rows:
         raise CondenseryError(f"{path}: no rows to write; evaluate at least one network")
+    rows = [dict.fromkeys(IDENTITY, "") | row for row in rows]
     for row in rows:
         _check_names(set(row), path, kind)
         empty = [field.name for field in kind.schema if row[field.name] is None and not field.nullable]
         if empty:
             raise CondenseryError(f"{path}: a row has no value for {', '.join(empty)}; give one")
     try:
-        table = pa.Table.from_pylist([dict(row) for row in rows], schema=kind.schema)
+        table = pa.Table.from_pylist(rows, schema=kind.schema)
         frame = table.to_pandas()
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise CondenseryError(f"{path}: a row has an entry of the wrong type: {error}") from error
@@ -280,6 +297,8 @@ def _read_file(path: Path, kind: Kind) -> pd.DataFrame:
         table = _parquet(path).read()
     except (pa.ArrowInvalid, OSError) as error:
         raise CondenseryError(f"{path}: not a whole Parquet file ({error}); make it again") from error
+    for name in [name for name in IDENTITY if name not in table.column_names]:
+        table = table.append_column(name, pa.array([""] * len(table), pa.string()))
     _check_names(set(table.column_names), path, kind)
     for field in kind.schema:
         found = table.schema.field(field.name).type

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
+from condensery import identity
+from condensery.compare import first_difference
 from condensery.errors import CondenseryError
 from condensery.files import read_tensors, write_tensors
 
@@ -85,6 +88,15 @@ class SyntheticSet:
     def class_indices(self) -> Tensor:
         """The class of each image, (N,) int64; of a soft label, the most probable class."""
         return self.labels if self.labels.ndim == 1 else self.labels.argmax(dim=1)
+
+    def digest(self) -> str:
+        """Return a digest of images, labels, classes and normalization, whatever the provenance."""
+        rate = self.learning_rate
+        told = (self.images.shape, self.classes, self.mean, self.std, str(self.labels.dtype))
+        found = hashlib.sha256(repr((*told, None if isinstance(rate, Tensor) else rate)).encode())
+        for tensor in (self.images, self.labels, *([rate] if isinstance(rate, Tensor) else [])):
+            found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()[: identity.DIGITS]
 
     def save(self, path: Path | str) -> None:
         """Write the set as one safetensors file, atomically; equal sets give equal bytes."""
@@ -242,7 +254,7 @@ def gather(sets: Sequence[SyntheticSet]) -> SyntheticSet:
 
 
 def _check_same_experiment(first: SyntheticSet, part: SyntheticSet) -> None:
-    def identity(each: SyntheticSet) -> dict[str, Any]:
+    def parts(each: SyntheticSet) -> dict[str, Any]:
         rate = each.learning_rate
         return {
             "classes": list(each.classes),
@@ -251,10 +263,10 @@ def _check_same_experiment(first: SyntheticSet, part: SyntheticSet) -> None:
             "image shape": list(each.images.shape[1:]),
             "kind of label": "hard" if each.labels.ndim == 1 else "soft",
             "learning rate": rate.tolist() if isinstance(rate, Tensor) else rate,
-            "provenance": _common_provenance(each),
         }
 
-    difference = _difference(identity(first), identity(part))
+    difference = first_difference(parts(first), parts(part))
+    difference = difference or identity.same_making(_common_provenance(first), _common_provenance(part))
     if difference:
         where, mine, theirs = difference
         raise CondenseryError(
@@ -265,17 +277,6 @@ def _check_same_experiment(first: SyntheticSet, part: SyntheticSet) -> None:
 
 def _common_provenance(part: SyntheticSet) -> dict[str, Any]:
     return {key: value for key, value in part.provenance.items() if key != SHARD}
-
-
-def _difference(mine: Any, theirs: Any, where: str = "") -> tuple[str, Any, Any] | None:
-    """Return where two JSON-like values differ first, and the two values there."""
-    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
-        for key in sorted({*mine, *theirs}):
-            inner = _difference(mine.get(key), theirs.get(key), f"{where}.{key}" if where else str(key))
-            if inner:
-                return inner
-        return None
-    return None if mine == theirs else (where, mine, theirs)
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -17,8 +17,8 @@ from typing import Any
 from condensery import console, methods
 from condensery.errors import CondenseryError
 from condensery.experiment import needs
-from condensery.experiment.needs import NEEDS
-from condensery.files import atomic, check_new_folder, experiment_of
+from condensery.files import atomic, check_new_folder, provenance_of
+from condensery.identity import check_data
 from condensery.jobs.arguments import add_arguments, add_view_arguments, numbers, opened, training_data, view
 from condensery.methods import Problem
 from condensery.progress import Progress
@@ -118,8 +118,10 @@ def main() -> None:
         **view(args),
     )
     for name, files in problem.given.items():
-        if NEEDS[name].section:
-            provenance[name] = experiment_of(files[0])
+        for file in files:
+            made = provenance_of(file)
+            check_data(str(file), made, job.data.content)
+        provenance[name] = made["experiment"]
     if problem.classes != whole:
         if not job.config.independent(args.method, job.network):
             raise CondenseryError(

@@ -11,7 +11,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import hashlib
 from itertools import accumulate
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
 from condensery.rows import MEMORY, write_rows
 from condensery.run import Run
-from condensery.synthetic import SyntheticSet
 
 
 def parse() -> argparse.Namespace:
@@ -56,9 +54,7 @@ def main() -> None:
     """Train and test after every step, and write the rows."""
     args = parse()
     job = opened(args)
-    sets = [SyntheticSet.load(path) for path in args.memory]
-    for each in sets:
-        each.check_against(job.data.info)
+    sets = [job.load_set(path) for path in args.memory]
     about = sets[0].experiment("method", "ipc", "network")
     count = job.config.spec["networks"] if args.networks is None else args.networks
     if not 0 < count <= SEEDS_PER_STEP:
@@ -66,14 +62,14 @@ def main() -> None:
     groups = step_classes(args.order, len(job.data.info.classes), args.steps)
     recipe = job.recipe(RECIPE, about["ipc"])
     provenance = job.provenance(
-        memory=[hashlib.sha256(path.read_bytes()).hexdigest() for path in args.memory],
+        memory=[each.digest() for each in sets],
         recipe=vars(recipe),
         network=job.network,
         networks=count,
         steps=args.steps,
         order=args.order,
     )
-    common = job.training_columns(about, recipe) | {
+    common = job.training_columns(about, recipe, sets) | {
         "order_seed": args.order,
         "steps": args.steps,
         "task": args.data,

@@ -12,7 +12,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from condensery.data.contents import Shape
 from condensery.data.views import reshaped
 from condensery.errors import CondenseryError
 from condensery.experiment.memories import JOIN, SEQUENCE_RECIPE, common_shape
+from condensery.identity import check_data, digest
 from condensery.jobs.arguments import add_arguments, all_opened
 from condensery.progress import Progress
 from condensery.rows import MEMORY, write_rows
@@ -74,12 +74,14 @@ def main() -> None:
         classes = tuple(range(len(real.info.classes)))
         if kept is not None:
             kept.check_against(real.info)
+            check_data(kept.source, kept.provenance, each.data.content)
             kept = memory.remember([kept], classes, about["ipc"])
         recipe = replace(each, network=job.network).recipe(SEQUENCE_RECIPE, about["ipc"])
         tasks.append(Task(real, recipe, kept))
     provenance = job.provenance(
         sequence=args.data,
-        memory=[hashlib.sha256(path.read_bytes()).hexdigest() for path in args.memory],
+        memory=[each.digest() for each in sets],
+        others=[{**each.data.content, "files": each.data.files} for each in jobs[1:]],
         recipes=[vars(task.recipe) for task in tasks],
         network=job.network,
         networks=count,
@@ -103,10 +105,11 @@ def main() -> None:
                 progress=progress,
             )
         )
-    common = job.training_columns(about, tasks[0].recipe) | {
+    common = job.training_columns(about, tasks[0].recipe, sets) | {
         "dataset": JOIN.join(args.data),
         "order_seed": args.seed,
         "steps": len(tasks),
+        "data": digest([dict(each.data.content) for each in jobs if each.data.content]),
     }
     rows = [common | row for one in learned for row in rows_of(one, tasks, args.data)]
     write_rows(rows, args.out, MEMORY)

@@ -22,7 +22,6 @@ from condensery.jobs.arguments import add_arguments, opened
 from condensery.reporting import tsne_figure
 from condensery.reporting.labels import Labels
 from condensery.reporting.tsne import embed
-from condensery.synthetic import SyntheticSet
 from condensery.training.pretrained import trained_network
 
 
@@ -58,9 +57,7 @@ def main() -> None:
     ):
         if not 0 < given <= most:
             raise CondenseryError(f"{option} {given} is out of range: {info.name} allows 1 to {most}")
-    sets = [SyntheticSet.load(path) for path in args.sets]
-    for each in sets:
-        each.check_against(info)
+    sets = [job.load_set(path) for path in args.sets]
     network = trained_network(args.features, info, job.network).to(job.device.torch_device)
     started = time.perf_counter()
     frame = embed(

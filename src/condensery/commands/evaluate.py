@@ -11,11 +11,11 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from condensery import console
+from condensery.identity import set_columns
 from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
 from condensery.rows import EVALUATION, SNAPSHOT, write_rows
@@ -59,8 +59,7 @@ def main() -> None:
     if args.whole:
         samples, count = Samples.of_split(job.data.train, job.device), 1
     else:
-        synthetic = SyntheticSet.load(args.synthetic)
-        synthetic.check_against(job.data.info)
+        synthetic = job.load_set(args.synthetic)
         samples, count = Samples.of_set(synthetic, job.device), job.config.spec["networks"]
         # A set that was imported says less about its making.
         about |= {"method": "imported", "ipc": len(samples) // len(synthetic.classes)}
@@ -70,10 +69,12 @@ def main() -> None:
     set_seed = about["seed"] if args.seed is None else args.seed
     seeds = network_seeds(set_seed, count)
     recipe = job.recipe(args.recipe, about["ipc"], synthetic)
-    content = "" if args.whole else hashlib.sha256(args.synthetic.read_bytes()).hexdigest()
+    sets = [synthetic] if synthetic else []
     checkpoint = job.checkpoint(
         args.out,
-        job.provenance(set=content, recipe=vars(recipe), network=job.network, networks=count, seed=set_seed),
+        job.provenance(
+            set=set_columns(sets), recipe=vars(recipe), network=job.network, networks=count, seed=set_seed
+        ),
     )
     label = f"{about['method']} {args.data} ipc {about['ipc']} seed {set_seed}, recipe {recipe.name}"
     with Progress(label, count * recipe.epochs_run) as progress:
@@ -86,7 +87,7 @@ def main() -> None:
             job.device,
             run=Run(checkpoint, progress),
         )
-    common = job.training_columns(about, recipe) | {"set_seed": set_seed, "images": len(samples)}
+    common = job.training_columns(about, recipe, sets) | {"set_seed": set_seed, "images": len(samples)}
     kind = SNAPSHOT if snapshot else EVALUATION
     write_rows([common | snapshot | vars(outcome) for outcome in outcomes], args.out, kind)
     checkpoint.remove()

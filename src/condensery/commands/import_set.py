@@ -10,7 +10,9 @@ Example:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from condensery import console, data, exchange
 from condensery.errors import CondenseryError
@@ -50,10 +52,33 @@ def main() -> None:
         help="with --std: what the images of a .pt were normalised with, when it is not what NAME uses now",
     )
     parser.add_argument("--std", type=float, nargs="+", metavar="X", help="see --mean")
+    parser.add_argument(
+        "--name",
+        metavar="NAME",
+        help="the method that made the set, which tables show; sets of one name are sets of one method. "
+        "Without it a table pools only sets of one file",
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the set (.safetensors)")
     arguments = parser.parse_args()
     info = data.load(arguments.prepared or Path("data/prepared") / arguments.data).info
-    read(arguments, info).save(arguments.out)
+    synthetic = read(arguments, info)
+    if arguments.name is not None:
+        synthetic.provenance = {**synthetic.provenance, **named(arguments.name, synthetic.provenance)}
+    synthetic.save(arguments.out)
+
+
+def named(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the provenance of an imported set says when it is given a name.
+
+    Raises:
+        CondenseryError: the name is empty, or the set says already which method made it.
+    """
+    known = provenance.get("experiment", {}).get("method")
+    if known:
+        raise CondenseryError(f"--name {name}: the set says that {known} made it: leave it out")
+    if not name.strip() or not name.isprintable():
+        raise CondenseryError(f"--name {name!r} is empty or has line breaks: give the name of a method")
+    return {"experiment": {"method": name.strip()}, "imported": provenance.get("imported", {})}
 
 
 def read(arguments: argparse.Namespace, info: data.DataInfo) -> SyntheticSet:

@@ -12,7 +12,6 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,13 @@ import pandas as pd
 
 from condensery import console
 from condensery.experiment import EARLY_STOPPING, Search
+from condensery.identity import set_columns
 from condensery.jobs import Job
 from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
 from condensery.rows import SEARCH, write_rows
 from condensery.search import candidates, ranking, space
 from condensery.search.candidates import rows_of
-from condensery.synthetic import SyntheticSet
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 
@@ -70,13 +69,12 @@ def recipe_of(args: argparse.Namespace, job: Job, search: Search) -> Recipe:
 
 
 def proxy(args: argparse.Namespace, job: Job, search: Search) -> tuple[Samples, dict[str, Any]]:
-    """Return what to train on, and its coordinates."""
-    about: dict[str, Any] = {"ipc": 0, "condense_network": "", "set_seed": 0}
+    """Return what to train on, its coordinates and what it is."""
+    about: dict[str, Any] = {"ipc": 0, "condense_network": "", "set_seed": 0} | set_columns([])
     if args.proxy is None:
         about["proxy"] = "whole" if args.whole else EARLY_STOPPING
         return Samples.of_split(job.data.train, job.device), about
-    synthetic = SyntheticSet.load(args.proxy)
-    synthetic.check_against(job.data.info)
+    synthetic = job.load_set(args.proxy)
     made = synthetic.provenance.get("experiment", {})
     if made.get("split") != search.split:
         logging.warning(
@@ -85,7 +83,7 @@ def proxy(args: argparse.Namespace, job: Job, search: Search) -> tuple[Samples, 
         )
     about |= {"proxy": made.get("method", "imported"), "condense_network": made.get("network", "")}
     about |= {"ipc": len(synthetic) // len(synthetic.classes), "set_seed": made.get("seed", 0)}
-    return Samples.of_set(synthetic, job.device), about
+    return Samples.of_set(synthetic, job.device), about | set_columns([synthetic])
 
 
 def show(rows: pd.DataFrame) -> None:
@@ -106,9 +104,8 @@ def main() -> None:
     samples, about = proxy(args, job, search)
     names = space.part(space.draw(search.networks, search.widths, search.seed), args.part)
     seeds = candidates.seeds(search.repeats, whole=args.whole)
-    content = hashlib.sha256(args.proxy.read_bytes()).hexdigest() if args.proxy else ""
     checkpoint = job.checkpoint(
-        args.out, job.provenance(set=content, recipe=vars(recipe), networks=names, seeds=list(seeds), **about)
+        args.out, job.provenance(recipe=vars(recipe), networks=names, seeds=list(seeds), **about)
     )
     with Progress(f"search {args.data} {about['proxy']} {args.part}", len(names)) as progress:
         outcomes = candidates.train_all(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import weakref
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -204,8 +205,20 @@ class Split:
 
 @dataclass(frozen=True)
 class RealData:
-    """A prepared data set: its description, its training split and its test split."""
+    """A prepared data set.
+
+    Attributes:
+        info: its description.
+        train: its training split.
+        test: its test split.
+        content: digests that say which images these are, whatever their order: of the labelled images of each
+            split, and under ``seen_as`` of classes, shape and normalisation. Empty where it is not known. A
+            view keeps those of the data set that it is of.
+        files: a digest of the arrays as they lie, on whose order random choices depend; empty likewise.
+    """
 
     info: DataInfo
     train: Split
     test: Split
+    content: Mapping[str, str] = field(default_factory=dict)
+    files: str = ""

@@ -45,6 +45,16 @@ class Description:
         fields = {"layout": LAYOUT, **vars(self.info), **{k: v for k, v in vars(self).items() if k != "info"}}
         path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
+    def seen(self) -> dict[str, str]:
+        """Return the digests that say which images a job sees, as `RealData.content` has them."""
+        info = {key: value for key, value in vars(self.info).items() if key != "name"}
+        text = json.dumps(info, sort_keys=True)
+        return {**self.content, "seen_as": hashlib.sha256(text.encode()).hexdigest()}
+
+    def files(self) -> str:
+        """Return a digest of the arrays as they lie."""
+        return hashlib.sha256(json.dumps(self.sha256, sort_keys=True).encode()).hexdigest()
+
     @classmethod
     def read(cls, folder: Path) -> Description:
         """Read the description of a prepared folder.
@@ -98,7 +108,7 @@ def load(prepared_dir: Path) -> RealData:
                 "remove the folder and prepare it again"
             )
         parts.append(Split(images, labels, info))
-    return RealData(info, *parts)
+    return RealData(info, *parts, described.seen(), described.files())
 
 
 def verify(prepared_dir: Path) -> None:

@@ -44,7 +44,7 @@ def held_out(data: RealData, fraction: float, seed: int, limit: int | None = Non
         )
     # Ascending, because neighbours are read from a file together.
     train, test = (data.train.subset(np.sort(part)) for part in (rest[:limit], validation))
-    return RealData(data.info, train, test)
+    return replace(data, train=train, test=test)
 
 
 def of_classes(data: RealData, classes: Sequence[int]) -> RealData:
@@ -61,11 +61,11 @@ def of_classes(data: RealData, classes: Sequence[int]) -> RealData:
         )
     told = ", ".join(str(c) for c in sorted(classes))
     info = replace(data.info, name=f"{data.info.name}, classes {told}")
-    splits = (
-        split.subset(np.flatnonzero(np.isin(split.labels, list(classes))))
+    train, test = (
+        _named(split.subset(np.flatnonzero(np.isin(split.labels, list(classes)))), info)
         for split in (data.train, data.test)
     )
-    return RealData(info, *(_named(split, info) for split in splits))
+    return replace(data, info=info, train=train, test=test)
 
 
 def reshaped(data: RealData, shape: Shape) -> RealData:
@@ -86,7 +86,8 @@ def reshaped(data: RealData, shape: Shape) -> RealData:
     repeat = channels // info.channels
     told = f"{info.name} as {'x'.join(str(side) for side in shape)}"
     info = DataInfo(told, channels, height, width, info.classes, info.mean * repeat, info.std * repeat)
-    return RealData(info, *(_resized(split, info) for split in (data.train, data.test)))
+    train, test = (_resized(split, info) for split in (data.train, data.test))
+    return replace(data, info=info, train=train, test=test)
 
 
 def shape_of(info: DataInfo) -> Shape:

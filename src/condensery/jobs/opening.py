@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +16,7 @@ from condensery.data import RealData
 from condensery.data.views import held_out, training_only
 from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
+from condensery.identity import check_data, digest, set_columns
 from condensery.machine import device
 from condensery.machine.device import Device
 from condensery.machine.versions import versions
@@ -167,27 +166,46 @@ class Job:
             "dataset": self.data.info.name,
             "device": self.device.label,
             "precision": self.device.precision,
+            "data": digest(dict(self.data.content)),
             **versions(),
         }
 
-    def training_columns(self, about: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
-        """Return the columns of a row of a network that was trained on a set by a recipe.
+    def load_set(self, path: Path) -> SyntheticSet:
+        """Read a synthetic set of the data set.
+
+        Raises:
+            CondenseryError: there is none, or it is of another data set or of other images.
+        """
+        synthetic = SyntheticSet.load(path)
+        synthetic.check_against(self.data.info)
+        check_data(str(path), synthetic.provenance, self.data.content)
+        return synthetic
+
+    def training_columns(
+        self, about: Mapping[str, Any], recipe: Recipe, sets: Sequence[SyntheticSet] = ()
+    ) -> dict[str, Any]:
+        """Return the columns of a row of a network that was trained on sets by a recipe.
 
         Args:
             about: ``method``, ``ipc`` and ``network`` of the set, as its provenance has them.
             recipe: what it was trained by.
+            sets: what it was trained on, if not on a whole data set.
         """
-        return self.columns() | {
-            "method": about["method"],
-            "ipc": about["ipc"],
-            "condense_network": about["network"],
-            "evaluate_network": self.network,
-            "recipe": recipe.name,
-            "epochs": recipe.epochs,
-        }
+        return (
+            self.columns()
+            | set_columns(sets)
+            | {
+                "method": about["method"],
+                "ipc": about["ipc"],
+                "condense_network": about["network"],
+                "evaluate_network": self.network,
+                "recipe": recipe.name,
+                "epochs": recipe.epochs,
+            }
+        )
 
     def provenance(self, **experiment: Any) -> dict[str, Any]:
-        """Return what a result carries about its making: the experiment, the versions and the precision.
+        """Return what a result carries about its making: experiment, data, versions and precision.
 
         The machine is left out: parts that different machines made join into one set.
         """
@@ -196,6 +214,7 @@ class Job:
             "experiment": {"protocol": self.config.protocol, "dataset": self.data.info.name}
             | restricted
             | experiment,
+            "data": dict(self.data.content),
             "versions": versions(),
             "precision": self.device.precision,
         }
@@ -203,8 +222,11 @@ class Job:
     def checkpoint(self, out: Path, provenance: dict[str, Any], part: str = "") -> Checkpoint:
         """Return the checkpoint beside the output ``out``, or one of several, each of a part of the work.
 
-        One of another experiment or other code is not resumed.
+        One of another experiment, of other data or of other code that computes is not resumed; one that
+        another commit with the same code saved is.
         """
-        identity = hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest()
-        name = f"{out.stem}.{part}" if part else out.stem
-        return Checkpoint(out.with_name(f".{name}.checkpoint"), identity)
+        known = dict(provenance["versions"])
+        commit = known.pop("commit")
+        identity = provenance | {"versions": known, "files": self.data.files}
+        name = f".{out.name}.checkpoint" + (f".{part}" if part else "")
+        return Checkpoint(out.with_name(name), identity, commit=commit)

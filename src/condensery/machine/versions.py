@@ -1,9 +1,14 @@
-"""Which code made a result: versions and commit, for provenance and result rows."""
+"""Which code made a result: versions, commit and a digest of the code, for provenance and result rows."""
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import io
+import logging
 import platform
 import subprocess
+import tokenize
 from functools import cache
 from pathlib import Path
 
@@ -11,18 +16,84 @@ import torch
 
 import condensery
 
+_log = logging.getLogger(__name__)
+
+COMPUTES_NOTHING = (
+    *("__init__.py", "__main__.py", "checkpoint.py", "compare.py", "console.py", "errors.py", "files.py"),
+    *("progress.py", "rows.py", "cost", "exchange", "reporting", "machine/versions.py"),
+    *("data/contents.py", "data/folders.py", "data/formats.py", "data/imagenet.py", "data/kinds.py"),
+    *("data/preparation.py", "data/sources.py"),
+    *("experiment/catalog.py", "experiment/checks.py", "experiment/config.py", "experiment/loading.py"),
+    *("experiment/needs.py", "experiment/reading.py", "experiment/target_checks.py"),
+    *("experiment/targets.py",),
+    *("commands/continual_report.py", "commands/cost.py", "commands/export_set.py", "commands/figure.py"),
+    *("commands/gather.py", "commands/import_set.py", "commands/plan.py", "commands/prepare.py"),
+    *("commands/report.py", "commands/search_report.py", "commands/show.py", "commands/table.py"),
+    *("commands/trajectory.py",),
+)
+"""Modules and folders of the package on which no number depends beyond what results say by themselves: the
+settings that they resolve and the data that they prepare are compared by value."""
+
+
+@cache
+def code() -> str:
+    """Return a digest of the code that computes, 16 hexadecimal digits; see `code_of`."""
+    return code_of(Path(condensery.__file__).resolve().parent)
+
+
+def code_of(package: Path) -> str:
+    """Return a digest of the code of a copy of the package that computes.
+
+    Comments, docstrings and blank lines are no part of it, nor is `COMPUTES_NOTHING`; what a new module does
+    counts until it is listed there.
+
+    Args:
+        package: the folder ``src/condensery`` of a checkout, or one that was installed.
+    """
+    digest = hashlib.sha256()
+    for path in sorted([*package.rglob("*.py"), *package.rglob("*.cpp")]):
+        name = path.relative_to(package).as_posix()
+        if name in COMPUTES_NOTHING or any(name.startswith(f"{folder}/") for folder in COMPUTES_NOTHING):
+            continue
+        text = path.read_text(encoding="utf-8")
+        digest.update(f"{name}\0{_statements(text) if path.suffix == '.py' else text}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def _statements(text: str) -> str:
+    """Return Python code without docstrings, comments and blank lines."""
+    lines: list[str] = text.splitlines()
+    for node in ast.walk(ast.parse(text)):
+        # Not ast.dump, which another Python writes otherwise.
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        for first in node.body[:1] if ast.get_docstring(node, clean=False) is not None else ():
+            if not lines[first.lineno - 1][: first.col_offset].strip():
+                lines[first.lineno - 1 : first.end_lineno] = [""] * (first.end_lineno - first.lineno + 1)
+    rest = "\n".join(lines)
+    kept = rest.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(rest).readline) if "#" in rest else ():
+        if token.type == tokenize.COMMENT:
+            line, column = token.start
+            kept[line - 1] = kept[line - 1][:column]
+    return "\n".join(line.rstrip() for line in kept if line.strip())
+
 
 @cache
 def commit() -> str:
-    """Return the git commit of the source tree, with ``-dirty`` for uncommitted code, or ``unknown``."""
-    return commit_of(Path(condensery.__file__).resolve().parent)
+    """Return the git commit of the source tree as `commit_of` does; the log says once that there is none."""
+    found = commit_of(Path(condensery.__file__).resolve().parent)
+    if found == "unknown":
+        _log.warning("no git checkout: results name no commit, only the digest of the code, %s", code())
+    return found
 
 
 def commit_of(package: Path) -> str:
-    """Return the commit of the checkout that a copy of the package belongs to, as `commit` does.
+    """Return the commit of the checkout that a copy of the package belongs to, or ``unknown``.
 
-    Only changes to the library and the scripts count as dirty: they are what a result depends on. A package
-    that was installed into a folder of some other repository has no commit.
+    Uncommitted changes to the library and the scripts add ``-dirty-`` and a digest of these files: other
+    changes count for nothing, since no result depends on them. A package that was installed into a folder of
+    some other repository has no commit.
 
     Args:
         package: the folder ``src/condensery`` of a checkout, or one that was installed.
@@ -31,9 +102,18 @@ def commit_of(package: Path) -> str:
         _git(package, "ls-files", "--error-unmatch", "__init__.py")
         scripts = package.parents[1] / "scripts"
         changes = _git(package, "status", "--porcelain", "--", str(package), str(scripts))
-        return _git(package, "rev-parse", "HEAD").strip() + ("-dirty" if changes.strip() else "")
+        head = _git(package, "rev-parse", "HEAD").strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{head}-dirty-{_files_digest(package, scripts)}" if changes.strip() else head
+
+
+def _files_digest(*folders: Path) -> str:
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cpp", ".yaml")):
+            digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
 
 
 def _git(folder: Path, *words: str) -> str:
@@ -42,10 +122,11 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on: condensery, its commit, torch and Python."""
+    """Return the versions that a result depends on: condensery, its commit and code, torch and Python."""
     return {
         "condensery": condensery.__version__,
         "commit": commit(),
+        "code": code(),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }

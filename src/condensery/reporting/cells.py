@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from condensery.errors import CondenseryError
+from condensery.reporting import agreement
 
 KEYS = ("protocol", "dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network")
 """What names a cell."""
@@ -71,7 +72,8 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
         Several devices, precisions or versions are joined with " + "; seconds sums training and test.
 
     Raises:
-        CondenseryError: the rows of a cell do not agree on the numbers of images or epochs.
+        CondenseryError: the rows of a cell do not agree on the numbers of images or epochs, or may not be
+            pooled (`agreement.check`).
     """
     lines = [
         dict(zip(KEYS, key, strict=True)) | _summary(key, group)
@@ -83,10 +85,11 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summary(key: tuple, group: pd.DataFrame) -> dict[str, object]:
+    where = ", ".join(f"{part} {value}" for part, value in zip(KEYS, key, strict=True) if value != "")
+    agreement.check(where, group)
     for name in ("images", "epochs"):
         if group[name].nunique() > 1:
             values = " and ".join(str(value) for value in sorted(group[name].unique()))
-            where = ", ".join(f"{part} {value}" for part, value in zip(KEYS, key, strict=True) if value != "")
             raise CondenseryError(
                 f"{where}: rows with {values} {name} in one cell; evaluate the older ones again"
             )

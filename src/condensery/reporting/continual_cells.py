@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from condensery.errors import CondenseryError
+from condensery.reporting import agreement
 from condensery.reporting.cells import NUMBERS, deviations, joined, run_counts
 from condensery.reporting.labels import Labels
 
@@ -79,6 +80,7 @@ def read_cells(path: Path) -> pd.DataFrame:
 
 def _summary(cell: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
     where = ", ".join(f"{name} {value}" for name, value in cell.items())
+    agreement.check(where, group, ("order_seed", "task"))
     for name in _ONE:
         if group[name].nunique() > 1:
             told = " and ".join(str(value) for value in sorted(group[name].unique()))

@@ -218,8 +218,8 @@ def versions_text(versions: Mapping[str, Iterable[str]]) -> str:
 
 
 def _short(version: str) -> str:
-    """Shorten a commit to twelve digits; versions are shorter anyway."""
-    return version[:12] + ("-dirty" if version.endswith("-dirty") else "")
+    """Shorten a commit to twelve digits and what is uncommitted; versions are shorter anyway."""
+    return version[:12] + version[40:]
 
 
 def distinct(names: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from condensery.errors import CondenseryError
 from condensery.experiment import EARLY_STOPPING
+from condensery.reporting import agreement
 from condensery.search import ranking
 
 WHOLE = "whole"
@@ -98,6 +99,7 @@ def _line(
         raise CondenseryError(f"no test of {chosen}, which {proxy} chose; run scripts/search_test.py")
     test = tested.get_group(chosen)
     first, all_of = (ranking.agreement(scores[proxy].loc[n], scores[WHOLE]) for n in (top, scores.index))
+    agreement.check(f"proxy {proxy}", rows)
     line: dict[str, object] = {name: _one(rows, name) for name in ("protocol", "dataset", "ipc")}
     line |= {name: _one(rows, name) for name in ("images", "steps")}
     line |= {name: " + ".join(sorted(set(rows[name]))) for name in _PROVENANCE}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from condensery.reporting import agreement
 from condensery.reporting.cells import deviations, joined, run_counts
 from condensery.reporting.labels import Labels
 
@@ -43,6 +44,8 @@ def points(measured: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     """
     lines = []
     for key, group in measured.groupby([*CURVE, "step"]):
+        where = ", ".join(f"{name} {value}" for name, value in zip((*CURVE, "step"), key, strict=True))
+        agreement.check(where, group)
         by_set = [part.to_numpy() for _, part in group.groupby("set_seed")["accuracy"]]
         counts = [len(part) for part in by_set]
         line: dict[str, Any] = dict(zip((*CURVE, "step"), key, strict=True)) | deviations(by_set)

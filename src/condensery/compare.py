@@ -1,0 +1,20 @@
+"""Where two JSON-like values differ, for messages that say what is not as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def first_difference(mine: Any, theirs: Any, where: str = "") -> tuple[str, Any, Any] | None:
+    """Return where two JSON-like values differ first, and the two values there; None where they are equal.
+
+    An entry that one of two mappings lacks counts as None.
+    """
+    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+        for key in sorted({*mine, *theirs}):
+            inner = first_difference(mine.get(key), theirs.get(key), f"{where}.{key}" if where else str(key))
+            if inner:
+                return inner
+        return None
+    return None if mine == theirs else (where, mine, theirs)

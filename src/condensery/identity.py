@@ -1,0 +1,97 @@
+"""What a result was made from: digests of data, sets and settings, and the checks that they agree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from condensery.compare import first_difference
+from condensery.errors import CondenseryError
+
+if TYPE_CHECKING:
+    from condensery.synthetic import SyntheticSet
+
+DIGITS = 16
+_MADE_FROM = ("train", "seen_as")
+
+
+def digest(value: Any) -> str:
+    """Return a digest of a JSON-able value, 16 hexadecimal digits; "" of an empty one, which says nothing."""
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS] if value else ""
+
+
+def set_columns(sets: Sequence[SyntheticSet]) -> dict[str, str]:
+    """Return the columns of a row that say which set a network was trained on, or which several.
+
+    Returns:
+        ``set``, a digest of the contents; ``set_name``, the file; ``set_settings``, a digest of how it was
+        made but for its seed; ``set_code``, the code that made it, or its commit. Empty where not known.
+    """
+    made = [each.provenance for each in sets]
+    codes = [made_by.get("versions", {}) for made_by in made]
+    return {
+        "set": _joined([each.digest() for each in sets]),
+        "set_name": " ".join(Path(each.source).name for each in sets),
+        "set_settings": _joined([digest(settings(each)) for each in made]),
+        "set_code": " + ".join(sorted({c.get("code", c.get("commit", "")) for c in codes} - {""})),
+    }
+
+
+def settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a provenance says of how something was made, whatever seed, part, data and versions."""
+    aside = ("versions", "data", "shard", "snapshot")
+    named = "experiment" in provenance
+    known = {key: value for key, value in provenance.items() if key not in aside}
+    if named and known.pop("imported", None) is not None:
+        return {"imported as": provenance["experiment"].get("method", "")}
+    if "imported" in known:
+        known["imported"] = {k: v for k, v in known["imported"].items() if k != "experiment"}
+    return _without_seeds(known)
+
+
+def check_data(what: str, provenance: Mapping[str, Any], content: Mapping[str, str]) -> None:
+    """Check that something was made from the training images of a data set, where both say from which.
+
+    Args:
+        what: its name, for the message.
+        provenance: of the thing.
+        content: of the data set, see `condensery.data.RealData`.
+
+    Raises:
+        CondenseryError: it was made from others, or from the same ones normalised otherwise.
+    """
+    made_from = provenance.get("data", {})
+    known = [name for name in _MADE_FROM if made_from.get(name) and content.get(name)]
+    for name in known:
+        if made_from[name] != content[name]:
+            told = "training images" if name == "train" else "classes, shape or normalization"
+            raise CondenseryError(
+                f"{what}: made from other data than is prepared now (other {told}): make it anew, or prepare "
+                "the data that it was made from"
+            )
+
+
+def same_making(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """Return where two provenances differ first, as `first_difference`; commits of equal code do not."""
+    return first_difference(_by_code(one), _by_code(other), "provenance")
+
+
+def _by_code(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    known = dict(provenance.get("versions", {}))
+    if "code" in known:
+        known.pop("commit", None)
+    return {**provenance, "versions": known} if known else dict(provenance)
+
+
+def _without_seeds(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_seeds(inner) for key, inner in value.items() if key != "seed"}
+    return value
+
+
+def _joined(digests: Sequence[str]) -> str:
+    return digests[0] if len(digests) == 1 else digest(list(digests) if any(digests) else [])

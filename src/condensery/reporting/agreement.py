@@ -1,0 +1,90 @@
+"""Whether rows may be pooled: of one version of the data, one kind of set, and code that computes alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from condensery.errors import CondenseryError
+
+ALIKE = Path(__file__).with_name("alike.yaml")
+"""The versions of the code that compute alike."""
+
+_ONE = {
+    "precision": "precision",
+    "data": "version of the data",
+    "set_settings": "kind of set",
+}
+"""Columns of which a cell has one value, and how a message calls it. "" is not known."""
+
+
+def check(where: str, rows: pd.DataFrame, one_set: Sequence[str] = ("set_seed",)) -> None:
+    """Check that rows may be pooled.
+
+    Args:
+        where: the cell, for messages.
+        rows: its rows. Columns of `rows.IDENTITY` may be absent: then nothing is known of them.
+        one_set: the columns that name a set within the cell.
+
+    Raises:
+        CondenseryError: they differ in precision, in the data, in how their sets were made or in the code, or
+            a set is not the same in all of them.
+    """
+    for name, called in _ONE.items():
+        _refuse_several(where, rows, name, called)
+    for names in (("code", "commit"), ("set_code",)):
+        _check_code(where, rows, [name for name in names if name in rows])
+    if "set" in rows:
+        for _, same in rows.groupby(list(one_set)):
+            _refuse_several(where, same, "set", "version of one set")
+
+
+def _refuse_several(where: str, rows: pd.DataFrame, name: str, called: str) -> None:
+    known = rows[rows[name] != ""] if name in rows else rows[:0]
+    if name not in rows or known[name].nunique() < 2:
+        return
+    told = [f"{value} ({_example(known[known[name] == value])})" for value in sorted(known[name].unique())]
+    hint = "; name each method that was imported (import_set.py --name)" if name == "set_settings" else ""
+    raise CondenseryError(
+        f"{where}: rows of more than one {called} in one cell: {', '.join(told)}; "
+        f"give those of one, or evaluate the others again{hint}"
+    )
+
+
+def _example(rows: pd.DataFrame) -> str:
+    first = rows.iloc[0]
+    names = [name for name in ("set_name", "set_seed", "network_seed") if name in rows and first[name] != ""]
+    return ", ".join(f"{name.replace('_', ' ')} {first[name]}" for name in names) or "unnamed"
+
+
+def _check_code(where: str, rows: pd.DataFrame, names: Sequence[str]) -> None:
+    """Refuse versions of the code that neither are equal nor are listed to compute alike."""
+    found = [{name for name in each if name} for each in rows[list(names)].drop_duplicates().to_numpy()]
+    versions = [{part for name in each for part in name.split(" + ")} for each in found if each]
+    alike = _connected([*versions, *_listed(ALIKE)])
+    if len({number for each in versions for number, group in enumerate(alike) if each <= group}) > 1:
+        told = " and ".join(sorted("/".join(sorted(name[:12] for name in each)) for each in versions))
+        raise CondenseryError(
+            f"{where}: rows of code that may compute otherwise in one cell: {told}; evaluate the older ones "
+            f"again, or say in {ALIKE.name} why they compute alike"
+        )
+
+
+def _connected(groups: Iterable[Iterable[str]]) -> list[set[str]]:
+    """Join groups that have a member in common."""
+    joined: list[set[str]] = []
+    for group in map(set, groups):
+        touching = [each for each in joined if each & group]
+        joined = [each for each in joined if not each & group]
+        joined.append(group.union(*touching))
+    return joined
+
+
+@cache
+def _listed(path: Path) -> list[tuple[str, ...]]:
+    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return [tuple(entry["versions"]) for entry in entries.values()]
