@@ -18,7 +18,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 PIP := python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help env pull plan quickstart test test-slow test-slurm install-slurm install-sshd bench lint format dry-run lock clean
+.PHONY: help env pull plan quickstart everything test test-slow test-slurm install-slurm install-sshd bench lint format dry-run lock clean
 
 help: ## List the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -40,12 +40,20 @@ endif
 	@python -m pip check --disable-pip-version-check
 	@touch $@
 
-quickstart: env ## Every table, figure and the report on the built-in digits: five to ten minutes on two cores
+quickstart: env ## Condense the built-in digits and compare the methods: under four minutes on two cores
+	@echo "Condensing 8x8 digits to 1 and 10 images per class: random, herding, DSA, DM, 2 sets each; then 2 networks on each set."
+	snakemake --cores all --max-threads 1 --quiet host reason --config protocol=quickstart -- all
+	@echo
+	@sed -n '/^| Data set/,/^$$/p' results/quickstart/tables/table1.md
+	@echo "Test accuracy in percent after training on the synthetic images alone, n = sets x networks. Look at:"
+	@for file in figures/summary.png figures/figure2.png report.html; do test -s results/quickstart/$$file && echo "  results/quickstart/$$file" || exit 1; done
+	@echo "Next:"
+	@echo "  condensery show results/quickstart/synthetic/digits/dm/convnet-d2-w32/ipc10/seed0.safetensors   what a set is"
+	@echo "  make plan PROTOCOL=laptop                                                             what Table 1 would cost here"
+	@echo "  snakemake --cores all --config protocol=laptop -- table1                              make it"
+
+everything: env ## Every table and figure that there is, on the digits with a few steps: ten to twenty minutes on two cores
 	snakemake --cores all --max-threads 1 --quiet rules host reason --config protocol=smoke -- all
-	@echo
-	@sed '/^## Every cell/,$$d' results/smoke/tables/table1.md
-	@echo
-	@echo "Done. This was a quick check on 8x8 digits with few steps; README.md says how to run the rest. Look at:"
 	@for file in tables/table1.md figures/figure2.png report.html; do test -s results/smoke/$$file && echo "  results/smoke/$$file" || exit 1; done
 
 pull: env ## Bring the released sets and rows (docs/artifacts.md), and let Snakemake take them for up to date
@@ -99,5 +107,5 @@ lock: ## Resolve the dependencies of pyproject.toml anew and rewrite requirement
 	mv build/requirements.lock requirements.lock
 	rm -rf build/lock
 
-clean: ## Remove the smoke protocol's results and the caches; keep data, environment and other results
-	rm -rf results/smoke build .pytest_cache .ruff_cache .hypothesis
+clean: ## Remove the results of smoke and quickstart, and the caches; keep data, environment and other results
+	rm -rf results/smoke results/quickstart build .pytest_cache .ruff_cache .hypothesis

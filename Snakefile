@@ -21,6 +21,7 @@ wildcard_constraints:
     recipe="|".join(CONFIG.recipes),
     table="|".join(listed(ACCURACIES)),
     figure="|".join(listed(IMAGES)),
+    curve="|".join(listed(CURVES)),
     ipc=r"[1-9]\d*",
     seed=r"\d+",
     shard=r"\d+(-\d+)?",
@@ -77,6 +78,7 @@ localrules:
     table,
     cost,
     figure,
+    curve,
     page,
     reproduction,
 

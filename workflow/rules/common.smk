@@ -9,6 +9,7 @@ from condensery.experiment import Evaluation, SetId, WholeEvaluation, load_confi
 from condensery.experiment.catalog import (
     ACCURACIES,
     CLASSES_IN_STEPS,
+    CURVES,
     IMAGES,
     SEQUENCE,
     TARGETS,

@@ -10,7 +10,8 @@ def get_sets(wildcards) -> list[str]:
 
 
 def get_rows(w) -> list[str]:
-    trained = CONFIG.target_evaluations(w.table) + CONFIG.whole_evaluations(w.table)
+    target = w.get("table") or w.curve
+    trained = CONFIG.target_evaluations(target) + CONFIG.whole_evaluations(target)
     return [*map(rows_path, trained)]
 
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from condensery import console, rows
-from condensery.experiment import Config, load_config
+from condensery.experiment import load_config
 from condensery.reporting import specs, tables
 from condensery.reporting.labels import Labels
+from condensery.reporting.selection import of_target
 
 
 def main() -> None:
@@ -45,28 +46,6 @@ def main() -> None:
     config = load_config(arguments.config, arguments.protocol)
     measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol)
     if arguments.only_target:
-        measured = rows.select(measured, _target(config, arguments.table))
+        measured = of_target(measured, config, arguments.table)
     table = tables.build(arguments.table, measured, arguments.config / "published", Labels.of(config))
     table.write(arguments.out)
-
-
-def _target(config: Config, table: str) -> list[dict[str, str | int]]:
-    """Return the coordinates of everything that the protocol trains for a table."""
-    on_sets = [
-        {
-            "dataset": e.set.dataset,
-            "method": e.set.method,
-            "ipc": e.set.ipc,
-            "condense_network": e.set.network,
-            "set_seed": e.set.seed,
-            "recipe": e.recipe,
-            "evaluate_network": e.network,
-        }
-        for e in config.target_evaluations(table)
-    ]
-    on_whole_set = [
-        {"dataset": w.dataset, "method": "whole", "ipc": 0, "condense_network": "", "set_seed": w.seed}
-        | {"recipe": w.recipe, "evaluate_network": w.network}
-        for w in config.whole_evaluations(table)
-    ]
-    return on_sets + on_whole_set

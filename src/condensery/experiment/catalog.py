@@ -31,6 +31,7 @@ class Kind:
 
 ACCURACIES = Kind("targets", "blocks", tables=True, whole_set=True)
 IMAGES = Kind("targets", "blocks", figures=True)
+CURVES = Kind("targets", "blocks", figures=True, whole_set=True)
 EMBEDDING = Kind("targets", "embedding", figures=True)
 TRAJECTORIES = Kind("targets", "trajectories", figures=True)
 CLASSES_IN_STEPS = Kind("continual", "incremental", tables=True, figures=True)
@@ -49,6 +50,9 @@ TARGETS: Mapping[str, Kind] = {
     "dsa_ablation": ACCURACIES,
     "dsa_siamese": ACCURACIES,
     "dsa_cross_architecture": ACCURACIES,
+    "summary": CURVES,
+    "figure_larger_sets": CURVES,
+    "dsa_curve": CURVES,
     "figure2": IMAGES,
     "figure3": EMBEDDING,
     "figure4": TRAJECTORIES,

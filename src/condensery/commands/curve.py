@@ -1,0 +1,50 @@
+r"""Make a figure of accuracy against images per class: PREFIX.png and PREFIX.pdf.
+
+Example:
+  python scripts/curve.py --figure summary --protocol quickstart \
+      --rows results/quickstart/accuracy --only-target --out results/quickstart/figures/summary
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from condensery import console
+from condensery.experiment import load_config
+from condensery.reporting import curve_figure
+from condensery.reporting.labels import Labels
+from condensery.reporting.selection import of_target
+from condensery.rows import read_rows, row_files
+
+
+def main() -> None:
+    """Parse, read, draw, write."""
+    parser = console.parser(__doc__)
+    parser.add_argument(
+        "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(curve_figure.FIGURES)}"
+    )
+    console.add_config_arguments(parser)
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="files that scripts/evaluate.py wrote, or folders of them",
+    )
+    parser.add_argument(
+        "--only-target",
+        action="store_true",
+        help="take only the rows of the cells that the protocol lists for the figure",
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="PREFIX", help="what to write")
+    arguments = parser.parse_args()
+    # It lists every glyph that goes into the PDF.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    config = load_config(arguments.config, arguments.protocol)
+    measured = read_rows(row_files(arguments.rows), arguments.protocol)
+    if arguments.only_target:
+        measured = of_target(measured, config, arguments.figure)
+    known = arguments.config / "published"
+    curve_figure.build(arguments.figure, measured, known, Labels.of(config)).write(arguments.out)
