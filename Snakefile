@@ -62,6 +62,11 @@ if SNAPSHOT_ROWS:
     include: "workflow/rules/trajectory.smk"
 
 
+if listed(CURVES):
+
+    include: "workflow/rules/curve.smk"
+
+
 if MAP:
 
     include: "workflow/rules/embedding.smk"

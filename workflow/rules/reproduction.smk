@@ -1,12 +1,3 @@
-from hashlib import sha256
-
-
-def row_digest(wildcards):
-    # Rows of all protocols, made or fetched, are read as they are: the rule must not make them anew.
-    files = sorted(Path("results").glob("*/[acs]*/**/*.parquet"))
-    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-
-
 rule reproduction:
     input:
         published=sorted(map(str, (SETTINGS / "published").glob("*.csv"))),
