@@ -90,8 +90,8 @@ def main() -> None:
 
 def one(case: PairCase, reference: Path, prepared: Path | None, device: str, steps: int) -> dict[str, Any]:
     """Return the row of one comparison, and say it."""
-    said = f"{case.describe()}, {case.precision} against our {case.our_precision}"
-    print(said, end=": ", file=sys.stderr, flush=True)
+    description = f"{case.describe()}, {case.precision} against our {case.our_precision}"
+    print(description, end=": ", file=sys.stderr, flush=True)
     row = pairs.compare(case, reference, prepared, device, steps=steps).row()
     print(f"{row['ratio']:.2f} times as fast", file=sys.stderr)
     return {"work": case.describe(), **row}

@@ -41,8 +41,8 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Profile every case and write the table."""
     args = parse()
-    where = devices.choose(args.device)
-    kind = where.torch_device.type
+    device = devices.choose(args.device)
+    kind = device.torch_device.type
     body = []
     with tempfile.TemporaryDirectory() as folder:
         for precision in args.precisions or plan.precisions(kind, quick=False):
@@ -52,8 +52,8 @@ def main() -> None:
                     torch._dynamo.reset()
                     found = profiling.of_case(case, args.device, Path(folder))
                     body.append(_line(case, found))
-    text = _page(where.label, body)
-    out = args.out or of_device(where.label)
+    text = _page(device.label, body)
+    out = args.out or of_device(device.label)
     with atomic(out / "profile.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text)

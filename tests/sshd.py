@@ -63,15 +63,15 @@ class Server:
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[Server]:
     """Run a server until the end of the context; everything that it writes lies in the folder."""
-    made = Server(folder)
+    server = Server(folder)
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # where root's server shuts in what nobody has logged into yet
     command = [str(shutil.which("sshd", path=SEARCH)), "-D", "-e", "-f", str(folder / "sshd_config")]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            wait(made.answers, f"sshd does not answer: {folder / 'log'}", 20)
-            yield made
+            wait(server.answers, f"sshd does not answer: {folder / 'log'}", 20)
+            yield server
         finally:
             process.terminate()
             process.wait(20)

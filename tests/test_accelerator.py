@@ -28,8 +28,8 @@ JOBS = jobs.every()
 
 @pytest.fixture(autouse=True)
 def accelerator() -> Iterator[Device]:
-    with pretended.present() as where:
-        yield replace(problems.CPU, torch_device=where)
+    with pretended.present() as device:
+        yield replace(problems.CPU, torch_device=device)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> jobs.Bench:
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
 def test_a_job_writes_what_it_writes_on_the_cpu(bench: jobs.Bench, job: jobs.Job) -> None:
     with pretended.counted() as counts:
-        made = bench.run(job, pretended.NAME)
-    assert jobs.differences(bench.expected(job), made) == {}
+        results = bench.run(job, pretended.NAME)
+    assert jobs.differences(bench.expected(job), results) == {}
     # Some methods only choose among images; all else is to have been computed there.
     assert counts.operations > 0 or job.name in (
         "condense-random",
@@ -135,52 +135,52 @@ def recipe(augmentation: str) -> Recipe:
     )
 
 
-def dm_step(where: Device) -> Callable[[int], object]:
-    problem = problems.problem(device=where)
+def dm_step(device: Device) -> Callable[[int], object]:
+    problem = problems.problem(device=device)
     matcher, pixels = dm.Matcher(problem), Pixels(problem)
     return lambda step: pixels.step(matcher.gradient(pixels.images, step)[0])
 
 
-def mmd_step(where: Device) -> Callable[[int], object]:
-    problem = problems.problem(device=where, parameters={"kernel": "rbf", "width": 1.0})
+def mmd_step(device: Device) -> Callable[[int], object]:
+    problem = problems.problem(device=device, parameters={"kernel": "rbf", "width": 1.0})
     matcher, pixels = mmd.Matcher(problem), Pixels(problem)
     return lambda step: pixels.step(matcher.gradient(pixels.images, step)[0])
 
 
-def matching(where: Device) -> tuple[gradient_matching.Matcher, Pixels]:
+def matching(device: Device) -> tuple[gradient_matching.Matcher, Pixels]:
     parameters = {"inner_loop": 3, "outer_loop": 3, "batch_net": 4, "lr_net": 0.01, "distance": "layerwise"}
-    problem = problems.problem(device=where, parameters=parameters)
+    problem = problems.problem(device=device, parameters=parameters)
     matcher, pixels = gradient_matching.Matcher(problem, problems.STRATEGY), Pixels(problem)
     matcher.renew(0)
     return matcher, pixels
 
 
-def dsa_step(where: Device) -> Callable[[int], object]:
-    matcher, pixels = matching(where)
+def dsa_step(device: Device) -> Callable[[int], object]:
+    matcher, pixels = matching(device)
     return lambda step: pixels.step(matcher.gradient(pixels.images, 0, step)[0])
 
 
-def dsa_training(where: Device) -> Callable[[int], object]:
-    matcher, pixels = matching(where)
+def dsa_training(device: Device) -> Callable[[int], object]:
+    matcher, pixels = matching(device)
     return lambda step: matcher.train(pixels.images, 0, step)
 
 
-def dd_step(where: Device) -> Callable[[int], object]:
+def dd_step(device: Device) -> Callable[[int], object]:
     parameters = {"steps": 1, "epochs": 2, "networks": 1, "lr_net": 0.02, "batch_real": 16}
-    unrolled = dd.Unrolled(problems.problem(device=where, parameters=parameters))
+    unrolled = dd.Unrolled(problems.problem(device=device, parameters=parameters))
     images, raw = unrolled.start()
     return lambda step: unrolled.gradient(images, raw, step)
 
 
-def ld_step(where: Device) -> Callable[[int], object]:
+def ld_step(device: Device) -> Callable[[int], object]:
     parameters = {"lr_label": 0.1, "lr_inner": 0.01, "lr_net": 0.01, "batch_net": 4, "batch_real": 16}
-    return ld.Learner(problems.problem(device=where, parameters=parameters | {"patience": 99})).step
+    return ld.Learner(problems.problem(device=device, parameters=parameters | {"patience": 99})).step
 
 
-def training(where: Device, count: int, augmentation: str) -> Callable[[int], object]:
+def training(device: Device, count: int, augmentation: str) -> Callable[[int], object]:
     data = problems.real_data()
-    stacked = StackedNetworks("convnet-d2-w16", data.info, range(count), where, images=0)
-    samples = Samples.of_split(data.train, where)
+    stacked = StackedNetworks("convnet-d2-w16", data.info, range(count), device, images=0)
+    samples = Samples.of_split(data.train, device)
     return lambda step: train(stacked, samples, recipe(augmentation))
 
 

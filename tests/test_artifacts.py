@@ -79,9 +79,11 @@ class Clone:
 
     def planned(self, protocol: str, *targets: str) -> list[plan.Job]:
         """Return the jobs that Snakemake would run."""
-        told = self.run(f"snakemake --dry-run --cores 1 --config protocol={protocol} -- {' '.join(targets)}")
-        assert "This was a dry-run" in told or "Nothing to be done" in told, told
-        return plan.parse(told)
+        output = self.run(
+            f"snakemake --dry-run --cores 1 --config protocol={protocol} -- {' '.join(targets)}"
+        )
+        assert "This was a dry-run" in output or "Nothing to be done" in output, output
+        return plan.parse(output)
 
     def reach(self, remote: Remote) -> None:
         """Give the clone a remote by the name of `lab`, as docs/artifacts.md says."""
@@ -125,13 +127,13 @@ def test_what_was_fetched_is_not_made_again(fresh: Clone) -> None:
     fresh.run("dvc pull")
     fetched = {path for path in fresh.files(RELEASED) if path.endswith((".parquet", ".safetensors"))}
     fresh.run(TOUCH.format(protocol="laptop"))
-    made = {path for job in fresh.planned("laptop", "table1", "dsa_siamese") for path in job.outputs}
-    assert not made & fetched
+    outputs = {path for job in fresh.planned("laptop", "table1", "dsa_siamese") for path in job.outputs}
+    assert not outputs & fetched
     assert fresh.run("git status --porcelain") == ""
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """Return a clone after `dvc repro` of a protocol of seconds; its tables are committed."""
     clone = Clone(ROOT, tmp_path_factory.mktemp("made"))
     (clone.path / "config/protocols/small.yaml").write_text(PROTOCOL)
@@ -142,25 +144,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 @pytest.mark.slow
-def test_dvc_repeats_nothing_without_a_reason(made: Clone) -> None:
-    assert "Data and pipelines are up to date." in made.run("dvc repro")
+def test_dvc_repeats_nothing_without_a_reason(finished: Clone) -> None:
+    assert "Data and pipelines are up to date." in finished.run("dvc repro")
 
 
 @pytest.mark.slow
-def test_dvc_shows_metrics_and_plots(made: Clone) -> None:
-    shown = json.loads(made.run("dvc metrics show --json 2> /dev/null"))
+def test_dvc_shows_metrics_and_plots(finished: Clone) -> None:
+    shown = json.loads(finished.run("dvc metrics show --json 2> /dev/null"))
     cells = shown[""]["data"]["results/small/tables/table1.json"]["data"]
     assert 0 < cells[CELL]["accuracy"] < 100
-    made.run("dvc plots show")
-    assert (made.path / "dvc_plots/index.html").exists()
-    assert [path for path in made.files(Path("dvc_plots")) if path.endswith("figure2.png")]
+    finished.run("dvc plots show")
+    assert (finished.path / "dvc_plots/index.html").exists()
+    assert [path for path in finished.files(Path("dvc_plots")) if path.endswith("figure2.png")]
 
 
 @pytest.mark.slow
-def test_a_changed_setting_repeats_what_depends_on_it(made: Clone, tmp_path: Path) -> None:
-    clone = Clone(made.path, tmp_path)
+def test_a_changed_setting_repeats_what_depends_on_it(finished: Clone, tmp_path: Path) -> None:
+    clone = Clone(finished.path, tmp_path)
     for folder in ("results/small", ".snakemake", "data"):
-        shutil.copytree(made.path / folder, clone.path / folder, dirs_exist_ok=True)
+        shutil.copytree(finished.path / folder, clone.path / folder, dirs_exist_ok=True)
     before = (clone.path / SET).stat()
     protocol = clone.path / "config/protocols/small.yaml"
     protocol.write_text(PROTOCOL.replace("\nnetworks: 1", "\nnetworks: 2"))
@@ -205,10 +207,10 @@ def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
 
 
 @pytest.mark.slow
-def test_results_get_from_clone_to_clone(made: Clone, remote: Remote, tmp_path: Path) -> None:
-    ours = Clone(made.path, tmp_path / "ours")
+def test_results_get_from_clone_to_clone(finished: Clone, remote: Remote, tmp_path: Path) -> None:
+    ours = Clone(finished.path, tmp_path / "ours")
     for part in ("synthetic", "accuracy"):
-        shutil.copytree(made.path / "results/small" / part, ours.path / "results/small" / part)
+        shutil.copytree(finished.path / "results/small" / part, ours.path / "results/small" / part)
     ours.reach(remote)
     ours.run("dvc add results/small/synthetic results/small/accuracy")
     ours.run("git add results/small && git commit --quiet --message results")

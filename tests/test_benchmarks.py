@@ -96,13 +96,13 @@ def rows(kind: str = "cpu") -> list[dict]:
     """Return made-up rows of a whole benchmark: every image takes a millisecond, half of it compiled."""
     about = {"device": "a (machine)", "kind": kind, "threads": 2}
     about |= {"condensery": "1", "commit": "c" * 40, "torch": "2", "python": "3"}
-    made = []
+    written = []
     for case in plan.cases(kind, quick=False):
         seconds = case.images_per_step * (5e-4 if case.compiled else 1e-3)
         result = {"seconds": seconds, "spread": 0.0, "steps": 3, "first_seconds": 1.0, "start_seconds": 4.0}
         result |= {"peak_bytes": 10**9, "operations": 1e9 * seconds, "bytes": 1e9 * seconds}
-        made.append(table.row(case, result, Ceilings(4e9, 2e9), about))
-    return made
+        written.append(table.row(case, result, Ceilings(4e9, 2e9), about))
+    return written
 
 
 def test_fractions_of_the_ceiling() -> None:
@@ -114,20 +114,20 @@ def test_fractions_of_the_ceiling() -> None:
 
 
 def test_table_says_the_memory_of_dsa_and_whether_it_is_under_the_limit() -> None:
-    made = rows()
-    assert "1,000 MB with the whole process, under the limit of 4,000 MB" in table.markdown(made, [])
-    for row in made:
+    written = rows()
+    assert "1,000 MB with the whole process, under the limit of 4,000 MB" in table.markdown(written, [])
+    for row in written:
         row["peak_bytes"] = 5 * 10**9
-    assert "OVER the limit" in table.markdown(made, [])
+    assert "OVER the limit" in table.markdown(written, [])
 
 
 def test_rows_are_kept_for_the_same_machine_and_commit_only(tmp_path: Path) -> None:
-    made = rows()
-    table.write_csv(made, tmp_path / "bench.csv")
-    about = {name: made[0][name] for name in ("device", "threads", "commit", "torch")}
+    written = rows()
+    table.write_csv(written, tmp_path / "bench.csv")
+    about = {name: written[0][name] for name in ("device", "threads", "commit", "torch")}
     kept = table.kept(tmp_path / "bench.csv", about)
     for case in plan.cases("cpu", quick=False):
-        assert table.holding(kept, vars(case))["seconds"] == table.holding(made, vars(case))["seconds"]
+        assert table.holding(kept, vars(case))["seconds"] == table.holding(written, vars(case))["seconds"]
     assert table.kept(tmp_path / "bench.csv", about | {"commit": "d" * 40}) == []
     assert table.kept(tmp_path / "none.csv", about) == []
 

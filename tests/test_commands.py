@@ -22,8 +22,8 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
             status = command.main()
         except SystemExit as end:
             status = end.code
-    said = capsys.readouterr()
-    return status, said.out, said.err
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
 
 
 def test_every_script_is_a_command_and_says_in_the_help_what_it_does(
@@ -46,10 +46,10 @@ def test_a_command_has_help_and_version(name: str, capsys: pytest.CaptureFixture
 
 
 def test_what_is_no_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    status, _, said = run(capsys, "condens")
+    status, _, error = run(capsys, "condens")
     assert status == 2
-    assert "'condens'" in said
-    assert "'condense'" in said
+    assert "'condens'" in error
+    assert "'condense'" in error
 
 
 def test_a_command_reads_what_its_script_reads(
@@ -65,13 +65,13 @@ def test_in_a_wrong_folder_a_command_says_where_to_run_it(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = {
+    words = {
         "condense": ("--data", "digits", "--method", "dm", "--ipc", 1, "--seed", 0, "--out", "x.safetensors"),
         "table": ("--table", "table1", "--protocol", "smoke", "--rows", "x.parquet", "--out", "x"),
     }
-    status, _, said = run(capsys, name, *given[name])
+    status, _, error = run(capsys, name, *words[name])
     assert status == 1
-    assert said.startswith(f"error: config: no such folder in {tmp_path}: run this in the project's folder")
+    assert error.startswith(f"error: config: no such folder in {tmp_path}: run this in the project's folder")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -84,15 +84,15 @@ def test_memory_has_the_classes_seen_and_its_budget() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sets", "told"),
+    ("sets", "message"),
     [
         ([synthetic(0, 0, 1)], "1 images of class 1"),
         ([synthetic(0, 0, 1, 1), synthetic(0)], "3 images of class 0"),
         ([synthetic(0, 0)], "0 images of class 1"),
     ],
 )
-def test_a_memory_over_or_under_its_budget_is_refused(sets: list[SyntheticSet], told: str) -> None:
-    with pytest.raises(CondenseryError, match=told):
+def test_a_memory_over_or_under_its_budget_is_refused(sets: list[SyntheticSet], message: str) -> None:
+    with pytest.raises(CondenseryError, match=message):
         memory.remember(sets, (0, 1), ipc=2)
 
 
@@ -100,7 +100,7 @@ def remembered(data: RealData, method: str, group: tuple[int, ...], folder: Path
     """Return what one step keeps of its classes: from their training images alone."""
     view = training_only(of_classes(data, group))
     if method in ("herding", "forgetting", "kcenter"):
-        more |= {"given": {"features": [problems.features_file(folder, view)]}}
+        more |= {"trained": {"features": [problems.features_file(folder, view)]}}
     return methods.get(method).condense(problems.problem(view, classes=group, **more))
 
 
@@ -164,7 +164,7 @@ class Sealed(Split):
     def batch(self, indices, device):
         raise AssertionError("a test image was read")
 
-    def _gather(self, places):
+    def _gather(self, positions):
         raise AssertionError("a test image was read")
 
     @property
@@ -218,12 +218,12 @@ def with_other_tests(data: RealData) -> RealData:
 def learn_classes(data: RealData, folder: Path) -> list[list[evaluation.Outcome]]:
     groups = orders.step_classes(0, 4, 2)
     sets = [remembered(data, "random", group, folder) for group in groups]
-    made = []
+    outcomes = []
     for number, seen in enumerate(accumulate(groups)):
         kept = memory.remember(sets, seen, ipc=2)
         seeds = classes.network_seeds(0, 2, number, 2)
-        made.append(classes.evaluate_step(data, seen, kept, "mlp", AUGMENTED, seeds, problems.CPU))
-    return made
+        outcomes.append(classes.evaluate_step(data, seen, kept, "mlp", AUGMENTED, seeds, problems.CPU))
+    return outcomes
 
 
 def tasks(data: list[RealData]) -> list[domains.Task]:

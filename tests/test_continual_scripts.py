@@ -49,8 +49,8 @@ def classes(run, prepared, tmp_path):
 
     def learn(name: str, *, memory: Path = kept, steps: int = 2) -> pd.DataFrame:
         out = tmp_path / f"{name}.parquet"
-        where = ("--steps", steps, "--order", 1, "--memory", memory, "--network", "mlp", "--networks", 2)
-        run("continual", *digits, *where, "--out", out)
+        options = ("--steps", steps, "--order", 1, "--memory", memory, "--network", "mlp", "--networks", 2)
+        run("continual", *digits, *options, "--out", out)
         return read_rows([out], "smoke", MEMORY)
 
     return learn
@@ -66,8 +66,8 @@ def domains(run, prepared, tmp_path):
 
     def learn(name: str, *, memory: tuple[Path, ...] = (kept,)) -> pd.DataFrame:
         out = tmp_path / f"{name}.parquet"
-        where = (prepared / "digits_inverted", "--memory", *memory, "--network", "mlp", "--networks", 1)
-        run("continual_domains", *both, *where, "--seed", 3, "--out", out)
+        options = (prepared / "digits_inverted", "--memory", *memory, "--network", "mlp", "--networks", 1)
+        run("continual_domains", *both, *options, "--seed", 3, "--out", out)
         return read_rows([out], "smoke", MEMORY)
 
     return learn

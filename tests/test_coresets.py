@@ -83,7 +83,9 @@ def test_images_that_were_never_right_are_the_most_forgotten(data):
 
 def test_forgetting_takes_the_most_forgotten(data, features):
     events = read_tensors(features)[0]["forgetting_events"].numpy()
-    chosen = methods.get("forgetting").condense(problems.problem(data, ipc=5, given={"features": [features]}))
+    chosen = methods.get("forgetting").condense(
+        problems.problem(data, ipc=5, trained={"features": [features]})
+    )
     train = data.train.batch(np.arange(len(data.train)), torch.device("cpu"))
     for c in range(3):
         pool = data.train.indices_of(c)
@@ -103,8 +105,8 @@ def test_images_are_chosen_by_the_features_of_the_trained_network(data, tmp_path
     saved = read_tensors(file)[0]
     net.load_state_dict({key: saved[f"network.{key}"] for key in net.state_dict()})
     net.eval()
-    made = methods.get(name).condense(
-        problems.problem(data, network=network, ipc=6, given={"features": [file]})
+    synthetic = methods.get(name).condense(
+        problems.problem(data, network=network, ipc=6, trained={"features": [file]})
     )
     for c in range(3):
         pool = data.train.indices_of(c)
@@ -112,19 +114,19 @@ def test_images_are_chosen_by_the_features_of_the_trained_network(data, tmp_path
         images = data.train.batch(pool, torch.device("cpu")).split(1)
         with torch.no_grad():
             expected = select(torch.cat([net.embed(image) for image in images]), 6)
-        assert torch.equal(made.images[made.labels == c], torch.cat(images)[expected])
+        assert torch.equal(synthetic.images[synthetic.labels == c], torch.cat(images)[expected])
 
 
 @pytest.mark.parametrize("name", ["herding", "kcenter", "forgetting"])
 def test_selected_images_are_real_and_shards_agree(data, features, name):
-    whole = methods.get(name).condense(problems.problem(data, ipc=4, given={"features": [features]}))
+    whole = methods.get(name).condense(problems.problem(data, ipc=4, trained={"features": [features]}))
     train = data.train.batch(np.arange(len(data.train)), torch.device("cpu"))
     for image, label in zip(whole.images, whole.labels, strict=True):
-        places = [i for i in range(len(train)) if torch.equal(train[i], image)]
-        assert places
-        assert data.train.labels[places[0]] == label
+        indices = [i for i in range(len(train)) if torch.equal(train[i], image)]
+        assert indices
+        assert data.train.labels[indices[0]] == label
     shard = methods.get(name).condense(
-        problems.problem(data, ipc=4, given={"features": [features]}, classes=(1,))
+        problems.problem(data, ipc=4, trained={"features": [features]}, classes=(1,))
     )
     assert torch.equal(shard.images, whole.images[whole.labels == 1])
 
@@ -145,7 +147,7 @@ def test_random_is_uniform_without_replacement(data):
 def test_a_features_file_of_another_network_is_refused(data, features):
     with pytest.raises(CondenseryError, match="convnet-d1-w16"):
         methods.get("herding").condense(
-            problems.problem(data, network="convnet-d1-w16", given={"features": [features]})
+            problems.problem(data, network="convnet-d1-w16", trained={"features": [features]})
         )
 
 

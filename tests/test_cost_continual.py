@@ -47,8 +47,8 @@ def test_networks_learn_the_memory_of_every_step(config: Config) -> None:
 
 
 def test_a_sequence_is_learned_twice_from_its_second_task_on(config: Config) -> None:
-    where = CLASSES | {"tasks": "svhn+mnist+usps", "steps": "3", "ipc": "10"}
-    amount = cost.of_job(config, "continual_accuracy", where)
+    wildcards = CLASSES | {"tasks": "svhn+mnist+usps", "steps": "3", "ipc": "10"}
+    amount = cost.of_job(config, "continual_accuracy", wildcards)
     once = [work.training(config, name, "sequence", "convnet") for name in ("svhn", "mnist", "usps")]
     assert amount.steps == once[0].steps + 2 * (once[1].steps + once[2].steps)
     # MNIST and USPS are computed at 32x32 there; 28x28 pixels become 32x32 in the network anyway.

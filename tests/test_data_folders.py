@@ -18,8 +18,8 @@ RNG = np.random.default_rng(0)
 
 
 def entry(source, classes, size=(8, 8), channels=3):
-    given = {"channels": channels, "size": list(size), "classes": classes, "mean": "auto", "std": "auto"}
-    return {**given, "sources": [source]}
+    spec = {"channels": channels, "size": list(size), "classes": classes, "mean": "auto", "std": "auto"}
+    return {**spec, "sources": [source]}
 
 
 def save(path, pixels):
@@ -35,9 +35,9 @@ def images(split):
 def colors(tmp_path):
     """Seven PNG images of the prepared size in two classes; folder and file names give the order."""
     pixels = {}
-    for place in ("train/b/1", "train/b/0", "train/a/deep/2", "train/a/9", "val/a/x", "val/b/y", "val/b/z"):
-        pixels[place] = RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        save(tmp_path / "own" / f"{place}.png", pixels[place])
+    for name in ("train/b/1", "train/b/0", "train/a/deep/2", "train/a/9", "val/a/x", "val/b/y", "val/b/z"):
+        pixels[name] = RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        save(tmp_path / "own" / f"{name}.png", pixels[name])
     (tmp_path / "own/train/a/notes.txt").write_text("not an image")
     return tmp_path, pixels
 
@@ -127,16 +127,16 @@ def test_tiny_imagenet_takes_test_labels_from_its_annotations(tmp_path, zipped):
 @pytest.fixture
 def batches(tmp_path):
     """Eleven batches of five 8x8 images in four classes, as arrays."""
-    made = {}
+    batches = {}
     for name in BATCHES:
         rows = RNG.integers(0, 256, (5, 192), dtype=np.uint8)
-        made[name] = {"data": rows, "labels": RNG.integers(1, 5, 5).tolist(), "mean": rows.mean(axis=0)}
-    return made
+        batches[name] = {"data": rows, "labels": RNG.integers(1, 5, 5).tolist(), "mean": rows.mean(axis=0)}
+    return batches
 
 
-def write_batches(folder, made, npz):
+def write_batches(folder, batches, npz):
     folder.mkdir()
-    for name, batch in made.items():
+    for name, batch in batches.items():
         if npz:
             np.savez(folder / f"{name}.npz", **batch)
         else:

@@ -176,8 +176,8 @@ def test_a_stopped_preparation_goes_on_and_gives_the_same_bytes(own, monkeypatch
     order = [
         f"{k:02d}.png" for half in (range(20), range(20, 30)) for c in (0, 1) for k in half if k % 2 == c
     ]
-    place = order.index(victim)
-    first_of_part = place - (place % 20) % 4
+    position = order.index(victim)
+    first_of_part = position - (position % 20) % 4
     assert sorted(read) == sorted(order[first_of_part:])
     for name in (*FILES, "info.json"):
         assert (own / "out" / name).read_bytes() == (own / "undisturbed" / name).read_bytes()
@@ -226,8 +226,8 @@ def test_wrong_entries_are_one_line(tmp_path, change, message):
 
 def test_the_command_prepares_verifies_and_fails_on_one_line(tmp_path, monkeypatch, capsys):
     def command(*words):
-        given = ["prepare.py", "--config", str(ROOT / "config"), *words]
-        monkeypatch.setattr(sys, "argv", given)
+        command = ["prepare.py", "--config", str(ROOT / "config"), *words]
+        monkeypatch.setattr(sys, "argv", command)
         status = console.run(command_prepare.main)
         return status, [line for line in capsys.readouterr().err.splitlines() if "error" in line]
 

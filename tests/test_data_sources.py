@@ -28,8 +28,8 @@ LABELS = {s: RNG.integers(0, 10, n) for s, n in (("train", 30), ("test", 12))}
 
 
 def entry(*sources, channels=1, size=(28, 28), classes=10, **more):
-    given = {"channels": channels, "size": list(size), "classes": classes, "mean": "auto", "std": "auto"}
-    return {**given, "sources": list(sources), **more}
+    spec = {"channels": channels, "size": list(size), "classes": classes, "mean": "auto", "std": "auto"}
+    return {**spec, "sources": list(sources), **more}
 
 
 def prepared(spec, root, name="made"):
@@ -76,35 +76,35 @@ def write_cifar(folder):
 
 
 @pytest.fixture
-def made_mnist(tmp_path, monkeypatch):
+def mnist(tmp_path, monkeypatch):
     """A mirror of idx files, and a kind `mnist` that has their checksums."""
     write_idx(tmp_path / "mirror")
     files = sorted((tmp_path / "mirror").iterdir(), reverse=True)
 
-    class Made(published.MNIST):
+    class Small(published.MNIST):
         resources = [(f.name, md5(f)) for f in files]  # noqa: RUF012
         mirrors = [(tmp_path / "nowhere").as_uri() + "/", (tmp_path / "mirror").as_uri() + "/"]  # noqa: RUF012
 
-    monkeypatch.setitem(kinds.KINDS, "mnist", kinds._idx(Made))
+    monkeypatch.setitem(kinds.KINDS, "mnist", kinds._idx(Small))
     return tmp_path
 
 
 @pytest.fixture
-def made_cifar(tmp_path, monkeypatch):
+def cifar(tmp_path, monkeypatch):
     """CIFAR-10's archive, and a kind `cifar10` that has the checksums of its files."""
     folder = tmp_path / "cifar-10-batches-py"
     write_cifar(folder)
     with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as bundle:
         bundle.add(folder, folder.name)
 
-    class Made(published.CIFAR10):
+    class Small(published.CIFAR10):
         url = (tmp_path / "cifar-10-python.tar.gz").as_uri()
         tgz_md5 = md5(tmp_path / "cifar-10-python.tar.gz")
         train_list = [[n, md5(folder / n)] for n, _ in published.CIFAR10.train_list]  # noqa: RUF012
         test_list = [["test_batch", md5(folder / "test_batch")]]  # noqa: RUF012
         meta = {**published.CIFAR10.meta, "md5": md5(folder / "batches.meta")}  # noqa: RUF012
 
-    monkeypatch.setitem(kinds.KINDS, "cifar10", kinds._cifar(Made, "labels"))
+    monkeypatch.setitem(kinds.KINDS, "cifar10", kinds._cifar(Small, "labels"))
     return tmp_path
 
 
@@ -114,51 +114,49 @@ def test_idx_files_of_any_origin(tmp_path, compress):
     holds(prepared(entry({"kind": "idx", "path": "any"}), tmp_path), GREY)
 
 
-def test_official_files_come_from_a_mirror_or_the_official_address_and_are_kept(made_mnist):
-    mirror = {"kind": "mnist", "url": (made_mnist / "mirror").as_uri()}
+def test_official_files_come_from_a_mirror_or_the_official_address_and_are_kept(mnist):
+    mirror = {"kind": "mnist", "url": (mnist / "mirror").as_uri()}
     for number, source in enumerate((mirror, {"kind": "mnist"})):
-        root = made_mnist / str(number)
+        root = mnist / str(number)
         holds(prepared(entry(source), root), GREY)
         kept = root / "Made" / "raw"
-        assert sorted(f.name for f in kept.iterdir()) == sorted(
-            f.name for f in (made_mnist / "mirror").iterdir()
-        )
+        assert sorted(f.name for f in kept.iterdir()) == sorted(f.name for f in (mnist / "mirror").iterdir())
 
 
-def test_a_mirror_over_http(made_mnist):
+def test_a_mirror_over_http(mnist):
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *given):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=made_mnist / "mirror")) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=mnist / "mirror")) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         source = {"kind": "mnist", "url": f"http://127.0.0.1:{server.server_port}"}
-        holds(prepared(entry(source), made_mnist / "http"), GREY)
+        holds(prepared(entry(source), mnist / "http"), GREY)
         server.shutdown()
 
 
-def test_sources_are_tried_in_order_and_only_absence_moves_on(made_mnist):
-    here = {"kind": "idx", "path": "mirror"}
-    absent = [{"kind": "mnist", "path": "no/such"}, {"kind": "mnist", "url": (made_mnist / "gone").as_uri()}]
-    holds(prepared(entry(*absent, here, {"kind": "mnist"}), made_mnist), GREY)
-    assert '"kind": "idx"' in (made_mnist / "out" / "info.json").read_text()
+def test_sources_are_tried_in_order_and_only_absence_moves_on(mnist):
+    local = {"kind": "idx", "path": "mirror"}
+    absent = [{"kind": "mnist", "path": "no/such"}, {"kind": "mnist", "url": (mnist / "gone").as_uri()}]
+    holds(prepared(entry(*absent, local, {"kind": "mnist"}), mnist), GREY)
+    assert '"kind": "idx"' in (mnist / "out" / "info.json").read_text()
 
-    damaged = made_mnist / "mirror" / "t10k-labels-idx1-ubyte.gz"
+    damaged = mnist / "mirror" / "t10k-labels-idx1-ubyte.gz"
     damaged.write_bytes(gzip.compress(b"another"))
-    spec = entry({"kind": "mnist", "path": "mirror"}, here)
+    spec = entry({"kind": "mnist", "path": "mirror"}, local)
     with pytest.raises(CondenseryError, match=r"t10k-labels-idx1-ubyte.gz: truncated or altered"):
-        prepare("made", spec, made_mnist, made_mnist / "other")
-    assert not (made_mnist / "other").exists()
+        prepare("made", spec, mnist, mnist / "other")
+    assert not (mnist / "other").exists()
 
 
-def test_a_mirror_with_other_bytes_is_not_used(made_mnist):
-    (made_mnist / "mirror" / "train-labels-idx1-ubyte.gz").write_bytes(b"not it")
-    spec = entry({"kind": "mnist", "url": (made_mnist / "mirror").as_uri()})
+def test_a_mirror_with_other_bytes_is_not_used(mnist):
+    (mnist / "mirror" / "train-labels-idx1-ubyte.gz").write_bytes(b"not it")
+    spec = entry({"kind": "mnist", "url": (mnist / "mirror").as_uri()})
     with pytest.raises(CondenseryError, match="no source is there") as caught:
-        prepare("made", spec, made_mnist / "raw", made_mnist / "out")
+        prepare("made", spec, mnist / "raw", mnist / "out")
     assert "\n" not in str(caught.value)
-    assert not (made_mnist / "out").exists()
-    assert not (made_mnist / "raw/Made/raw/train-labels-idx1-ubyte.gz").exists()
+    assert not (mnist / "out").exists()
+    assert not (mnist / "raw/Made/raw/train-labels-idx1-ubyte.gz").exists()
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.99])
@@ -177,10 +175,10 @@ def test_the_content_checksum_refuses_one_altered_pixel_or_label_and_no_other_or
     source = {"kind": "idx", "path": "any"}
     prepared(entry(source), tmp_path)
     content = yaml.safe_load((tmp_path / "out" / "info.json").read_text())["content"]
-    for name, place in (("train-images-idx3-ubyte", 5_000), ("t10k-labels-idx1-ubyte", 12)):
+    for name, position in (("train-images-idx3-ubyte", 5_000), ("t10k-labels-idx1-ubyte", 12)):
         path = tmp_path / "any" / name
         whole = path.read_bytes()
-        path.write_bytes(whole[:place] + bytes([(whole[place] + 1) % 9]) + whole[place + 1 :])
+        path.write_bytes(whole[:position] + bytes([(whole[position] + 1) % 9]) + whole[position + 1 :])
         for spec in (entry(source, content=content), entry({**source, "content": content})):
             with pytest.raises(CondenseryError, match="not the published ones"):
                 prepare("made", spec, tmp_path, tmp_path / "checked")
@@ -207,22 +205,22 @@ def test_the_content_checksum_refuses_one_altered_pixel_or_label_and_no_other_or
         {"kind": "cifar10"},
     ],
 )
-def test_cifar_from_its_folder_its_archive_or_its_address(made_cifar, source):
-    root = made_cifar if "path" in source else made_cifar / "fresh"
+def test_cifar_from_its_folder_its_archive_or_its_address(cifar, source):
+    root = cifar if "path" in source else cifar / "fresh"
     data = prepared(entry(source, channels=3, size=(32, 32)), root)
     holds(data, RGB)
     assert data.info.classes == tuple("abcdefghij")
 
 
-@pytest.mark.parametrize("place", ["data_batch_3", "cifar-10-python.tar.gz"])
-def test_damaged_cifar_is_refused(made_cifar, place):
-    folder = "cifar-10-batches-py" if place.startswith("data") else ""
-    victim = made_cifar / folder / place
+@pytest.mark.parametrize("file", ["data_batch_3", "cifar-10-python.tar.gz"])
+def test_damaged_cifar_is_refused(cifar, file):
+    folder = "cifar-10-batches-py" if file.startswith("data") else ""
+    victim = cifar / folder / file
     victim.write_bytes(victim.read_bytes()[:-7])
-    spec = entry({"kind": "cifar10", "path": folder or place}, channels=3, size=(32, 32))
+    spec = entry({"kind": "cifar10", "path": folder or file}, channels=3, size=(32, 32))
     with pytest.raises(CondenseryError, match="truncated or altered"):
-        prepare("made", spec, made_cifar, made_cifar / "out")
-    assert not (made_cifar / "out").exists()
+        prepare("made", spec, cifar, cifar / "out")
+    assert not (cifar / "out").exists()
 
 
 def test_a_pickle_cannot_run_code(tmp_path, monkeypatch):

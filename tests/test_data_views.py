@@ -46,10 +46,10 @@ def test_nothing_is_left_of_the_test_images() -> None:
 @pytest.mark.parametrize(("channels", "wanted"), [(1, (3, 20, 32)), (3, (3, 32, 32)), (1, (1, 17, 16))])
 def test_another_shape_is_bilinear_and_repeats_grey(channels: int, wanted: tuple[int, ...]) -> None:
     data = problems.real_data(channels=channels)
-    made = views.reshaped(data, Shape(*wanted))
-    assert views.shape_of(made.info) == wanted
-    assert len(made.info.mean) == len(made.info.std) == wanted[0]
-    for before, after in ((data.train, made.train), (data.test, made.test)):
+    view = views.reshaped(data, Shape(*wanted))
+    assert views.shape_of(view.info) == wanted
+    assert len(view.info.mean) == len(view.info.std) == wanted[0]
+    for before, after in ((data.train, view.train), (data.test, view.test)):
         assert np.array_equal(after.labels, before.labels)
         for i in (0, len(before) - 1):
             for c in range(wanted[0]):
@@ -74,8 +74,8 @@ def test_validation_images_are_training_images_that_are_held_out_at_random() -> 
     assert sorted(image.tobytes() for image in together) == sorted(i.tobytes() for i in data.train.images)
     for part in (view.train, view.test):
         for image, label in zip(part.images, part.labels, strict=True):
-            (place,) = np.flatnonzero((data.train.images == image).all((1, 2, 3)))
-            assert data.train.labels[place] == label
+            (row,) = np.flatnonzero((data.train.images == image).all((1, 2, 3)))
+            assert data.train.labels[row] == label
     assert not np.array_equal(view.test.images, data.train.images[:19])
     again, other = (views.held_out(data, 0.1, seed).test.images for seed in (3, 4))
     assert np.array_equal(again, view.test.images)

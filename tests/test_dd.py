@@ -144,12 +144,12 @@ def plain_run(case):
 def test_a_run_is_that_of_a_plain_version():
     """The second of the two stages of three iterations begins with the third."""
     case = problem()
-    made = DD.condense(case)
+    synthetic = DD.condense(case)
     images, rates = plain_run(case)
-    torch.testing.assert_close(made.images, images.flatten(0, 1), rtol=0, atol=2e-3)
-    torch.testing.assert_close(made.learning_rate, rates, rtol=1e-3, atol=1e-4)
-    assert (made.learning_rate - 0.1).abs().min() > 1e-4  # all of them moved
-    assert torch.equal(made.labels, LABELS.repeat(2))
+    torch.testing.assert_close(synthetic.images, images.flatten(0, 1), rtol=0, atol=2e-3)
+    torch.testing.assert_close(synthetic.learning_rate, rates, rtol=1e-3, atol=1e-4)
+    assert (synthetic.learning_rate - 0.1).abs().min() > 1e-4  # all of them moved
+    assert torch.equal(synthetic.labels, LABELS.repeat(2))
 
 
 class Stopped(Exception):
@@ -189,17 +189,17 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, last: int):
 
 def test_the_learned_recipe_takes_the_very_steps_of_the_condensation():
     case = problem(parameters={"iterations": 2})
-    made = DD.condense(case)
-    recipe = recipes.resolve({"name": "learned"}, made)
+    synthetic = DD.condense(case)
+    recipe = recipes.resolve({"name": "learned"}, synthetic)
     assert (recipe.name, recipe.epochs, recipe.epochs_run, recipe.batch) == ("learned", 2, 2, 6)
     for seeds in ([5], [5, 6]):
         stacked = evaluation.StackedNetworks(case.network, case.data.info, seeds, problems.CPU, images=0)
-        evaluation.train(stacked, Samples.of_set(made, problems.CPU), recipe)
+        evaluation.train(stacked, Samples.of_set(synthetic, problems.CPU), recipe)
         for number, seed in enumerate(seeds):
             net = networks.build(case.network, channels=3, size=(16, 16), classes=3)
             networks.initialize(net, streams.generator(seed, "evaluation-network"))
-            for row in made.learning_rate:
-                for rate, batch in zip(row, made.images.split(6), strict=True):
+            for row in synthetic.learning_rate:
+                for rate, batch in zip(row, synthetic.images.split(6), strict=True):
                     net.zero_grad()
                     F.cross_entropy(net(batch), LABELS).backward()
                     with torch.no_grad():
@@ -212,9 +212,16 @@ def test_the_learned_recipe_takes_the_very_steps_of_the_condensation():
 
 def test_an_interrupted_training_with_learned_rates_goes_on(tmp_path: Path):
     case = problem(parameters={"iterations": 1, "epochs": 3})
-    made = DD.condense(case)
-    recipe = recipes.resolve({"name": "learned"}, made)
-    arguments = (case.network, Samples.of_set(made, problems.CPU), case.data.test, recipe, [1], problems.CPU)
+    synthetic = DD.condense(case)
+    recipe = recipes.resolve({"name": "learned"}, synthetic)
+    arguments = (
+        case.network,
+        Samples.of_set(synthetic, problems.CPU),
+        case.data.test,
+        recipe,
+        [1],
+        problems.CPU,
+    )
     undisturbed = evaluation.evaluate(*arguments)
     with pytest.raises(Stopped):
         evaluation.evaluate(*arguments, run=Run(Stopping(tmp_path / "state", 2)))
@@ -226,9 +233,11 @@ def test_learning_brings_accuracy_that_noise_does_not():
     case = problem(parameters={"iterations": 40, "networks": 1, "lr_img": 0.1, "batch_real": 40})
     scores = []
     for iterations in (1, 40):
-        made = DD.condense(dataclasses.replace(case, parameters=case.parameters | {"iterations": iterations}))
-        recipe = recipes.resolve({"name": "learned"}, made)
-        samples = Samples.of_set(made, problems.CPU)
+        synthetic = DD.condense(
+            dataclasses.replace(case, parameters=case.parameters | {"iterations": iterations})
+        )
+        recipe = recipes.resolve({"name": "learned"}, synthetic)
+        samples = Samples.of_set(synthetic, problems.CPU)
         outcomes = evaluation.evaluate(case.network, samples, case.data.test, recipe, range(5), problems.CPU)
         scores.append(sum(outcome.accuracy for outcome in outcomes) / 5)
     assert scores[0] < 60
@@ -237,10 +246,10 @@ def test_learning_brings_accuracy_that_noise_does_not():
 
 @pytest.mark.parametrize("rates", [None, 0.01, torch.tensor(0.01), torch.ones(3), torch.ones(1, 4)])
 def test_a_set_without_a_rate_for_each_step_is_refused_in_one_line(rates):
-    made = methods.get("random").condense(problems.problem())  # 6 images
-    made.learning_rate = rates
+    synthetic = methods.get("random").condense(problems.problem())  # 6 images
+    synthetic.learning_rate = rates
     with pytest.raises(CondenseryError, match="carries no learning rate for each of its steps") as refused:
-        recipes.resolve({"name": "learned"}, made)
+        recipes.resolve({"name": "learned"}, synthetic)
     assert "\n" not in str(refused.value)
     with pytest.raises(CondenseryError, match="recipe learned"):
         recipes.resolve({"name": "learned"}, None)

@@ -191,10 +191,12 @@ def test_the_precision_of_a_protocol_is_for_processors_that_have_it(
 ) -> None:
     cpuinfo(monkeypatch, line)
     with caplog.at_level("INFO"):
-        chosen = device.choose("cpu", "bf16", compile=False, where_native=True)
+        chosen = device.choose("cpu", "bf16", compile=False, native_only=True)
     assert chosen.precision == ("bf16" if native else "fp32")
-    said = [record.message for record in caplog.records]
-    assert said == ([] if native else ["precision: fp32, because this device has no instructions for bf16"])
+    messages = [record.message for record in caplog.records]
+    assert messages == (
+        [] if native else ["precision: fp32, because this device has no instructions for bf16"]
+    )
     support._processor_multiplies_bf16.cache_clear()
 
 
@@ -209,7 +211,7 @@ def test_a_precision_that_is_asked_for_is_obeyed_and_its_price_is_named(
 
 
 def test_a_protocols_tf32_is_fp32_on_a_cpu() -> None:
-    assert device.choose("cpu", "tf32", compile=False, where_native=True).precision == "fp32"
+    assert device.choose("cpu", "tf32", compile=False, native_only=True).precision == "fp32"
     with pytest.raises(CondenseryError, match="tf32 needs a CUDA device"):
         device.choose("cpu", "tf32")
 
@@ -246,30 +248,30 @@ def test_a_gpu_without_kernels_in_this_pytorch_is_an_error(
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: architectures)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "Some GPU")
-    where = torch.device("cuda")
+    device = torch.device("cuda")
     if served:
-        support.check_served(where)
+        support.check_served(device)
         return
     with pytest.raises(CondenseryError, match=f"Some GPU has compute capability {capability[0]}"):
-        support.check_served(where)
+        support.check_served(device)
 
 
 def test_a_gpu_is_compiled_for_where_triton_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    where, capability = torch.device("cuda"), (8, 0)
+    device, capability = torch.device("cuda"), (8, 0)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "Some GPU")
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with caplog.at_level("INFO"):
-        assert not support.can_compile(where)
+        assert not support.can_compile(device)
         assert "C compiler" in caplog.text
         (tmp_path / "gcc").write_text("#!/bin/sh\n")
         (tmp_path / "gcc").chmod(0o755)
-        assert support.can_compile(where)
+        assert support.can_compile(device)
         capability = (6, 1)
-        assert not support.can_compile(where)
+        assert not support.can_compile(device)
         assert "compute capability 7.0" in caplog.text
 
 

@@ -105,10 +105,10 @@ class Counting(Device):
 
     def compiled(self, function, work):
         def counting(images):
-            epochs_run.append(len(images))
+            passes.append(len(images))
             return function(images)
 
-        epochs_run = self.__dict__.setdefault("passes", [])
+        passes = self.__dict__.setdefault("passes", [])
         return counting
 
 
@@ -122,9 +122,9 @@ def test_images_in_flight_do_not_grow_with_the_classes():
             device=Counting(torch.device("cpu"), "fp32", compile=False, memory_bytes=50 * 4 * floats),
         )
         DM.condense(problem)
-        seen[classes] = problem.device.epochs_run
+        seen[classes] = problem.device.passes
         assert sum(seen[classes]) == 4 * classes * (8 + 2)  # 4 iterations
-    assert {max(epochs_run) for epochs_run in seen.values()} == {6 * 8}
+    assert {max(passes) for passes in seen.values()} == {6 * 8}
 
 
 def test_noise_is_standard_normal():

@@ -43,9 +43,9 @@ def test_links_lead_somewhere(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_files_that_a_page_names_are_there(name: str) -> None:
     folders = "benchmarks|config|docs|scripts|src|tests|workflow"
-    made = {block.file for block in blocks(page(name))}
+    written = {block.file for block in blocks(page(name))}
     for file in re.findall(rf"`((?:{folders})/[\w./-]+\w)`", prose(page(name))):
-        assert file in made or (ROOT / file).exists(), file
+        assert file in written or (ROOT / file).exists(), file
 
 
 def _run_commands(name: str, folder: Path) -> None:
@@ -68,11 +68,11 @@ def _run_commands(name: str, folder: Path) -> None:
 def test_commands_without_snakemake(tmp_path: Path) -> None:
     """Condense, evaluate, export and import, as docs/workflow.md says, and load as README.md says."""
     _run_commands("docs/workflow.md", tmp_path)
-    made = SyntheticSet.load(tmp_path / "dm.safetensors")
+    synthetic = SyntheticSet.load(tmp_path / "dm.safetensors")
     again = SyntheticSet.load(tmp_path / "again.safetensors")
-    assert made.images.shape == (100, 1, 8, 8)
-    assert torch.equal(made.images, again.images)
-    assert torch.equal(made.labels, again.labels)
+    assert synthetic.images.shape == (100, 1, 8, 8)
+    assert torch.equal(synthetic.images, again.images)
+    assert torch.equal(synthetic.labels, again.labels)
     rows = read_rows([tmp_path / "dm.parquet"], "smoke")
     assert len(rows) == yaml.safe_load((ROOT / "config/protocols/smoke.yaml").read_text())["networks"]
     assert rows["accuracy"].between(10, 100).all(), "no better than chance"

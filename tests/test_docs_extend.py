@@ -112,9 +112,9 @@ def test_a_data_set(project: Path) -> None:
     assert (len(flowers.train), len(flowers.test)) == (8, 4)
     images = flowers.train.batch(torch.arange(8), torch.device("cpu"))
     torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), atol=0.01, rtol=0)
-    made = SyntheticSet.load(project / "flowers.safetensors")
-    assert made.classes == ("rose", "tulip")
-    assert made.images.shape == (4, 3, 32, 32)
+    synthetic = SyntheticSet.load(project / "flowers.safetensors")
+    assert synthetic.classes == ("rose", "tulip")
+    assert synthetic.images.shape == (4, 3, 32, 32)
     # Dark and light: whatever has learned anything tells them apart.
     assert (read_rows([project / "flowers.parquet"], "smoke")["accuracy"] == 100).all()
 
@@ -122,8 +122,8 @@ def test_a_data_set(project: Path) -> None:
 @pytest.mark.slow
 def test_a_network(project: Path) -> None:
     follow("A network", project)
-    made = SyntheticSet.load(project / "dm.safetensors")
-    assert made.provenance["experiment"]["network"] == "strided-bn"
+    synthetic = SyntheticSet.load(project / "dm.safetensors")
+    assert synthetic.provenance["experiment"]["network"] == "strided-bn"
     rows = read_rows([project / "dm.parquet"], "strided")
     assert set(rows["evaluate_network"]) == {"strided-bn"}
     assert rows["accuracy"].between(15, 100).all(), "no better than chance"

@@ -43,12 +43,12 @@ def test_a_page_has_the_form_of_the_index(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_commands_of_a_page_name_what_their_protocol_lists(name: str) -> None:
-    made = set()
+    outputs = set()
     for line in blocks(page(f"{FOLDER}/{name}"))[0].text.splitlines():
         protocol, targets = COMMAND.fullmatch(line).groups()
         assert set(targets.split()) <= set(LISTED[protocol or "paper"]), line
-        made.update(targets.split())
-    assert made == set(PAGES[name])
+        outputs.update(targets.split())
+    assert outputs == set(PAGES[name])
 
 
 def test_the_command_of_the_index_is_that_of_the_pages() -> None:
@@ -69,8 +69,8 @@ def test_published_numbers_are_those_of_the_files(name: str) -> None:
     for cells in quoted:
         assert any(cells.items() <= line.items() for line in lines), cells
     numbers = {number for line in lines for number in line.values()}
-    for said in re.findall(r"(\d+\.\d+)", re.sub(r"^\|.*$", "", text, flags=re.MULTILINE)):
-        assert said in numbers, said
+    for number in re.findall(r"(\d+\.\d+)", re.sub(r"^\|.*$", "", text, flags=re.MULTILINE)):
+        assert number in numbers, number
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -31,9 +31,9 @@ LABELS = Labels("smoke", "a quick check", TITLES)
 
 
 def synthetic(data, method, seed=0, ipc=2):
-    made = methods.get(method).condense(problems.problem(data, ipc=ipc, seed=seed))
-    made.provenance = {"experiment": {"method": method, "ipc": ipc, "seed": seed}}
-    return made
+    synthetic = methods.get(method).condense(problems.problem(data, ipc=ipc, seed=seed))
+    synthetic.provenance = {"experiment": {"method": method, "ipc": ipc, "seed": seed}}
+    return synthetic
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,8 @@ def test_every_image_has_one_place(data, sets, network, frame):
     assert not real.duplicated("image").any()
     assert (data.train.labels[real["image"]] == real["class"]).all()
     for each in sets:
-        made = each.provenance["experiment"]
-        own = frame[(frame["method"] == made["method"]) & (frame["set_seed"] == made["seed"])]
+        experiment = each.provenance["experiment"]
+        own = frame[(frame["method"] == experiment["method"]) & (frame["set_seed"] == experiment["seed"])]
         assert own["image"].tolist() == (each.labels < 3).nonzero().flatten().tolist()
         assert each.labels[own["image"].tolist()].tolist() == own["class"].tolist()
     # A class with fewer images shows all that it has; which ones are shown does not depend on the sets.
@@ -88,9 +88,9 @@ def test_the_map_is_made_again_alike(data, sets, network, frame):
 def test_images_lie_among_those_of_their_class(frame):
     # Each class is noise around a pattern of its own, and so are random images of it.
     real, random = (frame[frame["method"] == name] for name in (tsne.REAL, "random"))
-    places = real[["x", "y"]].to_numpy()
-    for place, c in zip(random[["x", "y"]].to_numpy(), random["class"], strict=True):
-        nearest = np.argsort(((places - place) ** 2).sum(1))[:5]
+    coordinates = real[["x", "y"]].to_numpy()
+    for point, c in zip(random[["x", "y"]].to_numpy(), random["class"], strict=True):
+        nearest = np.argsort(((coordinates - point) ** 2).sum(1))[:5]
         assert (real["class"].iloc[nearest] == c).sum() >= 4
 
 

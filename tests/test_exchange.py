@@ -458,8 +458,16 @@ def test_an_import_of_other_data_ends_with_one_line_and_no_file(
 def test_wrong_imports_are_one_line(
     tmp_path: Path, prepared: Path, capsys: pytest.CaptureFixture, options: list[str], words: str
 ) -> None:
-    given = ["--data", "digits", "--prepared", prepared / "digits", "--out", tmp_path / "out", *options[1:]]
-    assert script("import_set.py", tmp_path / options[0], *given) == 1
+    arguments = [
+        "--data",
+        "digits",
+        "--prepared",
+        prepared / "digits",
+        "--out",
+        tmp_path / "out",
+        *options[1:],
+    ]
+    assert script("import_set.py", tmp_path / options[0], *arguments) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1

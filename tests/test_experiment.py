@@ -27,7 +27,7 @@ from condensery.reporting.specs import SPECS
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config"
-HERE = Path("config")
+CONFIG = Path("config")
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +43,13 @@ def folder(tmp_path: Path) -> Path:
 def edit(path: Path, keys: tuple[str | int, ...], value: Any) -> None:
     """Set one value of a YAML file; ``...`` removes its key."""
     content = yaml.safe_load(path.read_text())
-    place = content
+    node = content
     for key in keys[:-1]:
-        place = place[key]
+        node = node[key]
     if value is ...:
-        del place[keys[-1]]
+        del node[keys[-1]]
     else:
-        place[keys[-1]] = value
+        node[keys[-1]] = value
     path.write_text(yaml.safe_dump(content))
 
 
@@ -210,8 +210,8 @@ def test_a_block_crosses_condensing_with_evaluation_networks(folder: Path) -> No
     block = {"datasets": ["digits"], "methods": ["dm", "whole"], "ipc": [1], "recipes": ["dsa"]}
     crossed = block | {"networks": ["mlp", "convnet"], "evaluate": ["lenet", "mlp", "vgg11"]}
     config = load_small(folder, targets={"table1": [crossed], "figure2": [block | {"methods": ["dm"]}]})
-    made = [(e.set.network, e.network) for e in config.target_evaluations("table1")]
-    assert made == [(c, e) for c in ("mlp", "convnet") for e in ("lenet", "mlp", "vgg11")]
+    pairs = [(e.set.network, e.network) for e in config.target_evaluations("table1")]
+    assert pairs == [(c, e) for c in ("mlp", "convnet") for e in ("lenet", "mlp", "vgg11")]
     assert [s.network for s in config.target_sets("table1")] == ["mlp", "convnet"]
     assert [w.network for w in config.whole_evaluations("table1")] == ["lenet", "mlp", "vgg11"]
     assert config.networks() == ["convnet", "convnet-d4", "lenet", "mlp", "vgg11"]
@@ -401,8 +401,8 @@ def test_a_block_may_have_recipes_of_its_own(folder: Path) -> None:
         {"datasets": ["digits"], "methods": ["dm"], "ipc": [20], "recipes": ["plain", "dsa"]},
     ]
     config = load_small(folder, targets={"table1": blocks, "figure2": blocks[:1]})
-    made = sorted((e.set.method, e.set.ipc, e.recipe) for e in config.target_evaluations("table1"))
-    assert made == [
+    evaluations = sorted((e.set.method, e.set.ipc, e.recipe) for e in config.target_evaluations("table1"))
+    assert evaluations == [
         *[("dm", 1, "dsa"), ("dm", 20, "dsa"), ("dm", 20, "plain")],
         *[("random", 1, "dsa"), ("random", 10, "dc"), ("random", 10, "dsa")],
     ]
@@ -493,12 +493,12 @@ def test_network_names_agree_with_the_library() -> None:
     reference = "common.schema.yaml#/$defs/network"
     for name in NETWORKS:
         networks.canonical(name)
-        check(name, reference, HERE)
+        check(name, reference, CONFIG)
     for name in NO_NETWORKS:
         with pytest.raises(CondenseryError):
             networks.canonical(name)
         with pytest.raises(CondenseryError):
-            check(name, reference, HERE)
+            check(name, reference, CONFIG)
 
 
 # ---- refusals

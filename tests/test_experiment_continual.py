@@ -58,7 +58,7 @@ def test_a_target_that_is_not_listed_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "value", "told"),
+    ("keys", "value", "message"),
     [
         (("continual5", "dataset"), "digit", "continual.continual5: unknown data set 'digit'"),
         (("continual5", "methods"), ["dmm"], "continual.continual5.methods: unknown method 'dmm'"),
@@ -72,11 +72,11 @@ def test_a_target_that_is_not_listed_is_refused() -> None:
     ],
 )
 def test_what_cannot_be_used_is_one_line(
-    tmp_path: Path, keys: tuple[str, ...], value: Any, told: str
+    tmp_path: Path, keys: tuple[str, ...], value: Any, message: str
 ) -> None:
     folder = shutil.copytree(CONFIG, tmp_path / "config")
     edit(folder / "protocols" / "smoke.yaml", ("continual", *keys), value)
     with pytest.raises(CondenseryError) as caught:
         load_config(folder, "smoke")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)

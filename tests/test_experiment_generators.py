@@ -53,7 +53,7 @@ WRONG = [
         "methods.yaml",
         ("vae", "overrides"),
         [{"when": {"dataset": ["digits"], "ipc": [1]}, "set": {"noise": 8}}],
-        "vae.overrides[0].when: one generator of vae serves all sizes and networks; give",
+        "vae.overrides[0].when: one generator of vae serves every ipc and network; give",
     ),
     (
         "protocols/smoke.yaml",

@@ -42,27 +42,27 @@ def agree(result: Callable[[Device], Tensor]) -> None:
 
 
 def test_dm() -> None:
-    def images(where: Device) -> Tensor:
-        case = problems.problem(device=where, parameters={"iterations": STEPS})
+    def images(device: Device) -> Tensor:
+        case = problems.problem(device=device, parameters={"iterations": STEPS})
         return methods.get("dm").condense(case).images
 
     agree(images)
 
 
 def test_gradient_matching() -> None:
-    def images(where: Device) -> Tensor:
-        case = matching_problem(device=where, parameters={"iterations": 4, "outer_loop": 5, "inner_loop": 1})
+    def images(device: Device) -> Tensor:
+        case = matching_problem(device=device, parameters={"iterations": 4, "outer_loop": 5, "inner_loop": 1})
         return methods.get("dc").condense(case).images
 
     agree(images)
 
 
 def test_training() -> None:
-    def weights(where: Device) -> Tensor:
+    def weights(device: Device) -> Tensor:
         data = problems.real_data()
-        samples = Samples.of_split(data.train, where)
+        samples = Samples.of_split(data.train, device)
         recipe = Recipe("dsa", STEPS - 1, 0.01, 0.9, 5e-4, len(samples), problems.STRATEGY)
-        stacked = StackedNetworks("convnet-d2-w16", data.info, [0], where, images=1)
+        stacked = StackedNetworks("convnet-d2-w16", data.info, [0], device, images=1)
         train(stacked, samples, recipe)
         return torch.cat([parameter.detach().flatten() for parameter in stacked.parameters.values()])
 

@@ -49,12 +49,12 @@ def images(kind: str, chosen: Setting, weights: dict[str, torch.Tensor], count: 
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (28, 1), (32, 3), (64, 3)])
 def test_images_have_the_size_and_the_range_of_real_ones(kind: str, size: int, channels: int) -> None:
     chosen = setting(kind, problems.real_data(size=size, channels=channels), iterations=1, steps_net=1)
-    made = images(kind, chosen, generators.train(kind, chosen))
-    assert made.shape == (9, channels, size, size)
-    assert made.dtype == torch.float32
+    generated = images(kind, chosen, generators.train(kind, chosen))
+    assert generated.shape == (9, channels, size, size)
+    assert generated.dtype == torch.float32
     # Intensities of [0, 1], normalised with mean 0.5 and deviation 0.25.
-    assert -2 <= made.min() < made.max() <= 2
-    assert made.std() > 1e-4
+    assert -2 <= generated.min() < generated.max() <= 2
+    assert generated.std() > 1e-4
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,13 +70,13 @@ def test_a_resumed_training_is_one_that_was_never_stopped(kind: str, tmp_path) -
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_depends_on_the_global_seed(kind: str) -> None:
-    made = []
+    generated = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        made.append(
+        generated.append(
             images(kind, setting(kind, iterations=2), generators.train(kind, setting(kind, iterations=2)))
         )
-    assert torch.equal(*made)
+    assert torch.equal(*generated)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -138,11 +138,11 @@ def halves() -> RealData:
     return RealData(info, train, train)
 
 
-def distance(made: torch.Tensor, chosen: Setting) -> float:
+def distance(generated: torch.Tensor, chosen: Setting) -> float:
     """Return the mean squared distance between the class means of generated and of real images."""
     train = chosen.data.train
     total = 0.0
-    for c, own in zip(chosen.classes, made.chunk(len(chosen.classes)), strict=True):
+    for c, own in zip(chosen.classes, generated.chunk(len(chosen.classes)), strict=True):
         real = train.batch(train.indices_of(c), torch.device("cpu"))
         total += (own.mean(0) - real.mean(0)).square().mean().item()
     return total
@@ -213,10 +213,10 @@ def test_conditional_batch_norm_is_batch_norm_with_the_scale_of_the_class() -> N
 
 
 def test_hinge_losses_are_their_formulas() -> None:
-    real, made = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-3.0, 0.0, 2.0])
+    real, generated = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-3.0, 0.0, 2.0])
     expected = (0 + 0.5 + 2) / 3 + (0 + 1 + 3) / 3
-    assert discriminator.discriminator_loss(real, made).item() == pytest.approx(expected)
-    assert discriminator.generator_loss(made).item() == pytest.approx(1 / 3)
+    assert discriminator.discriminator_loss(real, generated).item() == pytest.approx(expected)
+    assert discriminator.generator_loss(generated).item() == pytest.approx(1 / 3)
 
 
 def test_the_average_of_weights_follows_its_formula() -> None:

@@ -20,7 +20,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> RealData:
 
 
 @pytest.fixture(scope="module")
-def given(real: RealData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+def files(real: RealData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     return trained(tmp_path_factory.mktemp("trained"), real)
 
 
@@ -39,8 +39,8 @@ def test_every_method_has_a_golden_value() -> None:
 
 
 @pytest.mark.parametrize("name", methods.names())
-def test_a_method_makes_what_it_made(name: str, real: RealData, given: dict[str, list[Path]]) -> None:
-    made = golden(name, real, given)
-    assert made.keys() == GOLDEN[name].keys()
+def test_a_method_makes_what_it_made(name: str, real: RealData, files: dict[str, list[Path]]) -> None:
+    values = golden(name, real, files)
+    assert values.keys() == GOLDEN[name].keys()
     for key, values in GOLDEN[name].items():
-        assert made[key] == (values if key == "indices" else near(name, values)), key
+        assert values[key] == (values if key == "indices" else near(name, values)), key

@@ -244,10 +244,10 @@ def test_dsa_without_a_transform_is_gradient_matching_from_real_images():
 
 
 def test_dsa_takes_the_families_that_it_is_given():
-    given = problem(augmentation="none", parameters={"strategy": "crop_scale"})
-    made = methods.get("dsa").condense(given).images
-    assert torch.equal(made, methods.get("dsa").condense(problem(augmentation="crop_scale")).images)
-    assert not torch.equal(made, methods.get("dsa").condense(problem()).images)
+    case = problem(augmentation="none", parameters={"strategy": "crop_scale"})
+    images = methods.get("dsa").condense(case).images
+    assert torch.equal(images, methods.get("dsa").condense(problem(augmentation="crop_scale")).images)
+    assert not torch.equal(images, methods.get("dsa").condense(problem()).images)
 
 
 @pytest.mark.parametrize("kind", DISTANCES)
@@ -334,9 +334,9 @@ def test_batch_norm_is_fixed_while_matching_and_free_while_training():
 def test_a_run_is_that_of_a_plain_version(name, strategy, network):
     case = problem(network=network)
     start = methods.get("random").condense(case).images
-    made, expected = methods.get(name).condense(case).images, plain_run(case, strategy)
+    condensed, expected = methods.get(name).condense(case).images, plain_run(case, strategy)
     assert (expected - start).abs().max() > 0.01
-    torch.testing.assert_close(made - start, expected - start, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(condensed - start, expected - start, rtol=1e-3, atol=1e-3)
 
 
 def test_the_network_is_not_trained_after_the_last_step():

@@ -46,11 +46,11 @@ def folder(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     for split, count in (("train", 4), ("val", 2)):
         for c in range(CLASSES):
-            place = tmp_path / f"data/raw/imagenet/{split}/n{c:08}"
-            place.mkdir(parents=True)
+            folder = tmp_path / f"data/raw/imagenet/{split}/n{c:08}"
+            folder.mkdir(parents=True)
             for number in range(count):
                 pixels = rng.integers(0, 256, (70 + c, 96, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(place / f"{number}.png")
+                Image.fromarray(pixels).save(folder / f"{number}.png")
     return tmp_path
 
 

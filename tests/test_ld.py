@@ -130,22 +130,22 @@ def plain_run(case):
 
 def test_a_run_is_that_of_a_plain_version():
     case = problem(parameters={"iterations": 12, "patience": 1})
-    made = LD.condense(case)
+    synthetic = LD.condense(case)
     labels, started = plain_run(case)
     assert len(started) > 1  # more than one network took part
-    torch.testing.assert_close(made.labels, labels, rtol=0, atol=2e-3)
-    assert (made.labels - 1 / 3).abs().max() > 0.05
-    assert torch.equal(made.images, methods.get("random").condense(case).images)
+    torch.testing.assert_close(synthetic.labels, labels, rtol=0, atol=2e-3)
+    assert (synthetic.labels - 1 / 3).abs().max() > 0.05
+    assert torch.equal(synthetic.images, methods.get("random").condense(case).images)
 
 
 def test_labels_begin_uniform_and_stay_probabilities():
     nothing = LD.condense(problem(parameters={"iterations": 0}))
     torch.testing.assert_close(nothing.labels, torch.full((6, 3), 1 / 3))
-    made = LD.condense(problem(parameters={"iterations": 12, "lr_label": 0.3}))
-    assert made.labels.dtype == torch.float32
-    assert (made.labels >= 0).all()
-    torch.testing.assert_close(made.labels.sum(1), torch.ones(6))
-    assert (made.labels == 0).any()  # some were cut off at zero
+    synthetic = LD.condense(problem(parameters={"iterations": 12, "lr_label": 0.3}))
+    assert synthetic.labels.dtype == torch.float32
+    assert (synthetic.labels >= 0).all()
+    torch.testing.assert_close(synthetic.labels.sum(1), torch.ones(6))
+    assert (synthetic.labels == 0).any()  # some were cut off at zero
     learner = Learner(problem())
     learner.labels[:2] = torch.tensor([[-0.1, 0.0, -2.0], [-1.0, 0.5, 2.0]])
     learner._normalize()
@@ -207,8 +207,10 @@ def test_learned_labels_train_better_than_uniform_ones():
     recipe = Recipe("dc", 20, 0.05, 0.9, 0.0, batch=8, augmentation="none")
     scores = []
     for iterations in (0, 60):
-        made = LD.condense(dataclasses.replace(case, parameters=case.parameters | {"iterations": iterations}))
-        samples = Samples.of_set(made, problems.CPU)
+        synthetic = LD.condense(
+            dataclasses.replace(case, parameters=case.parameters | {"iterations": iterations})
+        )
+        samples = Samples.of_set(synthetic, problems.CPU)
         outcomes = evaluation.evaluate(case.network, samples, case.data.test, recipe, range(3), problems.CPU)
         scores.append(sum(outcome.accuracy for outcome in outcomes) / 3)
     assert scores[0] < 60
@@ -221,11 +223,11 @@ def test_learned_labels_train_better_than_uniform_ones():
 @pytest.fixture(scope="module")
 def learned() -> SyntheticSet:
     """Return a set whose labels do not name every class as the most probable."""
-    made = LD.condense(problem())
-    made.labels = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.8, 0.0]]).repeat(3, 1)
+    synthetic = LD.condense(problem())
+    synthetic.labels = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.8, 0.0]]).repeat(3, 1)
     experiment = {"dataset": "patterns", "method": "ld", "network": SMOOTH, "ipc": 2, "seed": 0}
-    made.provenance = {"experiment": {"protocol": "test"} | experiment}
-    return made
+    synthetic.provenance = {"experiment": {"protocol": "test"} | experiment}
+    return synthetic
 
 
 def test_soft_labels_survive_export_and_gathering(learned: SyntheticSet, tmp_path: Path):

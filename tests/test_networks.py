@@ -265,16 +265,16 @@ def test_names_have_one_canonical_form(name, canonical):
 
 
 @pytest.mark.parametrize(
-    ("builder", "options", "told"),
+    ("builder", "options", "message"),
     [
         # Batch norm without an option that says so, and an entry that says so of a network without.
         ("tests.test_networks:batch_normed", {}, "says nothing of batch norm, the network built has it"),
         ("condensery.networks.mlp:mlp", {"batch_norm": True}, "says that it has batch norm"),
     ],
 )
-def test_a_family_that_is_wrong_about_batch_norm_is_refused(builder, options, told, monkeypatch):
+def test_a_family_that_is_wrong_about_batch_norm_is_refused(builder, options, message, monkeypatch):
     monkeypatch.setitem(FAMILIES, "mine", Family(builder, **options))
-    with pytest.raises(CondenseryError, match=told):
+    with pytest.raises(CondenseryError, match=message):
         meta("mine")
 
 

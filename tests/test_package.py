@@ -80,8 +80,8 @@ def test_the_snippets_of_the_readme_run_without_the_checkout(installed: Path, tm
     snippets = [block.text for block in blocks(page("README.md")) if block.language == "python"]
     code = "\n".join([*snippets, "print(condensery.__file__, len(dataset))", ""])
     assert snippets
-    said = python(installed, tmp_path, "-c", f"import condensery\n{code}")
-    assert said.split() == [str(installed / "condensery" / "__init__.py"), "2"]
+    printed = python(installed, tmp_path, "-c", f"import condensery\n{code}")
+    assert printed.split() == [str(installed / "condensery" / "__init__.py"), "2"]
 
 
 @pytest.mark.slow

@@ -71,8 +71,8 @@ def test_jobs_are_read_from_a_dry_run() -> None:
 def test_times_are_those_of_the_work(config: Config) -> None:
     condense, evaluate, _ = jobs = plan.parse(DRY_RUN)
     rates = cost.read_rates(ROOT / "benchmarks/rates.yaml", config)["gpu"]
-    told = plan.seconds(plan.works(jobs, config), rates)
-    assert told == {
+    seconds = plan.seconds(plan.works(jobs, config), rates)
+    assert seconds == {
         job: rates.seconds(cost.of_job(config, job.rule, job.wildcards)) for job in (condense, evaluate)
     }
     other = Job("other", {}, frozenset(), frozenset(), {"gpu": "1", "runtime": "30"})
@@ -107,9 +107,11 @@ def test_the_wall_time_is_that_of_a_schedule_without_idle_devices(
     assert plan.makespan(jobs, 1) == pytest.approx(total)
     assert plan.makespan(jobs, len(jobs)) == pytest.approx(longest)
     # Graham's bound: such a schedule is never longer than this.
-    told = plan.makespan(jobs, devices)
+    makespan = plan.makespan(jobs, devices)
     assert (
-        max(total / devices, longest) - 1e-6 <= told <= total / devices + longest * (1 - 1 / devices) + 1e-6
+        max(total / devices, longest) - 1e-6
+        <= makespan
+        <= total / devices + longest * (1 - 1 / devices) + 1e-6
     )
 
 
@@ -122,12 +124,12 @@ def test_disk_is_that_of_the_pixels(config: Config) -> None:
 
 
 def test_disk_of_a_gathered_set_counts_once(config: Config) -> None:
-    where = {"dataset": "digits", "ipc": "10"}
+    wildcards = {"dataset": "digits", "ipc": "10"}
     parts = [
-        Job("condense_classes", where | {"shard": shard}, frozenset(), frozenset(), {})
+        Job("condense_classes", wildcards | {"shard": shard}, frozenset(), frozenset(), {})
         for shard in ("0-4", "5-9")
     ]
-    gathered = Job("gather", where, frozenset(), frozenset(), {})
+    gathered = Job("gather", wildcards, frozenset(), frozenset(), {})
     assert plan.disk([*parts, gathered], config) == {"sets": 10 * 10 * 8 * 8 * 4}
 
 
@@ -159,7 +161,7 @@ def test_disk_of_a_pool_is_that_of_its_states() -> None:
     assert plan.disk([job] * 50, paper)["pools"] == pytest.approx(1000 * 20 * 320010 * 2, rel=0.01)
 
 
-def told(text: str, *words: str) -> subprocess.CompletedProcess[str]:
+def planned(text: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "scripts/plan.py", "--protocol", "smoke", *words],
         cwd=ROOT,
@@ -171,7 +173,7 @@ def told(text: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_script_says_where_its_times_come_from() -> None:
-    printed = told(DRY_RUN, "--devices", "2", "8").stdout
+    printed = planned(DRY_RUN, "--devices", "2", "8").stdout
     assert printed.startswith("3 jobs: 1 condense, 1 evaluate, 1 table1\n")
     assert "published times of the authors' code, not measured with this one" in printed
     assert "on 2 " in printed
@@ -179,7 +181,7 @@ def test_the_script_says_where_its_times_come_from() -> None:
 
 
 def test_a_precision_that_a_cpu_does_not_have_is_planned_for_the_gpu() -> None:
-    done = told(DRY_RUN, "--precision", "tf32")
+    done = planned(DRY_RUN, "--precision", "tf32")
     assert done.returncode == 0, done.stderr
     cpu, gpu = done.stdout.split("\ngpu: ")
     assert "not planned: precision tf32 needs a CUDA device" in cpu
@@ -188,10 +190,10 @@ def test_a_precision_that_a_cpu_does_not_have_is_planned_for_the_gpu() -> None:
 
 
 def test_the_script_refuses_what_is_no_dry_run() -> None:
-    done = told("error: config/config.yaml: unknown key")
+    done = planned("error: config/config.yaml: unknown key")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: no jobs on standard input")
-    assert told("Nothing to be done (all requested files are present)").stdout == "Nothing to be done.\n"
+    assert planned("Nothing to be done (all requested files are present)").stdout == "Nothing to be done.\n"
 
 
 @pytest.mark.slow

@@ -172,16 +172,16 @@ def plain_training(number: int) -> dict[int, tuple[torch.Tensor, float]]:
     net = networks.build(NETWORK, channels=3, size=(16, 16), classes=3)
     networks.initialize(net, streams.generator(seed, "evaluation-network"))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9)
-    where = torch.device("cpu")
+    device = torch.device("cpu")
     labels, found, step = torch.as_tensor(data.train.labels), {}, 0
     for epoch in range(3):
         for rows in RECIPE.order(45, seed, epoch).split(16):
-            loss = F.cross_entropy(net(data.train.batch(rows, where)), labels[rows])
+            loss = F.cross_entropy(net(data.train.batch(rows, device)), labels[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             step += 1
-            right = net(data.test.batch(torch.arange(10), where)).argmax(1).numpy() == data.test.labels
+            right = net(data.test.batch(torch.arange(10), device)).argmax(1).numpy() == data.test.labels
             weights = torch.cat([p.detach().flatten() for p in net.parameters()])
             found[step] = (weights, 100 * float(right.mean()))
     return found
@@ -239,7 +239,7 @@ def test_a_stopped_training_resumes_to_the_same_states(tmp_path: Path, epochs: i
 
 
 def pooled(parts: Sequence[Path], group: str, **changes):
-    return problems.problem(given={"pool": parts}, parameters={"network_group": group} | changes)
+    return problems.problem(trained={"pool": parts}, parameters={"network_group": group} | changes)
 
 
 def test_the_network_of_a_step_is_a_state_of_the_group(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_the_network_of_a_step_is_a_state_of_the_group(tmp_path: Path) -> None:
 
 def test_everything_but_the_network_is_as_in_dm(tmp_path: Path) -> None:
     problem = pooled(invented(tmp_path, {(0, 1): 50.0}), "all")
-    (member,) = read(problem.given["pool"]).members
+    (member,) = read(problem.trained["pool"]).members
     images = problem.initial_images("real")
 
     def only_member(net, step):

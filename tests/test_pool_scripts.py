@@ -125,10 +125,18 @@ def test_a_pool_in_parts_is_the_pool_of_one_job(run, real, capsys) -> None:
 
 def test_a_set_knows_the_pool_that_it_was_condensed_with(run, real) -> None:
     parts = make(run, real)
-    made = ["--method", "dm-pool", "--ipc", 2, "--seed", 0]
-    run("condense", real, *made, "--with", *(f"pool={part}" for part in parts), "--out", "pooled.safetensors")
-    made[1] = "dm-pool-random"
-    run("condense", real, *made, "--out", "random.safetensors")
+    options = ["--method", "dm-pool", "--ipc", 2, "--seed", 0]
+    run(
+        "condense",
+        real,
+        *options,
+        "--with",
+        *(f"pool={part}" for part in parts),
+        "--out",
+        "pooled.safetensors",
+    )
+    options[1] = "dm-pool-random"
+    run("condense", real, *options, "--out", "random.safetensors")
     pooled, random = (SyntheticSet.load(Path(f"{name}.safetensors")) for name in ("pooled", "random"))
     experiment = pooled.provenance["pool"]
     assert (experiment["networks"], experiment["steps"]) == (3, [1, 3, 9])
@@ -138,14 +146,14 @@ def test_a_set_knows_the_pool_that_it_was_condensed_with(run, real) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "words", "told"),
+    ("script", "words", "message"),
     [
         ("condense", ["--method", "dm-pool-20-30", "--ipc", 2, "--seed", 0], "scripts/pool.py makes"),
         ("pool", ["--part", "3-of-2"], "write 1-of-30"),
         ("pool", [], "protocol small has no pool"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(run, real, capsys, script, words, told) -> None:
+def test_what_cannot_be_done_is_said_in_one_line(run, real, capsys, script, words, message) -> None:
     if not words:
         without = {k: v for k, v in SMALL.items() if k != "pool"} | {
             "targets": {"table1": [{"datasets": ["digits"], "methods": ["dm"], "ipc": [2]}]}
@@ -154,5 +162,5 @@ def test_what_cannot_be_done_is_said_in_one_line(run, real, capsys, script, word
     with pytest.raises(AssertionError, match="1 == 0"):
         run(script, real, *words, "--out", "out.safetensors")
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert told in line
+    assert message in line
     assert not Path("out.safetensors").exists()

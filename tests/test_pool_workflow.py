@@ -25,9 +25,9 @@ targets:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a working directory with stand-ins for the scripts, after a run of both targets."""
     scripts = ("prepare", "pool", "condense", "evaluate", "table", "cost", "figure")
-    made = project(tmp_path_factory.mktemp("workflow"), {"small": SMALL}, scripts)
-    snakemake(made, "--cores", "2", targets=("table4", "figure_distributions"), protocol="small")
-    return made
+    root = project(tmp_path_factory.mktemp("workflow"), {"small": SMALL}, scripts)
+    snakemake(root, "--cores", "2", targets=("table4", "figure_distributions"), protocol="small")
+    return root
 
 
 def test_the_papers_protocol_trains_one_pool_for_all_groups(tmp_path: Path) -> None:
@@ -46,13 +46,13 @@ def test_sets_wait_for_all_parts_of_a_pool_if_they_draw_from_it(finished: Path) 
     assert "--part 2-of-3 " in (results / parts[1]).read_text()
     for method in ("dm", "dm-pool-random", "dm-pool-70-100", "dm-pool"):
         words = (results / f"synthetic/digits/{method}/convnet/ipc2/seed0.safetensors").read_text()
-        told = f"--with {' '.join(f'pool=results/small/{part}' for part in parts)} --"
-        assert (told in words) == (method in ("dm-pool-70-100", "dm-pool")), words
+        option = f"--with {' '.join(f'pool=results/small/{part}' for part in parts)} --"
+        assert (option in words) == (method in ("dm-pool-70-100", "dm-pool")), words
 
 
 def test_the_cost_is_that_of_all_jobs(finished: Path, tmp_path: Path) -> None:
-    made = benchmarked(finished, "prepare", "pool", "synthetic", "accuracy")
-    assert costed(finished, "table4", tmp_path / "cost") == made
+    benchmarks = benchmarked(finished, "prepare", "pool", "synthetic", "accuracy")
+    assert costed(finished, "table4", tmp_path / "cost") == benchmarks
 
 
 def test_the_figure_shows_the_groups_in_the_order_of_the_protocol(finished: Path) -> None:

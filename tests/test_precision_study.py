@@ -21,12 +21,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def study_rows() -> pd.DataFrame:
     """Return rows of two sets with two networks each; in bf16 those of set 0 lose 1 point, of set 1 three."""
-    made = []
+    rows = []
     for seed in (0, 1):
         for network in (0, 1):
             for precision in ("fp32", "bf16"):
                 lost = (1 + 2 * seed) * (precision == "bf16")
-                made.append(
+                rows.append(
                     {
                         "dataset": "d",
                         "method": "dm",
@@ -42,7 +42,7 @@ def study_rows() -> pd.DataFrame:
                         "epochs": 1,
                     }
                 )
-    return pd.DataFrame(made)
+    return pd.DataFrame(rows)
 
 
 def test_differences_are_paired_and_their_error_is_that_of_the_sets() -> None:
@@ -110,8 +110,8 @@ def test_tiny_study_goes_on_where_it_stopped(tmp_path: Path) -> None:
         "precision",
     )
     assert done.returncode == 0, done.stderr
-    made = pd.read_parquet(out / "rows.parquet")
-    ways = made.groupby(["condense_precision", "precision"]).size()
+    rows = pd.read_parquet(out / "rows.parquet")
+    ways = rows.groupby(["condense_precision", "precision"]).size()
     assert {("bf16", "bf16"), ("bf16", "fp32"), ("fp32", "bf16"), ("fp32", "fp32")} <= set(ways.index)
     assert set(ways) == {2}
     page = tmp_path / "page.md"

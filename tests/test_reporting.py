@@ -61,9 +61,9 @@ def table(by_set: Sequence[Sequence[float]], **changes: Any) -> list[dict[str, A
 
 def one_cell(rows: list[dict[str, Any]]) -> pd.Series:
     """Aggregate rows of one cell."""
-    made = cells(pd.DataFrame(rows), published.table1(PUBLISHED))
-    assert len(made) == 1
-    return made.iloc[0]
+    frame = cells(pd.DataFrame(rows), published.table1(PUBLISHED))
+    assert len(frame) == 1
+    return frame.iloc[0]
 
 
 def test_rows_come_back_as_written_in_one_order(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_whole_set_is_one_set_whatever_the_seeds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "beside"),
+    ("changes", "expected"),
     [
         ({"method": "random", "recipe": "dc"}, 26.0),
         ({"method": "random", "recipe": "dc", "condense_network": ""}, 26.0),
@@ -223,16 +223,16 @@ def test_whole_set_is_one_set_whatever_the_seeds() -> None:
         ),
     ],
 )
-def test_published_value_stands_only_beside_its_like(changes: dict[str, Any], beside: float | None) -> None:
+def test_published_value_stands_only_beside_its_like(changes: dict[str, Any], expected: float | None) -> None:
     cell = one_cell([row(**changes)])
-    if beside is None:
+    if expected is None:
         assert math.isnan(cell["published_mean"])
         assert math.isnan(cell["published_std"])
         assert math.isnan(cell["difference"])
         assert cell["source"] == ""
     else:
-        assert cell["published_mean"] == beside
-        assert cell["difference"] == pytest.approx(50.0 - beside)
+        assert cell["published_mean"] == expected
+        assert cell["difference"] == pytest.approx(50.0 - expected)
 
 
 def test_published_numbers_are_those_of_the_papers() -> None:

@@ -38,10 +38,10 @@ def test_a_browser_shows_every_image_and_has_nothing_to_say(tmp_path: Path) -> N
     broken = html.replace("data:image/png", "file:///gone.png").replace(
         "</body>", "<script>gone()</script></body>"
     )
-    widths, said = _browsed(broken, tmp_path / "broken.html")
+    widths, messages = _browsed(broken, tmp_path / "broken.html")
     assert widths == [0]
-    assert len(said) == 1
-    assert "gone is not defined" in said[0]
+    assert len(messages) == 1
+    assert "gone is not defined" in messages[0]
 
 
 def _browsed(html: str, path: Path) -> tuple[list[int], list[str]]:

@@ -27,9 +27,9 @@ def step_row(accuracy: float, **changes: Any) -> dict[str, Any]:
     facts = {"dataset": "cifar100", "ipc": 20, "order_seed": 0, "steps": 5, "step": 1, "distillation": False}
     facts |= {"task": "cifar100", "tested": "cifar100", "classes_seen": 20, "images": 400}
     facts |= {"memory_images": 400, "memory_bytes": 4915200, "memory_bytes_8bit": 1228800}
-    made = row(accuracy=accuracy) | facts | changes
-    del made["set_seed"]
-    return made
+    values = row(accuracy=accuracy) | facts | changes
+    del values["set_seed"]
+    return values
 
 
 def class_rows() -> list[dict[str, Any]]:
@@ -53,13 +53,13 @@ def class_rows() -> list[dict[str, Any]]:
 def sequence_rows() -> list[dict[str, Any]]:
     """Return rows of one memory in a sequence of two data sets, with and without distillation."""
     common = {"dataset": "svhn+usps", "steps": 2, "ipc": 10, "classes_seen": 10, "method": "dsa"}
-    made = []
+    rows = []
     for distillation, old in ((True, 70.0), (False, 40.0)):
         line = common | {"distillation": distillation}
-        made.append(step_row(90.0, **line, step=1, task="svhn", tested="svhn", memory_images=0))
+        rows.append(step_row(90.0, **line, step=1, task="svhn", tested="svhn", memory_images=0))
         for tested, accuracy in (("svhn", old), ("usps", 95.0)):
-            made.append(step_row(accuracy, **line, step=2, task="usps", tested=tested, memory_images=100))
-    return made
+            rows.append(step_row(accuracy, **line, step=2, task="usps", tested=tested, memory_images=100))
+    return rows
 
 
 def cells(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -76,12 +76,12 @@ def test_rows_come_back_as_written(tmp_path: Path) -> None:
 
 
 def test_a_cell_is_over_all_networks_of_all_orders() -> None:
-    made = cells(class_rows())
-    assert made["method"].tolist() == ["random"] * 3 + ["dm"] * 3  # the order of the papers
-    assert made["step"].tolist() == [3, 4, 5] * 2
+    frame = cells(class_rows())
+    assert frame["method"].tolist() == ["random"] * 3 + ["dm"] * 3  # the order of the papers
+    assert frame["step"].tolist() == [3, 4, 5] * 2
     for m, method in enumerate(("dm", "random")):
         for s in range(3):
-            (cell,) = made[(made["method"] == method) & (made["step"] == s + 3)].to_dict("records")
+            (cell,) = frame[(frame["method"] == method) & (frame["step"] == s + 3)].to_dict("records")
             pooled = ACCURACIES[m, :, :, s]
             assert cell["mean"] == pytest.approx(pooled.mean())
             assert cell["std"] == pytest.approx(pooled.std())
@@ -90,19 +90,19 @@ def test_a_cell_is_over_all_networks_of_all_orders() -> None:
 
 
 def test_published_numbers_stand_at_the_end_of_their_experiment_only() -> None:
-    made = cells(class_rows()).set_index(["method", "step"])
-    assert made.loc[("dm", 5), "published_mean"] == 34.4
-    assert made.loc[("random", 5), "published_mean"] == 24.8
-    assert made.loc[("dm", 5), "difference"] == pytest.approx(ACCURACIES[0, :, :, 2].mean() - 34.4)
-    assert made.drop(index=[("dm", 5), ("random", 5)])["published_mean"].isna().all()
+    frame = cells(class_rows()).set_index(["method", "step"])
+    assert frame.loc[("dm", 5), "published_mean"] == 34.4
+    assert frame.loc[("random", 5), "published_mean"] == 24.8
+    assert frame.loc[("dm", 5), "difference"] == pytest.approx(ACCURACIES[0, :, :, 2].mean() - 34.4)
+    assert frame.drop(index=[("dm", 5), ("random", 5)])["published_mean"].isna().all()
     others = cells([each | {"ipc": 10} for each in class_rows()])
     assert others["published_mean"].isna().all()
 
 
 def test_each_data_set_of_a_sequence_has_the_same_weight() -> None:
-    made = cells(sequence_rows())
-    assert made["distillation"].tolist() == [True, True, False, False]
-    assert made["mean"].tolist() == [90.0, (70 + 95) / 2, 90.0, (40 + 95) / 2]
+    frame = cells(sequence_rows())
+    assert frame["distillation"].tolist() == [True, True, False, False]
+    assert frame["mean"].tolist() == [90.0, (70 + 95) / 2, 90.0, (40 + 95) / 2]
     once_tested = sequence_rows()[1] | {"network_seed": 9}
     for lacking in ([*sequence_rows(), once_tested], sequence_rows()[:2]):
         with pytest.raises(CondenseryError, match="every data set"):
@@ -117,8 +117,8 @@ def test_rows_that_disagree_are_refused() -> None:
 
 
 def test_table_has_a_line_a_memory_and_a_column_a_step(tmp_path: Path) -> None:
-    made = continual_table.build("continual5", cells(class_rows()), LABELS)
-    ((first, second),) = pipe_tables(made.markdown)
+    table = continual_table.build("continual5", cells(class_rows()), LABELS)
+    ((first, second),) = pipe_tables(table.markdown)
     assert first["Memory"] == "Random"
     assert second["Memory"] == "DM"
     assert (
@@ -126,11 +126,11 @@ def test_table_has_a_line_a_memory_and_a_column_a_step(tmp_path: Path) -> None:
     )
     assert second["Published end"] == "34.4"
     assert (second["n"], second["Images"], second["MB (8-bit)"]) == ("2×2", "400", "4.92 (1.23)")
-    assert "Protocol test (made by hand)" in made.markdown
-    assert made.latex.count(r" \\") == 3
-    made.write(tmp_path / "continual5")
+    assert "Protocol test (made by hand)" in table.markdown
+    assert table.latex.count(r" \\") == 3
+    table.write(tmp_path / "continual5")
     pd.testing.assert_frame_equal(
-        continual_cells.read_cells(tmp_path / "continual5.csv"), made.cells, rtol=1e-4, check_dtype=False
+        continual_cells.read_cells(tmp_path / "continual5.csv"), table.cells, rtol=1e-4, check_dtype=False
     )
 
 
@@ -143,11 +143,11 @@ def test_sequence_names_its_data_sets_and_what_holds_the_network() -> None:
 
 
 def test_metrics_have_every_step_of_every_memory() -> None:
-    made = continual_table.build("continual5", cells(class_rows()), LABELS).metrics
-    assert set(made) == {f"cifar100/steps5/{m}/ipc20/step{s}" for m in ("random", "dm") for s in (3, 4, 5)}
+    table = continual_table.build("continual5", cells(class_rows()), LABELS).metrics
+    assert set(table) == {f"cifar100/steps5/{m}/ipc20/step{s}" for m in ("random", "dm") for s in (3, 4, 5)}
     last = ACCURACIES[0, :, :, 2]
     expected = {"accuracy": last.mean(), "std": last.std()}
-    assert made["cifar100/steps5/dm/ipc20/step5"] == pytest.approx(expected, abs=1e-4)
+    assert table["cifar100/steps5/dm/ipc20/step5"] == pytest.approx(expected, abs=1e-4)
     sequence = continual_table.build("dsa_continual", cells(sequence_rows()), LABELS).metrics
     assert sequence["svhn+usps/steps2/dsa-distilled/ipc10/step2"]["accuracy"] == 82.5
     assert sequence["svhn+usps/steps2/dsa/ipc10/step2"]["accuracy"] == 67.5

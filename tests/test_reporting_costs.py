@@ -158,11 +158,11 @@ def test_a_job_that_was_split_has_a_line_for_each_part(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("latest", "seconds"), [("split", 30.0), ("whole", 90.0)])
 def test_of_two_ways_the_latest_counts(tmp_path: Path, latest: str, seconds: float) -> None:
-    made = {
+    benchmarks = {
         "split": record(tmp_path, f"{SET.path}/classes0-9", 30.0, 100, 20, ""),
         "whole": record(tmp_path, SET.path, 90.0, 100, 20, ""),
     }
-    for way, file in made.items():
+    for way, file in benchmarks.items():
         os.utime(file, (2000, 2000) if way == latest else (1000, 1000))
     assert costs.read(tmp_path, [SET])["seconds"].tolist() == [seconds]
 
@@ -175,8 +175,8 @@ def write_evaluation(results: Path, **values: object) -> None:
 
 
 def test_rows_stand_in_for_the_benchmark_of_what_was_fetched(tmp_path: Path) -> None:
-    where = {"device": "cpu (EPYC)", "precision": "bf16"}
-    write_evaluation(tmp_path, train_seconds=20.0, test_seconds=5.0, **where)
+    machine = {"device": "cpu (EPYC)", "precision": "bf16"}
+    write_evaluation(tmp_path, train_seconds=20.0, test_seconds=5.0, **machine)
     known, unknown = costs.read(tmp_path, [EVALUATION, SET]).to_dict("records")
     assert (known["seconds"], known["device"], known["source"]) == (75.0, "cpu (EPYC), bf16", "rows")
     assert pd.isna([known["memory_mb"], unknown["seconds"]]).all()

@@ -56,11 +56,16 @@ def drawn_axes(sets: list[SyntheticSet]) -> list[Any]:
 
 
 def test_panel_shows_every_image_clipped_in_its_place() -> None:
-    made = synthetic()
+    original = synthetic()
     # The order within the file must not matter for the lines: they are classes.
     shuffled = torch.tensor([2, 0, 4, 1, 3, 5])
     moved = SyntheticSet(
-        made.images[shuffled], made.labels[shuffled], made.classes, made.mean, made.std, made.provenance
+        original.images[shuffled],
+        original.labels[shuffled],
+        original.classes,
+        original.mean,
+        original.std,
+        original.provenance,
     )
     (axes,) = drawn_axes([moved])
     shown = np.asarray(axes.images[0].get_array())
@@ -83,9 +88,9 @@ def test_grey_images_stay_grey_and_colours_keep_their_order() -> None:
     shown = np.asarray(axes.images[0].get_array())
     assert shown.shape[2] == 3
     assert (shown[..., :1] == shown).all()
-    made = synthetic(1, 1)
-    made.images[:, 0], made.images[:, 1], made.images[:, 2] = 2.0, 0.0, -2.0
-    (axes,) = drawn_axes([made])
+    extreme = synthetic(1, 1)
+    extreme.images[:, 0], extreme.images[:, 1], extreme.images[:, 2] = 2.0, 0.0, -2.0
+    (axes,) = drawn_axes([extreme])
     assert np.asarray(axes.images[0].get_array())[0, 0].tolist() == [1.0, 0.5, 0.0]
 
 
@@ -120,10 +125,10 @@ def test_equal_sets_give_equal_files_that_carry_their_caption(tmp_path: Path) ->
 
 
 def test_a_large_figure_stays_below_two_megabytes(tmp_path: Path) -> None:
-    made = synthetic(10, 10, side=32)
-    noise = torch.randn(made.images.shape, generator=torch.Generator().manual_seed(0))
-    made.images.copy_(noise)
-    images_figure.build("figure2", [made] * 3, LABELS).write(tmp_path / "figure2")
+    large = synthetic(10, 10, side=32)
+    noise = torch.randn(large.images.shape, generator=torch.Generator().manual_seed(0))
+    large.images.copy_(noise)
+    images_figure.build("figure2", [large] * 3, LABELS).write(tmp_path / "figure2")
     assert (tmp_path / "figure2.png").stat().st_size < 2_000_000
 
 
@@ -136,9 +141,9 @@ def test_the_figure_of_distributions_has_a_panel_a_group_in_the_order_of_its_set
     titles = [axes.get_title(loc="left").strip() for axes in drawing.figure.axes]
     groups = ("DM", "DM, 10-20 %", "DM, 70-100 %", "DM, all")
     assert titles == [f"toy, {group}, 2 images/class" for group in groups]
-    places = [axes.get_position() for axes in drawing.figure.axes]
+    boxes = [axes.get_position() for axes in drawing.figure.axes]
     # Line by line, from the left.
-    assert [(-place.y1, place.x0) for place in places] == sorted((-place.y1, place.x0) for place in places)
+    assert [(-box.y1, box.x0) for box in boxes] == sorted((-box.y1, box.x0) for box in boxes)
     for axes in drawing.figure.axes:
         shown = np.asarray(axes.images[0].get_array())
         assert (shown.min(), shown.max()) == (0.0, 1.0)  # though half of the images lie beyond
@@ -173,11 +178,11 @@ class _Page(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+        values = {name: value or "" for name, value in attrs}
         assert tag not in ("script", "link", "iframe", "object")
-        self.sources += [given["src"]] if "src" in given else []
-        self.anchors += [given["href"]] if "href" in given else []
-        self.ids += [given["id"]] if "id" in given else []
+        self.sources += [values["src"]] if "src" in values else []
+        self.anchors += [values["href"]] if "href" in values else []
+        self.ids += [values["id"]] if "id" in values else []
         if tag not in self.VOID:
             self.open.append(tag)
         if tag == "tr":
@@ -274,10 +279,10 @@ def test_page_refuses_what_is_not_ours(report: tuple[str, Path]) -> None:
 def test_caption_says_where_networks_were_trained_on_the_sets() -> None:
     times = [(70.0, 5.0, "cpu (A)"), (60.0, 5.0, "cpu (B)"), (65.0, 5.0, "cpu (A)")]
     measured = pd.DataFrame([row(train_seconds=a, test_seconds=b, device=d) for a, b, d in times])
-    said = images_figure.build("figure2", [synthetic()], LABELS, measured).caption
+    caption = images_figure.build("figure2", [synthetic()], LABELS, measured).caption
     precision = measured["precision"].iloc[0]
-    told = f"On them 3 networks were trained and tested in 3 min 30 s on cpu (A) + cpu (B), {precision}."
-    assert said.endswith(told)
+    ending = f"On them 3 networks were trained and tested in 3 min 30 s on cpu (A) + cpu (B), {precision}."
+    assert caption.endswith(ending)
 
 
 def test_scripts_draw_and_report(

@@ -58,8 +58,8 @@ def pipe_tables(text: str) -> list[list[dict[str, str]]]:
 
 def test_order_is_that_of_the_papers_and_others_follow() -> None:
     frame = built().cells
-    places = list(zip(frame["dataset"], frame["ipc"], frame["recipe"], frame["method"], strict=True))
-    assert places == [
+    keys = list(zip(frame["dataset"], frame["ipc"], frame["recipe"], frame["method"], strict=True))
+    assert keys == [
         ("cifar10", 10, "dc", "random"),
         ("cifar10", 10, "dc", "herding"),
         ("cifar10", 10, "dc", "forgetting"),
@@ -139,10 +139,10 @@ def test_caption_says_protocol_counts_machine_versions_and_time() -> None:
 
 
 def test_csv_reads_back_as_the_cells(tmp_path: Path) -> None:
-    made = built()
-    made.write(tmp_path / "deep" / "table1")
+    result = built()
+    result.write(tmp_path / "deep" / "table1")
     pd.testing.assert_frame_equal(
-        tables.read_cells(tmp_path / "deep" / "table1.csv"), made.cells, check_dtype=False, atol=1e-4
+        tables.read_cells(tmp_path / "deep" / "table1.csv"), result.cells, check_dtype=False, atol=1e-4
     )
     with open(tmp_path / "deep" / "table1.csv", newline="") as file:
         lines = list(csv.DictReader(file))
@@ -197,13 +197,13 @@ def test_two_networks_in_one_place_are_refused() -> None:
 def test_a_cross_table_has_a_line_a_condensing_and_a_column_an_evaluation_network() -> None:
     accuracy = {("mlp", "mlp"): 60.0, ("mlp", "convnet"): 61.0, ("convnet", "mlp"): 70.0}
     accuracy |= {("convnet", "convnet"): 88.0, ("convnet", "resnet18"): 83.0}
-    place = {"dataset": "mnist", "ipc": 1, "method": "dsa", "images": 10}
+    values = {"dataset": "mnist", "ipc": 1, "method": "dsa", "images": 10}
     crossed = [
-        row(accuracy=value, condense_network=on, evaluate_network=by, **place)
+        row(accuracy=value, condense_network=on, evaluate_network=by, **values)
         for (on, by), value in accuracy.items()
     ]
-    made = tables.build("dsa_cross_architecture", pd.DataFrame(crossed), PUBLISHED, LABELS)
-    compact, every = pipe_tables(made.markdown)
+    result = tables.build("dsa_cross_architecture", pd.DataFrame(crossed), PUBLISHED, LABELS)
+    compact, every = pipe_tables(result.markdown)
     of_mlp, of_convnet = compact
     assert list(of_mlp)[:4] == ["Data set", "Images/class", "Method", "Condensed on"]
     assert list(of_mlp)[4:] == ["mlp", "convnet", "resnet18"]
@@ -213,13 +213,13 @@ def test_a_cross_table_has_a_line_a_condensing_and_a_column_an_evaluation_networ
     assert of_convnet["convnet"] == "88.0 (n=1×1) [88.7 ± 0.6]"
     assert sum("[" in text for line in compact for text in line.values()) == 1
     assert len(every) == len(crossed)
-    assert "\\begin{tabular}{lrll*{3}{c}}" in made.latex
+    assert "\\begin{tabular}{lrll*{3}{c}}" in result.latex
 
 
 def test_the_published_part_of_a_cross_table_is_shown_too() -> None:
-    place = {"condense_network": "alexnet-bn", "evaluate_network": "vgg11-bn", "ipc": 50}
-    made = tables.build("table3", pd.DataFrame([row(accuracy=57.0, **place)]), PUBLISHED, LABELS)
-    compact, _ = pipe_tables(made.markdown)
+    values = {"condense_network": "alexnet-bn", "evaluate_network": "vgg11-bn", "ipc": 50}
+    result = tables.build("table3", pd.DataFrame([row(accuracy=57.0, **values)]), PUBLISHED, LABELS)
+    compact, _ = pipe_tables(result.markdown)
     assert [(line["Method"], line["Condensed on"]) for line in compact] == [
         ("DSA", "convnet-bn"),
         *(("DM", f"{name}-bn") for name in ("convnet", "alexnet", "vgg11", "resnet18ap")),
@@ -227,14 +227,14 @@ def test_the_published_part_of_a_cross_table_is_shown_too() -> None:
     assert list(compact[0])[4:] == ["convnet-bn", "alexnet-bn", "vgg11-bn", "resnet18-bn"]
     assert compact[2]["vgg11-bn"] == "57.0 (n=1×1) [58.9 ± 0.4]"
     assert compact[0]["resnet18-bn"] == "– [47.3 ± 1.0]"
-    assert float(made.cells["difference"].dropna().iloc[0]) == pytest.approx(-1.9)
+    assert float(result.cells["difference"].dropna().iloc[0]) == pytest.approx(-1.9)
 
 
 def test_table4_has_a_column_a_group_in_the_order_of_the_paper() -> None:
     methods = ["dm-pool", "dm-pool-10-20", "dm-pool-random", "dm-pool-70-100", "dm"]
-    each = [row(method=method, accuracy=40.0 + place) for place, method in enumerate(methods)]
-    made = tables.build("table4", pd.DataFrame(each), PUBLISHED, LABELS)
-    (line,), _ = pipe_tables(made.markdown)
+    each = [row(method=method, accuracy=40.0 + number) for number, method in enumerate(methods)]
+    result = tables.build("table4", pd.DataFrame(each), PUBLISHED, LABELS)
+    (line,), _ = pipe_tables(result.markdown)
     # DM Table 4 in the line of 10 images per class: random, 10-20, 70 and all.
     assert list(line.items())[2:] == [
         ("DM", "44.0 (n=1×1) [48.9]"),
@@ -252,8 +252,8 @@ def test_table6_has_generators_in_the_order_of_the_paper() -> None:
         for method in ("mmd-rbf", "mmd", "random", "biggan", "gmmn")
     ]
     each += [row(accuracy=48.0), row(method="vae", accuracy=29.0)]
-    made = tables.build("table6", pd.DataFrame(each), PUBLISHED, LABELS)
-    (plain, augmented), _ = pipe_tables(made.markdown)
+    result = tables.build("table6", pd.DataFrame(each), PUBLISHED, LABELS)
+    (plain, augmented), _ = pipe_tables(result.markdown)
     titles = ["Random", "GMMN", "VAE", "BigGAN", "MMD", "DM", "MMD, RBF"]
     assert list(plain)[3:] == titles
     assert (plain["Recipe"], augmented["Recipe"]) == ("dc", "dsa")
@@ -272,20 +272,20 @@ def test_larger_sets_are_relative_to_the_whole_set_of_their_data_set() -> None:
         *table([[84.0, 80.0, 76.0]], **whole),
         row(dataset="cifar100", ipc=100, images=10000, accuracy=40.0),
     ]
-    made = tables.build("larger_sets", pd.DataFrame(each), PUBLISHED, LABELS)
-    (dm, of_whole, unknown), _ = pipe_tables(made.markdown)
+    result = tables.build("larger_sets", pd.DataFrame(each), PUBLISHED, LABELS)
+    (dm, of_whole, unknown), _ = pipe_tables(result.markdown)
     # 62 of 80 percent.
     assert dm["DM"] == "62.0 ± 2.0, 77.5 % (n=1×2) [67.0 ± 0.3]"
     assert of_whole["Whole set"] == "80.0 ± 3.3 (n=3) [84.8 ± 0.1]"
     assert unknown["DM"] == "40.0 (n=1×1)"
-    assert "62.0 $\\pm$ 2.0, 77.5 \\% {" in made.latex
+    assert "62.0 $\\pm$ 2.0, 77.5 \\% {" in result.latex
 
 
 def test_methods_that_have_recipes_of_their_own_stand_in_one_line() -> None:
     each = [row(method=f"dsa-{name}", recipe=f"dsa_{name}", accuracy=40.0) for name in ("crop", "flip")]
     each.append(row(method="dsa", recipe="dsa", accuracy=50.0))
-    made = tables.build("dsa_ablation", pd.DataFrame(each), PUBLISHED, LABELS)
-    (line,), every = pipe_tables(made.markdown)
+    result = tables.build("dsa_ablation", pd.DataFrame(each), PUBLISHED, LABELS)
+    (line,), every = pipe_tables(result.markdown)
     assert (line["DSA"], line["DSA, crop"]) == ("50.0 (n=1×1) [52.1 ± 0.5]", "40.0 (n=1×1)")
     assert [cell["Recipe"] for cell in every] == ["dsa", "dsa_crop", "dsa_flip"]
 
@@ -337,13 +337,13 @@ def test_script_ends_with_one_line_and_no_table(
     message: str,
 ) -> None:
     write_rows([row()], tmp_path / "a.parquet")
-    given = ["--rows", tmp_path / "a.parquet", *more]
+    options = ["--rows", tmp_path / "a.parquet", *more]
     common = ["--table", table_name, "--protocol", protocol, "--out-prefix", tmp_path / "out"]
-    status, said = run_script(monkeypatch, capsys, "table", *common, *given)
+    status, output = run_script(monkeypatch, capsys, "table", *common, *options)
     assert status == 1
-    assert said.startswith("error: ")
-    assert message in said
-    assert said.count("\n") == 1
+    assert output.startswith("error: ")
+    assert message in output
+    assert output.count("\n") == 1
     assert not list(tmp_path.glob("out*"))
 
 
@@ -363,10 +363,10 @@ def test_only_the_target_is_a_table_of_its_cells(
     write_rows(lines, tmp_path / "all.parquet")
     done = run_script(monkeypatch, capsys, "table", *common, "--rows", tmp_path / "all.parquet")
     assert done == (0, "")
-    made = tables.read_cells(tmp_path / "out.csv")
-    assert 7 not in set(made["ipc"])
-    assert made["networks"].sum() == len(lines) - 1
+    frame = tables.read_cells(tmp_path / "out.csv")
+    assert 7 not in set(frame["ipc"])
+    assert frame["networks"].sum() == len(lines) - 1
     write_rows(lines[1:], tmp_path / "fewer.parquet")
-    status, said = run_script(monkeypatch, capsys, "table", *common, "--rows", tmp_path / "fewer.parquet")
+    status, output = run_script(monkeypatch, capsys, "table", *common, "--rows", tmp_path / "fewer.parquet")
     assert status == 1
-    assert f"no rows of 1 of {len(lines) - 1} evaluations" in said
+    assert f"no rows of 1 of {len(lines) - 1} evaluations" in output

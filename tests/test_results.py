@@ -95,12 +95,12 @@ def test_released_sets_are_those_that_the_rows_were_made_with(clone: Path) -> No
 
 def test_the_table_of_continual_learning_is_that_of_its_rows(clone: Path, tmp_path: Path) -> None:
     words = ["continual_report", "--target", "continual5", "--protocol", "laptop"]
-    made = tmp_path / "continual5"
-    words += ["--rows", str(LAPTOP / "continual"), "--out-table", str(made), "--out-figure", str(made)]
+    prefix = tmp_path / "continual5"
+    words += ["--rows", str(LAPTOP / "continual"), "--out-table", str(prefix), "--out-figure", str(prefix)]
     _run(clone, *words)
     for suffix in ("csv", "md", "tex", "json"):
         committed = (clone / LAPTOP / "tables" / f"continual5.{suffix}").read_text()
-        assert made.with_suffix(f".{suffix}").read_text() == committed
+        assert prefix.with_suffix(f".{suffix}").read_text() == committed
 
 
 def test_memories_rank_as_published(clone: Path) -> None:

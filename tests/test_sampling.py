@@ -35,9 +35,9 @@ def test_a_set_of_a_trained_generator_is_that_of_a_generator_of_its_own(digits, 
     done = condense(digits, sampled, "vae", ipc=2, **{"with": f"generator={trained}"})
     assert done.returncode == 0, done.stderr
     assert sampled.read_bytes() == alone.read_bytes()
-    made = SyntheticSet.load(sampled)
-    assert made.labels.tolist() == [c for c in range(10) for _ in range(2)]
-    assert made.provenance["experiment"]["parameters"]["iterations"] == 50
+    synthetic = SyntheticSet.load(sampled)
+    assert synthetic.labels.tolist() == [c for c in range(10) for _ in range(2)]
+    assert synthetic.provenance["experiment"]["parameters"]["iterations"] == 50
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         p.name for p in (trained, alone, sampled)
     )
@@ -54,7 +54,7 @@ def test_only_the_generator_of_the_problem_is_sampled(change: str | None, tmp_pa
         about[change] = None
     path = tmp_path / "generator.safetensors"
     write_tensors(path, generators.train("gmmn", chosen), about)
-    asked = problems.problem(chosen.data, given={"generator": [path]})
+    asked = problems.problem(chosen.data, trained={"generator": [path]})
     object.__setattr__(asked, "parameters", PARAMETERS["gmmn"] | {"iterations": 1})
     if change:
         with pytest.raises(CondenseryError, match=f"a generator of {change} None"):
@@ -67,7 +67,7 @@ def test_a_file_that_is_no_generator_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "generator.safetensors"
     path.write_bytes(b"no")
     with pytest.raises(CondenseryError, match="cannot be read as a generator"):
-        methods.get("vae").condense(problems.problem(given={"generator": [path]}))
+        methods.get("vae").condense(problems.problem(trained={"generator": [path]}))
 
 
 def test_one_generator_serves_all_sizes_of_a_seed(tmp_path: Path) -> None:

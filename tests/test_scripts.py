@@ -119,22 +119,22 @@ def test_snapshots_are_sets_that_know_when_they_were_taken(digits, tmp_path):
     done = condense(digits, tmp_path / "on the way", snapshots="10,30")
     assert done.returncode == 0, done.stderr
     assert condense(digits, tmp_path / "whole.safetensors").returncode == 0
-    made = [SyntheticSet.load(tmp_path / "on the way" / f"step{step}.safetensors") for step in (10, 30)]
+    snapshots = [SyntheticSet.load(tmp_path / "on the way" / f"step{step}.safetensors") for step in (10, 30)]
     whole = SyntheticSet.load(tmp_path / "whole.safetensors")
-    assert np.array_equal(made[1].images, whole.images)  # the smoke protocol has 30 iterations
-    assert not np.array_equal(made[0].images, whole.images)
+    assert np.array_equal(snapshots[1].images, whole.images)  # the smoke protocol has 30 iterations
+    assert not np.array_equal(snapshots[0].images, whole.images)
     done = evaluate(
         digits, tmp_path / "rows.parquet", "--synthetic", tmp_path / "on the way" / "step10.safetensors"
     )
     assert done.returncode == 0, done.stderr
     row = read_rows([tmp_path / "rows.parquet"], "smoke", SNAPSHOT).iloc[0]
-    taken = [each.provenance.pop("snapshot") for each in made]
+    taken = [each.provenance.pop("snapshot") for each in snapshots]
     assert row[["step", "condense_seconds", "condense_device"]].tolist() == [
         taken[0][name] for name in ("step", "seconds", "device")
     ]
     assert [each["step"] for each in taken] == [10, 30]
     assert 0 < taken[0]["seconds"] < taken[1]["seconds"]
-    assert made[0].provenance == made[1].provenance == whole.provenance
+    assert snapshots[0].provenance == snapshots[1].provenance == whole.provenance
     again = condense(digits, tmp_path / "on the way", snapshots="10,30")
     assert_one_line(again, "on the way", "not an empty folder")
 
@@ -268,12 +268,12 @@ def test_a_set_is_mapped_among_real_images(digits, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         ("only", "3-12", "class 10 comes twice or is not in digits"),
         ("only", "a", "'a' is not a list of numbers"),
         ("shape", "3x8", "'3x8' is not CxHxW"),
     ],
 )
-def test_a_view_that_cannot_be_made_is_said_in_one_line(digits, tmp_path, key, value, told):
-    assert_one_line(condense(digits, tmp_path / "set.safetensors", "random", **{key: value}), told)
+def test_a_view_that_cannot_be_made_is_said_in_one_line(digits, tmp_path, key, value, message):
+    assert_one_line(condense(digits, tmp_path / "set.safetensors", "random", **{key: value}), message)

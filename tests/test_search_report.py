@@ -74,17 +74,17 @@ def searched() -> tuple[pd.DataFrame, pd.DataFrame]:
 @pytest.mark.filterwarnings("ignore:An input array is constant")
 def test_the_statistics_are_those_of_the_rows(searched) -> None:
     rows, tests = searched
-    made = search_cells.summary(rows, tests, PUBLISHED).set_index("proxy")
-    assert list(made.index) == ["random", "dm", "early_stopping", "whole"]
+    summary = search_cells.summary(rows, tests, PUBLISHED).set_index("proxy")
+    assert list(summary.index) == ["random", "dm", "early_stopping", "whole"]
     mean = {
         proxy: {
             name: rows[(rows["proxy"] == proxy) & (rows["network"] == name)]["validation_accuracy"].mean()
             for name in NAMES
         }
-        for proxy in made.index
+        for proxy in summary.index
     }
-    for proxy in made.index:
-        line = made.loc[proxy]
+    for proxy in summary.index:
+        line = summary.loc[proxy]
         top = sorted(NAMES, key=lambda name: (-mean[proxy][name], name))[:2]  # 5 % of 40
         for part, names in (("top", top), ("all", NAMES)):
             pairs = [[mean[each][name] for name in names] for each in (proxy, "whole")]
@@ -96,16 +96,16 @@ def test_the_statistics_are_those_of_the_rows(searched) -> None:
         assert line["test_std"] == pytest.approx(np.std([0, 1, 2]))
         assert line["train_minutes"] == pytest.approx(len(NAMES) * REPEATS / 2)
         assert (line["networks"], line["repeats"], line["top"]) == (40, 3, 2)
-    assert made.loc["whole", ["spearman_all", "kendall_all"]].tolist() == pytest.approx([1, 1])
-    assert -1 < made.loc["random", "spearman_all"] < made.loc["dm", "spearman_all"] < 1
+    assert summary.loc["whole", ["spearman_all", "kendall_all"]].tolist() == pytest.approx([1, 1])
+    assert -1 < summary.loc["random", "spearman_all"] < summary.loc["dm", "spearman_all"] < 1
 
 
 def test_the_published_numbers_are_beside_cifar10_only(searched) -> None:
     rows, tests = searched
-    made = search_cells.summary(rows, tests, PUBLISHED).set_index("proxy")
+    summary = search_cells.summary(rows, tests, PUBLISHED).set_index("proxy")
     names = ["published_test", "published_spearman", "published_minutes", "published_images"]
-    assert made.loc["dm", names].tolist() == [82.8, 0.76, 142.6, 500]
-    assert made.loc["whole", names].tolist() == [85.9, 1.0, 3580.2, 50000]
+    assert summary.loc["dm", names].tolist() == [82.8, 0.76, 142.6, 500]
+    assert summary.loc["whole", names].tolist() == [85.9, 1.0, 3580.2, 50000]
     other = search_cells.summary(rows.assign(dataset="digits"), tests, PUBLISHED)
     assert other[names].isna().all(axis=None)
 
@@ -200,6 +200,9 @@ def test_rows_come_back_as_written(tmp_path) -> None:
     found = read_rows([tmp_path / "rows.parquet"], "test", SEARCH)
     assert found["validation_accuracy"].tolist() == [40, 41]
     assert found["test_accuracy"].isna().all()
-    for wrong, said in (({"validation_accuracy": 101.0}, "not a percentage"), ({"images": None}, "no value")):
-        with pytest.raises(CondenseryError, match=said):
+    for wrong, message in (
+        ({"validation_accuracy": 101.0}, "not a percentage"),
+        ({"images": None}, "no value"),
+    ):
+        with pytest.raises(CondenseryError, match=message):
             write_rows([rows[0] | wrong], tmp_path / "wrong.parquet", SEARCH)

@@ -143,7 +143,7 @@ def test_from_a_proxy_to_the_test_of_what_it_chose(folder, run, real, capsys) ->
 
 
 def test_a_proxy_has_no_validation_image(folder, run, real) -> None:
-    made = ["--method", "random", "--ipc", 10, "--seed", 0]
+    options = ["--method", "random", "--ipc", 10, "--seed", 0]
     validation = views.held_out(real, 0.2, 0).test
     known = {
         image.numpy().tobytes()
@@ -151,7 +151,7 @@ def test_a_proxy_has_no_validation_image(folder, run, real) -> None:
     }
     shared = []
     for option in ([], ["--for-search"]):
-        run("condense", real, *made, *option, "--out", "random.safetensors")
+        run("condense", real, *options, *option, "--out", "random.safetensors")
         images = SyntheticSet.load(folder / "random.safetensors").images
         shared.append(sum(image.numpy().tobytes() in known for image in images))
     assert shared[0] > 0
@@ -160,8 +160,8 @@ def test_a_proxy_has_no_validation_image(folder, run, real) -> None:
 
 @pytest.mark.parametrize("option", [[], ["--for-search"]])
 def test_a_proxy_that_may_know_the_validation_images_is_named(folder, run, real, caplog, option) -> None:
-    made = ["--method", "random", "--ipc", 2, "--seed", 0, *option]
-    run("condense", real, *made, "--out", "random.safetensors")
+    options = ["--method", "random", "--ipc", 2, "--seed", 0, *option]
+    run("condense", real, *options, "--out", "random.safetensors")
     run("search", real, "--proxy", "random.safetensors", "--part", "1-of-3")
     warned = [each.getMessage() for each in caplog.records if "validation images" in each.getMessage()]
     assert len(warned) == (0 if option else 1)

@@ -37,9 +37,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a working directory with stand-ins for the scripts, after a run of both targets."""
     scripts = ("prepare", "condense", "search", "search_test", "search_report", "cost")
     protocols = {"small": SMALL + SEARCH, "without": SMALL}
-    made = project(tmp_path_factory.mktemp("workflow"), protocols, scripts)
-    snakemake(made, "--cores", "2", targets=("table5", "figure_nas"), protocol="small")
-    return made
+    root = project(tmp_path_factory.mktemp("workflow"), protocols, scripts)
+    snakemake(root, "--cores", "2", targets=("table5", "figure_nas"), protocol="small")
+    return root
 
 
 def test_the_papers_protocol_has_a_job_for_each_part_of_each_proxy(tmp_path: Path) -> None:
@@ -52,9 +52,9 @@ def test_the_papers_protocol_has_a_job_for_each_part_of_each_proxy(tmp_path: Pat
 
 def test_results_lie_at_their_coordinates(finished: Path) -> None:
     results = finished / "results" / "small"
-    made = {str(path.relative_to(results)) for path in results.rglob("*") if path.is_file()}
+    files = {str(path.relative_to(results)) for path in results.rglob("*") if path.is_file()}
     parts = [f"{part}-of-2.parquet" for part in (1, 2)]
-    assert {path for path in made if not path.startswith(("logs/", "benchmarks/"))} == {
+    assert {path for path in files if not path.startswith(("logs/", "benchmarks/"))} == {
         "search/synthetic/digits/dm/convnet/ipc3/seed0.safetensors",
         *(f"search/accuracy/digits/dm/ipc3/{part}" for part in parts),
         *(f"search/accuracy/digits/early_stopping/ipc3/{part}" for part in parts),
@@ -69,15 +69,15 @@ def test_jobs_are_told_what_to_train_on(finished: Path) -> None:
     results = finished / "results" / "small"
     proxy = results / "search/synthetic/digits/dm/convnet/ipc3/seed0.safetensors"
     assert "--for-search" in proxy.read_text().split()
-    told = {
+    options = {
         path.relative_to(results / "search/accuracy/digits").parts[0]: path.read_text()
         for path in results.rglob("2-of-2.parquet")
     }
-    assert set(told) == {"dm", "early_stopping", "whole"}
-    assert told["dm"].startswith(f"--proxy {proxy.relative_to(finished)} --data digits ")
-    assert told["early_stopping"].startswith("--early-stopping --data digits ")
-    assert told["whole"].startswith("--whole --data digits ")
-    assert all("--part 2-of-2 " in words for words in told.values())
+    assert set(options) == {"dm", "early_stopping", "whole"}
+    assert options["dm"].startswith(f"--proxy {proxy.relative_to(finished)} --data digits ")
+    assert options["early_stopping"].startswith("--early-stopping --data digits ")
+    assert options["whole"].startswith("--whole --data digits ")
+    assert all("--part 2-of-2 " in words for words in options.values())
     rows = re.search(r"--rows (.*?) --", (results / "search/chosen/digits.parquet").read_text())
     assert len(rows[1].split()) == 6
 

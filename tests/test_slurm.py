@@ -87,19 +87,19 @@ def running(nodes: int) -> Iterator[Cluster]:
     # Not one of pytest's folders, which nobody else may enter: munge wants its socket where everybody may.
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
         Path(folder).chmod(0o755)
-        made = Cluster(Path(folder), nodes)
+        cluster = Cluster(Path(folder), nodes)
         try:
-            made.up()
-            yield made
+            cluster.up()
+            yield cluster
         finally:
-            made.down()
+            cluster.down()
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """Return a running cluster."""
-    with running(nodes=5) as made:
-        yield made
+    with running(nodes=5) as cluster:
+        yield cluster
 
 
 def copy_project(folder: Path) -> Path:
@@ -155,7 +155,7 @@ class Run:
         """Stop Snakemake, whatever it is at."""
         self._process.kill()
 
-    def told(self) -> str:
+    def output(self) -> str:
         """Return what Snakemake has printed."""
         return self._output.read_text()
 
@@ -168,9 +168,9 @@ class Run:
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Return a run of table1, which goes on beside other tests, on a cluster of its own."""
-    with running(nodes=3) as made:
+    with running(nodes=3) as cluster:
         project = copy_project(tmp_path_factory.mktemp("table"))
-        run = Run(made, project, "--config", "protocol=table", "--", "table1")
+        run = Run(cluster, project, "--config", "protocol=table", "--", "table1")
         try:
             yield run
         finally:
@@ -191,7 +191,7 @@ class Incidents:
     project: Path
     jobs: dict[int, list[dict[str, str]]]
     status: int
-    told: str
+    output: str
 
 
 # Which set, by its images per class, met with what.
@@ -234,7 +234,7 @@ def incidents(cluster: Cluster, table: Run, tmp_path_factory: pytest.TempPathFac
     cluster.start(record["NodeList"])
     records = {ipc: list(jobs(ipc).values()) for ipc in SETS}
     records[FINISHED] = list(run.jobs("condense-digits-random-convnet-ipc1_condense").values())
-    return Incidents(project, records, status, run.told())
+    return Incidents(project, records, status, run.output())
 
 
 def release(cluster: Cluster, number: int) -> None:
@@ -261,7 +261,7 @@ def rule_of(record: dict[str, str]) -> str:
 
 
 def test_a_cancelled_job_is_submitted_again(incidents: Incidents) -> None:
-    assert incidents.status == 0, incidents.told
+    assert incidents.status == 0, incidents.output
     assert states(incidents.jobs[CANCELLED]) == ["CANCELLED", "COMPLETED"]
 
 
@@ -324,10 +324,10 @@ def test_the_log_of_a_failed_job_is_where_snakemake_says(cluster: Cluster, proje
     assert run.finish() != 0
     ((number, record),) = run.jobs().items()
     assert record["JobState"] == "FAILED"
-    told = run.told()
-    (log,) = set(re.findall(r"^ *log: (results/[^ ,]+).* \(check log file", told, re.MULTILINE))
+    output = run.output()
+    (log,) = set(re.findall(r"^ *log: (results/[^ ,]+).* \(check log file", output, re.MULTILINE))
     assert "error: digits: the train images" in (project / log).read_text()
-    (slurm_log,) = set(re.findall(rf"\S*/{number}\.log", told))
+    (slurm_log,) = set(re.findall(rf"\S*/{number}\.log", output))
     assert "Error in rule prepare" in Path(slurm_log).read_text()
 
 
@@ -338,14 +338,14 @@ def test_a_cluster_may_want_gres(cluster: Cluster, project: Path) -> None:
     words = [f"condense:{name}={value}" for name, value in asked.items()]
     target = SET.format(method="random", ipc=1)
     run = Run(cluster, project, "--config", "protocol=small", "--set-resources", *words, "--", target)
-    assert run.finish() == 0, run.told()
+    assert run.finish() == 0, run.output()
     (record,) = run.jobs("_condense").values()
     assert record["TresPerNode"] == "gres:gpu:1"
     assert "TresPerJob" not in record
 
 
 def test_table1_runs_on_the_cluster_with_the_resources_asked_for(table: Run) -> None:
-    assert table.finish() == 0, table.told()
+    assert table.finish() == 0, table.output()
     cells = read_cells(table.project / "results/table/tables/table1.csv")
     config = load_config(table.project / "config", "table")
     sets = config.target_sets("table1")

@@ -216,9 +216,9 @@ def test_a_set_of_other_data_is_refused(tmp_path: Path, changes: dict, words: st
 def part(labels: list[int], name: str, /, **changes: object) -> SyntheticSet:
     """Make what a job makes for some of the classes."""
     changes.setdefault("provenance", PROVENANCE | {"shard": sorted(set(labels))})
-    made = make(labels, **changes)
-    made.source = name
-    return made
+    part = make(labels, **changes)
+    part.source = name
+    return part
 
 
 @given(order=st.permutations(range(5)), cuts=st.sets(st.integers(1, 4)), ipc=st.integers(1, 3))

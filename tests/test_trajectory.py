@@ -108,10 +108,10 @@ def test_blocks_add_up_their_sets_and_snapshots():
     expected[SetId("digits", "dm", "convnet", 10, 0)] = three
     expected[SetId("digits", "dm", "convnet", 10, 1)] = two
     assert trajectories.trajectories(config) == expected
-    where = {"dataset": "digits", "method": "dm", "network": "convnet", "ipc": "10", "seed": "0"}
-    assert trajectories.steps_of(config, where) == three
+    coordinates = {"dataset": "digits", "method": "dm", "network": "convnet", "ipc": "10", "seed": "0"}
+    assert trajectories.steps_of(config, coordinates) == three
     with pytest.raises(CondenseryError, match="figure4 does not follow digits/dm/convnet/10/2; add it there"):
-        trajectories.steps_of(config, where | {"seed": "2"})
+        trajectories.steps_of(config, coordinates | {"seed": "2"})
 
 
 def test_a_method_without_iterations_is_refused():
@@ -173,8 +173,8 @@ def test_an_accuracy_that_is_not_reached_is_said_plainly(tmp_path):
 
 def test_two_devices_are_not_compared_in_silence(tmp_path):
     found = [row | ({"condense_device": GPU} if row["method"] == "dm" else {}) for row in rows()]
-    (said,) = trajectory_figure.statements(points(tmp_path, found), LABELS)
-    assert said.endswith("the factor compares devices too.")
+    (statement,) = trajectory_figure.statements(points(tmp_path, found), LABELS)
+    assert statement.endswith("the factor compares devices too.")
 
 
 def test_one_method_alone_is_compared_with_nothing(tmp_path):
@@ -243,6 +243,6 @@ def test_the_script_takes_the_snapshots_of_the_protocol(tmp_path, monkeypatch, c
     assert 1 not in pd.read_csv(tmp_path / "figure4.csv")["step"].to_list()
     assert sorted(path.suffix for path in tmp_path.glob("figure4*")) == [".csv", ".md", ".pdf", ".png"]
     write_rows(found[1:], folder / "rows.parquet", SNAPSHOT)
-    code, said = run_script(monkeypatch, capsys, "trajectory", *arguments)
+    code, output = run_script(monkeypatch, capsys, "trajectory", *arguments)
     assert code == 1
-    assert said.startswith("error: no rows of 1 of ")
+    assert output.startswith("error: no rows of 1 of ")

@@ -99,10 +99,10 @@ def test_a_protocol_may_split_some_data_sets_alone(folder: Path) -> None:
 
 def test_the_memory_of_a_job_is_that_of_its_own_classes(tmp_path: Path) -> None:
     project(tmp_path, {})
-    told = snakemake(tmp_path, "--dry-run", targets=("imagenet",), protocol="paper")
+    output = snakemake(tmp_path, "--dry-run", targets=("imagenet",), protocol="paper")
     asked = [
         (job.rule, int(job.wildcards["ipc"]), int(job.resources["mem_mb"]))
-        for job in parse(told)
+        for job in parse(output)
         if job.rule in ("condense_classes", "gather")
     ]
     # 3 sizes, 2 methods, 5 seeds in ten jobs each, and one that gathers them.
@@ -162,11 +162,11 @@ def test_a_job_that_is_tried_again_gets_more_time_and_memory(tmp_path: Path) -> 
     project(tmp_path, {"small": SMALL}, SCRIPTS)
     (tmp_path / "scripts/condense.py").write_text(FAILER)
     target = "results/small/synthetic/digits/random/convnet/ipc2/seed0.safetensors"
-    told = snakemake(tmp_path, "--cores", "1", "--retries", "2", targets=(target,), protocol="small")
+    output = snakemake(tmp_path, "--cores", "1", "--retries", "2", targets=(target,), protocol="small")
     for resource in ("runtime", "mem_mb"):
-        asked = [int(value) for value in re.findall(rf"ipc=2.*\n.*resources: .*\b{resource}=(\d+)", told)]
+        asked = [int(value) for value in re.findall(rf"ipc=2.*\n.*resources: .*\b{resource}=(\d+)", output)]
         first = asked[0]
-        assert asked == [first, 2 * first, 3 * first], told
+        assert asked == [first, 2 * first, 3 * first], output
 
 
 @pytest.mark.slow
@@ -176,12 +176,12 @@ def test_classes_condensed_in_several_jobs_are_the_set_of_one_job(tmp_path: Path
     (tmp_path / "scripts").rmdir()
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     target = Path("results/small/synthetic/digits/dm/convnet/ipc2/seed0.safetensors")
-    made = []
+    sets = []
     for split in ({}, {"classes_per_job": 4}):
         snakemake(tmp_path, "--cores", "2", targets=(str(target),), protocol="small", **split)
-        made.append(SyntheticSet.load(tmp_path / target))
+        sets.append(SyntheticSet.load(tmp_path / target))
         (tmp_path / target).unlink()
-    together, gathered = made
+    together, gathered = sets
     assert torch.equal(together.images, gathered.images)
     assert torch.equal(together.labels, gathered.labels)
     logs = sorted(path.stem for path in (tmp_path / "results/small/logs/synthetic").rglob("classes*.log"))
@@ -210,7 +210,7 @@ def finished(folder: Path) -> Path:
 
 def test_results_lie_at_their_coordinates(finished: Path) -> None:
     results = finished / "results" / "small"
-    made = {str(path.relative_to(results)) for path in results.rglob("*") if path.is_file()}
+    files = {str(path.relative_to(results)) for path in results.rglob("*") if path.is_file()}
     expected = {
         "features/digits/convnet/seed0.safetensors",
         "synthetic/digits/random/convnet/ipc2/seed0.safetensors",
@@ -233,11 +233,11 @@ def test_results_lie_at_their_coordinates(finished: Path) -> None:
         *(f"figures/figure4.{kind}" for kind in ("png", "pdf", "csv", "md")),
         "report.html",
     }
-    assert {path for path in made if not path.startswith(("logs/", "benchmarks/"))} == expected
+    assert {path for path in files if not path.startswith(("logs/", "benchmarks/"))} == expected
     # prepare, pretrain, 3 condense, 5 evaluate, evaluate_whole, table, figure, page, and for figure 4
     # trajectory, 2 evaluate_snapshot, figure_of_trajectories; the cost has but a log
     for kind, count in (("logs", 15 + 4), ("benchmarks", 14 + 4)):
-        assert len([path for path in made if path.startswith(f"{kind}/")]) == count
+        assert len([path for path in files if path.startswith(f"{kind}/")]) == count
     assert (finished / "data" / "prepared" / "digits" / "info.json").exists()
 
 
@@ -268,8 +268,8 @@ def test_jobs_are_told_their_coordinates(finished: Path) -> None:
 
 
 def test_the_cost_of_a_table_is_that_of_all_its_jobs(finished: Path, tmp_path: Path) -> None:
-    made = benchmarked(finished, "prepare", "features", "synthetic", "accuracy")
-    assert costed(finished, "table1", tmp_path / "cost") == made
+    benchmarks = benchmarked(finished, "prepare", "features", "synthetic", "accuracy")
+    assert costed(finished, "table1", tmp_path / "cost") == benchmarks
 
 
 def test_nothing_is_repeated_without_a_reason(finished: Path) -> None:

@@ -35,7 +35,7 @@ def finished(folder: Path) -> Path:
     return folder / "results" / "small"
 
 
-def told(path: Path) -> dict[str, str]:
+def options(path: Path) -> dict[str, str]:
     """Return option -> value of what a stand-in was called with; of several values the first."""
     words = path.read_text().split()
     return {word: words[i + 1] for i, word in enumerate(words) if word.startswith("--")}
@@ -78,10 +78,10 @@ def test_a_step_sees_its_classes(finished: Path) -> None:
             file = f"order{order}/step{step}.safetensors"
             features = finished / "continual/digits/steps5/features/convnet" / file
             only = ",".join(map(str, sorted(classes[2 * step : 2 * step + 2])))
-            assert told(memory / file)["--only"] == told(features)["--only"] == only
-            assert told(memory / file)["--with"] == f"features={features.relative_to(finished.parents[1])}"
-            assert told(memory / file)["--seed"] == told(features)["--seed"] == str(order)
-            assert "--shape" not in told(memory / file)
+            assert options(memory / file)["--only"] == options(features)["--only"] == only
+            assert options(memory / file)["--with"] == f"features={features.relative_to(finished.parents[1])}"
+            assert options(memory / file)["--seed"] == options(features)["--seed"] == str(order)
+            assert "--shape" not in options(memory / file)
 
 
 def test_networks_are_trained_on_the_memories_of_their_order(finished: Path) -> None:
@@ -93,21 +93,21 @@ def test_networks_are_trained_on_the_memories_of_their_order(finished: Path) -> 
     # The classes of DM do not depend on the steps: one ordinary set holds them all.
     dm = (finished / "continual/digits/steps5/dm/convnet/ipc2/order1/accuracy.parquet").read_text()
     assert "--memory results/small/synthetic/digits/dm/convnet/ipc2/seed1.safetensors " in dm
-    assert told(finished / "synthetic/digits/dm/convnet/ipc2/seed1.safetensors")["--data"] == "digits"
+    assert options(finished / "synthetic/digits/dm/convnet/ipc2/seed1.safetensors")["--data"] == "digits"
 
 
 def test_a_sequence_is_brought_to_one_shape(finished: Path) -> None:
     folder = finished / "continual/digits+mnist+usps/steps3/dsa/convnet/ipc10/order0"
     assert {path.name for path in folder.iterdir()} == {"step0.safetensors", "accuracy.parquet"}
-    assert told(folder / "step0.safetensors")["--data"] == "digits"
-    assert told(folder / "step0.safetensors")["--shape"] == "1x28x28"
+    assert options(folder / "step0.safetensors")["--data"] == "digits"
+    assert options(folder / "step0.safetensors")["--shape"] == "1x28x28"
     # MNIST has that shape, so that an ordinary set is its memory; of the last task none is needed.
     accuracy = (folder / "accuracy.parquet").read_text()
     prepared = " ".join(f"data/prepared/{name}" for name in ("digits", "mnist", "usps"))
     mine = str((folder / "step0.safetensors").relative_to(finished.parents[1]))
     ordinary = "results/small/synthetic/mnist/dsa/convnet/ipc10/seed0.safetensors"
-    given = f"--data digits mnist usps --prepared {prepared} --memory {mine} {ordinary} --network convnet"
-    assert f"--seed 0 {given} --networks 2 " in accuracy
+    arguments = f"--data digits mnist usps --prepared {prepared} --memory {mine} {ordinary} --network convnet"
+    assert f"--seed 0 {arguments} --networks 2 " in accuracy
 
 
 def test_a_change_repeats_what_depends_on_it(finished: Path) -> None:
@@ -126,5 +126,5 @@ def test_a_change_repeats_what_depends_on_it(finished: Path) -> None:
 def test_the_costs_are_those_of_all_jobs(finished: Path, tmp_path: Path) -> None:
     root = finished.parents[1]
     costs = [costed(root, name, tmp_path / name) for name in ("continual5", "dsa_continual")]
-    made = benchmarked(root, "prepare", "features", "synthetic", "continual")
-    assert costs[0] | costs[1] == made
+    benchmarks = benchmarked(root, "prepare", "features", "synthetic", "continual")
+    assert costs[0] | costs[1] == benchmarks

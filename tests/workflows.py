@@ -96,10 +96,10 @@ def snakemake(folder: Path, *options: str, targets: tuple[str, ...] = (), **sett
 
 def plan(folder: Path, *targets: str, options: tuple[str, ...] = (), **settings: object) -> dict[str, int]:
     """Return rule -> number of jobs of a dry run."""
-    told = snakemake(folder, "--dry-run", *options, targets=targets, **settings)
-    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", told, re.MULTILINE)}
+    output = snakemake(folder, "--dry-run", *options, targets=targets, **settings)
+    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
     if "total" not in jobs:
-        assert "Nothing to be done" in told, told
+        assert "Nothing to be done" in output, output
     return jobs
 
 
@@ -107,9 +107,9 @@ def refusal(folder: Path, target: str = "table1", **settings: object) -> str:
     """Return the one line that a run ends with before any job."""
     with pytest.raises(subprocess.CalledProcessError) as caught:
         snakemake(folder, "--cores", "1", targets=(target,), **settings)
-    told = caught.value.stderr + caught.value.stdout
-    lines = [line for line in told.splitlines() if line and not line.startswith("Using ")]
-    assert len(lines) == 1, told
+    output = caught.value.stderr + caught.value.stdout
+    lines = [line for line in output.splitlines() if line and not line.startswith("Using ")]
+    assert len(lines) == 1, output
     return lines[0]
 
 
@@ -122,9 +122,9 @@ def costed(folder: Path, table: str, out: Path) -> set[str]:
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         check=True,
     )
-    told = pd.read_csv(out.with_suffix(".csv"))
-    assert set(told["source"]) == {"benchmark"}
-    return set(told["path"])
+    output = pd.read_csv(out.with_suffix(".csv"))
+    assert set(output["source"]) == {"benchmark"}
+    return set(output["path"])
 
 
 def benchmarked(folder: Path, *parts: str) -> set[str]:

@@ -29,12 +29,12 @@ class Ceilings:
 
 def measure(device: Device, *, quick: bool) -> Ceilings:
     """Measure both, each as the fastest of many on random numbers."""
-    where = device.torch_device
-    side, size = _SIZES["quick" if quick else where.type]
+    target = device.torch_device
+    side, size = _SIZES["quick" if quick else target.type]
     dtype = torch.bfloat16 if device.precision == "bf16" else torch.float32
-    a, b = (torch.randn(side, side, device=where).to(dtype) for _ in range(2))
+    a, b = (torch.randn(side, side, device=target).to(dtype) for _ in range(2))
     product = torch.empty_like(a)
-    source = torch.randn(size // 4, device=where).view(torch.uint8).view(dtype)
+    source = torch.randn(size // 4, device=target).view(torch.uint8).view(dtype)
     target = torch.empty_like(source)
     operations = 2 * side**3 / _fastest(lambda: torch.mm(a, b, out=product), device)
     return Ceilings(operations, 2 * size / _fastest(lambda: target.copy_(source), device))

@@ -204,8 +204,8 @@ class Bench:
         options = ["--config", self.config, "--protocol", "smoke", "--device", device, "--threads", 1]
         options += ["--data", *job.data, "--prepared", *map(self.prepared, job.data), "--out", out]
         options += ["--network", job.network] if job.network else []
-        given = [argument.format(before=self.on("cpu")) for argument in job.arguments]
-        with _arguments([f"{job.script}.py", *given, *map(str, options)]), _stacking():
+        arguments = [argument.format(before=self.on("cpu")) for argument in job.arguments]
+        with _arguments([f"{job.script}.py", *arguments, *map(str, options)]), _stacking():
             try:
                 runpy.run_path(str(ROOT / "scripts" / f"{job.script}.py"), run_name="__main__")
             except SystemExit as end:

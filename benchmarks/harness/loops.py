@@ -68,8 +68,8 @@ def problem(
     job = Job(load_config(CONFIG, "paper"), case.dataset, data, case.network, device)
     classes = (0,) if part else tuple(range(case.classes))
     parameters = {"batch_real": case.batch_real} | changed
-    made = job.problem(method, case.ipc, seed=0, real=data, classes=classes, **parameters)
-    return replace(made, augmentation=AUGMENTATION)
+    problem = job.problem(method, case.ipc, seed=0, real=data, classes=classes, **parameters)
+    return replace(problem, augmentation=AUGMENTATION)
 
 
 def _dm(case: Case, data: RealData, device: Device, part: bool) -> Step:

@@ -29,16 +29,16 @@ def case(fields: dict[str, Any], device: str, seconds: float, spawned: float) ->
         seconds: how long to go on with its steps.
         spawned: when the process was started, in seconds of the clock on the wall.
     """
-    given = Case(**fields)
-    where = devices.choose(device, given.precision, given.compiled)
+    measured = Case(**fields)
+    opened = devices.choose(device, measured.precision, measured.compiled)
     with tempfile.TemporaryDirectory() as folder:
-        real = data.real_data(given, Path(folder))
-        step = loops.build(given, real, where)
+        real = data.real_data(measured, Path(folder))
+        step = loops.build(measured, real, opened)
         start = time.time() - spawned
-        times = clock.time_steps(step, where, seconds=seconds)
-        peak = clock.peak_bytes(where.torch_device)
-        part = loops.build(given, real, work.uncompiled(where), part=True)
-        needed = work.of_step(given, part)
+        times = clock.time_steps(step, opened, seconds=seconds)
+        peak = clock.peak_bytes(opened.torch_device)
+        part = loops.build(measured, real, work.uncompiled(opened), part=True)
+        needed = work.of_step(measured, part)
     return {
         "seconds": times.median,
         "spread": times.spread,
@@ -53,11 +53,11 @@ def case(fields: dict[str, Any], device: str, seconds: float, spawned: float) ->
 
 def machine(precision: str, device: str, quick: bool) -> dict[str, Any]:
     """Return the machine's ceilings in one precision, and what it is."""
-    where = devices.choose(device, precision)
-    found = ceilings.measure(where, quick=quick)
+    opened = devices.choose(device, precision)
+    found = ceilings.measure(opened, quick=quick)
     about = {
-        "device": where.label,
-        "kind": where.torch_device.type,
+        "device": opened.label,
+        "kind": opened.torch_device.type,
         "threads": torch.get_num_threads(),
         **versions(),
     }

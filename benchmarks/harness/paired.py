@@ -69,8 +69,10 @@ def block(rows: pd.DataFrame, study: str) -> str:
     ]
     first = rows.iloc[0]
     commits = ", ".join(sorted({commit[:12] for commit in rows["commit"]}))
-    made = f"{first['device']}; condensery at {commits}, PyTorch {first['torch']}; {first['epochs']} epochs."
-    return f"### {study}: {first['device']}\n\n{made}\n\n{grid(head, body)}"
+    origin = (
+        f"{first['device']}; condensery at {commits}, PyTorch {first['torch']}; {first['epochs']} epochs."
+    )
+    return f"### {study}: {first['device']}\n\n{origin}\n\n{grid(head, body)}"
 
 
 def put(page: Path, name: str, text: str) -> None:

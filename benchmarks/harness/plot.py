@@ -61,9 +61,9 @@ def _ceiling(axes: Axes, rows: Sequence[Row]) -> None:
     for number, (precision, compiled) in enumerate(ways):
         same = [r for r in rows if (r["precision"], r["compiled"]) == (precision, compiled)]
         chosen = {r["loop"]: 100 * r["of_ceiling"] for r in same}
-        places = [i + width * (number - (len(ways) - 1) / 2) for i in range(len(LOOPS))]
+        positions = [i + width * (number - (len(ways) - 1) / 2) for i in range(len(LOOPS))]
         label = f"{precision}, {'compiled' if compiled else 'not compiled'}"
-        axes.bar(places, [chosen.get(loop, 0) for loop in LOOPS], width, label=label)
+        axes.bar(positions, [chosen.get(loop, 0) for loop in LOOPS], width, label=label)
     axes.set_xticks(range(len(LOOPS)), list(LOOPS))
     axes.set_ylabel("of the ceiling (%)")
     axes.set_ylim(0, 100)

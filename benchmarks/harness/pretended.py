@@ -106,10 +106,10 @@ class Pretended(Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return a leaf with the same values; a parameter stays one."""
-        made = type(self)(self.host.clone()).requires_grad_(self.requires_grad)
+        copied = type(self)(self.host.clone()).requires_grad_(self.requires_grad)
         if isinstance(self, torch.nn.Parameter):
-            made._is_param = True
-        return memo.setdefault(id(self), made)
+            copied._is_param = True
+        return memo.setdefault(id(self), copied)
 
 
 def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -178,12 +178,12 @@ def _count(name: str, args: tuple[Any, ...], leaves: list[Any]) -> None:
     for counts in _listening:
         counts.operations += 1
         if waits:
-            counts.waits[_place()] += 1
+            counts.waits[_line()] += 1
         if copies:
-            counts.copies[_place()] += 1
+            counts.copies[_line()] += 1
 
 
-def _place() -> str:
+def _line() -> str:
     """Return the line of the project that is running, as ``file:line``."""
     frame = sys._getframe(1)
     while frame and "/condensery/" not in frame.f_code.co_filename:

@@ -41,6 +41,6 @@ def _ask(**request: Any) -> dict[str, Any]:
     command = [sys.executable, "-m", "harness.measure", json.dumps(request)]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise CondenseryError(f"{request['do']} {request.get('fields', '')}: measuring failed: {said[-1]}")
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise CondenseryError(f"{request['do']} {request.get('fields', '')}: measuring failed: {lines[-1]}")
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -53,10 +53,10 @@ def of_case(case: Case, device: str, folder: Path) -> Profile:
         device: auto, cpu or cuda.
         folder: where images may be stored.
     """
-    where = devices.choose(device, case.precision, case.compiled)
+    opened = devices.choose(device, case.precision, case.compiled)
     # Without it the time of compiled loops on a CPU belongs to nobody.
     torch._inductor.config.cpp.enable_kernel_profile = True
-    return of_step(loops.build(case, data.real_data(case, folder), where), where)
+    return of_step(loops.build(case, data.real_data(case, folder), opened), opened)
 
 
 def of_step(step: Step, device: Device) -> Profile:

@@ -133,9 +133,9 @@ def _block(name: str, precision: str, rows: Sequence[Row], found: Sequence[dict[
 def _speed(precision: str) -> list[str]:
     """Return the speed of the machine that was timed, and of the slowest, which stays as it is."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    here = {"product": speed.product_rate(dtype), "convolution": speed.convolution_rate(dtype)}
+    present = {"product": speed.product_rate(dtype), "convolution": speed.convolution_rate(dtype)}
     slowest = yaml.safe_load(FILE.read_text(encoding="utf-8"))["cpu"]["slowest"]
-    return [f"  speed: {_flow(here)}", f"  slowest: {_flow(slowest)}"]
+    return [f"  speed: {_flow(present)}", f"  slowest: {_flow(slowest)}"]
 
 
 def _text(value: str) -> str:

@@ -137,11 +137,11 @@ def dsa_peak(rows: Sequence[Row]) -> str | None:
     ]
     if not peaks:
         return None
-    said = f"Peak memory of one DSA step with 10 images per class: {max(peaks) / 1e6:,.0f} MB"
+    text = f"Peak memory of one DSA step with 10 images per class: {max(peaks) / 1e6:,.0f} MB"
     if rows[0]["kind"] != "cpu":
-        return said + "."
+        return text + "."
     verdict = "under" if max(peaks) < DSA_LIMIT else "OVER"
-    return f"{said} with the whole process, {verdict} the limit of {DSA_LIMIT / 1e6:,.0f} MB."
+    return f"{text} with the whole process, {verdict} the limit of {DSA_LIMIT / 1e6:,.0f} MB."
 
 
 def digits(value: float) -> str:
@@ -168,8 +168,8 @@ def _sizes(rows: Sequence[Row], without: str = "") -> str:
         for name in named
         if name != without and len(values := {r[name] for r in rows}) == 1
     }
-    said = "; ".join(f"{named[name]}: {value:,}" for name, value in shared.items())
-    return f"{said[:1].upper()}{said[1:]}.\n"
+    text = "; ".join(f"{named[name]}: {value:,}" for name, value in shared.items())
+    return f"{text[:1].upper()}{text[1:]}.\n"
 
 
 def _table(rows: Sequence[Row], varied: Mapping[str, Callable[[Row], str]]) -> str:

@@ -176,10 +176,10 @@ class Theirs:
     def _real_batches(self) -> Callable[[int], Tensor]:
         """Return their way to a batch of a class: all images on the device as floats, permuted indices."""
         images = _whole(self._data.train).to(self._device)
-        places: list[list[int]] = [[] for _ in self._data.info.classes]
-        for place, label in enumerate(self._data.train.labels.tolist()):
-            places[label].append(place)
-        return lambda c: images[np.random.permutation(places[c])[: self._case.batch_real]]
+        rows_of: list[list[int]] = [[] for _ in self._data.info.classes]
+        for row, label in enumerate(self._data.train.labels.tolist()):
+            rows_of[label].append(row)
+        return lambda c: images[np.random.permutation(rows_of[c])[: self._case.batch_real]]
 
     def _now(self) -> float:
         if self._device.type == "cuda":

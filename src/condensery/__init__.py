@@ -18,7 +18,7 @@ __all__ = ["CondenseryError", "Config", "RealData", "SyntheticSet", "data", "loa
 
 # Where each name is; a name that is not here is a module. PyTorch takes seconds to import, so nothing is
 # imported before it is used (PEP 562).
-_PLACES = {
+_MODULES = {
     "CondenseryError": "errors",
     "Config": "experiment",
     "RealData": "data",
@@ -31,8 +31,8 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for by its name in ``__all__``."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_PLACES.get(name, name)}")
-    return getattr(module, name) if name in _PLACES else module
+    module = importlib.import_module(f"{__name__}.{_MODULES.get(name, name)}")
+    return getattr(module, name) if name in _MODULES else module
 
 
 def __dir__() -> list[str]:

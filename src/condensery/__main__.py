@@ -34,10 +34,10 @@ def main() -> int:
     parser.epilog = "`condensery COMMAND --help` has the options of a command, and an example."
     parser.add_argument("command", choices=known, metavar="COMMAND", help=argparse.SUPPRESS)
     parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    args = parser.parse_args()
     # A command reads its command line as it does when its script is called.
-    sys.argv = [f"condensery {given.command}", *given.words]
-    module = importlib.import_module(f"{commands.__name__}.{given.command.replace('-', '_')}")
+    sys.argv = [f"condensery {args.command}", *args.words]
+    module = importlib.import_module(f"{commands.__name__}.{args.command.replace('-', '_')}")
     return console.run(module.main)
 
 

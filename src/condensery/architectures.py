@@ -101,15 +101,17 @@ def parse(name: str) -> tuple[str, dict[str, str]]:
     family, *words = name.split("-")
     if family not in FAMILIES:
         raise CondenseryError(f"unknown network {name!r}: there is {grammar()}")
-    given: dict[str, str] = {}
+    options: dict[str, str] = {}
     for word in words:
         option = _option_of(family, word)
         if option is None:
             raise CondenseryError(f"unknown option {word!r} of network {name!r}: there is {grammar()}")
-        if option in given:
+        if option in options:
             raise CondenseryError(f"network {name!r} gives its {option} twice: keep one of them")
-        given[option] = word
-    return family, {option: given.get(option, known[0]) for option, known in FAMILIES[family].options.items()}
+        options[option] = word
+    return family, {
+        option: options.get(option, known[0]) for option, known in FAMILIES[family].options.items()
+    }
 
 
 def canonical(name: str) -> str:
@@ -138,7 +140,7 @@ def number(word: str) -> int:
     return int(word[1:])
 
 
-def place(name: str) -> tuple[int, str]:
+def sort_key(name: str) -> tuple[int, str]:
     """Return what networks are sorted by: the place of the family, unknown ones last, and the name."""
     families, family = list(FAMILIES), name.partition("-")[0]
     return (families.index(family) if family in FAMILIES else len(families), name)

@@ -27,9 +27,9 @@ def parser(text: str | None) -> argparse.ArgumentParser:
     Args:
         text: the docstring of the command's module, which the help shows as it is.
     """
-    made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--version", action="version", version=f"condensery {condensery.__version__}")
-    return made
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"condensery {condensery.__version__}")
+    return parser
 
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:

@@ -323,9 +323,9 @@ def _parquet(path: Path) -> pq.ParquetFile:
 def _check_names(names: set[str], path: Path, kind: Kind) -> None:
     missing, unknown = set(kind.schema.names) - names, names - set(kind.schema.names)
     if missing or unknown:
-        said = [f"lacks {', '.join(sorted(missing))}"] if missing else []
-        said += [f"has unknown {', '.join(sorted(unknown))}"] if unknown else []
-        raise CondenseryError(f"{path}: a row {' and '.join(said)}; make the rows with {kind.script}")
+        problems = [f"lacks {', '.join(sorted(missing))}"] if missing else []
+        problems += [f"has unknown {', '.join(sorted(unknown))}"] if unknown else []
+        raise CondenseryError(f"{path}: a row {' and '.join(problems)}; make the rows with {kind.script}")
 
 
 def _check_values(rows: pd.DataFrame, kind: Kind) -> None:
@@ -333,8 +333,8 @@ def _check_values(rows: pd.DataFrame, kind: Kind) -> None:
     for field in kind.schema:
         if not field.name.endswith("accuracy"):
             continue
-        given = rows if not field.nullable else rows[rows[field.name].notna()]
-        wrong = given[~given[field.name].between(0, 100)]
+        present = rows if not field.nullable else rows[rows[field.name].notna()]
+        wrong = present[~present[field.name].between(0, 100)]
         if len(wrong):
             first = wrong.iloc[0]
             raise CondenseryError(
@@ -346,7 +346,7 @@ def _check_values(rows: pd.DataFrame, kind: Kind) -> None:
     if len(again):
         second = again.iloc[0]
         first = rows[(rows[names] == second[names]).all(axis=1)].iloc[0]
-        where = ", ".join(f"{name} {second[name]}" for name in names)
+        location = ", ".join(f"{name} {second[name]}" for name in names)
         raise CondenseryError(
-            f"{second['file']}: the row of {where} is also in {first['file']}; give every row once"
+            f"{second['file']}: the row of {location} is also in {first['file']}; give every row once"
         )

@@ -268,9 +268,9 @@ def _check_same_experiment(first: SyntheticSet, part: SyntheticSet) -> None:
     difference = first_difference(parts(first), parts(part))
     difference = difference or identity.same_making(_common_provenance(first), _common_provenance(part))
     if difference:
-        where, mine, theirs = difference
+        key, mine, theirs = difference
         raise CondenseryError(
-            f"{part.source}: {where} is {theirs!r}, but {mine!r} in {first.source}; "
+            f"{part.source}: {key} is {theirs!r}, but {mine!r} in {first.source}; "
             "gather parts of one experiment only"
         )
 

@@ -59,14 +59,14 @@ def trained(folder: Path, real: RealData) -> dict[str, list[Path]]:
 
 
 def golden(
-    name: str, real: RealData, given: dict[str, list[Path]], *, seed: int = 0, **changes: Any
+    name: str, real: RealData, trained_files: dict[str, list[Path]], *, seed: int = 0, **changes: Any
 ) -> dict[str, Any]:
     """Return what a method makes, in a form that survives another processor and another PyTorch.
 
     Args:
         name: the method.
         real: the digits.
-        given: see :func:`trained`.
+        trained_files: see :func:`trained`.
         seed: of the set.
         changes: to the method's parameters.
 
@@ -81,17 +81,21 @@ def golden(
     problem = problems.problem(
         real, ipc=IPC, classes=CLASSES, network=NETWORK, seed=seed, augmentation=augmentation
     )
-    problem = dataclasses.replace(problem, parameters=parameters, given=given)
+    problem = dataclasses.replace(problem, parameters=parameters, trained=trained_files)
     method = methods.get(config.implementation(name))
     if isinstance(method, Selection):
         return {"indices": [[int(index) for index in chosen] for chosen in method.choose(problem)]}
-    made = method.condense(problem)
-    tensors = {"images": made.images, "labels": made.labels, "learning_rate": made.learning_rate}
+    condensed = method.condense(problem)
+    tensors = {
+        "images": condensed.images,
+        "labels": condensed.labels,
+        "learning_rate": condensed.learning_rate,
+    }
     return {key: sums(torch.as_tensor(value)) for key, value in tensors.items() if value is not None}
 
 
 def sums(tensor: Tensor) -> list[float]:
     """Return four sums over a tensor with weights between -0.5 and 0.5, as if drawn at random."""
-    places = torch.arange(1, tensor.numel() + 1, dtype=torch.float64)
-    weights = torch.tensor([2.0, 3.0, 5.0, 7.0], dtype=torch.float64).sqrt().outer(places) % 1 - 0.5
+    positions = torch.arange(1, tensor.numel() + 1, dtype=torch.float64)
+    weights = torch.tensor([2.0, 3.0, 5.0, 7.0], dtype=torch.float64).sqrt().outer(positions) % 1 - 0.5
     return [float(f"{value:.7g}") for value in (weights @ tensor.double().flatten()).tolist()]

@@ -13,8 +13,8 @@ from tests.golden import FILE, digits, golden, read, trained
 values = read() if sys.argv[1:] else {}
 with tempfile.TemporaryDirectory() as folder:
     real = digits(Path(folder))
-    given = trained(Path(folder), real)
+    files = trained(Path(folder), real)
     for name in sys.argv[1:] or methods.names():
-        values[name] = golden(name, real, given)
+        values[name] = golden(name, real, files)
 lines = (f"  {json.dumps(name)}: {json.dumps(values[name])}" for name in sorted(values))
 FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")

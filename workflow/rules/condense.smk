@@ -22,11 +22,11 @@ rule condense:
         precision=PRECISION,
         prepared=subpath(input.data, parent=True),
         options="",
-        given=get_given,
+        trained=get_trained,
     shell:
         job(
             "condense",
             " --data {wildcards.dataset} --prepared {params.prepared:q}"
             " --method {wildcards.method} --network {wildcards.network} --ipc {wildcards.ipc} --seed {wildcards.seed}"
-            " {params.options} {params.given}",
+            " {params.options} {params.trained}",
         )

@@ -50,13 +50,13 @@ rule continual_memory:
         prepared=subpath(input.data, parent=True),
         dataset=lambda w: step_of(w).dataset,
         view=get_step_view,
-        given=get_given,
+        trained=get_trained,
     shell:
         job(
             "condense",
             " --data {params.dataset} --prepared {params.prepared:q} {params.view}"
             " --method {wildcards.method} --network {wildcards.network} --ipc {wildcards.ipc} --seed {wildcards.order}"
-            " {params.given}",
+            " {params.trained}",
         )
 
 

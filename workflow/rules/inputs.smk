@@ -62,7 +62,7 @@ def get_needed(w) -> list[str]:
     return [file for files in needed_by(w).values() for file in files]
 
 
-def get_given(w) -> str:
+def get_trained(w) -> str:
     words = [f"{name}={file}" for name, files in needed_by(w).items() for file in files]
     return f"--with {' '.join(words)}" if words else ""
 

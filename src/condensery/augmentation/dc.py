@@ -101,15 +101,15 @@ def scale(images: Tensor, sizes: Tensor) -> Tensor:
         images: (n, C, H, W).
         sizes: int64 (n, 2) of new (height, width) in pixels.
     """
-    sizes, places = sizes.to(images.device), []
+    sizes, sources = sizes.to(images.device), []
     # The largest side of old and new: on a square canvas of this size both are centred.
     canvas = sizes.amax(1).clamp_min(max(images.shape[-2:]))
     for side, new in zip(images.shape[-2:], sizes.unbind(1), strict=True):
         start = (canvas - side) // 2 - (canvas - new) // 2
-        place = torch.arange(side, device=images.device) + start[:, None]
-        inside = (place >= 0) & (place < new[:, None])
-        places.append(torch.where(inside, place * side // new[:, None], -1))
-    return _pick(images, *places, images.new_zeros(images.shape[1]))
+        position = torch.arange(side, device=images.device) + start[:, None]
+        inside = (position >= 0) & (position < new[:, None])
+        sources.append(torch.where(inside, position * side // new[:, None], -1))
+    return _pick(images, *sources, images.new_zeros(images.shape[1]))
 
 
 def rotate(images: Tensor, degrees: Tensor, fill: Tensor) -> Tensor:
@@ -159,10 +159,10 @@ def _spline(images: Tensor, row: Tensor, column: Tensor) -> Tensor:
     return result
 
 
-def _taps(place: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
-    """Return the four spline coefficients around each place, and their weights (cubic B-spline)."""
-    first = place.floor()
-    t = place - first
+def _taps(position: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
+    """Return the four spline coefficients around each position, and their weights (cubic B-spline)."""
+    first = position.floor()
+    t = position - first
     weights = (
         (1 - t) ** 3 / 6,
         (3 * t**3 - 6 * t**2 + 4) / 6,

@@ -252,7 +252,7 @@ def _is_covered(center: Tensor, length: int) -> Tensor:
     return (position >= start) & (position < start + _side(length))
 
 
-def _whole(uniform: Tensor, count: int) -> Tensor:
+def _integers(uniform: Tensor, count: int) -> Tensor:
     """Turn uniform draws in [0, 1) into whole numbers in [0, count); float32 cannot round up to count."""
     return (uniform * count).floor()
 
@@ -263,13 +263,15 @@ def _unit_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _crop_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
     reach = [int(length * _CROP_RATIO + 0.5) for length in size]
-    return torch.stack([_whole(u, 2 * r + 1) - r for u, r in zip(uniform.unbind(1), reach, strict=True)], 1)
+    return torch.stack(
+        [_integers(u, 2 * r + 1) - r for u, r in zip(uniform.unbind(1), reach, strict=True)], 1
+    )
 
 
 def _cutout_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
     # An even square has no middle pixel, so its centre may lie on either border: one place more.
-    places = [length + 1 - _side(length) % 2 for length in size]
-    return torch.stack([_whole(u, p) for u, p in zip(uniform.unbind(1), places, strict=True)], 1)
+    counts = [length + 1 - _side(length) % 2 for length in size]
+    return torch.stack([_integers(u, p) for u, p in zip(uniform.unbind(1), counts, strict=True)], 1)
 
 
 def _scale_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:

@@ -42,7 +42,7 @@ def parse() -> argparse.Namespace:
         "--with",
         nargs="+",
         default=[],
-        dest="given",
+        dest="trained",
         metavar="NAME=FILE",
         help="what the method needs: features=FILE of scripts/pretrain.py, pool=FILE for each part of "
         "scripts/pool.py, generator=FILE of scripts/train_generator.py, without which a set trains its own",
@@ -106,7 +106,7 @@ def main() -> None:
         args.seed,
         real=real,
         classes=numbers("--classes", args.classes) if args.classes else whole,
-        given=needs.given(args.given),
+        trained=needs.parse(args.trained),
     )
     provenance = job.provenance(
         method=args.method,
@@ -117,11 +117,11 @@ def main() -> None:
         augmentation=problem.augmentation,
         **view(args),
     )
-    for name, files in problem.given.items():
+    for name, files in problem.trained.items():
         for file in files:
-            made = provenance_of(file)
-            check_data(str(file), made, job.data.content)
-        provenance[name] = made["experiment"]
+            origin = provenance_of(file)
+            check_data(str(file), origin, job.data.content)
+        provenance[name] = origin["experiment"]
     if problem.classes != whole:
         if not job.config.independent(args.method, job.network):
             raise CondenseryError(

@@ -51,12 +51,12 @@ def main() -> None:
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     job = opened(args)
     info = job.data.info
-    for option, given, most in (
+    for option, count, most in (
         ("--classes", args.classes, len(info.classes)),
         ("--real-images", args.real_images, len(job.data.train)),
     ):
-        if not 0 < given <= most:
-            raise CondenseryError(f"{option} {given} is out of range: {info.name} allows 1 to {most}")
+        if not 0 < count <= most:
+            raise CondenseryError(f"{option} {count} is out of range: {info.name} allows 1 to {most}")
     sets = [job.load_set(path) for path in args.sets]
     network = trained_network(args.features, info, job.network).to(job.device.torch_device)
     started = time.perf_counter()

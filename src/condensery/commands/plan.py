@@ -51,15 +51,13 @@ def of_this_machine(rates: cost.DeviceRates, config: Config) -> cost.DeviceRates
     Raises:
         CondenseryError: a CPU does not have the precision that is asked for.
     """
-    where = device.choose("cpu", config.precision, where_native=not config.settings["precision"])
-    dtype = torch.bfloat16 if where.precision == "bf16" else torch.float32
-    here = cost.Speed(speed.product_rate(dtype), speed.convolution_rate(dtype))
-    slowdown = here.slowdown(rates.speed)
-    print(
-        f"  scaled to this machine: {slowdown:.2g} times as long, {where.label}, {where.precision}, per core"
-    )
+    on = device.choose("cpu", config.precision, native_only=not config.settings["precision"])
+    dtype = torch.bfloat16 if on.precision == "bf16" else torch.float32
+    present = cost.Speed(speed.product_rate(dtype), speed.convolution_rate(dtype))
+    slowdown = present.slowdown(rates.speed)
+    print(f"  scaled to this machine: {slowdown:.2g} times as long, {on.label}, {on.precision}, per core")
     for name in ("product", "convolution"):
-        measured, timed = getattr(here, name) / 1e9, getattr(rates.speed, name) / 1e9
+        measured, timed = getattr(present, name) / 1e9, getattr(rates.speed, name) / 1e9
         print(f"    {name:<13}{measured:8.1f} GFLOP/s, {timed:.0f} where the times were measured")
     return rates.slowed(slowdown)
 
@@ -73,8 +71,10 @@ def main() -> None:
         if "Nothing to be done" in text:
             print("Nothing to be done.")
             return
-        said = text.strip().splitlines() or ["nothing"]
-        raise CondenseryError(f"no jobs on standard input, only: {said[-1]}; give it the output of a dry run")
+        lines = text.strip().splitlines() or ["nothing"]
+        raise CondenseryError(
+            f"no jobs on standard input, only: {lines[-1]}; give it the output of a dry run"
+        )
     if min(args.devices) < 1:
         raise CondenseryError(f"--devices {min(args.devices)} is out of range: give 1 or more")
     config = load_config(
@@ -97,8 +97,8 @@ def main() -> None:
         for count in args.devices:
             print(f"  wall time on {count:<5}{duration(plan.makespan(durations, count))}")
         if longest:
-            where = " ".join(longest.wildcards.values())
-            print(f"  longest job       {duration(durations[longest])} ({longest.rule} {where})")
+            coordinates = " ".join(longest.wildcards.values())
+            print(f"  longest job       {duration(durations[longest])} ({longest.rule} {coordinates})")
     if unknown := sorted({job.rule for job, amount in amounts if amount is None}):
         print(f"\nOf {', '.join(unknown)} nothing is known: counted with their time limits.")
     memory = max((int(job.resources.get("mem_mb", 0)) for job in jobs), default=0)

@@ -32,16 +32,16 @@ def main() -> None:
         action="store_true",
         help="make nothing; check every byte of the prepared folder against its checksums",
     )
-    given = parser.parse_args()
-    config = load_config(given.config)
-    if given.data not in config.datasets:
+    args = parser.parse_args()
+    config = load_config(args.config)
+    if args.data not in config.datasets:
         known = ", ".join(config.datasets)
         raise CondenseryError(
-            f"{given.config / 'datasets.yaml'}: no data set {given.data!r}; there are {known}"
+            f"{args.config / 'datasets.yaml'}: no data set {args.data!r}; there are {known}"
         )
-    out = given.out or Path(config.data_dir) / "prepared" / given.data
-    if given.verify:
+    out = args.out or Path(config.data_dir) / "prepared" / args.data
+    if args.verify:
         data.verify(out)
     else:
-        raw = given.raw or Path(config.data_dir) / "raw"
-        data.prepare(given.data, config.datasets[given.data], raw, out)
+        raw = args.raw or Path(config.data_dir) / "raw"
+        data.prepare(args.data, config.datasets[args.data], raw, out)

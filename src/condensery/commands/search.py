@@ -75,14 +75,17 @@ def proxy(args: argparse.Namespace, job: Job, search: Search) -> tuple[Samples, 
         about["proxy"] = "whole" if args.whole else EARLY_STOPPING
         return Samples.of_split(job.data.train, job.device), about
     synthetic = job.load_set(args.proxy)
-    made = synthetic.provenance.get("experiment", {})
-    if made.get("split") != search.split:
+    experiment = synthetic.provenance.get("experiment", {})
+    if experiment.get("split") != search.split:
         logging.warning(
             "%s: may know the validation images, for it was not made with scripts/condense.py --for-search",
             args.proxy,
         )
-    about |= {"proxy": made.get("method", "imported"), "condense_network": made.get("network", "")}
-    about |= {"ipc": len(synthetic) // len(synthetic.classes), "set_seed": made.get("seed", 0)}
+    about |= {
+        "proxy": experiment.get("method", "imported"),
+        "condense_network": experiment.get("network", ""),
+    }
+    about |= {"ipc": len(synthetic) // len(synthetic.classes), "set_seed": experiment.get("seed", 0)}
     return Samples.of_set(synthetic, job.device), about | set_columns([synthetic])
 
 
@@ -91,8 +94,8 @@ def show(rows: pd.DataFrame) -> None:
     groups = rows.groupby("network")["validation_accuracy"]
     mean, deviation = groups.mean(), groups.std(ddof=0)
     print(f"rank  validation accuracy (n={groups.size().max()})  network")
-    for place, network in enumerate(ranking.ranked(mean), start=1):
-        print(f"{place:4d}  {mean[network]:6.2f} ± {deviation[network]:.2f}  {network}")
+    for rank, network in enumerate(ranking.ranked(mean), start=1):
+        print(f"{rank:4d}  {mean[network]:6.2f} ± {deviation[network]:.2f}  {network}")
 
 
 def main() -> None:

@@ -80,8 +80,8 @@ def common_shape(infos: Sequence[DataInfo]) -> Shape:
     """
     counts = {len(info.classes) for info in infos}
     if len(counts) > 1:
-        told = ", ".join(f"{info.name} {len(info.classes)}" for info in infos)
-        raise CondenseryError(f"a sequence needs data sets with equal numbers of classes, not {told}")
+        counts = ", ".join(f"{info.name} {len(info.classes)}" for info in infos)
+        raise CondenseryError(f"a sequence needs data sets with equal numbers of classes, not {counts}")
     return Shape(*(max(sides) for sides in zip(*map(shape_of, infos), strict=True)))
 
 
@@ -183,7 +183,7 @@ class _Sequence:
             samples,
             task.recipe,
             run=run.counting(self.epochs_done, count),
-            beside=_held_to(teacher) if teacher else None,
+            extra_loss=_held_to(teacher) if teacher else None,
         )
         run.carrying({"work": descent}).save(task.recipe.epochs_run)
         self.epochs_done += count * task.recipe.epochs_run
@@ -213,7 +213,7 @@ def _held_to(teacher: StackedNetworks) -> Callable[[Tensor, Tensor], Tensor]:
 
     def loss(images: Tensor, logits: Tensor) -> Tensor:
         with torch.no_grad():
-            said = teacher.logits(images, train=False)
-        return distillation(logits, said)
+            targets = teacher.logits(images, train=False)
+        return distillation(logits, targets)
 
     return loss

@@ -23,19 +23,19 @@ def training(config: Config, dataset: str, method: str) -> Work:
     """Return the work of training a method's generator."""
     values = config.generator_parameters(dataset, method)
     kind, iterations = config.method(method)["work"], values["iterations"]
-    made = multiply_adds(config, dataset, method)
+    generated = multiply_adds(config, dataset, method)
     steps = 1
     if kind == "gmmn":
         # Images of a class with each other: real with real, made with made, one with the other.
         pairs = 3 * values["batch"] / min(10, config.class_count(dataset)) * image_floats(config, dataset)
-        image = TRAINING * made + pairs
+        image = TRAINING * generated + pairs
     elif kind == "vae":
-        image = TRAINING * (made + _encoder(config, dataset, values))
+        image = TRAINING * (generated + _encoder(config, dataset, values))
     else:
         steps = values["steps_net"] + 1
         judged = _discriminator(config, dataset, values["width"])
-        judging = FORWARD * made + 2 * TRAINING * judged  # real and made
-        image = values["steps_net"] * judging + TRAINING * (made + judged)
+        judging = FORWARD * generated + 2 * TRAINING * judged  # real and made
+        image = values["steps_net"] * judging + TRAINING * (generated + judged)
     return Work(kind, iterations * steps, iterations * values["batch"] * image)
 
 

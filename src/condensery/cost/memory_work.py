@@ -28,32 +28,32 @@ def memory(config: Config, w: Mapping[str, Any]) -> Work | None:
 
 def accuracy(config: Config, w: Mapping[str, Any]) -> Work:
     """Return the work of training and testing the networks of a memory after all of its steps."""
-    made = MemoryId(w["tasks"], int(w["steps"]), w["method"], w["network"], int(w["ipc"]), int(w["order"]))
-    parts = _sequence(config, made) if JOIN in made.tasks else _classes(config, made)
-    count = networks(config, made)
+    memory = MemoryId(w["tasks"], int(w["steps"]), w["method"], w["network"], int(w["ipc"]), int(w["order"]))
+    parts = _sequence(config, memory) if JOIN in memory.tasks else _classes(config, memory)
+    count = networks(config, memory)
     return Work("training", sum(p.steps for p in parts), count * sum(p.multiply_adds for p in parts))
 
 
-def _classes(config: Config, made: MemoryId) -> list[Work]:
+def _classes(config: Config, memory: MemoryId) -> list[Work]:
     """Return the work of one network after each step: the memory and the test images grow with the steps."""
-    recipe = config.recipe(RECIPE, made.tasks, made.ipc, made.network)
-    epochs, tested = recipe["epochs"] + 1, TEST_SHARE * training_images(config, made.tasks)
-    image = of_image(config, made.tasks, made.network)
+    recipe = config.recipe(RECIPE, memory.tasks, memory.ipc, memory.network)
+    epochs, tested = recipe["epochs"] + 1, TEST_SHARE * training_images(config, memory.tasks)
+    image = of_image(config, memory.tasks, memory.network)
     parts = []
-    for number in range(1, made.steps + 1):
-        share = number / made.steps
-        images = share * made.ipc * config.class_count(made.tasks)
+    for number in range(1, memory.steps + 1):
+        share = number / memory.steps
+        images = share * memory.ipc * config.class_count(memory.tasks)
         epochs_run = TRAINING * epochs * images + FORWARD * share * tested
         parts.append(Work("training", epochs * math.ceil(images / recipe["batch"]), epochs_run * image))
     return parts
 
 
-def _sequence(config: Config, made: MemoryId) -> list[Work]:
+def _sequence(config: Config, memory: MemoryId) -> list[Work]:
     """Return the work of one network on each data set, twice but for the first; images in one shape."""
     parts = []
-    for number, dataset in enumerate(made.tasks.split(JOIN)):
-        step = step_of(config, made.tasks, made.steps, made.order, number)
-        once = training(config, dataset, SEQUENCE_RECIPE, made.network).part(_share(config, step))
+    for number, dataset in enumerate(memory.tasks.split(JOIN)):
+        step = step_of(config, memory.tasks, memory.steps, memory.order, number)
+        once = training(config, dataset, SEQUENCE_RECIPE, memory.network).part(_share(config, step))
         parts += [once] * (2 if number else 1)
     return parts
 

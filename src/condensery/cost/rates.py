@@ -95,13 +95,13 @@ def read_rates(path: Path, config: Config) -> dict[str, DeviceRates]:
     return {name: _device(published, entry, f"{path}: {name}") for name, entry in content.items()}
 
 
-def _device(config: Config, entry: Mapping[str, Any], where: str) -> DeviceRates:
+def _device(config: Config, entry: Mapping[str, Any], prefix: str) -> DeviceRates:
     seen: dict[str, list[tuple[Work, float]]] = {}
     for job in entry["jobs"]:
         try:
             amount = _work(config, job)
         except CondenseryError as error:
-            raise CondenseryError(f"{where}: {error}") from error
+            raise CondenseryError(f"{prefix}: {error}") from error
         seen.setdefault(amount.kind, []).append((amount, job["seconds"]))
     kinds = {kind: fit(jobs, entry.get("seconds_per_step")) for kind, jobs in seen.items()}
     speed = Speed(**entry["speed"]) if "speed" in entry else None

@@ -102,7 +102,7 @@ class Split:
         return part
 
     def indices_of(self, c: int) -> np.ndarray:
-        """Return the places of class `c` in this split, ascending, int64, (n,); empty if it has none."""
+        """Return the indices of the images of class `c` in this split, ascending, int64, (n,), or empty."""
         first, last = np.searchsorted(self._sorted_labels, [c, c + 1])
         return self._order[first:last]
 
@@ -170,9 +170,9 @@ class Split:
             raise IndexError(f"indices from {chosen.min()} to {chosen.max()} into {len(self)} images")
         return chosen.astype(np.int64, copy=False)
 
-    def _gather(self, places: np.ndarray) -> np.ndarray | Tensor:
-        """Copy the uint8 images at checked places of this split."""
-        rows = places if self._rows is None else self._rows[places]
+    def _gather(self, positions: np.ndarray) -> np.ndarray | Tensor:
+        """Copy the uint8 images at checked positions of this split."""
+        rows = positions if self._rows is None else self._rows[positions]
         if isinstance(self._stored, Tensor):
             return self._stored.index_select(0, torch.from_numpy(rows).to(self._stored.device))
         if isinstance(self._stored, np.memmap) and self._stored.nbytes > MAPPED_BYTES:

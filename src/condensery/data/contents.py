@@ -38,12 +38,12 @@ class Shape(NamedTuple):
 class Contents:
     """The two splits of a source.
 
-    ``place`` is where it lies, ``classes`` are the names that the source itself gives (None: it gives
+    ``path`` is where it lies, ``classes`` are the names that the source itself gives (None: it gives
     none), ``fingerprint`` changes when its files do, so that a half-finished preparation is not continued
     from other files.
     """
 
-    place: Path
+    path: Path
     classes: tuple[str, ...] | None
     train: Sequence[Part]
     test: Sequence[Part]

@@ -28,17 +28,17 @@ def read_image_folder(root: Path, shape: Shape) -> Contents:
     Raises:
         CondenseryError: a split is missing or empty, or a test class has no training images.
     """
-    places = {
+    folders = {
         "train": root / "train",
         "test": next((root / name for name in ("test", "val") if (root / name).is_dir()), root / "test"),
     }
-    for place in places.values():
-        if not place.is_dir():
+    for folder in folders.values():
+        if not folder.is_dir():
             raise CondenseryError(
-                f"{place}: no such folder; an image folder has train/<class>/ and test/<class>/"
+                f"{folder}: no such folder; an image folder has train/<class>/ and test/<class>/"
             )
-    classes = sorted(entry.name for entry in places["train"].iterdir() if entry.is_dir())
-    files = {split: _labelled(place, classes) for split, place in places.items()}
+    classes = sorted(entry.name for entry in folders["train"].iterdir() if entry.is_dir())
+    files = {split: _labelled(folder, classes) for split, folder in folders.items()}
     return _contents(root, classes, files["train"], files["test"], shape)
 
 
@@ -57,19 +57,19 @@ def read_tiny_imagenet(root: Path, shape: Shape) -> Contents:
     return _contents(root, classes, _labelled(root / "train", classes), test, shape)
 
 
-def _labelled(place: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
-    unknown = {entry.name for entry in place.iterdir() if entry.is_dir()} - set(classes)
+def _labelled(folder: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
+    unknown = {entry.name for entry in folder.iterdir() if entry.is_dir()} - set(classes)
     if unknown:
         raise CondenseryError(
-            f"{place / min(unknown)}: no training images for this class; add or remove the folder"
+            f"{folder / min(unknown)}: no training images for this class; add or remove the folder"
         )
     found = []
     for c, name in enumerate(classes):
-        if (place / name).is_dir():
-            images = (file for file in (place / name).rglob("*") if file.suffix.lower() in ENDINGS)
+        if (folder / name).is_dir():
+            images = (file for file in (folder / name).rglob("*") if file.suffix.lower() in ENDINGS)
             found += [(file, c) for file in sorted(images)]
     if not found:
-        raise CondenseryError(f"{place}: holds no images; an image folder has {place.name}/<class>/<image>")
+        raise CondenseryError(f"{folder}: holds no images; an image folder has {folder.name}/<class>/<image>")
     return found
 
 

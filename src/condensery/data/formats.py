@@ -23,11 +23,11 @@ IDX_FILES = tuple(f"{s}-{p}-ubyte" for s in ("train", "t10k") for p in ("images-
 def read_idx(folder: Path, shape: Shape, *, compressed: bool = False) -> Contents:
     """Read MNIST's four idx files, ``compressed`` (.gz, as published) or else unpacked where they are."""
 
-    def place(name: str) -> Path:
+    def locate(name: str) -> Path:
         plain, packed = folder / name, folder / f"{name}.gz"
         return packed if compressed or not plain.is_file() else plain
 
-    files = [place(name) for name in IDX_FILES]
+    files = [locate(name) for name in IDX_FILES]
 
     def part(images: Path, labels: Path) -> Iterator[Piece]:
         yield from one_piece(_idx(images)[:, None], _idx(labels))
@@ -151,8 +151,8 @@ def read_usps(folder: Path, shape: Shape) -> Contents:
                 label, *pixels = line.split()
                 labels[row] = int(float(label)) - 1
                 for pixel in pixels:
-                    place, value = pixel.split(":")
-                    values[row, int(place) - 1] = float(value)
+                    position, value = pixel.split(":")
+                    values[row, int(position) - 1] = float(value)
         yield from one_piece(usps_bytes(values).reshape(-1, 1, 16, 16), labels)
 
     files = [folder / "usps.bz2", folder / "usps.t.bz2"]

@@ -47,8 +47,8 @@ def _class_list(path: Path) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
         rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         ids = {int(number): wnid for wnid, number, *_ in rows}
         ordered = sorted(ids.values())
-        place = {wnid: c for c, wnid in enumerate(ordered)}
-        return np.array([place[ids[n]] for n in range(1, len(ids) + 1)]), tuple(ordered)
+        label_of = {wnid: c for c, wnid in enumerate(ordered)}
+        return np.array([label_of[ids[n]] for n in range(1, len(ids) + 1)]), tuple(ordered)
 
 
 def _part(file: Path, shape: Shape, numbers: np.ndarray | None) -> Iterator[Piece]:

@@ -113,22 +113,22 @@ def _make(
     for split, wanted in (source.get("content") or spec.get("content") or {}).items():
         if content[split] != wanted:
             raise CondenseryError(
-                f"{name}: the {split} images of {contents.place} are not the published ones "
+                f"{name}: the {split} images of {contents.path} are not the published ones "
                 f"(content checksum {content[split]}, not {wanted}); replace the files or change the source"
             )
     mean, std = _statistics(spec, shape.channels, rows_in_file(partial / "train_images.npy", shape, np.uint8))
     info = DataInfo(name, shape.channels, shape.height, shape.width, classes, mean, std)
     sums = {file: file_sha256(partial / file) for file in FILES}
-    described = Description(info, identity, _told(source), counts, sums, content)
+    described = Description(info, identity, _source_text(source), counts, sums, content)
     described.write(partial / "info.json")
     (out_dir / "info.json").unlink(missing_ok=True)
     for file in (*FILES, "info.json"):
         _sync(partial / file)
         os.replace(partial / file, out_dir / file)
-    log.info("%s: %d training and %d test images from %s", name, *counts.values(), _told(source))
+    log.info("%s: %d training and %d test images from %s", name, *counts.values(), _source_text(source))
 
 
-def _told(source: Mapping[str, Any]) -> dict[str, str]:
+def _source_text(source: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(source[key]) for key in ("kind", "path", "url") if key in source}
 
 
@@ -194,7 +194,7 @@ def _write_split(
     ):
         for number in range(done, len(parts)):
             for images, labels in parts[number]():
-                _check_piece(contents.place, images, labels, shape, classes)
+                _check_piece(contents.path, images, labels, shape, classes)
                 images_file.write(np.ascontiguousarray(images).data)
                 labels_file.write(labels.astype("<i8").data)
                 count += len(labels)
@@ -210,15 +210,15 @@ def _write_split(
             stream.write(head)
 
 
-def _check_piece(place: Path, images: np.ndarray, labels: np.ndarray, shape: Shape, classes: int) -> None:
+def _check_piece(path: Path, images: np.ndarray, labels: np.ndarray, shape: Shape, classes: int) -> None:
     if images.dtype != np.uint8 or images.shape[1:] != tuple(shape) or len(images) != len(labels):
         raise CondenseryError(
-            f"{place}: holds {images.dtype} images of shape {images.shape[1:]}, not uint8 {tuple(shape)}; "
+            f"{path}: holds {images.dtype} images of shape {images.shape[1:]}, not uint8 {tuple(shape)}; "
             "correct channels and size in config/datasets.yaml or change the source"
         )
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
         raise CondenseryError(
-            f"{place}: labels from {labels.min()} to {labels.max()} instead of 0 to {classes - 1}; "
+            f"{path}: labels from {labels.min()} to {labels.max()} instead of 0 to {classes - 1}; "
             "correct classes in config/datasets.yaml or change the source"
         )
 
@@ -227,8 +227,8 @@ def _statistics(
     spec: Mapping[str, Any], channels: int, train: Iterable[np.ndarray]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and population standard deviation a channel in units of [0, 1] (computed where `auto`)."""
-    given = {key: spec.get(key, "auto") for key in ("mean", "std")}
-    if "auto" in given.values():
+    values = {key: spec.get(key, "auto") for key in ("mean", "std")}
+    if "auto" in values.values():
         counts = np.zeros((channels, 256), dtype=np.int64)
         for images in train:
             for channel, row in enumerate(counts):
@@ -236,13 +236,13 @@ def _statistics(
         share, values = counts / counts.sum(axis=1, keepdims=True), np.arange(256) / 255
         mean = share @ values
         computed = {"mean": mean, "std": np.sqrt(np.maximum(share @ values**2 - mean**2, 0))}
-        given |= {
+        values |= {
             key: [round(float(v), 4) for v in computed[key]]
-            for key, value in given.items()
+            for key, value in values.items()
             if value == "auto"
         }
     # A channel without any variation is centred and not scaled.
-    return tuple(map(float, given["mean"])), tuple(float(v) or 1.0 for v in given["std"])
+    return tuple(map(float, values["mean"])), tuple(float(v) or 1.0 for v in values["std"])
 
 
 def _sync(path: Path) -> None:

@@ -55,9 +55,9 @@ def open_first(
                 f"{name}: unknown source kind {source['kind']!r}; there are {', '.join(sorted(KINDS))}"
             )
         try:
-            place = _locate(source, kind, raw_root, scratch)
-            log.info("%s: reading %s from %s", name, source["kind"], place)
-            return dict(source), kind.read(place, shape)
+            path = _locate(source, kind, raw_root, scratch)
+            log.info("%s: reading %s from %s", name, source["kind"], path)
+            return dict(source), kind.read(path, shape)
         except _AbsentError as reason:
             reasons.append(str(reason))
     raise CondenseryError(
@@ -71,26 +71,26 @@ def _locate(source: Mapping[str, Any], kind: Kind, raw_root: Path, scratch: Path
     if kind.built_in:
         return raw_root
     if "path" in source:
-        place = raw_root / source["path"]
-        if not place.exists():
-            raise _AbsentError(f"{place} does not exist")
-        if place.is_file() and place.name.endswith(ARCHIVES):
-            _check_md5(place, {file.name: file.md5 for file in kind.downloads}.get(place.name))
-            place = _unpack(place, kind, scratch)
+        path = raw_root / source["path"]
+        if not path.exists():
+            raise _AbsentError(f"{path} does not exist")
+        if path.is_file() and path.name.endswith(ARCHIVES):
+            _check_md5(path, {file.name: file.md5 for file in kind.downloads}.get(path.name))
+            path = _unpack(path, kind, scratch)
     else:
-        place = _download(source.get("url"), kind, raw_root, scratch)
-    lacking = _lacking(place, kind)
+        path = _download(source.get("url"), kind, raw_root, scratch)
+    lacking = _lacking(path, kind)
     if lacking:
-        raise _AbsentError(f"{place} lacks {lacking}")
+        raise _AbsentError(f"{path} lacks {lacking}")
     for name, md5 in kind.members:
-        _check_md5(place / name, md5)
-    return place
+        _check_md5(path / name, md5)
+    return path
 
 
-def _lacking(place: Path, kind: Kind) -> str | None:
+def _lacking(path: Path, kind: Kind) -> str | None:
     """Name the first file of the kind that is not in a folder (for a kind that is one file: not the file)."""
     for name, _ in kind.members:
-        if not any((place / f"{name}{ending}").exists() for ending in kind.endings):
+        if not any((path / f"{name}{ending}").exists() for ending in kind.endings):
             return name
     return None
 

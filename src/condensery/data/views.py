@@ -59,8 +59,8 @@ def of_classes(data: RealData, classes: Sequence[int]) -> RealData:
         raise CondenseryError(
             f"class {wrong[0]} comes twice or is not in {data.info.name}, which has classes 0 to {known - 1}"
         )
-    told = ", ".join(str(c) for c in sorted(classes))
-    info = replace(data.info, name=f"{data.info.name}, classes {told}")
+    names = ", ".join(str(c) for c in sorted(classes))
+    info = replace(data.info, name=f"{data.info.name}, classes {names}")
     train, test = (
         _named(split.subset(np.flatnonzero(np.isin(split.labels, list(classes)))), info)
         for split in (data.train, data.test)
@@ -84,8 +84,8 @@ def reshaped(data: RealData, shape: Shape) -> RealData:
     if info.channels not in (1, channels):
         raise CondenseryError(f"{info.name} has {info.channels} channels, which cannot become {channels}")
     repeat = channels // info.channels
-    told = f"{info.name} as {'x'.join(str(side) for side in shape)}"
-    info = DataInfo(told, channels, height, width, info.classes, info.mean * repeat, info.std * repeat)
+    name = f"{info.name} as {'x'.join(str(side) for side in shape)}"
+    info = DataInfo(name, channels, height, width, info.classes, info.mean * repeat, info.std * repeat)
     train, test = (_resized(split, info) for split in (data.train, data.test))
     return replace(data, info=info, train=train, test=test)
 

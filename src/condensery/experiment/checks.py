@@ -10,7 +10,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import target_checks
 from condensery.experiment.catalog import TARGETS
 from condensery.experiment.needs import NEEDS
-from condensery.experiment.reading import base_of, check, place, schema, unknown
+from condensery.experiment.reading import base_of, check, key_path, schema, unknown
 from condensery.experiment.targets import WHOLE
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> No
 
 def _known(what: str, name: str, known: Mapping[str, Any], file: Path, keys: Keys) -> None:
     if name not in known:
-        raise CondenseryError(f"{file}: {place(keys)}: {unknown(what, name, known)}")
+        raise CondenseryError(f"{file}: {key_path(keys)}: {unknown(what, name, known)}")
 
 
 def _check_base(what: str, base: str, entries: Mapping[str, Any], file: Path, keys: Keys) -> None:
@@ -91,7 +91,7 @@ def _check_base(what: str, base: str, entries: Mapping[str, Any], file: Path, ke
     if "variant_of" in entries[base]:
         other = entries[base]["variant_of"]
         raise CondenseryError(
-            f"{file}: {place(keys)}: {base!r} is a variant itself; name {other!r}, its base"
+            f"{file}: {key_path(keys)}: {base!r} is a variant itself; name {other!r}, its base"
         )
 
 
@@ -116,7 +116,7 @@ def _check_set(
         _known("key", key, base, file, keys)
         if None not in (value, base[key]) and _kind(value) is not _kind(base[key]):
             raise CondenseryError(
-                f"{file}: {place((*keys, key))}: must be like {base[key]!r} of {kind}.yaml, not {value!r}"
+                f"{file}: {key_path((*keys, key))}: must be like {base[key]!r} of {kind}.yaml, not {value!r}"
             )
     _check_values(kind, name, values, file, keys, partial=True)
 
@@ -131,15 +131,15 @@ def _check_changes(
     """Check the parameters and the overrides of one entry."""
     _check_set(config, kind, name, entry.get("parameters", {}), file, (*keys, "parameters"))
     for number, override in enumerate(entry.get("overrides", [])):
-        here = (*keys, "overrides", number)
+        at = (*keys, "overrides", number)
         if kind == "methods" and "generator" in config.needs(name) and set(override["when"]) != {"dataset"}:
             raise CondenseryError(
-                f"{file}: {place((*here, 'when'))}: one generator of {name} serves all sizes and networks; "
+                f"{file}: {key_path((*at, 'when'))}: one generator of {name} serves every ipc and network; "
                 "give conditions on the data set alone"
             )
         for dataset in override["when"].get("dataset", []):
-            _known("data set", dataset, config.datasets, file, (*here, "when", "dataset"))
-        _check_set(config, kind, name, override["set"], file, (*here, "set"))
+            _known("data set", dataset, config.datasets, file, (*at, "when", "dataset"))
+        _check_set(config, kind, name, override["set"], file, (*at, "set"))
 
 
 def _check_block(config: Config, block: Mapping[str, Any], file: Path, keys: Keys) -> None:
@@ -154,8 +154,8 @@ def _check_block(config: Config, block: Mapping[str, Any], file: Path, keys: Key
         return
     for dataset, ipc, limit in _too_many(config, block):
         raise CondenseryError(
-            f"{file}: {place((*keys, 'ipc'))}: {ipc} images per class, but the smallest class of {dataset} "
-            f"has {limit}; give {limit} or less"
+            f"{file}: {key_path((*keys, 'ipc'))}: {ipc} images per class, but a class of {dataset} has only "
+            f"{limit}; give {limit} or less"
         )
 
 

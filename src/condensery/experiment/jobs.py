@@ -42,19 +42,19 @@ def jobs_of(config: Config, table: str) -> list[JobId]:
     """
     section = TARGETS[table].section if table in TARGETS else "targets"
     if section == "continual":
-        made = list(_of_memories(config, table))
+        jobs = list(_of_memories(config, table))
     elif section == "search" and config.search:
-        made = list(_of_search(config, config.search))
+        jobs = list(_of_search(config, config.search))
     else:
-        made = list(_of_sets(config, table))
-    datasets = dict.fromkeys(name for job in made for name in job.dataset.split(memories.JOIN))
+        jobs = list(_of_sets(config, table))
+    datasets = dict.fromkeys(name for job in jobs for name in job.dataset.split(memories.JOIN))
     prepared = [JobId("prepare", name, "", 0, "", f"prepare/{name}") for name in datasets]
-    return list(dict.fromkeys([*prepared, *made]))
+    return list(dict.fromkeys([*prepared, *jobs]))
 
 
 def _of_sets(config: Config, table: str) -> Iterator[JobId]:
-    for made in config.target_sets(table):
-        yield from _of_set(config, made)
+    for set_id in config.target_sets(table):
+        yield from _of_set(config, set_id)
     for e in config.target_evaluations(table):
         path = f"accuracy/{_path(e.set)}/{e.recipe}-{e.network}"
         yield JobId("evaluate", e.set.dataset, e.set.method, e.set.ipc, e.network, path)
@@ -63,22 +63,22 @@ def _of_sets(config: Config, table: str) -> Iterator[JobId]:
         yield JobId("evaluate_whole", w.dataset, WHOLE, 0, w.network, path)
 
 
-def _of_set(config: Config, made: SetId) -> Iterator[JobId]:
-    for name, paths in needed(config, made).items():
+def _of_set(config: Config, set_id: SetId) -> Iterator[JobId]:
+    for name, paths in needed(config, set_id).items():
         need = NEEDS[name]
-        method = made.method if "{method}" in need.path else ""
-        network = made.network if "{network}" in need.path else ""
+        method = set_id.method if "{method}" in need.path else ""
+        network = set_id.network if "{network}" in need.path else ""
         for path in paths:
-            yield JobId(need.rule, made.dataset, method, 0, network, path)
-    yield _condensing("condense", made, "synthetic")
+            yield JobId(need.rule, set_id.dataset, method, 0, network, path)
+    yield _condensing("condense", set_id, "synthetic")
 
 
-def _condensing(rule: str, made: SetId, folder: str) -> JobId:
-    return JobId(rule, made.dataset, made.method, made.ipc, made.network, f"{folder}/{_path(made)}")
+def _condensing(rule: str, set_id: SetId, folder: str) -> JobId:
+    return JobId(rule, set_id.dataset, set_id.method, set_id.ipc, set_id.network, f"{folder}/{_path(set_id)}")
 
 
-def _path(made: SetId) -> str:
-    return f"{made.dataset}/{made.method}/{made.network}/ipc{made.ipc}/seed{made.seed}"
+def _path(set_id: SetId) -> str:
+    return f"{set_id.dataset}/{set_id.method}/{set_id.network}/ipc{set_id.ipc}/seed{set_id.seed}"
 
 
 def _of_memories(config: Config, table: str) -> Iterator[JobId]:
@@ -100,8 +100,8 @@ def _of_memories(config: Config, table: str) -> Iterator[JobId]:
 def _of_search(config: Config, search: Search) -> Iterator[JobId]:
     dataset = search.dataset
     for proxy in search.candidates:
-        if made := search.set_of(proxy, config.network(dataset)):
-            yield _condensing("condense_proxy", made, "search/synthetic")
+        if set_id := search.set_of(proxy, config.network(dataset)):
+            yield _condensing("condense_proxy", set_id, "search/synthetic")
         ipc = 0 if proxy == WHOLE else search.ipc
         folder = f"{proxy}/ipc{ipc}" if ipc else proxy
         for part in search.parts():

@@ -58,10 +58,10 @@ def memories(config: Config, target: str) -> list[MemoryId]:
         raise CondenseryError(f"protocols/{config.protocol}.yaml: {unknown('target', target, targets)}")
     entry = targets[target]
     names = datasets_of(entry)
-    made = product(entry["methods"], range(entry["orders"]))
+    pairs = product(entry["methods"], range(entry["orders"]))
     return [
         MemoryId(JOIN.join(names), _steps(entry), method, config.network(names[0]), entry["ipc"], order)
-        for method, order in made
+        for method, order in pairs
     ]
 
 

@@ -39,9 +39,9 @@ class Need:
     section: str = ""
     parts: Callable[[Config], Iterable[str]] = lambda _: ("",)
 
-    def paths(self, config: Config, made: SetId) -> list[str]:
+    def paths(self, config: Config, set_id: SetId) -> list[str]:
         """Return where the files for a set lie below the results, without suffix."""
-        return [self.path.format(**made._asdict(), part=part) for part in self.parts(config)]
+        return [self.path.format(**set_id._asdict(), part=part) for part in self.parts(config)]
 
 
 NEEDS: Mapping[str, Need] = {
@@ -67,9 +67,9 @@ NEEDS: Mapping[str, Need] = {
 are looked at; all networks of a pool; a generator."""
 
 
-def needed(config: Config, made: SetId) -> dict[str, list[str]]:
+def needed(config: Config, set_id: SetId) -> dict[str, list[str]]:
     """Return what a set is condensed with: name of the need -> paths below the results, without suffix."""
-    return {name: NEEDS[name].paths(config, made) for name in config.needs(made.method)}
+    return {name: NEEDS[name].paths(config, set_id) for name in config.needs(set_id.method)}
 
 
 def needed_in_step(config: Config, method: str, coordinates: Mapping[str, Any]) -> dict[str, str]:
@@ -84,7 +84,7 @@ def needed_in_step(config: Config, method: str, coordinates: Mapping[str, Any]) 
     return {name: path.format(**coordinates) for name, path in known.items() if path}
 
 
-def given(words: Iterable[str]) -> dict[str, list[Path]]:
+def parse(words: Iterable[str]) -> dict[str, list[Path]]:
     """Read what a command line gives of these things, words such as ``features=FILE``.
 
     Raises:

@@ -168,7 +168,7 @@ def base_of(name: str, entry: Mapping[str, Any]) -> str:
     return entry.get("variant_of", name)
 
 
-def place(keys: Iterable[str | int]) -> str:
+def key_path(keys: Iterable[str | int]) -> str:
     """Write where in a file something lies, such as ``targets.table1[0].ipc``."""
     text = ""
     for key in keys:
@@ -185,18 +185,18 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
 
 
 def _explain(error: ValidationError, keys: list[str | int]) -> str:
-    where = f"{place(keys)}: " if keys else ""
+    prefix = f"{key_path(keys)}: " if keys else ""
     rule, limit, value = error.validator, error.validator_value, error.instance
     if rule == "additionalProperties":
         known = error.schema.get("properties", {})
         extra = next(key for key in value if key not in known)
-        return where + unknown("key", extra, known)
+        return prefix + unknown("key", extra, known)
     if rule == "required":
         missing = next(key for key in limit if key not in value)
-        return f"{where}key {missing!r} is missing; add it"
+        return f"{prefix}key {missing!r} is missing; add it"
     if rule == "format":
-        return f"{where}{error.cause}"
-    return f"{where}must be {_wanted(error.schema, rule, limit)}, not {_shown(value)}"
+        return f"{prefix}{error.cause}"
+    return f"{prefix}must be {_wanted(error.schema, rule, limit)}, not {_shown(value)}"
 
 
 def _wanted(schema: Mapping[str, Any], rule: str, limit: Any) -> str:

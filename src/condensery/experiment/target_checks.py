@@ -9,7 +9,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment.memories import datasets_of
 from condensery.experiment.needs import NEEDS
 from condensery.experiment.plans import EARLY_STOPPING, EMBEDDING_TARGET, PER_WIDTH, embedding
-from condensery.experiment.reading import place, unknown
+from condensery.experiment.reading import key_path, unknown
 from condensery.experiment.trajectories import TARGET
 
 if TYPE_CHECKING:
@@ -23,34 +23,36 @@ def check_memories(config: Config, file: Path) -> None:
         CondenseryError: the first thing that cannot be used.
     """
     for target, entry in config.spec.get("continual", {}).items():
-        where = f"{file}: {place(('continual', target))}"
+        prefix = f"{file}: {key_path(('continual', target))}"
         for dataset in datasets_of(entry):
             if dataset not in config.datasets:
-                raise CondenseryError(f"{where}: {unknown('data set', dataset, config.datasets)}")
+                raise CondenseryError(f"{prefix}: {unknown('data set', dataset, config.datasets)}")
             limit = config.dataset(dataset).get("smallest_class", entry["ipc"])
             if entry["ipc"] > limit:
                 raise CondenseryError(
-                    f"{where}.ipc: {entry['ipc']} images per class, but the smallest class of {dataset} has "
+                    f"{prefix}.ipc: {entry['ipc']} images per class, but the smallest class of {dataset} has "
                     f"{limit}; give {limit} or less"
                 )
         for method in entry["methods"]:
             if method not in config.methods:
-                raise CondenseryError(f"{where}.methods: {unknown('method', method, config.methods)}")
+                raise CondenseryError(f"{prefix}.methods: {unknown('method', method, config.methods)}")
             for need in config.needs(method):
                 if not (NEEDS[need].step_path or NEEDS[need].optional):
                     raise CondenseryError(
-                        f"{where}.methods: {method} needs a {need} that was trained on all classes; give a "
+                        f"{prefix}.methods: {method} needs a {need} that was trained on all classes; give a "
                         "method that does not"
                     )
         counts = [config.class_count(dataset) for dataset in datasets_of(entry)]
         if len(counts) == 1 and counts[0] % entry["steps"]:
             raise CondenseryError(
-                f"{where}.steps: {counts[0]} classes cannot be split evenly into {entry['steps']}; "
+                f"{prefix}.steps: {counts[0]} classes cannot be split evenly into {entry['steps']}; "
                 "give a divisor"
             )
         if len(set(counts)) > 1:
-            told = " and ".join(map(str, sorted(set(counts))))
-            raise CondenseryError(f"{where}.datasets: have {told} classes; give data sets with equally many")
+            numbers = " and ".join(map(str, sorted(set(counts))))
+            raise CondenseryError(
+                f"{prefix}.datasets: have {numbers} classes; give data sets with equally many"
+            )
 
 
 def check_trajectories(config: Config, file: Path) -> None:
@@ -63,9 +65,9 @@ def check_trajectories(config: Config, file: Path) -> None:
         for method in block["methods"]:
             parameters = config.method(config.implementation(method))["parameters"]
             if "iterations" not in parameters or "generator" in config.needs(method):
-                where = place(("targets", TARGET, number, "methods"))
+                prefix = key_path(("targets", TARGET, number, "methods"))
                 raise CondenseryError(
-                    f"{file}: {where}: {method} learns no images that could be followed; name one that does"
+                    f"{file}: {prefix}: {method} learns no images that could be followed; name one that does"
                 )
 
 
@@ -80,8 +82,8 @@ def check_embedding(config: Config, file: Path) -> None:
         return
     known = config.class_count(wanted.dataset)
     if wanted.classes > known:
-        where = place(("targets", EMBEDDING_TARGET, 0, "classes"))
-        raise CondenseryError(f"{file}: {where}: {wanted.dataset} has {known} classes; give {known} or less")
+        prefix = key_path(("targets", EMBEDDING_TARGET, 0, "classes"))
+        raise CondenseryError(f"{file}: {prefix}: {wanted.dataset} has {known} classes; give {known} or less")
 
 
 def check_search(config: Config, file: Path) -> None:
@@ -93,24 +95,24 @@ def check_search(config: Config, file: Path) -> None:
     search = config.search
     if search is None:
         return
-    where = f"{file}: search"
+    prefix = f"{file}: search"
     if search.dataset not in config.datasets:
-        raise CondenseryError(f"{where}.dataset: {unknown('data set', search.dataset, config.datasets)}")
+        raise CondenseryError(f"{prefix}.dataset: {unknown('data set', search.dataset, config.datasets)}")
     for proxy in search.proxies:
         if proxy == EARLY_STOPPING:
             continue
         if proxy not in config.methods:
             known = [*config.methods, EARLY_STOPPING]
-            raise CondenseryError(f"{where}.proxies: {unknown('proxy', proxy, known)}")
+            raise CondenseryError(f"{prefix}.proxies: {unknown('proxy', proxy, known)}")
         if config.needs(proxy):
             raise CondenseryError(
-                f"{where}.proxies: {proxy} looks through networks trained on the whole set, which have seen "
+                f"{prefix}.proxies: {proxy} looks through networks trained on the whole set, which have seen "
                 "the validation images; give a method that needs none"
             )
     limit = PER_WIDTH * len(search.widths)
     if search.networks > limit:
         raise CondenseryError(
-            f"{where}.networks: must be at most {limit}, the networks of width "
+            f"{prefix}.networks: must be at most {limit}, the networks of width "
             f"{', '.join(map(str, search.widths))}, not {search.networks}"
         )
 
@@ -122,11 +124,11 @@ def check_needs(config: Config, file: Path) -> None:
         CondenseryError: the first method that would lack it.
     """
     for target in config.spec["targets"]:
-        for method in dict.fromkeys(made.method for made in config.target_sets(target)):
+        for method in dict.fromkeys(set_id.method for set_id in config.target_sets(target)):
             for section in (NEEDS[need].section for need in config.needs(method)):
                 if section and section not in config.spec:
-                    where = place(("targets", target))
+                    prefix = key_path(("targets", target))
                     raise CondenseryError(
-                        f"{file}: {where}: {method} needs a {section}; add the key {section!r} to the "
+                        f"{file}: {prefix}: {method} needs a {section}; add the key {section!r} to the "
                         "protocol, or take another method"
                     )

@@ -126,9 +126,9 @@ class Training(base.Training):
     def __init__(self, setting: Setting) -> None:
         """Draw the first weights."""
         super().__init__(setting)
-        info, parameters, where = setting.data.info, setting.parameters, setting.device.torch_device
-        self.generator = self.make(info, parameters).to(where)
-        self.discriminator = Discriminator(info, parameters["width"]).to(where)
+        info, parameters, device = setting.data.info, setting.parameters, setting.device.torch_device
+        self.generator = self.make(info, parameters).to(device)
+        self.discriminator = Discriminator(info, parameters["width"]).to(device)
         for name in ("generator", "discriminator"):
             initialize(getattr(self, name), setting.stream(f"{name}-weights"))
         self.average = copy.deepcopy(self.generator)
@@ -158,7 +158,7 @@ class Training(base.Training):
     def step(self, step: int) -> dict[str, Tensor]:
         """See :class:`condensery.generators.base.Training`."""
         losses = [self._judge(step, number) for number in range(self.setting.parameters["steps_net"])]
-        images, labels = self._made(step, len(losses))
+        images, labels = self._generated(step, len(losses))
         scores = self._scores(images, labels, step, len(losses))
         improved = descend(self.optimizers["adam-generator"], generator_loss(scores))
         follow(self.average, self.generator, decay(step, self.setting.parameters["ema"]))
@@ -180,13 +180,13 @@ class Training(base.Training):
         """Do one step of the discriminator, and return its loss."""
         real, real_labels = self.real.batch(self.setting.parameters["batch"], step, number)
         with torch.no_grad():
-            made, labels = self._made(step, number)
+            generated, labels = self._generated(step, number)
         # Both in one pass: each augmented by itself, with the same families.
-        scores = self._scores(torch.cat([real, made]), torch.cat([real_labels, labels]), step, number)
+        scores = self._scores(torch.cat([real, generated]), torch.cat([real_labels, labels]), step, number)
         self._judged = scores.detach()
         return descend(self.optimizers["adam-discriminator"], discriminator_loss(*scores.split(len(real))))
 
-    def _made(self, step: int, number: int) -> tuple[Tensor, Tensor]:
+    def _generated(self, step: int, number: int) -> tuple[Tensor, Tensor]:
         """Return a batch of generated images of random classes, and the classes."""
         setting = self.setting
         count = setting.parameters["batch"]

@@ -71,11 +71,11 @@ class Discriminator(nn.Module):
         return (self.score(features).squeeze(1) + (self.classes(labels) * features).sum(1)).float()
 
 
-def discriminator_loss(real: Tensor, made: Tensor) -> Tensor:
+def discriminator_loss(real: Tensor, generated: Tensor) -> Tensor:
     """Return the hinge loss of the scores of real and of generated images, a scalar."""
-    return F.relu(1 - real).mean() + F.relu(1 + made).mean()
+    return F.relu(1 - real).mean() + F.relu(1 + generated).mean()
 
 
-def generator_loss(made: Tensor) -> Tensor:
+def generator_loss(generated: Tensor) -> Tensor:
     """Return what the generator lowers: minus the mean score of its images, a scalar."""
-    return -made.mean()
+    return -generated.mean()

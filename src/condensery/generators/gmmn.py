@@ -92,7 +92,7 @@ class Training(base.Training):
     def _classes_of(self, step: int) -> list[int]:
         classes = self.setting.classes
         order = torch.randperm(len(classes), generator=self.setting.stream("classes", step))
-        return [classes[place] for place in order[:_CLASSES].tolist()]
+        return [classes[index] for index in order[:_CLASSES].tolist()]
 
     def step(self, step: int) -> dict[str, Tensor]:
         """See :class:`condensery.generators.base.Training`."""
@@ -101,8 +101,8 @@ class Training(base.Training):
         real = self.real.of_classes(classes, size, step).flatten(2)
         labels = torch.tensor(classes, device=real.device).repeat_interleave(size)
         with self.setting.device.autocast():
-            made = self.generator(self.noise(self.generator, len(labels), step), labels)
+            generated = self.generator(self.noise(self.generator, len(labels), step), labels)
         # The kernels are computed in float32: bfloat16 has no digits for what is left of near distances.
-        squares = kernels.mmd_squared(self.kernel, real, made.flatten(1).unflatten(0, real.shape[:2]))
+        squares = kernels.mmd_squared(self.kernel, real, generated.flatten(1).unflatten(0, real.shape[:2]))
         loss = (squares.clamp(min=0) + _EPSILON).sqrt().mean()
         return {"mmd": descend(self.optimizers["adam"], loss)}

@@ -117,9 +117,9 @@ class Training(base.Training):
     def __init__(self, setting: Setting) -> None:
         """Draw the first weights."""
         super().__init__(setting)
-        info, parameters, where = setting.data.info, setting.parameters, setting.device.torch_device
-        self.generator = self.make(info, parameters).to(where)
-        self.encoder = Encoder(info, parameters["noise"], parameters["width"]).to(where)
+        info, parameters, device = setting.data.info, setting.parameters, setting.device.torch_device
+        self.generator = self.make(info, parameters).to(device)
+        self.encoder = Encoder(info, parameters["noise"], parameters["width"]).to(device)
         self.modules = {"encoder": self.encoder, "generator": self.generator}
         for name, module in self.modules.items():
             networks.initialize(module, setting.stream(f"{name}-weights"))

@@ -75,17 +75,17 @@ class Job:
         """
         if threads:
             torch.set_num_threads(threads)
-        given = {"device": device_name, "precision": precision}
-        settings = {key: value for key, value in given.items() if value is not None}
+        chosen = {"device": device_name, "precision": precision}
+        settings = {key: value for key, value in chosen.items() if value is not None}
         read = load_config(config, protocol, settings)
         read.dataset(name)
         real = data.load(prepared or read.data_dir / "prepared" / name)
-        where = on or device.choose(
-            read.settings["device"], read.precision, where_native=not read.settings["precision"]
+        opened = on or device.choose(
+            read.settings["device"], read.precision, native_only=not read.settings["precision"]
         )
         if on is None:
-            _log.info("device: %s, %s", where.label, where.precision)
-        return cls(read, name, real, network or read.network(name), where)
+            _log.info("device: %s, %s", opened.label, opened.precision)
+        return cls(read, name, real, network or read.network(name), opened)
 
     def without_test_images(self) -> Self:
         """Return the job on the images of the architecture search: validation images are its test split.
@@ -121,7 +121,7 @@ class Job:
         *,
         real: RealData | None = None,
         classes: tuple[int, ...] | None = None,
-        given: Mapping[str, Sequence[Path]] | None = None,
+        trained: Mapping[str, Sequence[Path]] | None = None,
         **changed: Any,
     ) -> Problem:
         """Return the problem of condensing one set, with the parameters that the configuration resolves.
@@ -132,7 +132,7 @@ class Job:
             seed: of the set.
             real: the data set as it is seen; without its test images if it is not given.
             classes: of a part of the set; all of them if they are not given.
-            given: what was trained beforehand, see `Problem`.
+            trained: the files that were trained beforehand, see `Problem`.
             changed: other parameters than the configuration's.
 
         Raises:
@@ -148,7 +148,7 @@ class Job:
             augmentation=self.config.augmentation(self.name),
             seed=seed,
             device=self.device,
-            given=given or {},
+            trained=trained or {},
         )
 
     def recipe(self, name: str, ipc: int = 0, synthetic: SyntheticSet | None = None) -> Recipe:

@@ -110,7 +110,7 @@ def choose(
     precision: str = "fp32",
     compile: bool | None = None,
     *,
-    where_native: bool = False,
+    native_only: bool = False,
 ) -> Device:
     """Choose the device.
 
@@ -120,7 +120,7 @@ def choose(
             process has taken so, and waits until there is one.
         precision: one of :data:`PRECISIONS`; ``tf32`` needs CUDA.
         compile: compile the hot networks; None compiles where a compiler is found.
-        where_native: use ``precision`` only on a device that has instructions for it, and fp32 on others.
+        native_only: use ``precision`` only on a device that has instructions for it, and fp32 on others.
 
     Raises:
         CondenseryError: the machine does not offer the device or the precision, or has a GPU that this
@@ -149,7 +149,7 @@ def choose(
         )
     if device.type == "cuda":
         support.check_served(device)
-    precision = _precision(device, precision, where_native=where_native)
+    precision = _precision(device, precision, native_only=native_only)
     if device.type == "cuda":
         torch.cuda.set_device(device.index or 0)
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -161,11 +161,11 @@ def choose(
     return Device(device, precision, compile, _memory_budget(device), slot)
 
 
-def _precision(device: torch.device, precision: str, *, where_native: bool) -> str:
+def _precision(device: torch.device, precision: str, *, native_only: bool) -> str:
     """Return the precision to compute in, and log one that was not asked for, or that does not pay."""
     if support.computes_natively(device, precision):
         return precision
-    if where_native:
+    if native_only:
         _log.info("precision: fp32, because this device has no instructions for %s", precision)
         return "fp32"
     if precision == "tf32" and device.type != "cuda":

@@ -32,7 +32,7 @@ class Problem:
         augmentation: the data set's DSA strategy, such as ``color_crop_cutout_flip_scale_rotate``.
         seed: seed of the set; every stream starts from it.
         device: where to compute.
-        given: what was trained beforehand, by the names of `condensery.experiment.needs.NEEDS`: its files.
+        trained: files that were trained beforehand, under the names of `condensery.experiment.needs.NEEDS`.
     """
 
     data: RealData
@@ -43,7 +43,7 @@ class Problem:
     augmentation: str
     seed: int
     device: Device
-    given: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    trained: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be condensed.
@@ -72,11 +72,11 @@ class Problem:
         Raises:
             CondenseryError: there are none.
         """
-        if not self.given.get(name):
+        if not self.trained.get(name):
             raise CondenseryError(
                 f"this method needs {name}: give what scripts/{script}.py makes (--with {name}=FILE)"
             )
-        return self.given[name]
+        return self.trained[name]
 
     @property
     def labels(self) -> Tensor:
@@ -97,9 +97,9 @@ class Problem:
 
     def training_split(self) -> Split:
         """Return the training split, its bytes on the device where they take at most the memory budget."""
-        train, info, where = self.data.train, self.data.info, self.device.torch_device
+        train, info, device = self.data.train, self.data.info, self.device.torch_device
         size = len(train) * info.channels * info.height * info.width
-        return train.resident(where) if where.type != "cpu" and size <= self.device.memory_bytes else train
+        return train.resident(device) if device.type != "cpu" and size <= self.device.memory_bytes else train
 
     def initial_images(self, init: str) -> Tensor:
         """Return the first images of a learned set, float32 (N, C, H, W) on the device.

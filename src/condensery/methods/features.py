@@ -55,10 +55,10 @@ def by_class(problem: Problem) -> Iterator[tuple[np.ndarray, Tensor]]:
     embed = device.compiled(net.embed, work)
     for pool in pools:
         # Batches of one shape, the last filled up with images whose features are dropped, compile once.
-        places = np.arange(-(-len(pool) // _BATCH) * _BATCH) % len(pool)
+        padded = np.arange(-(-len(pool) // _BATCH) * _BATCH) % len(pool)
         with device.autocast():
             parts = [
                 embed(train.batch(pool[rows], device.torch_device)).float()
-                for rows in places.reshape(-1, _BATCH)
+                for rows in padded.reshape(-1, _BATCH)
             ]
         yield pool, torch.cat(parts)[: len(pool)]

@@ -64,9 +64,9 @@ class FunctionalNetwork:
         """
         stream = streams.generator(self._problem.seed, "real", iteration)
         rows = torch.randperm(len(self._train), generator=stream)[:size]
-        where = self._problem.device.torch_device
+        device = self._problem.device.torch_device
         dtype = next(self.network.parameters()).dtype
-        return self._train.batch(rows, where).to(dtype), self._targets[rows.to(where)]
+        return self._train.batch(rows, device).to(dtype), self._targets[rows.to(device)]
 
     def test(self, weights: Weights, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Weights]:
         """Return the mean loss of a batch, how many images are wrong, and the gradient of the loss.

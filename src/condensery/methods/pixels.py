@@ -62,6 +62,6 @@ class Pixels:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up what :meth:`state` returned."""
-        where = self._problem.device.torch_device
-        self.images, self._momentum = (state[name].to(where) for name in ("images", "momentum"))
+        device = self._problem.device.torch_device
+        self.images, self._momentum = (state[name].to(device) for name in ("images", "momentum"))
         self._clock.restore(state)

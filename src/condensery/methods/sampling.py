@@ -31,11 +31,11 @@ class Sampling:
         """
         if run.recorder:
             raise CondenseryError(f"{self.name} learns no images to follow: leave --snapshots out")
-        if not problem.given.get("generator"):
+        if not problem.trained.get("generator"):
             setting = Setting(problem.data, problem.classes, problem.parameters, problem.seed, problem.device)
             weights = generators.train(self.name, setting, run=run)
         else:
-            weights = self._read(problem, problem.given["generator"][0])
+            weights = self._read(problem, problem.trained["generator"][0])
         generator = generators.build(
             self.name, problem.data.info, problem.parameters, weights, problem.device
         )

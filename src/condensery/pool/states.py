@@ -95,10 +95,10 @@ class _Watch:
             State(
                 number,
                 step,
-                self._taken[f"accuracies.{step}"][place].item(),
-                self._taken[f"weights.{step}"][place],
+                self._taken[f"accuracies.{step}"][index].item(),
+                self._taken[f"weights.{step}"][index],
             )
-            for place, number in enumerate(numbers)
+            for index, number in enumerate(numbers)
             for step in self._state_steps
         ]
 

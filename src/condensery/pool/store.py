@@ -91,18 +91,18 @@ class Pool:
         """
         files = {path: _opened(path) for path in paths}
         experiments = {path: file.about["provenance"]["experiment"] for path, file in files.items()}
-        for path, made in experiments.items():
-            found, needed = f"{made['dataset']}/{made['network']}", f"{dataset}/{network}"
+        for path, experiment in experiments.items():
+            found, needed = f"{experiment['dataset']}/{experiment['network']}", f"{dataset}/{network}"
             if found != needed:
                 raise CondenseryError(
                     f"{path}: networks of {found}, but {needed} is needed: make it with scripts/pool.py"
                 )
-            if made != experiments[paths[0]]:
+            if experiment != experiments[paths[0]]:
                 raise CondenseryError(f"{path}: of another pool than {paths[0]}: give the parts of one")
         members = [Member(**state, file=file) for file in files.values() for state in file.about["states"]]
         members.sort(key=lambda each: (each.network, each.step))
-        _check_whole(made["networks"], members, paths[0].parent)
-        return cls(made, members)
+        _check_whole(experiment["networks"], members, paths[0].parent)
+        return cls(experiment, members)
 
     def group(self, name: str) -> list[Member]:
         """Return the states of a group, one of `groups.BINS` or `groups.ALL`, in the order of the pool.
@@ -114,10 +114,10 @@ class Pool:
         if not found:
             dataset, network = self.experiment["dataset"], self.experiment["network"]
             counts = count_groups(each.accuracy for each in self.members)
-            told = ", ".join(f"{group} ({count})" for group, count in counts.items())
+            others = ", ".join(f"{group} ({count})" for group, count in counts.items())
             raise CondenseryError(
-                f"no state in the pool of {dataset}/{network} is in group {name}, only in {told}: list these "
-                "in the protocol, or give the recipe `pool` other epochs"
+                f"no state in the pool of {dataset}/{network} is in group {name}, only in {others}: list "
+                "these in the protocol, or give the recipe `pool` other epochs"
             )
         return found
 

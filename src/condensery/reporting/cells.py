@@ -79,19 +79,19 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
         dict(zip(KEYS, key, strict=True)) | _summary(key, group)
         for key, group in rows.groupby(list(KEYS), sort=True)
     ]
-    frame = _beside(pd.DataFrame(lines), published)
+    frame = _with_published(pd.DataFrame(lines), published)
     frame["difference"] = frame["mean"] - frame["published_mean"]
     return frame[list(COLUMNS)]
 
 
 def _summary(key: tuple, group: pd.DataFrame) -> dict[str, object]:
-    where = ", ".join(f"{part} {value}" for part, value in zip(KEYS, key, strict=True) if value != "")
-    agreement.check(where, group)
+    cell = ", ".join(f"{part} {value}" for part, value in zip(KEYS, key, strict=True) if value != "")
+    agreement.check(cell, group)
     for name in ("images", "epochs"):
         if group[name].nunique() > 1:
             values = " and ".join(str(value) for value in sorted(group[name].unique()))
             raise CondenseryError(
-                f"{where}: rows with {values} {name} in one cell; evaluate the older ones again"
+                f"{cell}: rows with {values} {name} in one cell; evaluate the older ones again"
             )
     whole = group["ipc"].iloc[0] == 0
     by_set = [group["accuracy"]] if whole else [part for _, part in group.groupby("set_seed")["accuracy"]]
@@ -138,19 +138,21 @@ def joined(values: pd.Series) -> str:
     return " + ".join(sorted(values.unique()))
 
 
-def _beside(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+def _with_published(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     known = _condensed_on(published).rename(columns={"recipe": "published_recipe"})
-    beside = _condensed_on(measured).merge(
+    compared = _condensed_on(measured).merge(
         known.drop(columns="condense_network"),
         on=["dataset", "ipc", "method", "condensed_on", "evaluate_network"],
         how="left",
         validate="many_to_one",
     )
-    comparable = beside["published_recipe"].isin([""]) | (beside["published_recipe"] == beside["recipe"])
+    comparable = compared["published_recipe"].isin([""]) | (
+        compared["published_recipe"] == compared["recipe"]
+    )
     for name in ("published_mean", "published_std"):
-        beside[name] = beside[name].where(comparable)
-    beside["source"] = beside["source"].where(comparable, "").fillna("")
-    return beside
+        compared[name] = compared[name].where(comparable)
+    compared["source"] = compared["source"].where(comparable, "").fillna("")
+    return compared
 
 
 def _condensed_on(frame: pd.DataFrame) -> pd.DataFrame:

@@ -57,8 +57,8 @@ def cells(measured: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> pd
     frame = pd.DataFrame(lines)
     frame["difference"] = frame["mean"] - frame["published_mean"]
     order = labels.order(frame["method"])
-    place = frame.assign(method=frame["method"].map(order.index), distillation=~frame["distillation"])
-    return frame.loc[place.sort_values(list(KEYS)).index, list(COLUMNS)].reset_index(drop=True)
+    ranks = frame.assign(method=frame["method"].map(order.index), distillation=~frame["distillation"])
+    return frame.loc[ranks.sort_values(list(KEYS)).index, list(COLUMNS)].reset_index(drop=True)
 
 
 def read_cells(path: Path) -> pd.DataFrame:
@@ -79,16 +79,20 @@ def read_cells(path: Path) -> pd.DataFrame:
 
 
 def _summary(cell: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
-    where = ", ".join(f"{name} {value}" for name, value in cell.items())
-    agreement.check(where, group, ("order_seed", "task"))
+    location = ", ".join(f"{name} {value}" for name, value in cell.items())
+    agreement.check(location, group, ("order_seed", "task"))
     for name in _ONE:
         if group[name].nunique() > 1:
-            told = " and ".join(str(value) for value in sorted(group[name].unique()))
-            raise CondenseryError(f"{where}: rows with {told} as {name} in one cell; evaluate the older anew")
+            values = " and ".join(str(value) for value in sorted(group[name].unique()))
+            raise CondenseryError(
+                f"{location}: rows with {values} as {name} in one cell; evaluate the older anew"
+            )
     runs = group.groupby(["order_seed", "network_seed"])
     tests = 1 if group["task"].iloc[0] == cell["dataset"] else cell["step"]
     if (runs["tested"].nunique() != tests).any():
-        raise CondenseryError(f"{where}: not every network was tested on every data set; evaluate them anew")
+        raise CondenseryError(
+            f"{location}: not every network was tested on every data set; evaluate them anew"
+        )
     accuracies = runs["accuracy"].mean()
     by_order = [part.to_numpy() for _, part in accuracies.groupby("order_seed")]
     counts = [len(part) for part in by_order]

@@ -45,8 +45,8 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
             axes.spines[side].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
     known = frame["published_mean"].notna().any()
-    said = "Bands: one standard deviation." + (" Crosses: published." if known else "")
-    return Drawing(figure, f"{TITLES[name]}: curves", f"{caption(frame, labels)} {said}")
+    notes = "Bands: one standard deviation." + (" Crosses: published." if known else "")
+    return Drawing(figure, f"{TITLES[name]}: curves", f"{caption(frame, labels)} {notes}")
 
 
 def _curve(axes: Axes, line: pd.DataFrame, color: str, style: str, labels: Labels) -> None:

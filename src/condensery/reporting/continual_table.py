@@ -27,9 +27,9 @@ def build(name: str, frame: pd.DataFrame, labels: Labels) -> Table:
         frame: as `continual.cells` returns it, of one data set or sequence.
         labels: names for readers.
     """
-    table, said = grid(frame, labels), caption(frame, labels)
-    text = f"# {TITLES[name]}\n\n{said}\n\n{markdown.table(table.heads, table.lines)}\n"
-    latex = tabular(name, f"{TITLES[name]}. {said}", table.heads, table.lines)
+    table, description = grid(frame, labels), caption(frame, labels)
+    text = f"# {TITLES[name]}\n\n{description}\n\n{markdown.table(table.heads, table.lines)}\n"
+    latex = tabular(name, f"{TITLES[name]}. {description}", table.heads, table.lines)
     return Table(frame, text, latex, metrics.of(frame, _metric, {"mean": "accuracy", "std": "std"}))
 
 

@@ -82,8 +82,8 @@ def _of_benchmark(results: Path, job: JobId, file: Path) -> dict[str, Any]:
         raise CondenseryError(f"{file}: not a benchmark of Snakemake; remove it") from error
     path = file.relative_to(results / "benchmarks").with_suffix("")
     log = results / "logs" / f"{path}.log"
-    said = _DEVICE.search(log.read_text(errors="replace")) if log.is_file() else None
-    device = said[1] if said else "cpu" if job.rule == "prepare" else ""
+    found = _DEVICE.search(log.read_text(errors="replace")) if log.is_file() else None
+    device = found[1] if found else "cpu" if job.rule == "prepare" else ""
     return {**job._asdict(), "path": str(path), **times, "device": device, "source": "benchmark"}
 
 
@@ -121,19 +121,19 @@ def _page(frame: pd.DataFrame, title: str) -> str:
 def _about(frame: pd.DataFrame) -> str:
     """Say how much is known, in all and on what."""
     counts = frame["source"].value_counts()
-    measured, told, unknown = (int(counts.get(source, 0)) for source in ("benchmark", "rows", ""))
-    said = [
+    measured, from_rows, unknown = (int(counts.get(source, 0)) for source in ("benchmark", "rows", ""))
+    sentences = [
         f"Jobs with a benchmark: {measured} of {len(frame)}. It has the wall time of the job (of its last "
         "attempt if it was interrupted) and its peak memory, that of the host."
     ]
-    if told:
-        said.append(f"Fetched, so that only rows tell how long training and testing took: {told}.")
+    if from_rows:
+        sentences.append(f"Fetched, so that only rows tell how long training and testing took: {from_rows}.")
     if unknown:
-        said.append(f"Fetched or made elsewhere, so that nothing is known: {unknown}.")
+        sentences.append(f"Fetched or made elsewhere, so that nothing is known: {unknown}.")
     known = frame[frame["source"] != ""]
     spent = known.groupby(known["device"].replace("", "a device that was not recorded"))["seconds"].sum()
-    said += [f"In all {duration(seconds)} on {device}." for device, seconds in spent.items()]
-    return " ".join(said)
+    sentences += [f"In all {duration(seconds)} on {device}." for device, seconds in spent.items()]
+    return " ".join(sentences)
 
 
 def _line(cell: tuple, group: pd.DataFrame) -> list[str]:

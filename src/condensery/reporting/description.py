@@ -54,9 +54,9 @@ def _tensors(path: Path) -> tuple[str, dict[str, Any], list[str]]:
     except ValueError as error:
         raise CondenseryError(f"{path}: {error}; make or fetch the file again") from error
     about = file.about
-    made = about.get("provenance", {})
+    provenance = about.get("provenance", {})
     if str(about.get("schema", "")).startswith("synthetic-set/"):
-        what = _set(file, made)
+        what = _set(file, provenance)
     elif "states" in about:
         accuracies = [state["accuracy"] for state in about["states"]]
         what = f"pool, {len(accuracies)} states of {min(accuracies):.1f} to {max(accuracies):.1f} %"
@@ -66,15 +66,17 @@ def _tensors(path: Path) -> tuple[str, dict[str, Any], list[str]]:
         what = f"features: {about['network']}, trained on {about['dataset']}"
     else:
         raise CondenseryError(f"{path}: tensors of no known kind: give a file that a command wrote")
-    facts = _flat({**made.get("experiment", {}), **{k: v for k, v in made.items() if k != "experiment"}})
+    facts = _flat(
+        {**provenance.get("experiment", {}), **{k: v for k, v in provenance.items() if k != "experiment"}}
+    )
     return what, facts or {"provenance": "none: the file does not say how it was made"}, []
 
 
-def _set(file: TensorFile, made: Mapping[str, Any]) -> str:
+def _set(file: TensorFile, provenance: Mapping[str, Any]) -> str:
     number, *shape = file.shape("images")
     names = file.about["classes"]
-    of = f"{len(made['shard'])} of {len(names)}" if "shard" in made else str(len(names))
-    part = "part of a synthetic set" if "shard" in made else "synthetic set"
+    of = f"{len(provenance['shard'])} of {len(names)}" if "shard" in provenance else str(len(names))
+    part = "part of a synthetic set" if "shard" in provenance else "synthetic set"
     soft = ", soft labels" if len(file.shape("labels")) == 2 else ""
     rates = ", learned learning rates" if "learning_rate" in file.names or file.about["learning_rate"] else ""
     return f"{part}, {number} images of {'x'.join(map(str, shape))}, {of} classes{soft}{rates}"
@@ -112,8 +114,8 @@ def _table(path: Path) -> tuple[str, dict[str, Any], list[str]]:
 def _cells(frame: pd.DataFrame) -> list[str]:
     """Return a line per cell: what tells it from the others, its number, and the published one."""
     keys = [name for name in _COORDINATES if name in frame]
-    told = [name for name in keys if name == "method" or frame[name].nunique() > 1]
-    lines = frame[told].assign(
+    shown = [name for name in keys if name == "method" or frame[name].nunique() > 1]
+    lines = frame[shown].assign(
         accuracy=[measured(cell) if cell["networks"] else ABSENT for cell in frame.to_dict("records")],
         n=[count(cell) for cell in frame.to_dict("records")],
         published=[

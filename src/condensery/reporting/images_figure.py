@@ -56,10 +56,10 @@ def build(
     if not sets:
         raise CondenseryError(f"no synthetic sets for {name}; give the files of its sets")
     for each in sets:
-        made = _experiment(each)
-        if made["protocol"] != labels.protocol:
+        experiment = _experiment(each)
+        if experiment["protocol"] != labels.protocol:
             raise CondenseryError(
-                f"{each.source}: made under protocol {made['protocol']!r}, not {labels.protocol!r}; "
+                f"{each.source}: made under protocol {experiment['protocol']!r}, not {labels.protocol!r}; "
                 "give sets of one protocol"
             )
     return FIGURES[name](sets, labels, rows)
@@ -81,7 +81,7 @@ def _images(
         f"n: {len(sets)} synthetic {'set' if len(sets) == 1 else 'sets'}; rows are classes, "
         "pixels are clipped to the display range.",
         "Only the first classes or images of a set are shown where it has many." if shortened else "",
-        _made(sets),
+        _origin(sets),
         _evaluated(rows) if rows is not None else "",
     ]
     return Drawing(figure, title, " ".join(part for part in caption if part))
@@ -92,7 +92,7 @@ def _experiment(synthetic: SyntheticSet) -> Mapping[str, Any]:
     return synthetic.experiment(*_COORDINATES)
 
 
-def _made(sets: Sequence[SyntheticSet]) -> str:
+def _origin(sets: Sequence[SyntheticSet]) -> str:
     """Say with which precision and versions the sets were made.
 
     Machine and time are no part of a set: equal sets are equal files, wherever they were made.
@@ -140,8 +140,8 @@ def _panels(sets: Sequence[SyntheticSet], tiles: Sequence[list[np.ndarray]], lab
         top -= _TITLE
         for i in row:
             left += _NAMES
-            place = (left / across, (top - heights[i]) / down, widths[i] / across, heights[i] / down)
-            _panel(figure.add_axes(place), mosaics[i], sets[i], tiles[i], labels)
+            box = (left / across, (top - heights[i]) / down, widths[i] / across, heights[i] / down)
+            _panel(figure.add_axes(box), mosaics[i], sets[i], tiles[i], labels)
             left += max(widths[i], _NARROWEST)
         top -= max(heights[i] for i in row)
     return figure
@@ -183,19 +183,20 @@ def _panel(
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    made = _experiment(synthetic)
-    method = labels.method(made["method"])
+    experiment = _experiment(synthetic)
+    method = labels.method(experiment["method"])
+    per_class = f"{experiment['ipc']} {'image' if experiment['ipc'] == 1 else 'images'}/class"
     axes.set_title(
-        f"{made['dataset']}, {method}, {made['ipc']} {'image' if made['ipc'] == 1 else 'images'}/class\n",
+        f"{experiment['dataset']}, {method}, {per_class}\n",
         fontsize=8.5,
         loc="left",
         fontweight="bold",
     )
-    detail = f"protocol {made['protocol']}, {made['network']}, seed {made['seed']}"
+    detail = f"protocol {experiment['protocol']}, {experiment['network']}, seed {experiment['seed']}"
     if rows < len(synthetic.classes):
         detail += f", classes 1 to {rows} of {len(synthetic.classes)}"
-    if columns < made["ipc"]:
-        detail += f", images 1 to {columns} of {made['ipc']}"
+    if columns < experiment["ipc"]:
+        detail += f", images 1 to {columns} of {experiment['ipc']}"
     axes.annotate(
         detail,
         (0, 1),

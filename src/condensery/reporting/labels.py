@@ -40,10 +40,10 @@ class Labels:
         """Sort the distinct methods: in the order of the titles, then others by name, then the whole set."""
         known = list(self.titles)
 
-        def place(name: str) -> tuple[bool, int, str]:
+        def sort_key(name: str) -> tuple[bool, int, str]:
             return name == WHOLE, known.index(name) if name in known else len(known), name
 
-        return sorted(set(methods), key=place)
+        return sorted(set(methods), key=sort_key)
 
     def sentence(self) -> str:
         """Return the protocol as a caption begins."""

@@ -51,7 +51,7 @@ def document(label: str, spec: Spec, frame: pd.DataFrame, labels: Labels) -> str
     body: list[str] = []
     previous = None
     for line in lines:
-        dataset, *rest = line.place
+        dataset, *rest = line.titles
         if previous is not None and dataset != previous:
             body.append(r"\midrule")
         first = [dataset if dataset != previous else "", *rest]

@@ -33,14 +33,14 @@ HEADS = {
     "condense_network": "Condensed on",
     "evaluate_network": "Evaluated on",
 }
-"""What names a place in a table, and what its column is called."""
+"""The columns that say which cell of a table a value belongs to, and their headings."""
 
 
 @dataclass(frozen=True)
 class Layout:
     """The paper's layout.
 
-    Cells that agree in lines and columns share a place, so that everything else has to follow from these.
+    Cells that agree in lines and columns are one cell of the table, so all else must follow from these.
 
     Attributes:
         lines: what tells lines apart, names of `HEADS`; the data set comes first.
@@ -67,9 +67,9 @@ TABLE1 = Layout(lines=("dataset", "ipc", "recipe"))
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the paper's layout: its place, as texts under `Layout.lines`, and its cells by column."""
+    """One line of the paper's layout: its titles, one per name of `Layout.lines`, and its cells by column."""
 
-    place: tuple[str, ...]
+    titles: tuple[str, ...]
     cells: Mapping[str, Cell]
 
 
@@ -82,7 +82,7 @@ def order(name: str, values: Iterable[Any], labels: Labels) -> list[Any]:
     if name == "method":
         return labels.order(values)
     if name.endswith("_network"):
-        return sorted(set(values), key=architectures.place)
+        return sorted(set(values), key=architectures.sort_key)
     if name == "ipc":
         return sorted(set(values), key=lambda ipc: (ipc == 0, ipc))
     return sorted(set(values))
@@ -92,7 +92,7 @@ def matrix(frame: pd.DataFrame, layout: Layout, labels: Labels) -> tuple[list[st
     """Arrange cells in the paper's layout.
 
     Args:
-        frame: cells; the lines keep the order in which their places first appear.
+        frame: cells; the lines keep the order in which they first appear.
         layout: what the lines and the columns are.
         labels: names for readers.
 
@@ -100,20 +100,20 @@ def matrix(frame: pd.DataFrame, layout: Layout, labels: Labels) -> tuple[list[st
         The values of the columns, in order, and the lines.
 
     Raises:
-        CondenseryError: two cells have the same place.
+        CondenseryError: two rows of the frame belong to the same cell.
     """
     lines: dict[tuple[Any, ...], dict[str, Cell]] = {}
     for cell in _records(frame, layout):
-        place = tuple(cell[name] for name in layout.lines)
-        line = lines.setdefault(place, {})
+        key = tuple(cell[name] for name in layout.lines)
+        line = lines.setdefault(key, {})
         other = line.setdefault(cell[layout.columns], cell)
         if other is not cell:
             raise CondenseryError(_two_in_one(other, cell, layout))
-    made = [
-        Line(tuple(shown(name, value, labels) for name, value in zip(layout.lines, place, strict=True)), line)
-        for place, line in lines.items()
+    arranged = [
+        Line(tuple(shown(name, value, labels) for name, value in zip(layout.lines, key, strict=True)), line)
+        for key, line in lines.items()
     ]
-    return order(layout.columns, frame[layout.columns], labels), made
+    return order(layout.columns, frame[layout.columns], labels), arranged
 
 
 def _records(frame: pd.DataFrame, layout: Layout) -> list[dict[str, Any]]:
@@ -128,16 +128,16 @@ def _records(frame: pd.DataFrame, layout: Layout) -> list[dict[str, Any]]:
 
 
 def _two_in_one(one: Cell, other: Cell, layout: Layout) -> str:
-    where = ", ".join(f"{name} {one[name]}" for name in (*layout.lines, layout.columns))
+    location = ", ".join(f"{name} {one[name]}" for name in (*layout.lines, layout.columns))
     first, second = (
         ", ".join(f"{name} {cell[name]}" for name in HEADS if one[name] != other[name])
         for cell in (one, other)
     )
-    return f"{where}: rows of {first} and of {second} share one cell; give the rows of one"
+    return f"{location}: rows of {first} and of {second} share one cell; give the rows of one"
 
 
 def shown(name: str, value: Any, labels: Labels) -> str:
-    """Write what names a place, a value of one of the columns of `HEADS`."""
+    """Write for readers a value of one of the columns of `HEADS`."""
     if name == "ipc":
         return size(value)
     return (labels.method(value) if name == "method" else value) or ABSENT
@@ -213,8 +213,8 @@ def facts(frame: pd.DataFrame) -> list[str]:
 
 def versions_text(versions: Mapping[str, Iterable[str]]) -> str:
     """Write the versions that a result depends on: the values of `VERSIONS` by name."""
-    said = {name: distinct(map(_short, values)) for name, values in versions.items()}
-    return ", ".join(f"{VERSIONS[name]} {value}" for name, value in said.items() if value)
+    texts = {name: distinct(map(_short, values)) for name, values in versions.items()}
+    return ", ".join(f"{VERSIONS[name]} {value}" for name, value in texts.items() if value)
 
 
 def _short(version: str) -> str:

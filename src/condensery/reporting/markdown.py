@@ -34,7 +34,7 @@ def document(spec: Spec, frame: pd.DataFrame, labels: Labels) -> str:
         CondenseryError: the cells do not fit the paper's layout.
     """
     columns, lines = layout.matrix(frame, spec.layout, labels)
-    compact = [[*line.place, *(_compact(line.cells.get(column)) for column in columns)] for line in lines]
+    compact = [[*line.titles, *(_compact(line.cells.get(column)) for column in columns)] for line in lines]
     heads = [layout.HEADS[name] for name in spec.layout.lines]
     heads += [layout.shown(spec.layout.columns, column, labels) for column in columns]
     parts = [
@@ -53,8 +53,8 @@ def _compact(cell: Cell | None) -> str:
         return ""
     share = f", {layout.relative(cell)}" if layout.relative(cell) else ""
     number = f" (n={layout.count(cell)})" if cell["networks"] else ""
-    beside = layout.published(cell)
-    return layout.measured(cell) + share + number + (f" [{beside}]" if beside != layout.ABSENT else "")
+    published = layout.published(cell)
+    return layout.measured(cell) + share + number + (f" [{published}]" if published != layout.ABSENT else "")
 
 
 def _long(cell: Cell, labels: Labels) -> list[str]:

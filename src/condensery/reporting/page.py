@@ -166,8 +166,8 @@ def _matrix(frame: pd.DataFrame, of: Layout, labels: Labels) -> str:
     heads += [(layout.shown(of.columns, column, labels), "") for column in columns]
     body = []
     for i, line in enumerate(lines):
-        first = i == 0 or lines[i - 1].place[0] != line.place[0]
-        entries = [line.place[0] if first else "", *line.place[1:]]
+        first = i == 0 or lines[i - 1].titles[0] != line.titles[0]
+        entries = [line.titles[0] if first else "", *line.titles[1:]]
         entries = [escape(text) for text in entries] + [_compact(line.cells.get(each)) for each in columns]
         cells = "".join(_entry(html, kind) for html, (_, kind) in zip(entries, heads, strict=True))
         body.append(_row(cells, first))
@@ -179,8 +179,8 @@ def _compact(cell: Cell | None) -> str:
         return ""
     below = [layout.relative(cell)] if layout.relative(cell) else []
     below += [f"n={layout.count(cell)}"] if cell["networks"] else []
-    beside = layout.published(cell)
-    below += [f"[{beside}]"] if beside != ABSENT else []
+    published = layout.published(cell)
+    below += [f"[{published}]"] if published != ABSENT else []
     return escape(layout.measured(cell)) + "".join(f"<small>{escape(text)}</small>" for text in below)
 
 

@@ -78,8 +78,8 @@ def summary(rows: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> pd.DataFra
 def in_order(proxies: Iterable[str]) -> list[str]:
     """Sort proxies as in DM Table 5; others follow by name, the whole set comes last."""
     paper = ("random", "dsa", "dm", EARLY_STOPPING)
-    places = {proxy: place for place, proxy in enumerate(paper)} | {WHOLE: len(paper) + 1}
-    return sorted(set(proxies), key=lambda proxy: (places.get(proxy, len(paper)), proxy))
+    ranks = {proxy: rank for rank, proxy in enumerate(paper)} | {WHOLE: len(paper) + 1}
+    return sorted(set(proxies), key=lambda proxy: (ranks.get(proxy, len(paper)), proxy))
 
 
 def _check(rows: pd.DataFrame) -> None:
@@ -123,8 +123,8 @@ def _line(
 def _one(rows: pd.DataFrame, name: str) -> object:
     values = rows[name].unique()
     if len(values) > 1:
-        said = " and ".join(str(value) for value in sorted(values))
-        raise CondenseryError(f"{rows['proxy'].iloc[0]}: rows with {name} {said}; give those of one search")
+        text = " and ".join(str(value) for value in sorted(values))
+        raise CondenseryError(f"{rows['proxy'].iloc[0]}: rows with {name} {text}; give those of one search")
     return values[0]
 
 

@@ -41,22 +41,22 @@ def build(rows: pd.DataFrame, labels: Labels) -> Drawing:
     with mpl.rc_context(STYLE):
         size = (columns * _PANEL_INCHES, lines * _PANEL_INCHES)
         figure = Figure(figsize=size, dpi=200, facecolor="white", layout="constrained")
-        for place, proxy in enumerate(proxies, start=1):
-            axes = figure.add_subplot(lines, columns, place)
+        for number, proxy in enumerate(proxies, start=1):
+            axes = figure.add_subplot(lines, columns, number)
             _panel(axes, scores[proxy], scores[WHOLE])
             axes.set_title(search_table.title(proxy, sizes[proxy], labels), fontsize=9, fontweight="bold")
         figure.supxlabel("Validation accuracy, trained on the proxy (%)", fontsize=8)
         figure.supylabel("Validation accuracy, trained on the whole set (%)", fontsize=8)
     count = len(ranking.top(scores[WHOLE]))
     versions = {name: sorted(set(rows[name])) for name in layout.VERSIONS}
-    where = ", ".join(layout.distinct(sorted(rows[name])) for name in ("device", "precision"))
+    machine = ", ".join(layout.distinct(sorted(rows[name])) for name in ("device", "precision"))
     seconds = math.fsum(rows["train_seconds"]) + math.fsum(rows["test_seconds"])
     caption = (
         f"{labels.sentence()} Each of {len(scores)} networks is a point, its mean over "
         f"{len(rows) // scores.size} repeats. In colour the {count} best by the proxy "
         f"({ranking.TOP_PERCENT} %), with their rank correlation: Spearman's {_RHO} and Kendall's {_TAU}. "
         "Validation images are held out of the training images; DM Figure F8 has test accuracies instead. "
-        f"{len(rows)} trainings in {duration(seconds)} on {where}. "
+        f"{len(rows)} trainings in {duration(seconds)} on {machine}. "
         f"Made with {layout.versions_text(versions)}."
     )
     return Drawing(figure, TITLE, caption)
@@ -68,9 +68,9 @@ def _panel(axes: Axes, proxy: pd.Series, whole: pd.Series) -> None:
     axes.scatter(proxy.loc[rest], whole.loc[rest], s=6, color=_ALL, linewidths=0)
     axes.scatter(proxy.loc[top], whole.loc[top], s=14, color=_TOP, linewidths=0)
     found = ranking.agreement(proxy.loc[top], whole)
-    said = (f"{name} = {value:.2f}".replace("-", layout.MINUS) for name, value in _named(found))
+    correlations = (f"{name} = {value:.2f}".replace("-", layout.MINUS) for name, value in _named(found))
     axes.annotate(
-        "\n".join(said),
+        "\n".join(correlations),
         (0.03, 0.97),
         xycoords="axes fraction",
         verticalalignment="top",

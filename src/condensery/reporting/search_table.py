@@ -32,12 +32,12 @@ _AGREEMENT = {"Spearman": "spearman", "Kendall": "kendall"}
 
 def build(frame: pd.DataFrame, labels: Labels) -> Table:
     """Build the table; arguments as for `grid`."""
-    table, said = grid(frame, labels), caption(frame, labels)
-    text = f"# {TITLE}\n\n{said}\n\n{markdown.table(table.heads, table.lines)}\n"
+    table, description = grid(frame, labels), caption(frame, labels)
+    text = f"# {TITLE}\n\n{description}\n\n{markdown.table(table.heads, table.lines)}\n"
     return Table(
         frame,
         text,
-        latex.tabular(NAME, f"{TITLE}. {said}", table.heads, table.lines),
+        latex.tabular(NAME, f"{TITLE}. {description}", table.heads, table.lines),
         metrics.of(frame, lambda cell: f"{cell['dataset']}/{cell['proxy']}", _METRICS),
     )
 
@@ -68,11 +68,11 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
     first = frame.iloc[0]
     often = "once" if first["repeats"] == 1 else f"{first['repeats']} times"
     versions = layout.versions_text({name: layout.parts(frame[name]) for name in layout.VERSIONS})
-    where = ", ".join(layout.distinct(layout.parts(frame[name])) for name in ("device", "precision"))
+    machine = ", ".join(layout.distinct(layout.parts(frame[name])) for name in ("device", "precision"))
     spent = duration(60 * frame["train_minutes"].sum())
     return (
         f"{labels.sentence()} {first['dataset']}: {first['networks']} networks, each trained {often} on "
-        f"everything. Trained in {spent} on {where}. Made with {versions}. {_NOTES}"
+        f"everything. Trained in {spent} on {machine}. Made with {versions}. {_NOTES}"
     )
 
 
@@ -87,15 +87,15 @@ def _line(cell: Cell, labels: Labels) -> tuple[str, ...]:
     test = f"{cell['test_mean']:.1f}" + (f" ± {cell['test_std']:.1f}" if cell["repeats"] > 1 else "")
     names = [f"{kind}_{part}" for part in ("top", "all") for kind in _AGREEMENT.values()]
     correlations = [_correlation(cell[name]) for name in names]
-    correlations[0] += _beside(cell["published_spearman"], "{:.2f}")
+    correlations[0] += _published(cell["published_spearman"], "{:.2f}")
     return (
         title(cell["proxy"], cell["ipc"], labels),
-        f"{cell['images']}" + _beside(cell["published_images"], "{:.0f}"),
+        f"{cell['images']}" + _published(cell["published_images"], "{:.0f}"),
         str(cell["steps"]),
         cell["chosen"],
-        test + _beside(cell["published_test"], "{:.1f}"),
+        test + _published(cell["published_test"], "{:.1f}"),
         *correlations,
-        f"{cell['train_minutes']:.1f} min" + _beside(cell["published_minutes"], "{:.1f} min"),
+        f"{cell['train_minutes']:.1f} min" + _published(cell["published_minutes"], "{:.1f} min"),
     )
 
 
@@ -103,5 +103,5 @@ def _correlation(value: float) -> str:
     return layout.ABSENT if pd.isna(value) else f"{value:.2f}".replace("-", layout.MINUS)
 
 
-def _beside(value: float, form: str) -> str:
+def _published(value: float, form: str) -> str:
     return "" if pd.isna(value) else f" [{form.format(value)}]".replace("-", layout.MINUS)

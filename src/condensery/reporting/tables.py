@@ -128,5 +128,5 @@ def _in_order(frame: pd.DataFrame, layout: Layout, datasets: list[str], labels: 
     names = list(dict.fromkeys([*layout.lines, layout.columns, *KEYS[1:]]))
     orders = {name: order(name, frame[name], labels) for name in names}
     orders["dataset"] = list(dict.fromkeys([*datasets, *orders["dataset"]]))
-    places = pd.DataFrame({name: frame[name].map(orders[name].index) for name in names})
-    return frame.loc[places.sort_values(names).index].reset_index(drop=True)
+    ranks = pd.DataFrame({name: frame[name].map(orders[name].index) for name in names})
+    return frame.loc[ranks.sort_values(names).index].reset_index(drop=True)

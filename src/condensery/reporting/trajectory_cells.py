@@ -55,8 +55,8 @@ def points(measured: pd.DataFrame, labels: Labels) -> pd.DataFrame:
         line["seconds"] = math.fsum(group["train_seconds"]) + math.fsum(group["test_seconds"])
         lines.append(line)
     frame = pd.DataFrame(lines)
-    place = frame.assign(method=frame["method"].map(labels.order(frame["method"]).index))
-    return frame.loc[place.sort_values([*CURVE, "step"]).index, list(COLUMNS)].reset_index(drop=True)
+    ranks = frame.assign(method=frame["method"].map(labels.order(frame["method"]).index))
+    return frame.loc[ranks.sort_values([*CURVE, "step"]).index, list(COLUMNS)].reset_index(drop=True)
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ def draw(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> Drawin
             _panel(axes, group, labels)
             axes.set_title(f"{dataset}, {_per_class(ipc)}", fontsize=9, loc="left", fontweight="bold")
     marks = "Bands: one standard deviation. Dotted: the accuracy with which DSA ends."
-    said = [caption(frame, labels), marks, *statements(frame, labels)]
-    return Drawing(figure, TITLE, " ".join([*said, *quoted(frame, published, labels)]))
+    sentences = [caption(frame, labels), marks, *statements(frame, labels)]
+    return Drawing(figure, TITLE, " ".join([*sentences, *quoted(frame, published, labels)]))
 
 
 def write_numbers(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels, prefix: Path) -> None:
@@ -52,9 +52,9 @@ def write_numbers(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels, 
 
     The arguments are those of `draw`, and where to write.
     """
-    told = [*statements(frame, labels), *quoted(frame, published, labels)]
+    sentences = [*statements(frame, labels), *quoted(frame, published, labels)]
     lines = [_line(point, labels) for _, point in frame.iterrows()]
-    parts = [f"# {TITLE}", caption(frame, labels), *told, markdown.table(_HEADS, lines)]
+    parts = [f"# {TITLE}", caption(frame, labels), *sentences, markdown.table(_HEADS, lines)]
     for suffix, text in (
         (".csv", frame.to_csv(index=False, float_format="%.4f", lineterminator="\n")),
         (".md", "\n\n".join(parts) + "\n"),
@@ -92,24 +92,24 @@ def quoted(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> list
     known = shown.assign(ipc=shown["ipc"].astype(str)).merge(published, on=["dataset", "ipc", "method"])
     if known.empty:
         return []
-    told = [
+    costs = [
         f"{labels.method(line.method)} on {line.hardware}, {duration(60 * line.minutes)} ({line.source})"
         for line in known.itertuples()
     ]
-    return [f"Published times: {'; '.join(told)}."]
+    return [f"Published times: {'; '.join(costs)}."]
 
 
 def _statement(comparison: Comparison, labels: Labels) -> str:
     goal, reached, best = comparison.goal, comparison.reached, comparison.best
     reference, compared = labels.method(goal["method"]), labels.method(best["method"])
-    where = f"{goal['dataset']}, {_per_class(goal['ipc'])}"
+    title = f"{goal['dataset']}, {_per_class(goal['ipc'])}"
     last = f"{reference}'s last accuracy ({goal['mean']:.1f} after {_time(goal)})"
     if reached is None:
         return (
-            f"{where}: {compared} does not reach {last}; its best is {best['mean']:.1f}, after {_time(best)}."
+            f"{title}: {compared} does not reach {last}; its best is {best['mean']:.1f}, after {_time(best)}."
         )
     text = (
-        f"{where}: {compared} reaches {last} by its snapshot after {_time(reached)} ({reached['mean']:.1f}): "
+        f"{title}: {compared} reaches {last} by its snapshot after {_time(reached)} ({reached['mean']:.1f}): "
         f"at least {comparison.factor:.{0 if comparison.factor >= 10 else 1}f} times as fast."
     )
     if reached["condense_device"] != goal["condense_device"]:

@@ -54,14 +54,16 @@ def embed(
         images.append(train.batch(rows, torch.device("cpu")))
         lines += [(REAL, 0, 0, c, int(row)) for row in rows]
     for each in sets:
-        made = each.experiment("method", "ipc", "seed")
+        experiment = each.experiment("method", "ipc", "seed")
         for c in range(classes):
             rows = (each.class_indices == c).nonzero().flatten()
             images.append(each.images[rows])
-            lines += [(made["method"], made["ipc"], made["seed"], c, row) for row in rows.tolist()]
+            lines += [
+                (experiment["method"], experiment["ipc"], experiment["seed"], c, row) for row in rows.tolist()
+            ]
     frame = pd.DataFrame(lines, columns=["method", "ipc", "set_seed", "class", "image"])
-    places = _fit(_features(network, torch.cat(images), device))
-    frame["dataset"], frame["x"], frame["y"] = train.info.name, places[:, 0], places[:, 1]
+    coordinates = _fit(_features(network, torch.cat(images), device))
+    frame["dataset"], frame["x"], frame["y"] = train.info.name, coordinates[:, 0], coordinates[:, 1]
     frame["class_name"] = [train.info.classes[c] for c in frame["class"]]
     return frame[list(COLUMNS)]
 

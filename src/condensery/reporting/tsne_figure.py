@@ -43,7 +43,7 @@ def draw(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawi
     sets = dict(list(frame[frame["method"] != REAL].groupby(_SET)))
     methods = labels.order(method for method, _, _ in sets)
     panels = sorted(sets, key=lambda key: (methods.index(key[0]), *key[1:]))
-    colors = {name: f"C{place}" for place, name in enumerate(real["class_name"].unique())}
+    colors = {name: f"C{number}" for number, name in enumerate(real["class_name"].unique())}
     across, down = min(len(panels), _PANELS_A_ROW), -(-len(panels) // _PANELS_A_ROW)
     with mpl.rc_context(STYLE):
         size = (_PANEL * across, 0.6 + (_PANEL + 0.2) * down)

@@ -28,7 +28,7 @@ def draw(count: int, widths: Sequence[int], seed: int) -> list[str]:
             "give fewer"
         )
     order = torch.randperm(len(space), generator=streams.generator(seed, "search-space"))
-    return [space[place] for place in sorted(order[:count].tolist())]
+    return [space[index] for index in sorted(order[:count].tolist())]
 
 
 def part(names: Sequence[str], which: str) -> list[str]:

@@ -115,7 +115,7 @@ def train(
     *,
     run: Run = UNATTENDED,
     on_batch: Callable[[Tensor, Tensor], None] | None = None,
-    beside: Callable[[Tensor, Tensor], Tensor] | None = None,
+    extra_loss: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Descent:
     """Train every network of the stack, in place.
 
@@ -124,9 +124,10 @@ def train(
         samples: the images, the same for all.
         recipe: how.
         run: where to save the state between epochs and to resume from, and who is shown the epochs done.
-        on_batch: told the indices, (K, n), and the logits, (K, n, classes), of every batch before its step.
-        beside: a loss beside the cross-entropy: from a batch's images, (K, n, C, H, W), and logits, the sum
-            over the networks of its mean over the images.
+        on_batch: called before every step with the indices, (K, n), and the logits, (K, n, classes), of its
+            batch.
+        extra_loss: a loss that is added to the cross-entropy. It gets the images, (K, n, C, H, W), and the
+            logits, (K, n, classes), of a batch and returns the sum over the networks of its mean per image.
 
     Returns:
         What the training changed, as it is saved between epochs.
@@ -141,8 +142,8 @@ def train(
             losses = (
                 F.cross_entropy(logits.flatten(0, 1), labels.flatten(0, 1), reduction="sum") / rows.shape[1]
             )
-            if beside:
-                losses = losses + beside(images, logits)
+            if extra_loss:
+                losses = losses + extra_loss(images, logits)
             optimizer.zero_grad()
             losses.backward()
             if on_batch:

@@ -35,9 +35,9 @@ class Samples:
     @classmethod
     def of_split(cls, split: Split, device: Device) -> Samples:
         """Return the images of a real split, whose bytes go to the device where that is not the host."""
-        where = device.torch_device
-        source = split if where.type == "cpu" else split.resident(where)
-        return cls(torch.as_tensor(split.labels).to(where), lambda rows: source.batch(rows, where))
+        target = device.torch_device
+        source = split if target.type == "cpu" else split.resident(target)
+        return cls(torch.as_tensor(split.labels).to(target), lambda rows: source.batch(rows, target))
 
     @classmethod
     def joined(cls, parts: Sequence[Samples]) -> Samples:
@@ -46,14 +46,14 @@ class Samples:
 
         def batch(rows: Tensor) -> Tensor:
             part = torch.bucketize(rows, torch.tensor(firsts[1:]), right=True)
-            places = [(part == number).nonzero().flatten() for number in range(len(parts))]
+            positions = [(part == number).nonzero().flatten() for number in range(len(parts))]
             images = [
-                each.batch(rows[place] - first)
-                for each, first, place in zip(parts, firsts, places, strict=False)
-                if len(place)
+                each.batch(rows[position] - first)
+                for each, first, position in zip(parts, firsts, positions, strict=False)
+                if len(position)
             ]
             joined = torch.cat(images)
-            return joined[torch.cat(places).argsort().to(joined.device)]
+            return joined[torch.cat(positions).argsort().to(joined.device)]
 
         return cls(torch.cat([each.labels for each in parts]), batch)
 
