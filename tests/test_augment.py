@@ -89,7 +89,7 @@ def test_gradients_agree_with_finite_differences(family, rows, seed):
 
 
 @pytest.mark.parametrize(
-    ("side", "reach", "centres"), [(8, 1, 9), (16, 2, 17), (28, 4, 29), (32, 4, 33), (64, 8, 65), (9, 1, 9)]
+    ("side", "reach", "centers"), [(8, 1, 9), (16, 2, 17), (28, 4, 29), (32, 4, 33), (64, 8, 65), (9, 1, 9)]
 )
 def test_whole_numbers_cover_their_range_evenly(side, reach, centers):
     draws = 400 * centers

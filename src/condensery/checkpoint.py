@@ -57,9 +57,9 @@ class Checkpoint:
             return None
         difference = first_difference(identity, self.identity)
         if difference:
-            where, was, now = difference
-            told = f" ({where} was {was!r}, is {now!r})" if where else ""
-            _log.warning("%s: ignoring a checkpoint of another experiment, starting anew%s", self.path, told)
+            key, was, now = difference
+            details = f" ({key} was {was!r}, is {now!r})" if key else ""
+            _log.warning("%s: ignoring a checkpoint of another experiment, starting anew%s", self.path, details)
             return None
         if metadata.get("commit", "") != self.commit:
             _log.info(

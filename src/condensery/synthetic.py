@@ -92,8 +92,8 @@ class SyntheticSet:
     def digest(self) -> str:
         """Return a digest of images, labels, classes and normalization, whatever the provenance."""
         rate = self.learning_rate
-        told = (self.images.shape, self.classes, self.mean, self.std, str(self.labels.dtype))
-        found = hashlib.sha256(repr((*told, None if isinstance(rate, Tensor) else rate)).encode())
+        description = (self.images.shape, self.classes, self.mean, self.std, str(self.labels.dtype))
+        found = hashlib.sha256(repr((*description, None if isinstance(rate, Tensor) else rate)).encode())
         for tensor in (self.images, self.labels, *([rate] if isinstance(rate, Tensor) else [])):
             found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return found.hexdigest()[: identity.DIGITS]

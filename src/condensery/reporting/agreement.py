@@ -22,7 +22,7 @@ _ONE = {
 """Columns of which a cell has one value, and how a message calls it. "" is not known."""
 
 
-def check(where: str, rows: pd.DataFrame, one_set: Sequence[str] = ("set_seed",)) -> None:
+def check(cell: str, rows: pd.DataFrame, one_set: Sequence[str] = ("set_seed",)) -> None:
     """Check that rows may be pooled.
 
     Args:
@@ -35,22 +35,22 @@ def check(where: str, rows: pd.DataFrame, one_set: Sequence[str] = ("set_seed",)
             a set is not the same in all of them.
     """
     for name, called in _ONE.items():
-        _refuse_several(where, rows, name, called)
+        _refuse_several(cell, rows, name, called)
     for names in (("code", "commit"), ("set_code",)):
-        _check_code(where, rows, [name for name in names if name in rows])
+        _check_code(cell, rows, [name for name in names if name in rows])
     if "set" in rows:
         for _, same in rows.groupby(list(one_set)):
-            _refuse_several(where, same, "set", "version of one set")
+            _refuse_several(cell, same, "set", "version of one set")
 
 
-def _refuse_several(where: str, rows: pd.DataFrame, name: str, called: str) -> None:
+def _refuse_several(cell: str, rows: pd.DataFrame, name: str, called: str) -> None:
     known = rows[rows[name] != ""] if name in rows else rows[:0]
     if name not in rows or known[name].nunique() < 2:
         return
-    told = [f"{value} ({_example(known[known[name] == value])})" for value in sorted(known[name].unique())]
+    values = [f"{value} ({_example(known[known[name] == value])})" for value in sorted(known[name].unique())]
     hint = "; name each method that was imported (import_set.py --name)" if name == "set_settings" else ""
     raise CondenseryError(
-        f"{where}: rows of more than one {called} in one cell: {', '.join(told)}; "
+        f"{cell}: rows of more than one {called} in one cell: {', '.join(values)}; "
         f"give those of one, or evaluate the others again{hint}"
     )
 
@@ -61,15 +61,15 @@ def _example(rows: pd.DataFrame) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {first[name]}" for name in names) or "unnamed"
 
 
-def _check_code(where: str, rows: pd.DataFrame, names: Sequence[str]) -> None:
+def _check_code(cell: str, rows: pd.DataFrame, names: Sequence[str]) -> None:
     """Refuse versions of the code that neither are equal nor are listed to compute alike."""
     found = [{name for name in each if name} for each in rows[list(names)].drop_duplicates().to_numpy()]
     versions = [{part for name in each for part in name.split(" + ")} for each in found if each]
     alike = _connected([*versions, *_listed(ALIKE)])
     if len({number for each in versions for number, group in enumerate(alike) if each <= group}) > 1:
-        told = " and ".join(sorted("/".join(sorted(name[:12] for name in each)) for each in versions))
+        commits = " and ".join(sorted("/".join(sorted(name[:12] for name in each)) for each in versions))
         raise CondenseryError(
-            f"{where}: rows of code that may compute otherwise in one cell: {told}; evaluate the older ones "
+            f"{cell}: rows of code that may compute otherwise in one cell: {commits}; evaluate the older ones "
             f"again, or say in {ALIKE.name} why they compute alike"
         )
 
