@@ -58,8 +58,8 @@ class Checkpoint:
         difference = first_difference(identity, self.identity)
         if difference:
             key, was, now = difference
-            details = f" ({key} was {was!r}, is {now!r})" if key else ""
-            _log.warning("%s: ignoring a checkpoint of another experiment, starting anew%s", self.path, details)
+            where = f" ({key} was {was!r}, is {now!r})" if key else ""
+            _log.warning("%s: ignoring a checkpoint of another experiment, starting anew%s", self.path, where)
             return None
         if metadata.get("commit", "") != self.commit:
             _log.info(

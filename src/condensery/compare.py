@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def first_difference(mine: Any, theirs: Any, parent: str = "") -> tuple[str, Any, Any] | None:
+def first_difference(mine: Any, theirs: Any, path: str = "") -> tuple[str, Any, Any] | None:
     """Return where two JSON-like values differ first, and the two values there; None where they are equal.
 
     An entry that one of two mappings lacks counts as None.
     """
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         for key in sorted({*mine, *theirs}):
-            inner = first_difference(mine.get(key), theirs.get(key), f"{parent}.{key}" if parent else str(key))
+            inner = first_difference(mine.get(key), theirs.get(key), f"{path}.{key}" if path else str(key))
             if inner:
                 return inner
         return None
-    return None if mine == theirs else (parent, mine, theirs)
+    return None if mine == theirs else (path, mine, theirs)

@@ -26,7 +26,7 @@ def check(cell: str, rows: pd.DataFrame, one_set: Sequence[str] = ("set_seed",))
     """Check that rows may be pooled.
 
     Args:
-        where: the cell, for messages.
+        cell: the cell, for messages.
         rows: its rows. Columns of `rows.IDENTITY` may be absent: then nothing is known of them.
         one_set: the columns that name a set within the cell.
 
@@ -69,8 +69,8 @@ def _check_code(cell: str, rows: pd.DataFrame, names: Sequence[str]) -> None:
     if len({number for each in versions for number, group in enumerate(alike) if each <= group}) > 1:
         commits = " and ".join(sorted("/".join(sorted(name[:12] for name in each)) for each in versions))
         raise CondenseryError(
-            f"{cell}: rows of code that may compute otherwise in one cell: {commits}; evaluate the older ones "
-            f"again, or say in {ALIKE.name} why they compute alike"
+            f"{cell}: rows of code that may compute otherwise in one cell: {commits}; evaluate the older "
+            f"ones again, or say in {ALIKE.name} why they compute alike"
         )
 
 
