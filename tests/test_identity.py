@@ -136,7 +136,7 @@ def test_a_job_goes_on_under_another_commit_with_the_same_code(digits: Path, tmp
     with mock.patch.object(versions, "commit", return_value="f" * 40):
         told = condense(digits, resumed)
         condense(digits, fresh)
-    assert "goes on with what commit" in told
+    assert "continues what commit" in told
     assert "another experiment" not in told
     assert resumed.read_bytes() == fresh.read_bytes()
 

@@ -40,7 +40,7 @@ RECIPE = "dsa"
 
 
 class StudyRun:
-    """A study in a folder: ``rows.parquet``, one row a trained network, and the sets in ``sets/``."""
+    """A study in a folder: ``rows.parquet``, one row per trained network, and the sets in ``sets/``."""
 
     def __init__(self, study: Study, folder: Path, prepared: Path, device: str, box: TimeBox) -> None:
         """Read what is there already.

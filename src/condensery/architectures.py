@@ -19,7 +19,7 @@ from condensery.errors import CondenseryError
 
 @dataclass(frozen=True)
 class Family:
-    """A network family. Building a network checks what its family says of it.
+    """A network family. Building a network checks it against what its family states.
 
     Attributes:
         builder: the function that builds a network, as ``module:function``. It takes the number of channels,
@@ -29,7 +29,7 @@ class Family:
         batch_norm: whether every network of the family has batch norm; without this, those have it whose
             option ``norm`` is ``bn``.
         pixel_multiply_adds: multiply-adds of a forward pass per pixel of a 32x32 RGB image; a family that
-            does not say counts as a ConvNet.
+            does not give it counts as a ConvNet.
         weights: number of weights, for such images of 10 classes; likewise.
     """
 
@@ -100,14 +100,14 @@ def parse(name: str) -> tuple[str, dict[str, str]]:
     """
     family, *words = name.split("-")
     if family not in FAMILIES:
-        raise CondenseryError(f"unknown network {name!r}: there is {grammar()}")
+        raise CondenseryError(f"unknown network {name!r}: known are {grammar()}")
     options: dict[str, str] = {}
     for word in words:
         option = _option_of(family, word)
         if option is None:
-            raise CondenseryError(f"unknown option {word!r} of network {name!r}: there is {grammar()}")
+            raise CondenseryError(f"unknown option {word!r} of network {name!r}: known are {grammar()}")
         if option in options:
-            raise CondenseryError(f"network {name!r} gives its {option} twice: keep one of them")
+            raise CondenseryError(f"network {name!r} gives its {option} twice: keep one")
         options[option] = word
     return family, {
         option: options.get(option, known[0]) for option, known in FAMILIES[family].options.items()
@@ -141,7 +141,7 @@ def number(word: str) -> int:
 
 
 def sort_key(name: str) -> tuple[int, str]:
-    """Return what networks are sorted by: the place of the family, unknown ones last, and the name."""
+    """Return the sort key of a network: the index of its family, unknown families last, and its name."""
     families, family = list(FAMILIES), name.partition("-")[0]
     return (families.index(family) if family in FAMILIES else len(families), name)
 

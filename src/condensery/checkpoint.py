@@ -21,19 +21,19 @@ _SCHEMA = "checkpoint/3"
 
 
 class Checkpoint:
-    """The state of a long job, in one safetensors file beside the job's output.
+    """The state of a long job, in one safetensors file next to the job's output.
 
     Args:
         path: the file.
         identity: what experiment the state belongs to, JSON-able; a file with another identity is not used.
         every_seconds: how much work, in seconds, may be lost; 0 saves whenever asked.
-        commit: the commit that saves; the log says when it takes up what another one saved.
+        commit: the commit that saves; the log says when the state comes from another commit.
     """
 
     def __init__(self, path: Path, identity: Any, every_seconds: float = 60.0, *, commit: str = "") -> None:
-        """Note where the state lies; nothing is read yet."""
+        """Remember the path and the identity; nothing is read yet."""
         self.path = Path(path)
-        # As it will be read again: tuples are lists in JSON, and all keys texts.
+        # In the form in which JSON returns it: tuples become lists, all keys become strings.
         self.identity = json.loads(json.dumps(identity))
         self.every_seconds = every_seconds
         self.commit = commit
@@ -53,17 +53,23 @@ class Checkpoint:
                 raise ValueError(f"written as {metadata['schema']}")
             identity, step = metadata["identity"], int(metadata["step"])
         except (ValueError, KeyError, TypeError, OSError) as error:
-            _log.warning("%s: ignoring an unreadable checkpoint, starting anew: %s", self.path, error)
+            _log.warning(
+                "%s: ignoring an unreadable checkpoint, starting from the first step: %s", self.path, error
+            )
             return None
         difference = first_difference(identity, self.identity)
         if difference:
             key, was, now = difference
             where = f" ({key} was {was!r}, is {now!r})" if key else ""
-            _log.warning("%s: ignoring a checkpoint of another experiment, starting anew%s", self.path, where)
+            _log.warning(
+                "%s: ignoring a checkpoint of another experiment, starting from the first step%s",
+                self.path,
+                where,
+            )
             return None
         if metadata.get("commit", "") != self.commit:
             _log.info(
-                "%s: goes on with what commit %s began: the code that computes is the same",
+                "%s: continues what commit %s began: the code that computes is the same",
                 self.path,
                 metadata.get("commit") or "unknown",
             )
@@ -85,7 +91,7 @@ class Checkpoint:
         return monotonic() - self._saved_at >= self.every_seconds
 
     def remove(self) -> None:
-        """Delete the checkpoint, and what a killed save may have left beside it."""
+        """Delete the checkpoint and any temporary file that a killed save left."""
         self.path.unlink(missing_ok=True)
         for leftover in self.path.parent.glob(f".partial-*-{glob.escape(self.path.name)}"):
             leftover.unlink(missing_ok=True)

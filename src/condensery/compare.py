@@ -1,4 +1,4 @@
-"""Where two JSON-like values differ, for messages that say what is not as it was."""
+"""Where two JSON-like values differ, for messages that name what has changed."""
 
 from __future__ import annotations
 

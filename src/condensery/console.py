@@ -1,4 +1,4 @@
-"""How a script ends: one line for what people can mend, a traceback for what they cannot."""
+"""How a command ends: one line for an error that its user can fix, a traceback for a defect."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parser(text: str | None) -> argparse.ArgumentParser:
     """Return the parser of a command, which has ``--help`` and ``--version``.
 
     Args:
-        text: the docstring of the command's module, which the help shows as it is.
+        text: the docstring of the command's module, which --help prints unchanged.
     """
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"condensery {condensery.__version__}")
@@ -45,7 +45,9 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a command that reports: they say which configuration its results come from."""
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="where everything must come from")
+    parser.add_argument(
+        "--protocol", required=True, metavar="NAME", help="the protocol that all results must come from"
+    )
     add_config_argument(parser)
 
 
@@ -54,8 +56,8 @@ def run(main: Callable[[], None]) -> int:
 
     Returns:
         0 when `main` returns; 1 after a `CondenseryError`, or an error of the operating system about a named
-        file, which becomes ``error: ...`` on one line; 130 when interrupted from the keyboard. A reader that
-        closes the pipe early ends the script quietly with 1. Every other exception is a defect and
+        file, printed as one line ``error: ...``; 130 when interrupted from the keyboard. A reader that
+        closes the pipe early ends the command silently with 1. Every other exception is a defect and
         propagates with its traceback.
     """
     logging.basicConfig(
@@ -70,7 +72,7 @@ def run(main: Callable[[], None]) -> int:
         _fail("interrupted")
         return 130
     except BrokenPipeError:
-        # The interpreter flushes standard output once more on its way out; let that go nowhere.
+        # The interpreter flushes standard output once more when it exits; discard that.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except _USER_PATH_ERRORS as error:

@@ -1,7 +1,7 @@
-"""The one exception that people are meant to read."""
+"""The exception whose message is written for the user."""
 
 from __future__ import annotations
 
 
 class CondenseryError(Exception):
-    """Bad input: one line that says what is wrong, where, and what to do."""
+    """An error of the input. Its message is one line: what is wrong, where, and what to do."""

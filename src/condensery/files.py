@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from condensery.errors import CondenseryError
 
-# Tables and pages are written here too, and do not wait seconds for PyTorch.
+# PyTorch is imported where it is needed: writing a table must not wait seconds for it.
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -31,7 +31,7 @@ def atomic(path: Path) -> Iterator[Path]:
             folder is replaced only when it is empty.
 
     Yields:
-        A temporary name in the same folder, with the same suffix, where the caller makes a file or a folder.
+        A temporary path in the same folder, with the same suffix, at which the caller writes.
         After the block it is flushed to the disk and renamed; when the block raises, it is removed.
 
     Raises:
@@ -56,10 +56,10 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def check_new_folder(folder: Path) -> None:
-    """Check, before there is anything to lose, that `atomic` can give a folder this name.
+    """Check, before any work is done, that `atomic` can give a folder this name.
 
     Raises:
-        CondenseryError: the name is taken, by anything but an empty folder.
+        CondenseryError: the name exists and is not an empty folder.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise CondenseryError(f"{folder}: exists and is not an empty folder; give a new name")
@@ -86,11 +86,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """
     from safetensors.torch import save
 
-    # A copy each, because safetensors refuses tensors that share memory.
+    # Copies, because safetensors refuses tensors that share memory.
     plain = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     text = json.dumps(metadata, sort_keys=True, allow_nan=False)
     with atomic(path) as temporary:
-        # Not save_file, whose files only their owner may read: sets are shared.
+        # Not save_file: only the owner may read its files, and sets are shared.
         temporary.write_bytes(save(plain, metadata={_METADATA: text}))
 
 
@@ -143,13 +143,13 @@ class TensorFile:
 
 
 def provenance_of(path: Path) -> dict[str, Any]:
-    """Return what a file of `write_tensors` says of how it was made: ``experiment``, and what else there is.
+    """Return the provenance that a file of `write_tensors` holds: ``experiment`` and all other entries.
 
     Raises:
-        CondenseryError: it is not such a file, or says nothing of it.
+        CondenseryError: it is not such a file, or has no provenance.
     """
     try:
         made = TensorFile(path).about["provenance"]
         return {**made, "experiment": made["experiment"]}
     except (OSError, ValueError, KeyError) as error:
-        raise CondenseryError(f"{path}: does not say what it is of ({error}): make it anew") from None
+        raise CondenseryError(f"{path}: has no provenance ({error}): make it again") from None

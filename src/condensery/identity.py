@@ -42,7 +42,7 @@ def set_columns(sets: Sequence[SyntheticSet]) -> dict[str, str]:
 
 
 def settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a provenance says of how something was made, whatever seed, part, data and versions."""
+    """Return the settings in a provenance: all of it except seed, part, data and versions."""
     aside = ("versions", "data", "shard", "snapshot")
     named = "experiment" in provenance
     known = {key: value for key, value in provenance.items() if key not in aside}
@@ -54,7 +54,7 @@ def settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_data(what: str, provenance: Mapping[str, Any], content: Mapping[str, str]) -> None:
-    """Check that something was made from the training images of a data set, where both say from which.
+    """Check that a result was made from the training images of a data set, if both record which.
 
     Args:
         what: its name, for the message.
@@ -62,16 +62,16 @@ def check_data(what: str, provenance: Mapping[str, Any], content: Mapping[str, s
         content: of the data set, see `condensery.data.RealData`.
 
     Raises:
-        CondenseryError: it was made from others, or from the same ones normalised otherwise.
+        CondenseryError: it was made from other images, or with another normalization.
     """
     made_from = provenance.get("data", {})
     known = [name for name in _MADE_FROM if made_from.get(name) and content.get(name)]
     for name in known:
         if made_from[name] != content[name]:
-            told = "training images" if name == "train" else "classes, shape or normalization"
+            differing = "training images" if name == "train" else "classes, shape or normalization"
             raise CondenseryError(
-                f"{what}: made from other data than is prepared now (other {told}): make it anew, or prepare "
-                "the data that it was made from"
+                f"{what}: made from other data than the prepared data ({differing} differ): make it "
+                "again, or prepare the data that it was made from"
             )
 
 

@@ -2,7 +2,7 @@
 
 A kernel is a function of two sets of flat images, (..., n, D) and (..., m, D), that returns its value for
 every pair, (..., n, m). All are scaled so that their gradients are of the size of the linear one's: a factor
-on a kernel is a factor on the discrepancy, and would only be made up for by another learning rate.
+on a kernel is a factor on the discrepancy, which another learning rate would only compensate.
 """
 
 from __future__ import annotations

@@ -17,13 +17,13 @@ _SAMPLE_SECONDS = 1.0
 class Progress:
     """Show how far a job is, how fast it goes and how long it still takes.
 
-    A resumed job needs to say nothing special: the first `step` is where the clock starts, so that neither
+    A resumed job is treated like any other: the clock starts at the first `step`, so that neither
     the steps of an earlier run nor a slow first step (compilation, data loading) enter the rate.
 
     Args:
         label: what is being done.
         total: number of steps of the whole job, those of earlier runs included.
-        stream: where to write; standard error when None. A terminal gets a bar, anything else plain lines.
+        stream: where to write; standard error if None. A terminal gets a bar, any other stream plain lines.
         every_seconds: least time between two plain lines; the first and the last step always get theirs.
     """
 
@@ -70,7 +70,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close, whatever happened."""
+        """Write the last state, also after an exception."""
         self.close()
 
     def _step_bar(self, done: int) -> None:
@@ -85,13 +85,13 @@ class Progress:
     def _sample(self, now: float) -> None:
         samples = self._samples
         if len(samples) >= 2 and now - samples[-2][0] < _SAMPLE_SECONDS:
-            samples.pop()  # the newest sample moves on until it is a second away from the one before
+            samples.pop()  # The newest sample is replaced until it is a second later than the one before.
         samples.append((now, self._done))
         while len(samples) > 2 and now - samples[0][0] > _WINDOW_SECONDS:
             samples.popleft()
 
     def _rate(self) -> float | None:
-        """Steps a second over the window; None before two samples."""
+        """Steps per second over the window; None before two samples."""
         (begin, first), (end, last) = self._samples[0], self._samples[-1]
         return (last - first) / (end - begin) if last > first and end > begin else None
 

@@ -54,7 +54,7 @@ COORDINATES = (
     "set_seed",
     "network_seed",
 )
-"""What names a row: no two rows share all of them."""
+"""The columns that identify a row: no two rows agree in all of them."""
 
 
 IDENTITY = (
@@ -70,13 +70,13 @@ IDENTITY = (
 
 @dataclass(frozen=True)
 class Kind:
-    """What the rows of an experiment are.
+    """A kind of rows.
 
     Attributes:
         columns: names, types and order of the columns, ``protocol`` among them. Columns whose name ends with
             ``accuracy`` are percentages; only nullable columns may have empty values.
-        coordinates: the columns that name a row: no two rows share all of them.
-        script: what makes such rows.
+        coordinates: the columns that identify a row: no two rows agree in all of them.
+        script: the script that writes such rows.
     """
 
     columns: pa.Schema
@@ -90,7 +90,7 @@ class Kind:
 
 
 EVALUATION = Kind(SCHEMA, COORDINATES, "scripts/evaluate.py")
-"""One row a network that was trained from scratch on one set and tested once."""
+"""One row per network that was trained from scratch on one set and tested once."""
 
 
 _MEMORY = {
@@ -170,16 +170,16 @@ KINDS = (EVALUATION, MEMORY, SNAPSHOT, SEARCH)
 
 
 def kind_of(path: Path) -> Kind:
-    """Return what the rows of a file are, which its columns tell.
+    """Return the kind of the rows of a file, by its columns.
 
     Raises:
-        CondenseryError: the file is absent, damaged, or has the columns of no kind.
+        CondenseryError: the file is absent or damaged, or its columns are those of no kind.
     """
     names = set(_parquet(path).schema_arrow.names)
     for kind in KINDS:
         if names | set(IDENTITY) == set(kind.schema.names):
             return kind
-    raise CondenseryError(f"{path}: not the columns of any rows; give what a command wrote")
+    raise CondenseryError(f"{path}: its columns are not those of any rows; give a file that a command wrote")
 
 
 def protocol_of(path: Path) -> str:
@@ -228,7 +228,7 @@ def row_files(paths: Iterable[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            # Names that begin with a dot are files that are still being written.
+            # A file whose name begins with a dot is still being written.
             files += sorted(file for file in path.rglob("*.parquet") if not file.name.startswith("."))
         elif path.is_file():
             files.append(path)
@@ -277,7 +277,7 @@ def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, str | int]]) -> pd.
         wanted: values of some coordinates, the same ones in each.
 
     Raises:
-        CondenseryError: there is no row at one of the coordinates.
+        CondenseryError: one of the coordinates has no row.
     """
     names = list(wanted[0])
     chosen = pd.DataFrame(list(wanted))[names].drop_duplicates()
@@ -296,7 +296,7 @@ def _read_file(path: Path, kind: Kind) -> pd.DataFrame:
     try:
         table = _parquet(path).read()
     except (pa.ArrowInvalid, OSError) as error:
-        raise CondenseryError(f"{path}: not a whole Parquet file ({error}); make it again") from error
+        raise CondenseryError(f"{path}: not a complete Parquet file ({error}); make it again") from error
     for name in [name for name in IDENTITY if name not in table.column_names]:
         table = table.append_column(name, pa.array([""] * len(table), pa.string()))
     _check_names(set(table.column_names), path, kind)
@@ -317,7 +317,7 @@ def _parquet(path: Path) -> pq.ParquetFile:
     except FileNotFoundError as error:
         raise CondenseryError(f"{path}: no such row file; evaluate the set first") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise CondenseryError(f"{path}: not a whole Parquet file ({error}); make it again") from error
+        raise CondenseryError(f"{path}: not a complete Parquet file ({error}); make it again") from error
 
 
 def _check_names(names: set[str], path: Path, kind: Kind) -> None:

@@ -1,4 +1,4 @@
-"""What goes along with long work: its checkpoint, its progress, its snapshots and its clock."""
+"""What accompanies long work: its checkpoint, its progress, its snapshots and its clock."""
 
 from __future__ import annotations
 
@@ -81,34 +81,34 @@ class Stopwatch:
     """Adds up the seconds of work that may be stopped and resumed.
 
     Args:
-        finish: waits until the device has done what it was given; called before the time is taken.
+        finish: waits until the device has finished all queued work; called before the clock is read.
     """
 
     def __init__(self, finish: Callable[[], None] = lambda: None) -> None:
-        """Begin with no time, stopped."""
+        """Begin at zero, stopped."""
         self._finish, self._before = finish, 0.0
         self._started: float | None = None
 
     def start(self) -> Self:
-        """Let the time run, if it does not yet; return the stopwatch."""
+        """Start the clock, unless it runs already; return the stopwatch."""
         if self._started is None:
             self._started = perf_counter()
         return self
 
     def stop(self) -> float:
-        """Halt the time until the next start; return :meth:`seconds`."""
+        """Stop the clock until the next start; return :meth:`seconds`."""
         self._before, self._started = self.seconds(), None
         return self._before
 
     def seconds(self) -> float:
-        """Return the seconds until now, those of earlier runs too."""
+        """Return the seconds until now, those of earlier runs included."""
         if self._started is None:
             return self._before
         self._finish()
         return self._before + perf_counter() - self._started
 
     def state(self) -> dict[str, Tensor]:
-        """Return the seconds until now; the time runs on."""
+        """Return the seconds until now; the clock keeps running."""
         return {"seconds": torch.tensor(self.seconds(), dtype=torch.float64)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -118,13 +118,13 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Run:
-    """How long work is run: where its state is saved, who hears how far it is, who keeps its images.
+    """How long work is run: where its state is saved, and who receives its progress and its images.
 
     Attributes:
         checkpoint: where to save the state now and then, and to resume from.
         progress: shown the steps done.
-        recorder: shown the images after the iterations that it wants to see, by work that has images.
-        parts: what is saved and resumed beside the state of the work itself, by name. A checkpoint without
+        recorder: receives the images after the iterations that it asks for, from work that has images.
+        parts: what is saved and resumed in addition to the state of the work, by name. A checkpoint without
             one of them belongs to other work and is not used.
         before: steps of the progress that were done before this work.
         times: steps of the progress per step of this work.
@@ -183,7 +183,7 @@ class Run:
         if self.checkpoint:
             tensors: dict[str, Tensor] = {}
             for name, part in self.parts.items():
-                # The first says that the part is here, be its state empty.
+                # The first entry records that the part is present, even if its state is empty.
                 tensors |= {f"{name}/": torch.empty(0)}
                 tensors |= {f"{name}/{key}": tensor for key, tensor in part.state().items()}
             self.checkpoint.save(done, tensors)

@@ -1,8 +1,8 @@
 """Random streams addressed by what they are for.
 
 Every draw of the library comes from a stream named by (seed, purpose, address): there is no global seed
-and no order of calls to respect. A class condensed in its own job, a network trained beside others and a
-run that was stopped and resumed therefore see the numbers that an undisturbed run sees.
+and no order of calls to respect. A class condensed in its own job, a network trained together with others
+and a run that was stopped and resumed therefore see the numbers that an undisturbed run sees.
 """
 
 from __future__ import annotations

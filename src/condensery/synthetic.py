@@ -37,7 +37,7 @@ class SyntheticSet:
         mean: per channel, in [0, 1] units; with `std` it undoes the normalisation.
         std: per channel, in [0, 1] units.
         provenance: JSON-able: the resolved experiment and the versions that made the set.
-        learning_rate: a learning rate learned with the images: a number, a tensor of one a step, or None.
+        learning_rate: learned with the images: a number, a tensor with one rate per step, or None.
 
     Raises:
         CondenseryError: when shapes, types or labels do not agree with each other.
@@ -51,10 +51,10 @@ class SyntheticSet:
     provenance: dict[str, Any] = field(default_factory=dict)
     learning_rate: float | Tensor | None = None
     source: str = field(default="synthetic set", init=False)
-    """How error messages call the set: its file, once it has one. Not stored."""
+    """The name of the set in error messages: its file, once it has one. Not stored."""
 
     def __post_init__(self) -> None:
-        """Check that the parts agree."""
+        """Check that shapes, types and labels agree."""
         self.classes = tuple(str(name) for name in self.classes)
         self.mean = tuple(float(value) for value in self.mean)
         self.std = tuple(float(value) for value in self.std)
@@ -150,10 +150,10 @@ class SyntheticSet:
         return loaded
 
     def experiment(self, *keys: str) -> dict[str, Any]:
-        """Return what the provenance says of the set's making: method, network, images per class and so on.
+        """Return entries of the experiment in the provenance: method, network, images per class and so on.
 
         Raises:
-            CondenseryError: it does not say one of ``keys``.
+            CondenseryError: it lacks one of ``keys``.
         """
         experiment = self.provenance.get("experiment", {})
         missing = [key for key in keys if key not in experiment]
@@ -215,7 +215,7 @@ class SyntheticSet:
 
 
 def gather(sets: Sequence[SyntheticSet]) -> SyntheticSet:
-    """Join sets of different classes into one set ordered by class; a single set that is no part stays.
+    """Join sets of different classes into one, ordered by class; a complete set is returned as it is.
 
     Parts that separate jobs made of one experiment, joined, equal the set that one job makes, byte for byte
     when saved.
@@ -227,7 +227,7 @@ def gather(sets: Sequence[SyntheticSet]) -> SyntheticSet:
         raise CondenseryError("no parts to gather; give the file of each part")
     first = sets[0]
     if len(sets) == 1 and SHARD not in first.provenance:
-        return first  # a whole set, whose order may mean something, as that of dd's steps does
+        return first  # complete; its order may matter: dd orders images by the step that uses them
     owner: dict[int, SyntheticSet] = {}
     for part in sets:
         _check_same_experiment(first, part)

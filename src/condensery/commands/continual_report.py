@@ -1,6 +1,6 @@
 r"""Make the table and the figure of a target of continual learning from its rows.
 
-Writes TABLE.csv (one line a memory and step), .md, .tex, .json, FIGURE.png and FIGURE.pdf.
+Writes TABLE.csv (one line per memory and step), .md, .tex, .json, FIGURE.png and FIGURE.pdf.
 
 Example:
   python scripts/continual_report.py --target continual5 --protocol smoke --rows results/smoke/continual \
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--out-table", required=True, type=Path, metavar="PREFIX", help="what to write")
     parser.add_argument("--out-figure", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
-    # It lists every glyph that goes into the PDF.
+    # fontTools logs every glyph that it puts into the PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     config = load_config(arguments.config, arguments.protocol)
     names = Labels.of(config)

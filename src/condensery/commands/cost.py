@@ -1,7 +1,7 @@
-"""Write what the jobs behind a table did cost: PREFIX.csv (one line a job) and PREFIX.md (one line a cell).
+"""Write what the jobs behind a table cost: PREFIX.csv (one line per job), PREFIX.md (one line per cell).
 
-Reads the benchmarks and logs that the workflow leaves beside its results. Jobs whose results were fetched
-have none: of evaluations the rows tell seconds and device, and of the others nothing is known.
+Reads the benchmarks and logs of the workflow. Jobs whose results were fetched have none: for evaluations,
+seconds and device come from the rows; the others count as unknown.
 
 Example:
   python scripts/cost.py --table table1 --protocol laptop --results results/laptop --out-prefix table1.cost

@@ -47,7 +47,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Load, map, draw, write."""
     args = parse()
-    # It lists every glyph that goes into the PDF.
+    # fontTools logs every glyph that it puts into the PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     job = opened(args)
     info = job.data.info

@@ -1,6 +1,6 @@
 """Write a synthetic set in another format.
 
-  png   one folder a class of 8-bit images in [0, 1] space, and a set.json with everything else
+  png   one folder per class of 8-bit images in [0, 1] space, and a set.json with everything else
   pt    what the authors' public code reads: normalised images and labels, one entry an experiment
   npz   a NumPy archive: normalised images, labels, classes, mean, std, provenance
 

@@ -45,7 +45,7 @@ def main() -> None:
         "--out", "--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write"
     )
     arguments = parser.parse_args()
-    # It lists every glyph that goes into the PDF.
+    # fontTools logs every glyph that it puts into the PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     sets = [SyntheticSet.load(path) for path in arguments.sets]
     measured = rows.read_rows(arguments.rows, arguments.protocol) if arguments.rows else None

@@ -30,7 +30,7 @@ def main() -> None:
     )
     parser.add_argument("--out", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
-    # It lists every glyph that goes into the PDF.
+    # fontTools logs every glyph that it puts into the PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     names = sorted(path.stem for path in (arguments.config / "protocols").glob("*.yaml"))
     measured_under = [name for name in names if (arguments.results / name).is_dir()]

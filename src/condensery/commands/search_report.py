@@ -39,7 +39,7 @@ def main() -> None:
             f"--out-{what}", required=True, type=Path, metavar=what.upper(), help="path, without suffix"
         )
     arguments = parser.parse_args()
-    # It lists every glyph that goes into the PDF.
+    # fontTools logs every glyph that it puts into the PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     names = Labels.of(load_config(arguments.config, arguments.protocol))
     rows = read_rows(row_files(arguments.rows), arguments.protocol, SEARCH)

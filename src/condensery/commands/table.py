@@ -1,4 +1,4 @@
-r"""Make a table from result rows: PREFIX.csv (one line a cell), .md, .tex and .json.
+r"""Make a table from result rows: PREFIX.csv (one line per cell), .md, .tex and .json.
 
 Every cell has mean and population standard deviation over all networks, the deviations between sets and
 between networks, the numbers of sets and networks, the published value and the difference.

@@ -36,7 +36,7 @@ def main() -> None:
         "--out", "--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write"
     )
     arguments = parser.parse_args()
-    # It lists every glyph that goes into the PDF.
+    # fontTools logs every glyph that it puts into the PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     config = load_config(arguments.config, arguments.protocol)
     names, wanted = Labels.of(config), _target(config)

@@ -46,13 +46,13 @@ def evaluate_step(
         memory: their images.
         network: name of the network.
         recipe: how it is trained.
-        seeds: one a network.
+        seeds: one per network.
         device: where to compute.
         run: where to save the training under way and to resume from, and who is shown the epochs done, over
             all networks.
 
     Raises:
-        CondenseryError: there are no such classes, or the network is unknown.
+        CondenseryError: a class or the network is unknown.
     """
     return evaluate(
         network,

@@ -116,10 +116,10 @@ def learn(
     Args:
         network: name of the network.
         tasks: at most `TASKS`.
-        seeds: one a network.
+        seeds: one per network.
         device: where; it says which networks are trained at once.
         checkpoint: gives the checkpoint of a part of the work, by its name; kept until all is done.
-        progress: told the epochs done, of `epochs` for every seed.
+        progress: shown the epochs done, of `epochs` for every seed.
 
     Yields:
         For every network, each task with and each without distillation.

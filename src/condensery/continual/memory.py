@@ -29,7 +29,7 @@ def remember(sets: Sequence[SyntheticSet], classes: Sequence[int], ipc: int) -> 
         if found != ipc:
             raise CondenseryError(
                 f"{', '.join(each.source for each in sets)}: {found} images of class {c}, where the memory "
-                f"holds {ipc} a class; give the sets of this experiment"
+                f"holds {ipc} per class; give the sets of this experiment"
             )
     chosen = torch.isin(labels, torch.tensor(classes)).nonzero().flatten()
     order = chosen[labels[chosen].argsort(stable=True)]

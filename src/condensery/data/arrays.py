@@ -24,7 +24,7 @@ CHUNK_BYTES = 32 * 2**20
 class DataInfo:
     """What a data set is: its name, the size of its images (pixels), its classes and its normalisation.
 
-    ``mean`` and ``std`` have one value a channel, in units of [0, 1] intensity.
+    ``mean`` and ``std`` have one value per channel, in units of [0, 1] intensity.
     """
 
     name: str
@@ -41,7 +41,7 @@ def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
 
     Args:
         images: uint8, (..., C, H, W), on any device.
-        mean: one value a channel, in units of [0, 1] intensity.
+        mean: one value per channel, in units of [0, 1] intensity.
         std: likewise.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Image folders: one folder a class, any image format, resized to the prepared size."""
+"""Image folders: one folder per class, any image format, resized to the prepared size."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def usps_bytes(values: np.ndarray) -> np.ndarray:
 
 
 def read_usps(folder: Path, shape: Shape) -> Contents:
-    """Read USPS in LIBSVM's text format (one image a line: label 1..10, then index:value in [-1, 1])."""
+    """Read USPS in LIBSVM's text format (one image per line: label 1..10, then index:value in [-1, 1])."""
 
     def part(path: Path) -> Iterator[Piece]:
         lines = decompressed(path).decode("latin1").splitlines()

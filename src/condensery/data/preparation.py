@@ -226,7 +226,7 @@ def _check_piece(path: Path, images: np.ndarray, labels: np.ndarray, shape: Shap
 def _statistics(
     spec: Mapping[str, Any], channels: int, train: Iterable[np.ndarray]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and population standard deviation a channel in units of [0, 1] (computed where `auto`)."""
+    """Return mean and population standard deviation per channel, in units of [0, 1]; computed if `auto`."""
     values = {key: spec.get(key, "auto") for key in ("mean", "std")}
     if "auto" in values.values():
         counts = np.zeros((channels, 256), dtype=np.int64)

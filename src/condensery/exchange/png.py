@@ -24,7 +24,7 @@ _MODES = {1: "L", 3: "RGB"}
 
 
 def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
-    """Write one PNG an image, in [0, 1] space rounded to 8 bits, one folder a class.
+    """Write one PNG per image, in [0, 1] space rounded to 8 bits, one folder per class.
 
     The layout is ``<class index>_<class name>/<position>.png``; ``set.json`` beside the folders keeps what
     pixels cannot: the order, the normalisation, soft labels, a learned learning rate and the provenance.

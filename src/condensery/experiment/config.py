@@ -60,7 +60,7 @@ class Config:
         """Return the name of the method that a method is a variant of, or its own.
 
         Raises:
-            CondenseryError: there is no such method.
+            CondenseryError: the method is unknown.
         """
         return base_of(name, _entry("method", name, self.methods, "methods.yaml"))
 
@@ -68,7 +68,7 @@ class Config:
         """Return the network that a data set is condensed and evaluated with by default.
 
         Raises:
-            CondenseryError: there is no such data set.
+            CondenseryError: the data set is unknown.
         """
         return self.dataset(dataset)["network"]
 
@@ -76,7 +76,7 @@ class Config:
         """Return the number of classes of a data set.
 
         Raises:
-            CondenseryError: there is no such data set.
+            CondenseryError: the data set is unknown.
         """
         classes = self.dataset(dataset)["classes"]
         return classes if isinstance(classes, int) else len(classes)
@@ -85,7 +85,7 @@ class Config:
         """Return the data set's strategy of differentiable Siamese augmentation.
 
         Raises:
-            CondenseryError: there is no such data set.
+            CondenseryError: the data set is unknown.
         """
         return self.dataset(dataset)["augmentation"]
 
@@ -96,7 +96,7 @@ class Config:
         sets, then the protocol's ``overrides``, then the same of a variant: the later wins.
 
         Raises:
-            CondenseryError: there is no such data set or method.
+            CondenseryError: the data set or the method is unknown.
         """
         self.dataset(dataset)
         self.method(method)
@@ -106,7 +106,7 @@ class Config:
         """Return what a method needs that is trained beforehand, names of `needs.NEEDS`.
 
         Raises:
-            CondenseryError: there is no such method.
+            CondenseryError: the method is unknown.
         """
         return self.method(method).get("needs", [])
 
@@ -114,7 +114,7 @@ class Config:
         """Resolve the parameters of a method's generator, which serves all sizes and networks.
 
         Raises:
-            CondenseryError: there is no such data set or method.
+            CondenseryError: the data set or the method is unknown.
         """
         return self.parameters(dataset, method, self.network(dataset), 0)
 
@@ -150,7 +150,7 @@ class Config:
             ``augmentation`` as a strategy.
 
         Raises:
-            CondenseryError: there is no such data set or recipe.
+            CondenseryError: the data set or the recipe is unknown.
         """
         _entry("recipe", name, self.recipes, "recipes.yaml")
         coordinates = {"dataset": dataset, "network": network or self.network(dataset), "ipc": ipc}
@@ -165,7 +165,7 @@ class Config:
         It is not where the method or the network mixes classes: batch norm does.
 
         Raises:
-            CondenseryError: there is no such method or network.
+            CondenseryError: the method or the network is unknown.
         """
         return self.method(method)["independent_classes"] and not has_batch_norm(network)
 
@@ -183,7 +183,7 @@ class Config:
         or through batch norm, which mixes the classes of a step.
 
         Raises:
-            CondenseryError: there is no such data set or method.
+            CondenseryError: the data set or the method is unknown.
         """
         count = self.class_count(dataset)
         size = self.classes_per_job(dataset) or count

@@ -38,7 +38,7 @@ def jobs_of(config: Config, table: str) -> list[JobId]:
     """Return the jobs behind a table, each once: preparation first.
 
     Raises:
-        CondenseryError: the protocol has no such table.
+        CondenseryError: the protocol does not list the table.
     """
     section = TARGETS[table].section if table in TARGETS else "targets"
     if section == "continual":

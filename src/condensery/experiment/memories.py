@@ -51,7 +51,7 @@ def memories(config: Config, target: str) -> list[MemoryId]:
     """Return the memories of a target.
 
     Raises:
-        CondenseryError: the protocol has no such target.
+        CondenseryError: the protocol does not list the target.
     """
     targets = config.spec.get("continual", {})
     if target not in targets:

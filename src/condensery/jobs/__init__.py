@@ -1,4 +1,4 @@
-"""Jobs: what the commands that compute open, and what makes their problems, recipes and rows."""
+"""Jobs: what the commands open to compute, and what builds their problems, recipes and rows."""
 
 from __future__ import annotations
 

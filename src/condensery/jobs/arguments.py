@@ -1,4 +1,4 @@
-"""The arguments that the commands share which compute, and the job that they choose."""
+"""The arguments that all commands that compute share, and the job that they describe."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def add_arguments(
 
     Args:
         parser: the parser.
-        several: whether there are several data sets; lists are made of them and of their folders.
-        network: whether a job is about one network, which can be named.
-        default_out: what is written where --out is not given; it must be given if this is empty.
+        several: whether the job takes several data sets; the data sets and their folders are lists then.
+        network: whether the job has one network, which an argument can name.
+        default_out: the default of --out; --out is required if this is empty.
     """
     many = {"nargs": "+"} if several else {}
     parser.add_argument(
@@ -48,7 +48,7 @@ def add_arguments(
 
 
 def add_view_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of a job that sees its data set otherwise than it was prepared."""
+    """Add the arguments of a job that sees its data set differently from how it was prepared."""
     parser.add_argument(
         "--only", metavar="LIST", help="see only these classes, such as 0-4 or 1,7; default: all"
     )
@@ -58,7 +58,7 @@ def add_view_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def view(args: argparse.Namespace) -> dict[str, str]:
-    """Return what was given of the arguments of `add_view_arguments`, for the provenance."""
+    """Return the values of the arguments of `add_view_arguments` that are set, for the provenance."""
     return {name: value for name in ("only", "shape") if (value := getattr(args, name)) is not None}
 
 
@@ -66,7 +66,7 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
     """Read a list of numbers such as ``0-4`` or ``1,7-9``.
 
     Raises:
-        CondenseryError: it is not one; the line names the option.
+        CondenseryError: the text is not such a list; the message names the option.
     """
     found: list[int] = []
     for part in text.split(","):
@@ -115,7 +115,7 @@ def training_data(args: argparse.Namespace, job: Job) -> RealData:
     """Return the data set without its test images, as the arguments of `add_view_arguments` see it.
 
     Raises:
-        CondenseryError: there are no such classes, or no such shape can be made.
+        CondenseryError: a class is unknown, or the images cannot take the shape.
     """
     real = training_only(job.data)
     if args.only:

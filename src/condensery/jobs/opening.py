@@ -1,4 +1,4 @@
-"""An opened job: what a configuration, a data set, a network and a device make together."""
+"""An opened job: a configuration, a data set, a network and a device."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """An opened job: configuration, real data, network name and device; it makes problems and recipes.
+    """Configuration, real data, network name and device; it builds problems and recipes.
 
     ``name`` is the data set's entry in datasets.yaml; ``split`` says what of the real data the job is
     restricted to, if anything.
@@ -62,16 +62,16 @@ class Job:
         Args:
             name: the data set, an entry of datasets.yaml.
             config: the folder of the configuration.
-            protocol: config.yaml's if it is not given.
-            prepared: the folder of the prepared data; data/prepared/NAME if it is not given.
-            network: the data set's own if it is not given.
-            device_name: auto, cpu, cuda or cuda:N; config.yaml's if it is not given.
-            precision: config.yaml's or the protocol's if it is not given.
-            threads: of PyTorch on the CPU, in all of the process; all cores if they are not given.
+            protocol: default: config.yaml's.
+            prepared: the folder of the prepared data; default: data/prepared/NAME.
+            network: default: the data set's own.
+            device_name: auto, cpu, cuda or cuda:N; default: config.yaml's.
+            precision: default: config.yaml's or the protocol's.
+            threads: of PyTorch on the CPU, for the whole process; default: all cores.
             on: the device, if it has been chosen already.
 
         Raises:
-            CondenseryError: the configuration, the data set or the device is not as it must be.
+            CondenseryError: the configuration, the data set or the device cannot be used.
         """
         if threads:
             torch.set_num_threads(threads)
@@ -88,7 +88,7 @@ class Job:
         return cls(read, name, real, network or read.network(name), opened)
 
     def without_test_images(self) -> Self:
-        """Return the job on the images of the architecture search: validation images are its test split.
+        """Return the job of the architecture search: validation images replace the test split.
 
         Raises:
             CondenseryError: the protocol has no search.
@@ -102,7 +102,7 @@ class Job:
         return self.held_out(search.split)
 
     def held_out(self, split: dict[str, Any]) -> Self:
-        """Return the job on training images alone, some of which are its test split.
+        """Return the job with some training images held out, which replace the test split.
 
         Args:
             split: ``validation``, ``seed`` and ``training_images`` of `condensery.data.views.held_out`.
@@ -130,13 +130,13 @@ class Job:
             method: an entry of methods.yaml.
             ipc: images per class.
             seed: of the set.
-            real: the data set as it is seen; without its test images if it is not given.
-            classes: of a part of the set; all of them if they are not given.
+            real: the data set; default: the job's, without its test images.
+            classes: the classes of a part of the set; default: all.
             trained: the files that were trained beforehand, see `Problem`.
-            changed: other parameters than the configuration's.
+            changed: parameters that differ from the configuration's.
 
         Raises:
-            CondenseryError: there is no such method or class, or there are too few images.
+            CondenseryError: a method or a class is unknown, or there are too few images.
         """
         real = training_only(self.data) if real is None else real
         return Problem(
@@ -155,7 +155,7 @@ class Job:
         """Return how the network is trained on a set, or for an ``ipc`` of 0 on a whole data set.
 
         Raises:
-            CondenseryError: there is no such recipe, or it takes from the set what this does not carry.
+            CondenseryError: the recipe is unknown, or needs learning rates that the set does not carry.
         """
         return recipes.resolve(self.config.recipe(name, self.name, ipc, self.network), synthetic)
 
@@ -174,7 +174,7 @@ class Job:
         """Read a synthetic set of the data set.
 
         Raises:
-            CondenseryError: there is none, or it is of another data set or of other images.
+            CondenseryError: the file is absent, or the set is of another data set or of other images.
         """
         synthetic = SyntheticSet.load(path)
         synthetic.check_against(self.data.info)
@@ -188,8 +188,8 @@ class Job:
 
         Args:
             about: ``method``, ``ipc`` and ``network`` of the set, as its provenance has them.
-            recipe: what it was trained by.
-            sets: what it was trained on, if not on a whole data set.
+            recipe: the recipe of its training.
+            sets: the sets that it was trained on; none for a whole data set.
         """
         return (
             self.columns()
@@ -205,9 +205,9 @@ class Job:
         )
 
     def provenance(self, **experiment: Any) -> dict[str, Any]:
-        """Return what a result carries about its making: experiment, data, versions and precision.
+        """Return the provenance of a result: experiment, data, versions and precision.
 
-        The machine is left out: parts that different machines made join into one set.
+        The machine is not in it: parts that were made on different machines join into one set.
         """
         restricted = {"split": self.split} if self.split else {}
         return {
@@ -220,7 +220,7 @@ class Job:
         }
 
     def checkpoint(self, out: Path, provenance: dict[str, Any], part: str = "") -> Checkpoint:
-        """Return the checkpoint beside the output ``out``, or one of several, each of a part of the work.
+        """Return the checkpoint next to the output ``out``, or one of several, each of a part of the work.
 
         One of another experiment, of other data or of other code that computes is not resumed; one that
         another commit with the same code saved is.

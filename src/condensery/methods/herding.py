@@ -25,7 +25,7 @@ class Herding(Selection):
 
 
 def herd(x: Tensor, count: int) -> Tensor:
-    """Return the places of ``count`` greedily selected rows, in the order of their selection.
+    """Return the indices of ``count`` greedily selected rows, in the order of their selection.
 
     The (i + 1)-th row x minimises the distance between ``mean * (i + 1)`` and ``sum(selected) + x``.
 

@@ -25,7 +25,7 @@ class KCenter(Selection):
 
 
 def k_center(x: Tensor, count: int) -> Tensor:
-    """Return the places of ``count`` rows, greedily spread, in the order of their selection.
+    """Return the indices of ``count`` rows, greedily spread, in the order of their selection.
 
     Args:
         x: features of one class, float (n, F).

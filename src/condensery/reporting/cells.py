@@ -64,7 +64,7 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
         published: as the functions of reporting/published.py return them.
 
     Returns:
-        One line a cell, sorted by `KEYS`, with `COLUMNS`. Accuracies and their deviations are in percent.
+        One line per cell, sorted by `KEYS`, with `COLUMNS`. Accuracies and their deviations are in percent.
         std is NaN for one network, std_between_sets for one set, std_between_networks for one network a
         set. sets and networks are counts, networks over all sets; n writes them as sets x networks a set.
         The whole training set (ipc 0) is one set, whatever the seeds. The published value stands in a cell

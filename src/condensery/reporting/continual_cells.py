@@ -45,7 +45,7 @@ def cells(measured: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> pd
         labels: names for readers.
 
     Returns:
-        One line a cell with `COLUMNS`, methods in their order, steps ascending.
+        One line per cell with `COLUMNS`, methods in their order, steps ascending.
 
     Raises:
         CondenseryError: the rows of a cell do not agree, or a network lacks a test.

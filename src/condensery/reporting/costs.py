@@ -18,7 +18,7 @@ from condensery.progress import duration
 from condensery.reporting.markdown import table
 
 COLUMNS = (*JobId._fields, "seconds", "cpu_seconds", "memory_mb", "device", "source")
-"""The columns of a table of costs, one line a job.
+"""The columns of a table of costs, one line per job.
 
 ``source`` is ``benchmark`` or ``rows``, or nothing where the others are nothing too.
 """
@@ -100,7 +100,7 @@ def _of_rows(file: Path, job: JobId) -> dict[str, Any]:
 
 
 def write(frame: pd.DataFrame, title: str, prefix: Path) -> None:
-    """Write prefix.csv, one line a job, and prefix.md, one line for the jobs of a kind and cell.
+    """Write prefix.csv, one line per job, and prefix.md, one line for the jobs of a kind and cell.
 
     Args:
         frame: as `read` returns it.

@@ -68,7 +68,7 @@ def build(
 def _images(
     sets: Sequence[SyntheticSet], labels: Labels, rows: pd.DataFrame | None, *, title: str
 ) -> Drawing:
-    """Show the synthetic images as a person wants to see them, one panel a set."""
+    """Show the synthetic images as a person wants to see them, one panel per set."""
     with mpl.rc_context(STYLE):
         tiles = [_tiles(each) for each in sets]
         figure = _panels(sets, tiles, labels)
@@ -113,7 +113,7 @@ def _evaluated(rows: pd.DataFrame) -> str:
 
 
 def _tiles(synthetic: SyntheticSet) -> list[np.ndarray]:
-    """Return the images to show, a class each: (n, H, W, 3) in [0, 1], in the order of the set."""
+    """Return the images to show, one list per class: (n, H, W, 3) in [0, 1], in the order of the set."""
     images = synthetic.unit_images().cpu().numpy().transpose(0, 2, 3, 1)
     images = np.broadcast_to(images, (*images.shape[:3], 3))
     belongs = synthetic.class_indices.cpu().numpy()
@@ -148,7 +148,7 @@ def _panels(sets: Sequence[SyntheticSet], tiles: Sequence[list[np.ndarray]], lab
 
 
 def _mosaic(tiles: Sequence[np.ndarray]) -> np.ndarray:
-    """Join the images of a panel, one line a class, with white gaps: (height, width, 3) in [0, 1]."""
+    """Join the images of a panel, one line per class, with white gaps: (height, width, 3) in [0, 1]."""
     side = _side(tiles)
     wide = tiles[0].shape[2] * side // tiles[0].shape[1]
     enlarge = side // tiles[0].shape[1]

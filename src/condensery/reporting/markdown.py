@@ -28,7 +28,7 @@ _LONG = (
 
 
 def document(spec: Spec, frame: pd.DataFrame, labels: Labels) -> str:
-    """Write a table: what it rests on, the paper's layout, then one line a cell.
+    """Write a table: what it rests on, the paper's layout, then one line per cell.
 
     Raises:
         CondenseryError: the cells do not fit the paper's layout.

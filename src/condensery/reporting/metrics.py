@@ -18,7 +18,7 @@ def of(frame: pd.DataFrame, name: Callable[[Cell], str], numbers: Mapping[str, s
     """Return the numbers of cells.
 
     Args:
-        frame: one line a cell.
+        frame: one line per cell.
         name: what to call a cell, unlike any other.
         numbers: column -> what to call it. Of what is NaN there is no number.
     """

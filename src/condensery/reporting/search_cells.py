@@ -55,7 +55,7 @@ def summary(rows: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> pd.DataFra
         folder: where the published numbers are.
 
     Returns:
-        One line a proxy, in the order of the paper, the whole set last, with `COLUMNS`. Accuracies are in
+        One line per proxy, in the order of the paper, the whole set last, with `COLUMNS`. Accuracies are in
         percent, test_std is the population deviation over the repeats. The published values are beside
         CIFAR-10 only.
 

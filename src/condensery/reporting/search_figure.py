@@ -24,7 +24,7 @@ _ALL, _TOP = "0.75", "#0b5cad"
 
 
 def build(rows: pd.DataFrame, labels: Labels) -> Drawing:
-    """Draw one panel a proxy, one point a network.
+    """Draw one panel per proxy, one point per network.
 
     Args:
         rows: of scripts/search.py, those of the whole set among them.

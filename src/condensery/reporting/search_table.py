@@ -43,7 +43,7 @@ def build(frame: pd.DataFrame, labels: Labels) -> Table:
 
 
 def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
-    """Return one line a proxy.
+    """Return one line per proxy.
 
     Args:
         frame: as `search_cells.summary` or `search_cells.read` returns it.

@@ -25,7 +25,7 @@ class Table:
     """A finished table.
 
     Attributes:
-        cells: one line a cell, in the table's order; cells that are only published have networks 0.
+        cells: one line per cell, in the table's order; cells that are only published have networks 0.
         markdown: the paper's layout, then every cell.
         latex: the paper's layout, for the package booktabs.
         metrics: the measured numbers by cell.

@@ -38,7 +38,7 @@ def points(measured: pd.DataFrame, labels: Labels) -> pd.DataFrame:
         labels: names for readers.
 
     Returns:
-        One line a point with `COLUMNS`: data sets by name, small sets first, methods in their
+        One line per point with `COLUMNS`: data sets by name, small sets first, methods in their
         order, steps ascending. condense_seconds is the mean over sets; the deviations are as in
         `cells.cells`; seconds sums training and test of the networks.
     """

@@ -48,7 +48,7 @@ def draw(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> Drawin
 
 
 def write_numbers(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels, prefix: Path) -> None:
-    """Write the numbers behind the figure, one line a point, as prefix.csv and prefix.md, each atomically.
+    """Write the numbers behind the figure, one line per point, as prefix.csv and prefix.md, each atomically.
 
     The arguments are those of `draw`, and where to write.
     """

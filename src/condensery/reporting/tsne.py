@@ -47,7 +47,7 @@ def embed(
         device: where the network computes. t-SNE runs on the CPU.
 
     Returns:
-        One line an image, with `COLUMNS`: the real images, then each set's, by class.
+        One line per image, with `COLUMNS`: the real images, then each set's, by class.
     """
     lines, images = [], []
     for c, rows in _chosen(train, classes, count):
@@ -85,7 +85,7 @@ def _features(network: Network, images: Tensor, device: Device) -> np.ndarray:
 
 
 def _fit(features: np.ndarray) -> np.ndarray:
-    """Return a place for each image, (N, 2), from features (N, F)."""
+    """Return 2-D coordinates, (N, 2), of images with these features, (N, F)."""
     perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)  # of few images, fewer are neighbours
     # Threads would add up forces in another order, which ends in another map.
     with threadpool_limits(1):

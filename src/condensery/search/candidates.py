@@ -75,14 +75,14 @@ def train_all(
         samples: what to train on.
         test: the split to test on: the validation images.
         recipe: how to train.
-        seeds: one a repeat.
+        seeds: one per repeat.
         device: where to compute.
         checkpoint: where to save what is finished, and to resume from. The network under way has a file of
             its own beside it.
-        on_network: told the number of networks done.
+        on_network: called with the number of networks done.
 
     Returns:
-        One list a network, with an outcome for each seed.
+        One list per network, with an outcome for each seed.
     """
     device = replace(device, compile=False)
     done = _load(checkpoint)

@@ -18,10 +18,10 @@ def scores(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the mean validation accuracy of every network over its repeats, in percent.
 
     Args:
-        rows: columns ``network``, ``proxy`` and ``validation_accuracy``, one row a trained network.
+        rows: columns ``network``, ``proxy`` and ``validation_accuracy``, one row per trained network.
 
     Returns:
-        One line a network, sorted by name, with a column for each proxy.
+        One line per network, sorted by name, with a column for each proxy.
 
     Raises:
         CondenseryError: the proxies have not trained the same networks, each equally often.

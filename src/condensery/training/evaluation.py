@@ -247,13 +247,13 @@ def evaluate(
         samples: what to train on.
         test: the split to test on.
         recipe: how to train.
-        seeds: one a network.
+        seeds: one per network.
         device: where; it says which networks are trained at once.
         run: where to save finished outcomes and the training under way, and to resume from: in the end its
             checkpoint holds all outcomes; and who is shown the epochs done, over all networks.
 
     Returns:
-        One outcome a seed. Networks that were trained at once share their time equally.
+        One outcome per seed. Networks that were trained at once share their time equally.
     """
     finished = _Finished()
     whole = run.carrying({"finished": finished})

@@ -57,7 +57,7 @@ class LearnedRecipe(Recipe):
     """The very steps that a set was learned for: plain gradient descent on its batches, in their order.
 
     Attributes:
-        rates: one learning rate a step, epochs x steps.
+        rates: one learning rate per step, epochs x steps.
     """
 
     rates: tuple[tuple[float, ...], ...]

@@ -18,7 +18,7 @@ def groups(
         network: name of the networks.
         info: the images' shape and the classes.
         batch: images that each network sees in a step.
-        seeds: one a network.
+        seeds: one per network.
         device: where; it says whether networks are stacked, and how much memory their activations may take.
 
     Returns:
