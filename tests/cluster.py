@@ -172,8 +172,8 @@ class Cluster:
 
     def jobs(self) -> dict[int, dict[str, str]]:
         """Return Slurm's record of every job, number -> field -> value."""
-        records = self.run("scontrol", "--oneliner", "show", "jobs").splitlines()
-        records = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in records]
+        lines = self.run("scontrol", "--oneliner", "show", "jobs").splitlines()
+        records = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
         return {int(record["JobId"]): record for record in records if "JobId" in record}
 
     def _write(self) -> None:

@@ -226,8 +226,8 @@ def test_wrong_entries_are_one_line(tmp_path, change, message):
 
 def test_the_command_prepares_verifies_and_fails_on_one_line(tmp_path, monkeypatch, capsys):
     def command(*words):
-        command = ["prepare.py", "--config", str(ROOT / "config"), *words]
-        monkeypatch.setattr(sys, "argv", command)
+        argv = ["prepare.py", "--config", str(ROOT / "config"), *words]
+        monkeypatch.setattr(sys, "argv", argv)
         status = console.run(command_prepare.main)
         return status, [line for line in capsys.readouterr().err.splitlines() if "error" in line]
 

@@ -119,7 +119,7 @@ def test_official_files_come_from_a_mirror_or_the_official_address_and_are_kept(
     for number, source in enumerate((mirror, {"kind": "mnist"})):
         root = mnist / str(number)
         holds(prepared(entry(source), root), GREY)
-        kept = root / "Made" / "raw"
+        kept = root / "Small" / "raw"
         assert sorted(f.name for f in kept.iterdir()) == sorted(f.name for f in (mnist / "mirror").iterdir())
 
 
@@ -156,7 +156,7 @@ def test_a_mirror_with_other_bytes_is_not_used(mnist):
         prepare("made", spec, mnist / "raw", mnist / "out")
     assert "\n" not in str(caught.value)
     assert not (mnist / "out").exists()
-    assert not (mnist / "raw/Made/raw/train-labels-idx1-ubyte.gz").exists()
+    assert not (mnist / "raw/Small/raw/train-labels-idx1-ubyte.gz").exists()
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.99])

@@ -40,7 +40,7 @@ def test_every_method_has_a_golden_value() -> None:
 
 @pytest.mark.parametrize("name", methods.names())
 def test_a_method_makes_what_it_made(name: str, real: RealData, files: dict[str, list[Path]]) -> None:
-    values = golden(name, real, files)
-    assert values.keys() == GOLDEN[name].keys()
+    found = golden(name, real, files)
+    assert found.keys() == GOLDEN[name].keys()
     for key, values in GOLDEN[name].items():
-        assert values[key] == (values if key == "indices" else near(name, values)), key
+        assert found[key] == (values if key == "indices" else near(name, values)), key

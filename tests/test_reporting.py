@@ -124,7 +124,7 @@ def test_no_rows_and_damaged_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CondenseryError, match=r"gone\.parquet: no such row file"):
         row_files([tmp_path / "gone.parquet"])
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(CondenseryError, match=r"not a whole Parquet file"):
+    with pytest.raises(CondenseryError, match=r"not a complete Parquet file"):
         read_rows([tmp_path / "a.parquet"], "test")
     half = SCHEMA.set(SCHEMA.get_field_index("epochs"), pa.field("epochs", pa.float64()))
     pq.write_table(pa.Table.from_pylist([row(epochs=1.5)], schema=half), tmp_path / "b.parquet")

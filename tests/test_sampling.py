@@ -100,7 +100,7 @@ def test_one_generator_serves_all_sizes_of_a_seed(tmp_path: Path) -> None:
 def test_snapshots_of_a_generator_are_refused(tmp_path: Path) -> None:
     from condensery.run import Recorder, Run
 
-    with pytest.raises(CondenseryError, match="biggan learns no images to follow"):
+    with pytest.raises(CondenseryError, match="biggan does not learn its images"):
         methods.get("biggan").condense(problems.problem(), run=Run(recorder=Recorder([1])))
 
 

@@ -17,7 +17,7 @@ _SIZES = {"cpu": (2048, 2**28), "cuda": (8192, 2**31), "quick": (512, 2**24)}
 
 @dataclass(frozen=True)
 class Ceilings:
-    """Operations a second of a matrix product, and bytes a second of a copy, read and written."""
+    """Operations per second of a matrix product, and bytes per second of a copy, read and written."""
 
     operations: float
     bytes: float
@@ -29,12 +29,12 @@ class Ceilings:
 
 def measure(device: Device, *, quick: bool) -> Ceilings:
     """Measure both, each as the fastest of many on random numbers."""
-    target = device.torch_device
-    side, size = _SIZES["quick" if quick else target.type]
+    on = device.torch_device
+    side, size = _SIZES["quick" if quick else on.type]
     dtype = torch.bfloat16 if device.precision == "bf16" else torch.float32
-    a, b = (torch.randn(side, side, device=target).to(dtype) for _ in range(2))
+    a, b = (torch.randn(side, side, device=on).to(dtype) for _ in range(2))
     product = torch.empty_like(a)
-    source = torch.randn(size // 4, device=target).view(torch.uint8).view(dtype)
+    source = torch.randn(size // 4, device=on).view(torch.uint8).view(dtype)
     target = torch.empty_like(source)
     operations = 2 * side**3 / _fastest(lambda: torch.mm(a, b, out=product), device)
     return Ceilings(operations, 2 * size / _fastest(lambda: target.copy_(source), device))

@@ -17,6 +17,7 @@ from typing import Any
 from condensery import console, methods
 from condensery.errors import CondenseryError
 from condensery.experiment import needs
+from condensery.experiment.needs import NEEDS
 from condensery.files import atomic, check_new_folder, provenance_of
 from condensery.identity import check_data
 from condensery.jobs.arguments import add_arguments, add_view_arguments, numbers, opened, training_data, view
@@ -121,7 +122,8 @@ def main() -> None:
         for file in files:
             origin = provenance_of(file)
             check_data(str(file), origin, job.data.content)
-        provenance[name] = origin["experiment"]
+        if not NEEDS[name].optional:  # a set that trains its own is the same
+            provenance[name] = origin["experiment"]
     if problem.classes != whole:
         if not job.config.independent(args.method, job.network):
             raise CondenseryError(

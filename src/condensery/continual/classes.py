@@ -1,7 +1,7 @@
 """Class-incremental learning: after every step new networks learn all classes seen so far from the memory.
 
-Source: DM section 3.5, after GDumb (Prabhu, Torr and Dokania 2020). What a step condenses or selects stays in
-the memory for good; the images of earlier steps are gone.
+Source: DM section 3.5, after GDumb (Prabhu, Torr and Dokania 2020). The images that a step condenses or
+selects stay in the memory; the training images of earlier steps are no longer available.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def evaluate_step(
         recipe: how it is trained.
         seeds: one per network.
         device: where to compute.
-        run: where to save the training under way and to resume from, and who is shown the epochs done, over
+        run: where to save the current training and to resume from, and who is shown the epochs done, over
             all networks.
 
     Raises:

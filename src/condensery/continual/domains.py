@@ -1,8 +1,8 @@
 """Domain-incremental learning: one network learns one data set after another, all with the same classes.
 
-At every task it trains on the whole new data set and on the memory of the earlier ones, and is held to what
-the network before that task said by knowledge distillation (Castro et al. 2018, *End-to-end incremental
-learning*); without the distillation only the memory holds it. DSA compares memories in this experiment.
+At every task it trains on the whole new data set and on the memory of the earlier ones. Knowledge
+distillation holds its outputs to those of the network before that task (Castro et al. 2018, *End-to-end
+incremental learning*); without distillation only the memory does. DSA compares memories in this experiment.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TEMPERATURE = 2.0
 """Of the distillation (Castro et al. 2018)."""
 
 TASKS = 100
-"""Most tasks of a sequence: a network draws from streams of its own in each of them."""
+"""Largest number of tasks in a sequence: a network draws from other streams in each."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Task:
     Attributes:
         data: the data set, in the common shape.
         recipe: how the network is trained on it.
-        memory: what is kept of it for later tasks; of the last task nothing.
+        memory: the images of it that later tasks keep; none for the last task.
     """
 
     data: RealData
@@ -80,8 +80,8 @@ def common_shape(infos: Sequence[DataInfo]) -> Shape:
     """
     counts = {len(info.classes) for info in infos}
     if len(counts) > 1:
-        counts = ", ".join(f"{info.name} {len(info.classes)}" for info in infos)
-        raise CondenseryError(f"a sequence needs data sets with equal numbers of classes, not {counts}")
+        listed = ", ".join(f"{info.name} {len(info.classes)}" for info in infos)
+        raise CondenseryError(f"a sequence needs data sets with equal numbers of classes, not {listed}")
     return Shape(*(max(sides) for sides in zip(*map(shape_of, infos), strict=True)))
 
 
@@ -91,7 +91,7 @@ def distillation(logits: Tensor, teacher: Tensor, temperature: float = TEMPERATU
     Args:
         logits: of the network in training, (K, n, classes).
         teacher: of the network before the task, likewise.
-        temperature: that both are divided by.
+        temperature: by which both are divided.
 
     Returns:
         The mean over images, summed over the K networks: a scalar.
@@ -117,12 +117,12 @@ def learn(
         network: name of the network.
         tasks: at most `TASKS`.
         seeds: one per network.
-        device: where; it says which networks are trained at once.
-        checkpoint: gives the checkpoint of a part of the work, by its name; kept until all is done.
+        device: where to compute; it determines which networks are trained at once.
+        checkpoint: returns the checkpoint of a part of the work, by its name; kept until all is done.
         progress: shown the epochs done, of `epochs` for every seed.
 
     Yields:
-        For every network, each task with and each without distillation.
+        For every network, each task once with and once without distillation.
     """
     done = 0
     batch = max(task.recipe.batch for task in tasks)

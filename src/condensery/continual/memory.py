@@ -14,7 +14,7 @@ def remember(sets: Sequence[SyntheticSet], classes: Sequence[int], ipc: int) -> 
     """Return the memory of some classes: their images out of all sets, ordered by class.
 
     Args:
-        sets: sets of one data set; what they hold of other classes is left out.
+        sets: sets of one data set; their images of other classes are left out.
         classes: the classes seen so far.
         ipc: the budget, in images per class.
 
@@ -28,7 +28,7 @@ def remember(sets: Sequence[SyntheticSet], classes: Sequence[int], ipc: int) -> 
         found = int((labels == c).sum())
         if found != ipc:
             raise CondenseryError(
-                f"{', '.join(each.source for each in sets)}: {found} images of class {c}, where the memory "
+                f"{', '.join(each.source for each in sets)}: {found} images of class {c}, but the memory "
                 f"holds {ipc} per class; give the sets of this experiment"
             )
     chosen = torch.isin(labels, torch.tensor(classes)).nonzero().flatten()
@@ -39,11 +39,11 @@ def remember(sets: Sequence[SyntheticSet], classes: Sequence[int], ipc: int) -> 
 
 
 def size(memory: Sequence[SyntheticSet]) -> dict[str, int]:
-    """Return what a memory takes.
+    """Return the size of a memory.
 
     Returns:
         ``memory_images``; ``memory_bytes``, their pixels as stored, float32; ``memory_bytes_8bit``, the same
-        with one byte a value, which is what real images need.
+        with one byte per value, which is enough for real images.
     """
     values = sum(each.images.numel() for each in memory)
     return {

@@ -227,8 +227,8 @@ def _statistics(
     spec: Mapping[str, Any], channels: int, train: Iterable[np.ndarray]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and population standard deviation per channel, in units of [0, 1]; computed if `auto`."""
-    values = {key: spec.get(key, "auto") for key in ("mean", "std")}
-    if "auto" in values.values():
+    stated = {key: spec.get(key, "auto") for key in ("mean", "std")}
+    if "auto" in stated.values():
         counts = np.zeros((channels, 256), dtype=np.int64)
         for images in train:
             for channel, row in enumerate(counts):
@@ -236,13 +236,13 @@ def _statistics(
         share, values = counts / counts.sum(axis=1, keepdims=True), np.arange(256) / 255
         mean = share @ values
         computed = {"mean": mean, "std": np.sqrt(np.maximum(share @ values**2 - mean**2, 0))}
-        values |= {
+        stated |= {
             key: [round(float(v), 4) for v in computed[key]]
-            for key, value in values.items()
+            for key, value in stated.items()
             if value == "auto"
         }
     # A channel without any variation is centred and not scaled.
-    return tuple(map(float, values["mean"])), tuple(float(v) or 1.0 for v in values["std"])
+    return tuple(map(float, stated["mean"])), tuple(float(v) or 1.0 for v in stated["std"])
 
 
 def _sync(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the generators share: what they are trained on, what they are, how they are trained and sampled."""
+"""The base of all generators: their setting, their modules, their training and their sampling."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _AT_ONCE = 250
 
 @dataclass(frozen=True)
 class Setting:
-    """What a generator depends on.
+    """The setting of a generator: everything that it depends on.
 
     Attributes:
         data: the real data; the training split only is used.
@@ -46,11 +46,11 @@ class Setting:
 
 
 class Generator(nn.Module, ABC):
-    """Makes images of given classes out of noise.
+    """Maps noise and a class to an image.
 
     Args:
         info: the data set.
-        noise: numbers of noise that make one image.
+        noise: length of the noise vector of an image.
     """
 
     def __init__(self, info: DataInfo, noise: int) -> None:
@@ -62,7 +62,7 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def logits(self, noise: Tensor, labels: Tensor) -> Tensor:
-        """Return what the sigmoid makes intensities of: (N, C, H, W) from (N, noise) and int64 (N,)."""
+        """Return intensities before the sigmoid, (N, C, H, W), of noise (N, noise) and classes (N,)."""
 
     def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
         """Return images of these classes, float32 (N, C, H, W) in normalised space."""
@@ -126,7 +126,7 @@ class Training(ABC):
     Attributes:
         setting: what it depends on.
         real: the images that it learns from.
-        modules: name -> module, everything with weights.
+        modules: name -> module; all that have weights.
         optimizers: name -> optimiser; no name is that of a module.
     """
 
@@ -139,21 +139,21 @@ class Training(ABC):
     @staticmethod
     @abstractmethod
     def make(info: DataInfo, parameters: Mapping[str, Any]) -> Generator:
-        """Build the generator; its weights are still to be drawn, or read."""
+        """Build the generator; its weights are neither drawn nor read yet."""
 
     @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:
         """Do one step, and return losses by name, each a scalar."""
 
     def check(self) -> None:
-        """Look whether training can go on.
+        """Check that training can continue.
 
         Raises:
-            CondenseryError: it cannot: what it has come to is no use.
+            CondenseryError: it cannot, for example because weights are no longer finite.
         """
         if not all(weight.isfinite().all() for weight in self.result.parameters()):
             raise CondenseryError(
-                "the generator's weights are not finite any more: lower its `lr` in the protocol or in "
+                "the generator's weights are no longer finite: lower its `lr` in the protocol or in "
                 "config/methods.yaml"
             )
 
@@ -179,7 +179,7 @@ class Training(ABC):
         return tensors
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
+        """Restore what :meth:`state` returned."""
         for name, module in self.modules.items():
             start = f"{name}."
             module.load_state_dict(
@@ -209,7 +209,7 @@ def sample(generator: Generator, classes: Sequence[int], count: int, seed: int, 
 
     Args:
         generator: on the device.
-        classes: of these classes, one after the other.
+        classes: the classes, whose images follow one another.
         count: images of each class.
         seed: of their noise; that of one class does not depend on the others.
         device: where to compute.

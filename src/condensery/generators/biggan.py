@@ -38,7 +38,7 @@ _BETAS = (0.0, 0.999)
 
 
 class Block(nn.Module):
-    """Doubles maps: two convolutions after class-conditional batch norm and ReLU, beside a shortcut."""
+    """Doubles maps: two convolutions after class-conditional batch norm and ReLU, with a shortcut."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Generator(base.Generator):
 
     Args:
         info: the data set.
-        noise: numbers of noise that make one image.
+        noise: length of the noise vector of an image.
         width: channels of all maps.
     """
 
@@ -83,9 +83,9 @@ class Generator(base.Generator):
 
 @torch.no_grad()
 def follow(average: nn.Module, current: nn.Module, decay: float) -> None:
-    """Move an exponential moving average on: average <- decay * average + (1 - decay) * current.
+    """Update an exponential moving average: average <- decay * average + (1 - decay) * current.
 
-    Everything that is a real number takes part, running statistics included; counts are copied.
+    All floating-point values are averaged, running statistics included; integer counts are copied.
     """
     for old, new in zip(average.state_dict().values(), current.state_dict().values(), strict=True):
         if old.is_floating_point():
@@ -97,7 +97,7 @@ def follow(average: nn.Module, current: nn.Module, decay: float) -> None:
 def decay(step: int, limit: float) -> float:
     """Return the decay of the average after a step, from 0: (1 + step) / (10 + step), at most ``limit``.
 
-    The first weights, which know nothing, are forgotten as fast as the average grows old.
+    So the weight of the untrained first weights fades quickly.
     """
     return min(limit, (1 + step) / (10 + step))
 
@@ -167,12 +167,12 @@ class Training(base.Training):
     def check(self) -> None:
         """See :class:`condensery.generators.base.Training`.
 
-        A discriminator whose last maps are zero for every image has no gradient any more and teaches nothing.
+        A discriminator whose last maps are zero for every image has no gradient to train the generator.
         """
         super().check()
         if self._judged is not None and (self._judged == self._judged[0]).all():
             raise CondenseryError(
-                "the discriminator gives every image the same score and cannot learn any more: lower "
+                "the discriminator gives every image the same score and can no longer learn: lower "
                 "its `lr` in the protocol or in config/methods.yaml"
             )
 

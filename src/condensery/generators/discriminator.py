@@ -18,7 +18,7 @@ _PLAIN = 2
 
 
 class Block(nn.Module):
-    """Two convolutions beside a shortcut; the maps may be halved by averaging.
+    """Two convolutions with a shortcut; the maps may be halved by averaging.
 
     Args:
         inputs: channels.
@@ -43,7 +43,7 @@ class Block(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Says how real an image of a class looks.
+    """Scores how real an image of a class looks.
 
     Args:
         info: the data set.
@@ -77,5 +77,5 @@ def discriminator_loss(real: Tensor, generated: Tensor) -> Tensor:
 
 
 def generator_loss(generated: Tensor) -> Tensor:
-    """Return what the generator lowers: minus the mean score of its images, a scalar."""
+    """Return the generator loss, minus the mean score of its images, a scalar."""
     return -generated.mean()

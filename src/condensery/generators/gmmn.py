@@ -19,7 +19,7 @@ from condensery.data import DataInfo
 from condensery.generators import base
 from condensery.generators.base import Setting, descend, with_classes
 
-# Classes in a step, of which each has its share of the batch.
+# Classes in a step; each has an equal share of the batch.
 _CLASSES = 10
 
 # Widths of the kernels in mean distances between real images of a class. On MNIST, where that distance is
@@ -38,7 +38,7 @@ class Generator(base.Generator):
 
     Args:
         info: the data set.
-        noise: numbers of noise that make one image.
+        noise: length of the noise vector of an image.
         width: units of the last hidden layer; the others have 1/16, 1/4 and 1/4 of it (the authors' network
             has 64, 256, 256 and 1,024).
     """

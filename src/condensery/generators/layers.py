@@ -41,12 +41,12 @@ class Spectral(nn.Module):
     u: Tensor
 
     def start(self) -> None:
-        """Add the vector of the power iteration; the layer's own constructor has to be done."""
+        """Add the vector of the power iteration; the layer's own constructor must have run."""
         self.register_buffer("u", torch.zeros(len(self.weight)))
 
     def normalized(self) -> Tensor:
-        """Return the weight divided by its largest singular value, as far as that is known."""
-        # The singular value needs more digits than the passes.
+        """Return the weight divided by the current estimate of its largest singular value."""
+        # The singular value needs more precision than the forward pass.
         with torch.autocast(self.weight.device.type, enabled=False):
             matrix = self.weight.flatten(1)
             with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Training a generator from the first step, or from where a stopped run was, to the last."""
+"""Train a generator from the first step, or from the step at which an earlier run stopped, to the last."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def train(
 
     Args:
         kind: one of `KINDS`.
-        setting: what it depends on; ``iterations`` of its parameters says how many steps.
+        setting: its setting; the parameter ``iterations`` is the number of steps.
         run: where to save the state and to resume from, and who is shown the progress.
 
     Returns:
-        What :func:`build` takes: its weights, by name.
+        Its weights by name, which :func:`build` takes.
 
     Raises:
-        CondenseryError: training has come to where it cannot go on.
+        CondenseryError: training cannot continue.
     """
     training = KINDS[kind](setting)
     for step in run.steps(setting.parameters["iterations"], training):
@@ -58,7 +58,7 @@ def build(
         kind: one of `KINDS`.
         info: the data set that it was trained on.
         parameters: those that it was trained with.
-        weights: what :func:`train` returned.
+        weights: those that :func:`train` returned.
         device: where to compute.
     """
     generator = KINDS[kind].make(info, parameters)

@@ -58,7 +58,7 @@ class Generator(base.Generator):
 
     Args:
         info: the data set.
-        noise: numbers of the code.
+        noise: length of the code.
         width: channels at full resolution; 2 and 4 times as many below.
     """
 
@@ -93,7 +93,7 @@ def loss(images: Tensor, decoded: Tensor, mean: Tensor, log_variance: Tensor) ->
 
     Args:
         images: (N, C, H, W).
-        decoded: what became of their codes, (N, C, H, W).
+        decoded: the images decoded from their codes, (N, C, H, W).
         mean: of their codes, (N, noise).
         log_variance: likewise.
 
@@ -110,7 +110,7 @@ def loss(images: Tensor, decoded: Tensor, mean: Tensor, log_variance: Tensor) ->
 class Training(base.Training):
     """Adam on the evidence lower bound.
 
-    Parameters (``config/methods.yaml``): ``iterations``; ``batch``; ``lr``; ``noise``, numbers of the code;
+    Parameters (``config/methods.yaml``): ``iterations``; ``batch``; ``lr``; ``noise``, length of the code;
     ``width``.
     """
 

@@ -67,24 +67,24 @@ class Problem:
                 )
 
     def needed(self, name: str, script: str) -> Sequence[Path]:
-        """Return the files of something that is trained beforehand, which the script makes.
+        """Return the files that a script has trained beforehand.
 
         Raises:
-            CondenseryError: there are none.
+            CondenseryError: the command line names none.
         """
         if not self.trained.get(name):
             raise CondenseryError(
-                f"this method needs {name}: give what scripts/{script}.py makes (--with {name}=FILE)"
+                f"this method needs {name}: give what scripts/{script}.py writes (--with {name}=FILE)"
             )
         return self.trained[name]
 
     @property
     def labels(self) -> Tensor:
-        """Labels of the synthetic set, ``ipc`` a class in the order of ``classes``: int64, (N,)."""
+        """Labels of the synthetic set, ``ipc`` per class in the order of ``classes``: int64, (N,)."""
         return torch.tensor(self.classes).repeat_interleave(self.ipc)
 
     def new_network(self) -> networks.Network:
-        """Build the condensing network on the device; its weights are still to be drawn.
+        """Build the condensing network on the device; its weights are not drawn yet.
 
         Raises:
             CondenseryError: the network is unknown, or the images are too small for it.
@@ -137,8 +137,8 @@ class Problem:
 
         Args:
             images: (N, C, H, W).
-            labels: of the images; :attr:`labels` if they are not given.
-            learning_rate: what was learned with them, if anything.
+            labels: of the images; default: :attr:`labels`.
+            learning_rate: the learning rate that was learned with them, if any.
         """
         info = self.data.info
         return SyntheticSet(
@@ -153,7 +153,7 @@ class Problem:
 
 
 class Method(Protocol):
-    """What a method is: a name and :meth:`condense`; its entry in methods.yaml says the rest."""
+    """A method: a name and :meth:`condense`; its entry in methods.yaml has the rest."""
 
     name: str
 
@@ -174,7 +174,7 @@ _METHODS: dict[str, Method] = {}
 
 
 def register(method: Callable[[], Method]) -> Callable[[], Method]:
-    """Class decorator: make one instance known under its ``name``."""
+    """Class decorator: register one instance under its ``name``."""
     instance = method()
     if instance.name in _METHODS:
         raise ValueError(f"two methods are called {instance.name!r}")
@@ -186,7 +186,7 @@ def get(name: str) -> Method:
     """Return the method called ``name``.
 
     Raises:
-        CondenseryError: there is none.
+        CondenseryError: the method is unknown.
     """
     if name not in _METHODS:
         raise CondenseryError(f"method {name!r} is unknown: choose one of {', '.join(names())}")

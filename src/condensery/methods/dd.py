@@ -48,11 +48,11 @@ class DatasetDistillation:
         """See :class:`condensery.methods.base.Method`.
 
         Raises:
-            CondenseryError: the images of a class cannot be shared out evenly among the steps, or snapshots
-                are wanted.
+            CondenseryError: the images of a class cannot be divided evenly among the steps, or snapshots
+                are requested.
         """
         if run.recorder:
-            raise CondenseryError("dd learns rates, which snapshots do not hold: leave --snapshots out")
+            raise CondenseryError("dd learns rates, which snapshots do not hold: omit --snapshots")
         parameters = problem.parameters
         unrolled = Unrolled(problem)
         learned = _Learned(*unrolled.start())
@@ -69,7 +69,7 @@ class DatasetDistillation:
 
 
 class _Learned:
-    """The images of all steps, (steps, B, C, H, W), and what softplus makes their rates of, under Adam."""
+    """The images of all steps, (steps, B, C, H, W), and the rates before softplus, under Adam."""
 
     def __init__(self, images: Tensor, raw: Tensor) -> None:
         self.images, self._raw = images, raw
@@ -114,7 +114,7 @@ class Unrolled:
         steps = problem.parameters["steps"]
         if problem.ipc % steps:
             raise CondenseryError(
-                f"dd cannot share {problem.ipc} images per class out among {steps} steps: set steps, in "
+                f"dd cannot divide {problem.ipc} images per class among {steps} steps: set steps, in "
                 f"config/methods.yaml or the protocol, to a divisor of {problem.ipc}"
             )
         self._problem = problem
@@ -123,7 +123,7 @@ class Unrolled:
         self.labels = classes.repeat_interleave(problem.ipc // steps)
 
     def start(self) -> tuple[Tensor, Tensor]:
-        """Return the first images, standard normal (steps, B, C, H, W), and what softplus makes rates of."""
+        """Return the first images, standard normal (steps, B, C, H, W), and the rates before softplus."""
         parameters, noise = self._problem.parameters, self._problem.initial_images("noise")
         steps, count = parameters["steps"], len(self._problem.classes)
         images = noise.view(count, steps, -1, *noise.shape[1:]).transpose(0, 1).flatten(1, 2).contiguous()
@@ -143,7 +143,7 @@ class Unrolled:
         count = self._problem.parameters["networks"]
         real = self.functional.real_batch(self._problem.parameters["batch_real"], iteration)
         sums = [torch.zeros_like(images), torch.zeros_like(rates), images.new_zeros(())]
-        known = rates.tolist()  # once, since the host waits for it
+        known = rates.tolist()  # one copy, because the host waits for it
         for number in range(count):
             parts = self._one(images, known, (iteration, number), real)
             sums = [total + part / count for total, part in zip(sums, parts, strict=True)]

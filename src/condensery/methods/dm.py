@@ -23,11 +23,11 @@ from condensery.synthetic import SyntheticSet
 REPORT_EVERY = 10
 
 Weights = Callable[[Network, int], object]
-"""Gives a network the weights of a step, in place."""
+"""Sets the weights of a network for a step, in place."""
 
 
 def random_weights(problem: Problem) -> Weights:
-    """Return what draws new random weights for every step (DM section 2.3)."""
+    """Return a function that draws new random weights for every step (DM section 2.3)."""
     return lambda net, step: networks.initialize(net, streams.generator(problem.seed, "network", step))
 
 
@@ -53,7 +53,7 @@ class DistributionMatching:
         return problem.synthetic_set(pixels.images)
 
     def weights(self, problem: Problem) -> Weights:
-        """Return what gives the condensing network its weights."""
+        """Return the function that sets the weights of the condensing network."""
         return random_weights(problem)
 
 

@@ -29,7 +29,7 @@ class PoolMatching(DistributionMatching):
         """See :class:`DistributionMatching`.
 
         Raises:
-            CondenseryError: no pool was given, or it has nothing in the group.
+            CondenseryError: the pool is missing, or has no state in the group.
         """
         group = problem.parameters["network_group"]
         if group == RANDOM:

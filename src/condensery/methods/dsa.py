@@ -26,7 +26,7 @@ class DifferentiableSiameseAugmentation(GradientMatching):
         """See :class:`GradientMatching`.
 
         Raises:
-            CondenseryError: the data set has no augmentation, so that this would not be DSA.
+            CondenseryError: the data set has no augmentation; without one this would be DC.
         """
         if problem.parameters["transform"] == "none":
             return "none"
@@ -41,6 +41,6 @@ class DifferentiableSiameseAugmentation(GradientMatching):
         return problem.augmentation
 
     def transform(self, problem: Problem) -> str:
-        """See :class:`GradientMatching`; without a strategy there is nothing to choose."""
+        """See :class:`GradientMatching`; ``none`` if the strategy is ``none``."""
         chosen = problem.parameters["transform"]
         return "shared" if chosen == "none" else chosen

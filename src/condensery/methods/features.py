@@ -1,4 +1,4 @@
-"""The network that the coreset methods look through: trained on the whole set, read from a file."""
+"""The network whose features the coreset methods select by: trained on the whole set, read from a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read(problem: Problem) -> dict[str, Tensor]:
     """Return what :func:`condensery.training.pretrained.pretrain` saved for this problem, on the CPU.
 
     Raises:
-        CondenseryError: no file was given, or it is not one for this data set and network.
+        CondenseryError: the file is missing, or is not one for this data set and network.
     """
     return pretrained.read_pretrained(_file(problem), problem.data.info.name, problem.network)
 

@@ -21,7 +21,7 @@ class FunctionalNetwork:
     The network stays in training mode: batch norm takes its statistics from the images of each call.
 
     Attributes:
-        network: the module, in the floating type of the images; its own weights are scratch.
+        network: the module, in the floating type of the images; its own weights are not used.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -46,7 +46,7 @@ class FunctionalNetwork:
         """Return the gradient of the mean loss of a batch with respect to the weights.
 
         Args:
-            weights: where; with ``differentiable`` they require gradients.
+            weights: where to compute it; with ``differentiable`` they require gradients.
             images: (n, C, H, W).
             labels: int64 (n,), or probabilities (n, classes).
             differentiable: whether the gradient itself is to be differentiated.

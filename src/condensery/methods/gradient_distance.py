@@ -1,6 +1,6 @@
 """Distances between the gradients that real and synthetic images give a network's parameters.
 
-Each takes two sequences of tensors, one tensor a parameter and shaped like it, in the order of
+Each takes two sequences of tensors, one tensor per parameter and of its shape, in the order of
 ``network.parameters()``, and returns a scalar that is differentiable in both.
 """
 

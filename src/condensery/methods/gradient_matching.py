@@ -72,7 +72,7 @@ class GradientMatching(ABC):
         steps = self._steps(problem)
         matcher = Matcher(problem, self.strategy(problem), self.transform(problem))
         pixels = Pixels(problem, run)
-        # An iteration is one network: between two of them the pixels are all that there is.
+        # An iteration is one network: between two iterations the state consists of the pixels alone.
         for iteration in pixels.iterations():
             matcher.renew(iteration)
             for step in range(steps):
@@ -120,7 +120,7 @@ class Matcher:
         once, twice = (images * floats for images in self._images_seen())
         self._forward = problem.device.compiled(self.network, once)
         # As one function, because the compiler cannot differentiate its graphs twice.
-        # An image costs about three times as much there.
+        # An image takes about three times as much memory there.
         self._distance_and_gradient = problem.device.compiled(self._differentiate_twice, 3 * twice)
         self._labels = problem.labels.to(problem.device.torch_device)
 
@@ -165,7 +165,7 @@ class Matcher:
         Args:
             images: all synthetic images, (classes * ipc, C, H, W), in the order of the problem's classes.
             iteration: which network; with the step it addresses shuffles and augmentations.
-            step: which step of the pixels came before.
+            step: the step of the pixels before this training.
         """
         self.network.train()
         for rows, draw in self._batches(images, iteration, step):
@@ -246,7 +246,7 @@ class Matcher:
         return torch.func.grad_and_value(distance)(images)
 
     def _draw(self, stream: str | None, size: Sequence[int], address: tuple[int, int, int]) -> siamese.Draw:
-        """Return the draw that a class's real or synthetic images share, or, of no stream, one of nothing."""
+        """Return the draw that a class's real or synthetic images share; without a stream, the empty draw."""
         if stream is None:
             return siamese.Draw(None, torch.empty(1, 0))
         return siamese.draw(self._strategy, 1, size, streams.generator(self._problem.seed, stream, *address))
@@ -266,7 +266,7 @@ class Matcher:
         return sums
 
     def _set_statistics(self, iteration: int, step: int) -> None:
-        """Show batch norm real images of all classes, then fix its statistics; other networks have none."""
+        """Fix batch norm's statistics at those of real images of all classes; other networks have none."""
         self.network.train()
         if not self._batch_norms:
             return

@@ -41,10 +41,10 @@ class LabelDistillation:
         """See :class:`condensery.methods.base.Method`.
 
         Raises:
-            CondenseryError: snapshots are wanted.
+            CondenseryError: snapshots are requested.
         """
         if run.recorder:
-            raise CondenseryError("ld learns labels, which snapshots do not hold: leave --snapshots out")
+            raise CondenseryError("ld learns labels, which snapshots do not hold: omit --snapshots")
         learner = Learner(problem)
         for iteration in run.steps(problem.parameters["iterations"], learner):
             loss = learner.step(iteration)
@@ -147,7 +147,7 @@ class Learner:
 
 
 class Plateau:
-    """Tells when a network has learned what it can.
+    """Decides when a network has stopped improving.
 
     That is when the errors of the last ``patience`` batches together have not been fewer than ever before for
     more than ``patience`` batches (the authors' public code).

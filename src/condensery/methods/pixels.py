@@ -12,7 +12,7 @@ from condensery.run import UNATTENDED, Run, Stopwatch
 
 
 class Pixels:
-    """Images under stochastic gradient descent with momentum, in iterations that may be stopped between.
+    """Images under stochastic gradient descent with momentum; a run may be stopped between two iterations.
 
     Reads the parameters ``iterations``, ``lr_img``, ``momentum`` and ``init`` of the problem.
 
@@ -36,9 +36,9 @@ class Pixels:
     def iterations(self) -> Iterator[int]:
         """Yield the number of every iteration still to be done; after each, record and save what is due.
 
-        Between two iterations the images and their momentum are all that there is. The time of the
-        iterations adds up over the runs of a job that is stopped and resumed; what a stopped run lost does
-        not count, nor does recording and saving.
+        Between two iterations the state consists of the images and their momentum. The time of the
+        iterations adds up over the runs of a job that is stopped and resumed; work that a stopped run
+        lost does not count, nor does recording and saving.
         """
         for iteration in self._run.steps(self._problem.parameters["iterations"], self):
             self._clock.start()

@@ -1,4 +1,4 @@
-"""What the methods share that sample from a generator: they read it, or train it, and draw images."""
+"""The base of the methods that sample from a generator: they read it, or train it, and draw images."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Sampling:
         """See :class:`condensery.methods.base.Method`.
 
         Raises:
-            CondenseryError: the file of the generator is not one for this problem, or snapshots are wanted.
+            CondenseryError: the generator is not one for this problem, or snapshots are requested.
         """
         if run.recorder:
-            raise CondenseryError(f"{self.name} learns no images to follow: leave --snapshots out")
+            raise CondenseryError(f"{self.name} does not learn its images: omit --snapshots")
         if not problem.trained.get("generator"):
             setting = Setting(problem.data, problem.classes, problem.parameters, problem.seed, problem.device)
             weights = generators.train(self.name, setting, run=run)

@@ -1,4 +1,4 @@
-"""What the methods share that select real images: they choose class by class, in no steps."""
+"""The base of the methods that select real images: class by class, at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from condensery.synthetic import SyntheticSet
 
 
 class Selection(ABC):
-    """A set of real images; a method says which."""
+    """A set of real images, which a method chooses."""
 
     name: str
 

@@ -75,22 +75,22 @@ class _Watch:
         self._taken: dict[str, Tensor] = {}
 
     def see(self, rows: Tensor, logits: Tensor) -> None:
-        """Look before the step of a batch, which is taken after this."""
+        """Take the states before the step of a batch, then count the step."""
         self.look()
         self._step += 1
 
     def look(self) -> None:
-        """Take the states as they are, if this is one of the moments."""
+        """Take the states if they are due after this many steps."""
         if self._step in self._state_steps and f"weights.{self._step}" not in self._taken:
             count = len(self._stacked.seeds)
             weights = [each.detach().reshape(count, -1) for each in self._stacked.parameters.values()]
-            # Half the size of float32; a weight moves by a two-thousandth part of it at most.
+            # Half the size of float32; the relative error of a weight is at most 1/2,000.
             self._taken[f"weights.{self._step}"] = torch.cat(weights, 1).to("cpu", torch.float16)
             tested = torch.tensor(accuracies(self._stacked, self._validation), dtype=torch.float64)
             self._taken[f"accuracies.{self._step}"] = tested
 
     def states(self, numbers: Sequence[int]) -> list[State]:
-        """Return what was taken, network after network."""
+        """Return the states taken, network after network."""
         return [
             State(
                 number,

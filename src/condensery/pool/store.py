@@ -35,7 +35,7 @@ class State:
 
 @dataclass(frozen=True)
 class Member:
-    """A stored state, whose weights are read when they are asked for; see `State`."""
+    """A stored state, whose weights are read on demand; see `State`."""
 
     network: int
     step: int
@@ -72,7 +72,7 @@ class Pool:
     """
 
     def __init__(self, experiment: Mapping[str, Any], members: Sequence[Member]) -> None:
-        """Keep what `open` has read."""
+        """Wrap the index that `open` has read."""
         self.experiment = experiment
         self.members = members
 
@@ -86,7 +86,7 @@ class Pool:
             network: likewise.
 
         Raises:
-            CondenseryError: a file is no part of a pool, is of another data set, network or pool, or is
+            CondenseryError: a file is not a part of a pool, is of another data set, network or pool, or is
                 missing.
         """
         files = {path: _opened(path) for path in paths}
@@ -98,7 +98,7 @@ class Pool:
                     f"{path}: networks of {found}, but {needed} is needed: make it with scripts/pool.py"
                 )
             if experiment != experiments[paths[0]]:
-                raise CondenseryError(f"{path}: of another pool than {paths[0]}: give the parts of one")
+                raise CondenseryError(f"{path}: not of the pool of {paths[0]}: give the parts of one pool")
         members = [Member(**state, file=file) for file in files.values() for state in file.about["states"]]
         members.sort(key=lambda each: (each.network, each.step))
         _check_whole(experiment["networks"], members, paths[0].parent)
@@ -108,7 +108,7 @@ class Pool:
         """Return the states of a group, one of `groups.BINS` or `groups.ALL`, in the order of the pool.
 
         Raises:
-            CondenseryError: the group is empty; the line says which are not.
+            CondenseryError: the group is empty; the message names those that are not.
         """
         found = [each for each in self.members if belongs(each.accuracy, name)]
         if not found:
@@ -131,11 +131,11 @@ def count_groups(accuracies: Iterable[float]) -> dict[str, int]:
 
 @torch.no_grad()
 def load_weights(net: Network, weights: Tensor) -> None:
-    """Give a network the weights of a state, in place; buffers stay as they are.
+    """Set the weights of a network to those of a state, in place; buffers are unchanged.
 
     Args:
         net: a network of the pool's kind, on any device.
-        weights: as in `State`.
+        weights: those of a `State`.
     """
     parameters = list(net.parameters())
     parts = weights.to(parameters[0].device).split([parameter.numel() for parameter in parameters])
@@ -151,14 +151,14 @@ def _opened(path: Path) -> TensorFile:
     try:
         file = TensorFile(path)
     except (OSError, ValueError) as error:
-        raise CondenseryError(f"{path}: not a part of a pool ({error}): make it anew") from None
+        raise CondenseryError(f"{path}: not a part of a pool ({error}): make it again") from None
     if "states" not in file.about:
         raise CondenseryError(f"{path}: not a part of a pool: give what scripts/pool.py made")
     return file
 
 
 def _check_whole(networks: int, members: Sequence[Member], folder: Path) -> None:
-    """Refuse parts that overlap or are not all."""
+    """Refuse parts that overlap or are incomplete."""
     names = {(each.network, each.step) for each in members}
     if len(names) < len(members):
         raise CondenseryError(f"{folder}: parts of the pool overlap: give each once")

@@ -1,4 +1,4 @@
-"""Train the networks of a search, a few at a time, so that a job that is stopped loses little."""
+"""Train the networks of a search, a few at a time, so that an interrupted job loses little."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WHOLE_SEEDS = 1000
 
 
 def seeds(repeats: int, *, whole: bool) -> range:
-    """Return the seeds of a network's repeats; no network starts alike on a proxy and on the whole set."""
+    """Return the seeds of a network's repeats; none starts alike on a proxy and on the whole set."""
     first = WHOLE_SEEDS if whole else 0
     return range(first, first + repeats)
 
@@ -68,17 +68,17 @@ def train_all(
     """Train every network once for every seed and test it after its last epoch.
 
     The repeats of a network have one shape; they are trained at once where the device does so and its memory
-    allows. Nothing is compiled: every network is another program, and would be compiled for few steps.
+    allows. Nothing is compiled: every network would need a compilation of its own, for few steps.
 
     Args:
         names: the networks.
-        samples: what to train on.
+        samples: the training images.
         test: the split to test on: the validation images.
         recipe: how to train.
         seeds: one per repeat.
         device: where to compute.
-        checkpoint: where to save what is finished, and to resume from. The network under way has a file of
-            its own beside it.
+        checkpoint: where to save finished networks, and to resume from. The current network has a file of
+            its own next to it.
         on_network: called with the number of networks done.
 
     Returns:
@@ -106,7 +106,7 @@ def _load(checkpoint: Checkpoint | None) -> list[list[Outcome]]:
 
 
 def _part(checkpoint: Checkpoint | None, what: str) -> Checkpoint | None:
-    """Return the checkpoint of the networks under way."""
+    """Return the checkpoint of the current networks."""
     if checkpoint is None:
         return None
     path = checkpoint.path.with_name(f"{checkpoint.path.name}.network")
@@ -121,7 +121,7 @@ def rows_of(
     Args:
         names: the networks.
         outcomes: a list for each, with an outcome for each repeat.
-        measured: what their accuracy is: ``validation_accuracy`` or ``test_accuracy``; the other is empty.
+        measured: which accuracy it is: ``validation_accuracy`` or ``test_accuracy``; the other is empty.
         common: the columns that all rows share.
     """
     empty = {"validation_accuracy": None, "test_accuracy": None}

@@ -1,4 +1,4 @@
-"""How far a proxy ranks networks as the whole set does: DM section 3.6, appendix A.3."""
+"""How well a proxy's ranking of networks agrees with the whole set's: DM section 3.6, appendix A.3."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import stats
 from condensery.errors import CondenseryError
 
 TOP_PERCENT = 5
-"""The part of the networks, the best by the proxy, over which DM correlates the ranks: 36 of 720."""
+"""The share of the networks, best by the proxy, over which DM correlates the ranks: 36 of 720."""
 
 
 def scores(rows: pd.DataFrame) -> pd.DataFrame:
@@ -50,12 +50,12 @@ def top(scores: pd.Series) -> list[str]:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two rankings of networks agree, from -1 to 1; NaN where a ranking has less than two ranks.
+    """How well two rankings of networks agree, from -1 to 1; NaN if a ranking has fewer than two ranks.
 
     Attributes:
         networks: how many were ranked.
         spearman: correlation of the ranks; equal scores share their mean rank.
-        kendall: tau-b, which allows for equal scores.
+        kendall: tau-b, which accounts for equal scores.
     """
 
     networks: int

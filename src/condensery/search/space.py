@@ -16,7 +16,7 @@ def draw(count: int, widths: Sequence[int], seed: int) -> list[str]:
     Args:
         count: how many.
         widths: draw only from networks of these widths.
-        seed: of the draw; where all networks are asked for, nothing is drawn.
+        seed: of the draw; if all networks are requested, nothing is drawn.
 
     Raises:
         CondenseryError: more networks than there are.
@@ -34,12 +34,12 @@ def draw(count: int, widths: Sequence[int], seed: int) -> list[str]:
 def part(names: Sequence[str], which: str) -> list[str]:
     """Return one part of the networks, such as ``3-of-30``: every thirtieth, from the third on.
 
-    Networks that follow one another in the space take alike long; so every part has some of each sort.
+    Neighbors in the space take about the same time, so every part gets some of each kind.
 
     Raises:
-        CondenseryError: this is no part.
+        CondenseryError: the text does not name a part.
     """
     number, _, parts = which.partition("-of-")
     if not number.isdigit() or not parts.isdigit() or not 1 <= int(number) <= int(parts):
-        raise CondenseryError(f"part {which!r} of the networks is none: write 1-of-30")
+        raise CondenseryError(f"part {which!r} of the networks does not exist: write K-of-N, such as 1-of-30")
     return list(names[int(number) - 1 :: int(parts)])

@@ -1,7 +1,7 @@
 """Stochastic gradient descent as ``torch.optim.SGD`` computes it, to the bit, in a job's own time.
 
-PyTorch's optimizers import its compiler when they are made, which costs every job that trains four seconds
-of a slow core.
+PyTorch's optimizers import its compiler when they are created, which costs every job that trains four
+seconds on a slow core.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class SGD:
         """Begin without momenta.
 
         Args:
-            parameters: what is changed in place.
+            parameters: tensors, which are changed in place.
             lr: the learning rate.
             momentum: the share of its momentum that a parameter keeps in each step.
             weight_decay: the share of a parameter that is added to its gradient.

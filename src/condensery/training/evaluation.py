@@ -35,7 +35,7 @@ def network_seeds(set_seed: int, networks: int) -> range:
     """Return the seeds of the networks that are trained on a set.
 
     Raises:
-        CondenseryError: there are none, or more than have seeds of their own.
+        CondenseryError: the number is below 1 or above :data:`SEEDS_PER_SET`.
     """
     if not 0 < networks <= SEEDS_PER_SET:
         raise CondenseryError(f"--networks {networks} is out of range: give 1 to {SEEDS_PER_SET}")
@@ -57,7 +57,7 @@ class StackedNetworks:
 
     Their parameters are stacked along a new first dimension, (K, ...), and each network sees batches,
     augmentations and initial weights from streams of its own seed, so that a network's result does not
-    depend on which others are trained beside it. ``images`` is how many each will see, in all epochs.
+    depend on which others are trained with it. ``images`` is how many each will see, in all epochs.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class StackedNetworks:
             for seed in seeds
         ]
         stacked = torch.func.stack_module_state(nets) if len(nets) > 1 else None
-        # After the stacking, which wants all networks on one device.
+        # After the stacking, which needs all networks on one device.
         self.network = nets[0].to(device.torch_device)
         if stacked is None:
             self.parameters = dict(self.network.named_parameters())
@@ -122,7 +122,7 @@ def train(
     Args:
         stacked: the networks.
         samples: the images, the same for all.
-        recipe: how.
+        recipe: how they are trained.
         run: where to save the state between epochs and to resume from, and who is shown the epochs done.
         on_batch: called before every step with the indices, (K, n), and the logits, (K, n, classes), of its
             batch.
@@ -130,7 +130,7 @@ def train(
             logits, (K, n, classes), of a batch and returns the sum over the networks of its mean per image.
 
     Returns:
-        What the training changed, as it is saved between epochs.
+        The state of the training, as it is saved between epochs.
     """
     descent = Descent(stacked, recipe)
     for epoch in run.steps(recipe.epochs_run, descent):
@@ -172,8 +172,8 @@ class Descent:
         return SGD(parameters, rate, self._recipe.momentum, self._recipe.weight_decay)
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that changes."""
-        # There are no momenta before the first step, nor without momentum.
+        """Return the state that training changes."""
+        # Without a first step or without momentum there are no momenta.
         held = zip(self._stacked.parameters, self._sgd.momenta, strict=False)
         momenta = {f"momentum of {name}": momentum for name, momentum in held}
         return self._stacked.state() | momenta | {"rate": torch.tensor(self._sgd.lr, dtype=torch.float64)}
@@ -248,7 +248,7 @@ def evaluate(
         test: the split to test on.
         recipe: how to train.
         seeds: one per network.
-        device: where; it says which networks are trained at once.
+        device: where to compute; it determines which networks are trained at once.
         run: where to save finished outcomes and the training under way, and to resume from: in the end its
             checkpoint holds all outcomes; and who is shown the epochs done, over all networks.
 

@@ -35,7 +35,7 @@ def pretrain(
     *,
     run: Run = UNATTENDED,
 ) -> dict[str, Tensor]:
-    """Train and watch.
+    """Train the network and count forgetting events.
 
     Args:
         data: the real data; only the training split is used.
@@ -79,7 +79,7 @@ def read_pretrained(path: Path, dataset: str, network: str) -> dict[str, Tensor]
     try:
         tensors, about = read_tensors(path)
     except (OSError, ValueError) as error:
-        raise CondenseryError(f"{path}: cannot be read as a features file ({error}): make it anew") from None
+        raise CondenseryError(f"{path}: cannot be read as a features file ({error}): make it again") from None
     expected = {"dataset": dataset, "network": network}
     found = {name: about.get(name) for name in expected}
     if found != expected:

@@ -19,11 +19,11 @@ class Recipe:
     """Stochastic gradient descent as in the evaluation of DM section 3.1 and DSA section 4.1.
 
     Attributes:
-        name: what tables call it.
+        name: its name in tables.
         epochs: E; as in the authors' public code the loop runs E + 1 epochs, those with (zero-based) index
             up to E // 2 + 1 at ``lr`` and the others at a tenth of it.
         lr: learning rate.
-        momentum: of SGD; the buffer is lost when the learning rate falls.
+        momentum: of SGD; the buffer is reset when the learning rate falls.
         weight_decay: of SGD.
         batch: images in a batch; the last partial one is kept.
         augmentation: a DSA strategy, applied with parameters of its own for every image; or ``dc_`` and the
@@ -40,7 +40,7 @@ class Recipe:
 
     @property
     def epochs_run(self) -> int:
-        """How often the images are gone through."""
+        """Number of epochs run: E + 1."""
         return self.epochs + 1
 
     def rate(self, epoch: int, step: int) -> float:
@@ -54,7 +54,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class LearnedRecipe(Recipe):
-    """The very steps that a set was learned for: plain gradient descent on its batches, in their order.
+    """The steps that a set was learned for: plain gradient descent on its batches, in their order.
 
     Attributes:
         rates: one learning rate per step, epochs x steps.
@@ -67,7 +67,7 @@ class LearnedRecipe(Recipe):
         """Return the recipe of a set with learning rates (E, S), whose images are S batches of equal size.
 
         Raises:
-            CondenseryError: the set carries no such learning rates.
+            CondenseryError: the set has no such learning rates.
         """
         rates = synthetic.learning_rate
         if not isinstance(rates, Tensor) or rates.ndim != 2 or len(synthetic) % rates.shape[1]:
@@ -105,16 +105,16 @@ def resolve(values: Mapping[str, Any], synthetic: SyntheticSet | None) -> Recipe
     """Return the recipe that a configuration describes.
 
     Args:
-        values: ``name`` and the parameters; a recipe that has none takes everything from the set.
-        synthetic: what is trained on, or None for a whole data set.
+        values: ``name`` and the parameters; a recipe without parameters takes its steps from the set.
+        synthetic: the set that is trained on, or None for a whole data set.
 
     Raises:
-        CondenseryError: the recipe takes everything from the set, which carries no learning rates.
+        CondenseryError: the recipe takes its steps from the set, which has no learning rates.
     """
     if values.keys() > {"name"}:
         return Recipe(**values)
     if synthetic is None:
         raise CondenseryError(
-            f"recipe {values['name']} trains with the rates of a synthetic set: choose another"
+            f"recipe {values['name']} needs the learning rates of a synthetic set: choose another recipe"
         )
     return LearnedRecipe.of_set(values["name"], synthetic)

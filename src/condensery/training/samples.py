@@ -1,4 +1,4 @@
-"""Training images that come in batches, wherever they lie."""
+"""Training images in batches, from the host or the device."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from condensery.synthetic import SyntheticSet
 
 @dataclass(frozen=True)
 class Samples:
-    """Training images that come in batches.
+    """Training images in batches.
 
     Attributes:
         labels: int64 (N,) or soft float32 (N, classes), on the device.
@@ -34,7 +34,7 @@ class Samples:
 
     @classmethod
     def of_split(cls, split: Split, device: Device) -> Samples:
-        """Return the images of a real split, whose bytes go to the device where that is not the host."""
+        """Return the images of a real split, whose bytes move to the device unless that is the CPU."""
         target = device.torch_device
         source = split if target.type == "cpu" else split.resident(target)
         return cls(torch.as_tensor(split.labels).to(target), lambda rows: source.batch(rows, target))

@@ -19,10 +19,10 @@ def groups(
         info: the images' shape and the classes.
         batch: images that each network sees in a step.
         seeds: one per network.
-        device: where; it says whether networks are stacked, and how much memory their activations may take.
+        device: it determines whether networks are stacked, and how much memory their activations may take.
 
     Returns:
-        The seeds, in their order: each alone where the device does not stack, or else as many together as
+        The seeds, in their order: each alone if the device does not stack, otherwise as many together as
         fit its memory budget, at least one.
     """
     if not device.stack_networks:
