@@ -59,26 +59,36 @@ def points(measured: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     return frame.loc[ranks.sort_values([*CURVE, "step"]).index, list(COLUMNS)].reset_index(drop=True)
 
 
+ERRORS = 2.0
+"""How many standard errors, over the sets, a snapshot has to be above a goal to count as being there."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """How long `COMPARED` takes to the accuracy with which `REFERENCE` ends, on one data set and size.
 
     Attributes:
         goal: the last point of the reference.
-        reached: the first point of the other with at least that mean accuracy; None where there is none.
-        best: the point of the other with the highest mean accuracy.
+        reached: the first point of the other from which on every mean is above that of the goal by `ERRORS`
+            standard errors of the difference; None where there is none, or where one of the two has one set.
+        last: the last point of the other.
     """
 
     goal: pd.Series
     reached: pd.Series | None
-    best: pd.Series
+    last: pd.Series
+
+    @property
+    def measurable(self) -> bool:
+        """Whether both have the two sets that an error needs."""
+        return min(self.goal["sets"], self.last["sets"]) > 1
 
     @property
     def factor(self) -> float:
         """How many times the reference's time is that of the other, NaN where it does not get there.
 
         Nothing is interpolated between snapshots: the other may have been there since the snapshot before,
-        so that this is the least that the factor can be.
+        so that this is a lower bound.
         """
         if self.reached is None:
             return math.nan
@@ -98,7 +108,13 @@ def comparisons(frame: pd.DataFrame) -> list[Comparison]:
         if reference.empty or compared.empty:
             continue
         goal = reference.iloc[-1]
-        there = compared[compared["mean"] >= goal["mean"]]
-        best = compared.loc[compared["mean"].idxmax()]
-        found.append(Comparison(goal, None if there.empty else there.iloc[0], best))
+        error = (_error(compared) ** 2 + _error(reference).iloc[-1] ** 2) ** 0.5
+        above = compared["mean"] - goal["mean"] >= ERRORS * error  # false where an error is not known
+        stays = above[::-1].cummin()[::-1]
+        found.append(Comparison(goal, compared[stays].iloc[0] if stays.any() else None, compared.iloc[-1]))
     return found
+
+
+def _error(points_of: pd.DataFrame) -> pd.Series:
+    """Return the standard errors of means over sets, NaN where there is one set."""
+    return points_of["std_between_sets"] / (points_of["sets"] - 1).where(points_of["sets"] > 1) ** 0.5

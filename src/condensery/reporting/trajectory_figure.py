@@ -16,7 +16,7 @@ from condensery.progress import duration
 from condensery.reporting import layout, markdown
 from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
-from condensery.reporting.trajectory_cells import CURVE, Comparison, comparisons
+from condensery.reporting.trajectory_cells import CURVE, ERRORS, Comparison, comparisons
 
 TITLE = "Figure 4: accuracy against the time of condensing"
 
@@ -100,17 +100,22 @@ def quoted(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> list
 
 
 def _statement(comparison: Comparison, labels: Labels) -> str:
-    goal, reached, best = comparison.goal, comparison.reached, comparison.best
-    reference, compared = labels.method(goal["method"]), labels.method(best["method"])
-    title = f"{goal['dataset']}, {_per_class(goal['ipc'])}"
-    last = f"{reference}'s last accuracy ({goal['mean']:.1f} after {_time(goal)})"
+    goal, reached, last = comparison.goal, comparison.reached, comparison.last
+    reference, compared = labels.method(goal["method"]), labels.method(last["method"])
+    text = (
+        f"{goal['dataset']}, {_per_class(goal['ipc'])}: {reference} ends with {goal['mean']:.1f} after "
+        f"{_time(goal)}, {compared} with {last['mean']:.1f} after {_time(last)}."
+    )
+    if not comparison.measurable:
+        return f"{text} One set does not show how much faster {compared} is."
     if reached is None:
         return (
-            f"{title}: {compared} does not reach {last}; its best is {best['mean']:.1f}, after {_time(best)}."
+            f"{text} No snapshot of {compared} is above that, and stays there, by {ERRORS:g} standard errors."
         )
-    text = (
-        f"{title}: {compared} reaches {last} by its snapshot after {_time(reached)} ({reached['mean']:.1f}): "
-        f"at least {comparison.factor:.{0 if comparison.factor >= 10 else 1}f} times as fast."
+    digits = 0 if comparison.factor >= 10 else 1
+    text += (
+        f" From its snapshot after {_time(reached)} on, {compared} is above {reference}'s last accuracy by "
+        f"{ERRORS:g} standard errors: at least {comparison.factor:.{digits}f} times as fast."
     )
     if reached["condense_device"] != goal["condense_device"]:
         text += " The two were not condensed on one device, so that the factor compares devices too."
