@@ -10,6 +10,8 @@
 #   --prepared DIR   prepared data sets (data/prepared); scripts/prepare.py --data cifar10 makes what is needed
 #   --out DIR        where results go (benchmarks/results/<device>)
 #   --quick          tiny sizes, on any machine, to see that it works
+#   --check          measure nothing, but check in less than five minutes that the GPU computes what the CPU does;
+#                    benchmarks/gpu_check.py, docs/gpu.md
 #   PART...          of: bench reference precision ipc50 (all, in this order)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -17,7 +19,7 @@ export PYTHONPATH="$root/src${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 
 die() { echo "error: $*" >&2; exit 1; }
 
-minutes='' reference='' prepared=$root/data/prepared out='' quick='' parts=()
+minutes='' reference='' prepared=$root/data/prepared out='' quick='' check='' parts=()
 while (($#)); do
     case $1 in
         --minutes | --reference | --prepared | --out)
@@ -26,6 +28,7 @@ while (($#)); do
             shift 2
             ;;
         --quick) quick=--quick && shift ;;
+        --check) check=yes && shift ;;
         bench | reference | precision | ipc50) parts+=("$1") && shift ;;
         *) die "$1: unknown; the head of benchmarks/gpu.sh says what it takes" ;;
     esac
@@ -34,6 +37,8 @@ done
 [[ -z $minutes || $minutes =~ ^[0-9]+$ ]] || die "--minutes $minutes: give a whole number"
 [[ -n $quick ]] || python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
     die "PyTorch sees no GPU here; --quick tries the parts without"
+# shellcheck disable=SC2086  # none or one word
+[[ -z $check ]] || exec python3 "$root/benchmarks/gpu_check.py" $quick
 
 # What is left of the time, as the option of the scripts.
 left() {

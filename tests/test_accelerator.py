@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from condensery import commands, methods
+import gpu_check
+from condensery import commands, console, methods
 from condensery.errors import CondenseryError
 from condensery.machine import device
 from condensery.machine.device import Device
-from condensery.methods import dd, dm, gradient_matching, ld, mmd
-from condensery.methods.pixels import Pixels
-from condensery.training.evaluation import StackedNetworks, train
-from condensery.training.recipes import Recipe
-from condensery.training.samples import Samples
-from harness import jobs, pretended
+from harness import checks, jobs, pretended
+from harness.checks import Check, Stage
+from harness.steps import LOOPS, Loop
 from tests import problems
 
 COMMANDS = Path(commands.__file__).parent
 JOBS = jobs.every()
+
+# One of each kind, for every run of the tests: what is learned, chosen and sampled, and rows.
+SHORT = (
+    "pretrain",
+    "train_generator-gmmn",
+    "condense-dm",
+    "condense-ld",
+    "condense-herding",
+    "condense-gmmn",
+    "condense-snapshots",
+    "evaluate-dsa",
+    "evaluate-bn",
+    "continual",
+    "search-proxy",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +50,11 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> jobs.Bench:
     return jobs.Bench(tmp_path_factory.mktemp("jobs"))
 
 
-@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+@pytest.mark.parametrize(
+    "job",
+    [pytest.param(job, marks=() if job.name in SHORT else pytest.mark.slow) for job in JOBS],
+    ids=lambda job: job.name,
+)
 def test_a_job_writes_what_it_writes_on_the_cpu(bench: jobs.Bench, job: jobs.Job) -> None:
     with pretended.counted() as counts:
         results = bench.run(job, pretended.NAME)
@@ -129,84 +146,109 @@ def test_waits_and_copies_are_counted(accelerator: Device) -> None:
 # ---- what the host costs the device in a step of each hot loop
 
 
-def recipe(augmentation: str) -> Recipe:
-    return Recipe(
-        "r", epochs=0, lr=0.01, momentum=0.9, weight_decay=0.0, batch=256, augmentation=augmentation
-    )
-
-
-def dm_step(device: Device) -> Callable[[int], object]:
-    problem = problems.problem(device=device)
-    matcher, pixels = dm.Matcher(problem), Pixels(problem)
-    return lambda step: pixels.step(matcher.gradient(pixels.images, step)[0])
-
-
-def mmd_step(device: Device) -> Callable[[int], object]:
-    problem = problems.problem(device=device, parameters={"kernel": "rbf", "width": 1.0})
-    matcher, pixels = mmd.Matcher(problem), Pixels(problem)
-    return lambda step: pixels.step(matcher.gradient(pixels.images, step)[0])
-
-
-def matching(device: Device) -> tuple[gradient_matching.Matcher, Pixels]:
-    parameters = {"inner_loop": 3, "outer_loop": 3, "batch_net": 4, "lr_net": 0.01, "distance": "layerwise"}
-    problem = problems.problem(device=device, parameters=parameters)
-    matcher, pixels = gradient_matching.Matcher(problem, problems.STRATEGY), Pixels(problem)
-    matcher.renew(0)
-    return matcher, pixels
-
-
-def dsa_step(device: Device) -> Callable[[int], object]:
-    matcher, pixels = matching(device)
-    return lambda step: pixels.step(matcher.gradient(pixels.images, 0, step)[0])
-
-
-def dsa_training(device: Device) -> Callable[[int], object]:
-    matcher, pixels = matching(device)
-    return lambda step: matcher.train(pixels.images, 0, step)
-
-
-def dd_step(device: Device) -> Callable[[int], object]:
-    parameters = {"steps": 1, "epochs": 2, "networks": 1, "lr_net": 0.02, "batch_real": 16}
-    unrolled = dd.Unrolled(problems.problem(device=device, parameters=parameters))
-    images, raw = unrolled.start()
-    return lambda step: unrolled.gradient(images, raw, step)
-
-
-def ld_step(device: Device) -> Callable[[int], object]:
-    parameters = {"lr_label": 0.1, "lr_inner": 0.01, "lr_net": 0.01, "batch_net": 4, "batch_real": 16}
-    return ld.Learner(problems.problem(device=device, parameters=parameters | {"patience": 99})).step
-
-
-def training(device: Device, count: int, augmentation: str) -> Callable[[int], object]:
-    data = problems.real_data()
-    stacked = StackedNetworks("convnet-d2-w16", data.info, range(count), device, images=0)
-    samples = Samples.of_split(data.train, device)
-    return lambda step: train(stacked, samples, recipe(augmentation))
-
-
-@pytest.mark.parametrize(
-    ("loop", "copies", "waits"),
-    [
-        (dm_step, 2, 0),  # weights, and which real images
-        (mmd_step, 1, 0),  # which real images
-        (dsa_step, 1, 0),  # which real images, of all classes together
-        (dsa_training, 2, 0),  # batches and augmentations of all epochs
-        (dd_step, 3, 1),  # weights, real images, their labels; the rates, which are read
-        (ld_step, 3, 1),  # images, real images, their labels; how many were wrong, which is read
-        (partial(training, count=1, augmentation=problems.STRATEGY), 3, 0),  # images, labels, augmentations
-        (partial(training, count=3, augmentation=problems.STRATEGY), 3, 0),
-        (partial(training, count=3, augmentation="none"), 2, 0),
-        # Each family has images of its own: where they are, and its numbers.
-        (partial(training, count=1, augmentation="dc_crop_scale_rotate_noise"), 10, 0),
-    ],
-)
-def test_a_step_copies_and_waits_no_more_than_it_must(
-    accelerator: Device, loop: Callable[[Device], Callable[[int], object]], copies: int, waits: int
-) -> None:
-    step = loop(accelerator)
+@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
+def test_a_step_copies_and_waits_no_more_than_it_must(accelerator: Device, loop: Loop) -> None:
+    step = loop.build(problems.real_data(), accelerator)
     step(0)
-    for number in range(1, 5):
+    for number in range(1, 3):
         with pretended.counted() as counts:
             step(number)
-        assert sum(counts.copies.values()) <= copies, counts.copies
-        assert sum(counts.waits.values()) <= waits, counts.waits
+        assert sum(counts.copies.values()) <= loop.copies, counts.copies
+        assert sum(counts.waits.values()) <= loop.waits, counts.waits
+
+
+# ---- the check of a GPU
+
+
+@pytest.fixture
+def wrong_by_a_percent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the pretended accelerator convolve wrongly."""
+    right = pretended._run
+
+    def run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        made = right(operation, args, kwargs)
+        if operation._schema.name == "aten::convolution":
+            made.host.mul_(1 + 0.01 * torch.randn(made.shape, generator=torch.Generator().manual_seed(0)))
+        return made
+
+    monkeypatch.setattr(pretended, "_run", run)
+
+
+def checked(monkeypatch: pytest.MonkeyPatch, todo: list[Check]) -> int:
+    """Return the exit status of the check with some of its checks."""
+    monkeypatch.setattr(checks, "every", lambda: todo)
+    monkeypatch.setattr("sys.argv", ["gpu_check.py", "--quick"])
+    return console.run(gpu_check.main)
+
+
+def some(*names: str) -> list[Check]:
+    return [check for check in checks.every() if check.name in names]
+
+
+NAMES = ("job condense-dm", "copies and waits dm", "images that lie on the device", "bf16 dm")
+
+
+def test_the_check_says_what_it_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checked(monkeypatch, some(*NAMES)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [" ".join(line.split()) for line in lines[1:-2]] == [
+        "job condense-dm ok 0 <= 0.002 standard deviations",
+        "copies and waits dm ok 2 <= 2",
+        "images that lie on the device ok 0 <= 1e-06",
+        "bf16 dm left out no GPU",
+    ]
+    assert lines[-1] == "no check failed"
+
+
+def test_the_check_fails_on_an_accelerator_that_computes_wrongly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wrong_by_a_percent: None
+) -> None:
+    assert checked(monkeypatch, some(*NAMES)) == 1
+    said = capsys.readouterr()
+    assert [line.split()[0] for line in said.out.splitlines() if "FAILED" in line] == ["job"]
+    assert said.err.endswith("error: 1 checks FAILED: job condense-dm\n")
+
+
+def test_a_check_that_raises_has_failed_and_the_others_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(stage: Stage) -> float:
+        raise RuntimeError("out of memory\nand more")
+
+    nothing = Check("nothing", lambda stage: float("nan"), most=1.0)
+    much = Check("much", lambda stage: 3, most=2)
+    little = Check("little", lambda stage: 3, most=4, least=3.5)
+    enough = Check("enough", lambda stage: 3, most=3, least=3)
+    assert checked(monkeypatch, [Check("broken", broken, most=1.0), nothing, much, little, enough]) == 1
+    said = capsys.readouterr()
+    assert "RuntimeError: out of memory\n" in said.out
+    assert said.err.endswith("4 checks FAILED: broken, nothing, much, little\n")
+
+
+def test_the_check_wants_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["gpu_check.py"])
+    assert console.run(gpu_check.main) == 1
+    assert "there is no GPU that PyTorch sees" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_every_check_passes_on_a_pretended_accelerator(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checked(monkeypatch, checks.every()) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(checks.every()) + 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not device.choose("cpu").compile, reason="no C++ compiler")
+def test_what_needs_a_gpu_is_measured_as_it_is_there(bench: jobs.Bench) -> None:
+    stage = Stage(replace(problems.CPU, compile=True), bench)
+    dm_loop = next(loop for loop in LOOPS if loop.name == "dm")
+    assert 0 <= checks.compiled(stage, dm_loop) <= checks.LOOPS_AGREE
+    assert checks.LOOPS_AGREE <= checks.in_precision(stage, dm_loop, "bf16") <= 0.2
+    uncompiled = next(loop for loop in LOOPS if loop.name == "mmd")
+    with pytest.raises(CondenseryError, match="nothing was compiled"):
+        checks.compiled(stage, uncompiled)

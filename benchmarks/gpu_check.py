@@ -1,0 +1,115 @@
+"""Check that this machine's GPU does what the project needs: a line per check, in less than five minutes.
+
+Compares what every script and every method writes on the GPU with what the CPU writes, counts what a step
+costs the host, and tries what no pretended accelerator can show: compilation, lower precisions, streams,
+memory. Needs no data set, and leaves nothing behind. It ends with an error if a check FAILED.
+
+Examples:
+    benchmarks/gpu.sh --check
+    benchmarks/gpu.sh --check --quick      # on a pretended accelerator, where there is no GPU
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from condensery import console
+from condensery.errors import CondenseryError
+from condensery.machine import device as devices
+from harness import checks, pretended
+from harness.checks import Check, Stage
+from harness.jobs import Bench
+
+# Of the whole; a check that takes longer would not be run.
+SECONDS = 300
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="on a pretended accelerator, with what it can show"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the checks."""
+    args = parse()
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        if args.quick:
+            stack.enter_context(pretended.present())
+        device = devices.choose(pretended.NAME if args.quick else "auto")
+        if device.torch_device.type == "cpu":
+            raise CondenseryError("there is no GPU that PyTorch sees: --quick tries the checks without")
+        print(f"{device.label}, PyTorch {torch.__version__}, CUDA {torch.version.cuda}", flush=True)
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        with _aside(io.StringIO()):
+            stage = Stage(device, Bench(Path(folder)))
+        failed = run(checks.every(), stage)
+    seconds = time.monotonic() - started
+    if seconds > SECONDS:
+        failed.append("time")
+    _line("time", "ok" if seconds <= SECONDS else "FAILED", f"{seconds:.0f}", f"<= {SECONDS} s")
+    if failed:
+        raise CondenseryError(f"{len(failed)} checks FAILED: {', '.join(failed)}")
+    print("no check failed")
+
+
+def run(todo: list[Check], stage: Stage) -> list[str]:
+    """Run checks, print a line for each, and return the names of those that failed."""
+    failed = []
+    for check in todo:
+        if reason := check.missing(stage):
+            _line(check.name, "left out", "", reason)
+            continue
+        said = io.StringIO()
+        try:
+            with _aside(said):
+                measured = check.measure(stage)
+            good, shown, about = check.holds(measured), f"{measured:.3g}", check.bounds
+        except (Exception, SystemExit) as error:  # whatever ends a check, the others are to run
+            # A script says itself what was wrong before it ends.
+            lines = said.getvalue().splitlines() if isinstance(error, SystemExit) else []
+            good, shown, about = False, "", lines[-1] if lines else _first_line(error)
+        _line(check.name, "ok" if good else "FAILED", shown, about)
+        if not good:
+            failed.append(check.name)
+    return failed
+
+
+@contextlib.contextmanager
+def _aside(said: io.StringIO) -> Iterator[None]:
+    """Take what is printed and logged, which is of interest where a check fails."""
+    root = logging.getLogger()
+    before, root.handlers = root.handlers, [logging.StreamHandler(said)]
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            yield
+    finally:
+        root.handlers = before
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _line(name: str, outcome: str, measured: str, about: str) -> None:
+    print(f"{name:36}{outcome:10}{measured:>9}  {about}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(console.run(main))

@@ -1,0 +1,156 @@
+"""One step of each hot loop, at sizes for checks, and what the step may cost the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from condensery.augmentation.siamese import FAMILIES
+from condensery.data import RealData
+from condensery.machine.device import Device
+from condensery.methods import Problem, dd, dm, gradient_matching, ld, mmd
+from condensery.methods.pixels import Pixels
+from condensery.training.evaluation import StackedNetworks, train
+from condensery.training.recipes import Recipe
+from condensery.training.samples import Samples
+
+NETWORK = "convnet-d2-w16"
+AUGMENTATION = "_".join(FAMILIES)
+_BATCH = 256
+
+# Does the step of a number and returns what it has computed, on the device.
+Step = Callable[[int], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A hot loop.
+
+    Attributes:
+        name: in a few words.
+        build: returns its step for some data on a device.
+        copies: how often a step may copy something to the device.
+        waits: how often the host may wait in a step for a value of the device.
+        compiles: whether networks are compiled in it where that pays.
+    """
+
+    name: str
+    build: Callable[[RealData, Device], Step]
+    copies: int
+    waits: int = 0
+    compiles: bool = False
+
+
+def _problem(data: RealData, device: Device, **parameters: Any) -> Problem:
+    classes = tuple(range(len(data.info.classes)))
+    known = {"iterations": 4, "lr_img": 1.0, "momentum": 0.5, "batch_real": 8, "init": "real"}
+    return Problem(data, 2, classes, NETWORK, known | parameters, AUGMENTATION, 0, device)
+
+
+def _dm(data: RealData, device: Device) -> Step:
+    problem = _problem(data, device)
+    return _pixel_steps(problem, dm.Matcher(problem).gradient)
+
+
+def _mmd(data: RealData, device: Device) -> Step:
+    problem = _problem(data, device, kernel="rbf", width=1.0)
+    return _pixel_steps(problem, mmd.Matcher(problem).gradient)
+
+
+def _pixel_steps(problem: Problem, gradient: Callable[[Tensor, int], tuple[Tensor, Tensor]]) -> Step:
+    pixels = Pixels(problem)
+
+    def step(number: int) -> list[Tensor]:
+        found, _ = gradient(pixels.images, number)
+        pixels.step(found)
+        return [found]
+
+    return step
+
+
+def _matching(data: RealData, device: Device) -> tuple[Problem, gradient_matching.Matcher]:
+    own = {"inner_loop": 3, "outer_loop": 3, "batch_net": 4, "lr_net": 0.01, "distance": "layerwise"}
+    problem = _problem(data, device, **own)
+    matcher = gradient_matching.Matcher(problem, AUGMENTATION)
+    matcher.renew(0)
+    return problem, matcher
+
+
+def _dsa(data: RealData, device: Device) -> Step:
+    problem, matcher = _matching(data, device)
+    return _pixel_steps(problem, lambda images, number: matcher.gradient(images, 0, number))
+
+
+def _dsa_network(data: RealData, device: Device) -> Step:
+    problem, matcher = _matching(data, device)
+    images = Pixels(problem).images
+
+    return _changes(lambda number: matcher.train(images, 0, number), list(matcher.network.parameters()))
+
+
+def _changes(step: Callable[[int], object], tensors: Sequence[Tensor]) -> Step:
+    """Return a step that returns by how much it has changed some tensors."""
+
+    def changed(number: int) -> list[Tensor]:
+        before = [tensor.detach().clone() for tensor in tensors]
+        step(number)
+        return [tensor.detach() - earlier for tensor, earlier in zip(tensors, before, strict=True)]
+
+    return changed
+
+
+def _dd(data: RealData, device: Device) -> Step:
+    unrolled = dd.Unrolled(_problem(data, device, steps=1, epochs=2, networks=1, lr_net=0.02, batch_real=16))
+    images, raw = unrolled.start()
+    return lambda number: unrolled.gradient(images, raw, number)[:2]
+
+
+def _ld(data: RealData, device: Device) -> Step:
+    own = {
+        "lr_label": 0.1,
+        "lr_inner": 0.01,
+        "lr_net": 0.01,
+        "batch_net": 4,
+        "batch_real": 16,
+        "patience": 99,
+    }
+    learner = ld.Learner(_problem(data, device, **own))
+
+    def step(number: int) -> list[Tensor]:
+        learner.step(number)
+        return [learner.labels]
+
+    return step
+
+
+def _training(data: RealData, device: Device, *, networks: int, augmentation: str) -> Step:
+    stacked = StackedNetworks(NETWORK, data.info, range(networks), device, images=0)
+    one_batch = data.train.subset(np.arange(min(len(data.train), _BATCH)))
+    samples = Samples.of_split(one_batch, device)
+    recipe = Recipe("r", 0, 0.01, 0.9, 0.0, batch=_BATCH, augmentation=augmentation)
+    return _changes(lambda number: train(stacked, samples, recipe), list(stacked.parameters.values()))
+
+
+_DC = "dc_crop_scale_rotate_noise"
+
+LOOPS = (
+    Loop("dm", _dm, copies=2, compiles=True),  # weights, and which real images
+    Loop("mmd", _mmd, copies=1),  # which real images
+    Loop("dsa", _dsa, copies=1, compiles=True),  # which real images, of all classes together
+    # Batches and augmentations of all epochs.
+    Loop("dsa-network", _dsa_network, copies=2, compiles=True),
+    Loop("dd", _dd, copies=3, waits=1),  # weights, real images, their labels; the rates, which are read
+    # Images, real images, their labels; how many were wrong, which is read.
+    Loop("ld", _ld, copies=3, waits=1),
+    # Images, labels, augmentations.
+    Loop("training", partial(_training, networks=1, augmentation=AUGMENTATION), copies=3, compiles=True),
+    Loop("training-stacked", partial(_training, networks=3, augmentation=AUGMENTATION), copies=3),
+    Loop("training-plain", partial(_training, networks=3, augmentation="none"), copies=2),
+    # Each family has images of its own: where they are, and its numbers.
+    Loop("training-dc", partial(_training, networks=1, augmentation=_DC), copies=10),
+)
