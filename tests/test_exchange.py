@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import pickle
 import runpy
@@ -11,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -494,3 +496,23 @@ def test_gathering_by_the_script(tmp_path: Path, digits: SyntheticSet, capsys: p
 def test_help_shows_an_example(name: str, capsys: pytest.CaptureFixture) -> None:
     assert script(name, "--help") == 0
     assert f"  python scripts/{name} " in capsys.readouterr().out
+
+
+# ---- Parquet
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_parquet_holds_what_hugging_face_reads(tmp_path: Path, soft: bool) -> None:
+    synthetic = make(**({"labels": SOFT} if soft else {}))
+    exchange.to_parquet(synthetic, tmp_path / "set.parquet")
+    table = pq.read_table(tmp_path / "set.parquet")
+    for entry, pixels in zip(table["image"].to_pylist(), synthetic.uint8_images(), strict=True):
+        shown = np.array(Image.open(io.BytesIO(entry["bytes"])))
+        assert np.array_equal(shown.reshape(pixels.shape[1], pixels.shape[2], -1), pixels.permute(1, 2, 0))
+    assert table["label"].to_pylist() == synthetic.class_indices.tolist()
+    features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["image"] == {"_type": "Image"}
+    assert features["label"]["names"] == list(synthetic.classes)
+    assert set(features) == set(table.column_names)
+    if soft:
+        assert torch.equal(torch.tensor(table["soft_label"].to_pylist()), SOFT)

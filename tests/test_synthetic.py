@@ -279,3 +279,24 @@ def test_parts_that_do_not_belong_together_are_refused(
 def test_nothing_to_gather_is_refused() -> None:
     with pytest.raises(CondenseryError):
         gather([])
+
+
+def test_a_transform_is_applied_to_each_image_as_it_is_taken() -> None:
+    synthetic = make()
+    taken = []
+
+    def doubled(image: torch.Tensor) -> torch.Tensor:
+        taken.append(image)
+        return 2 * image
+
+    dataset = synthetic.as_dataset("unit", transform=doubled)
+    assert not taken
+    image, label = dataset[1]
+    assert torch.equal(image, 2 * synthetic.unit_images()[1])
+    assert label == synthetic.labels[1]
+    assert len(dataset) == len(synthetic)
+
+
+def test_a_set_prints_as_one_line() -> None:
+    assert "\n" not in repr(make())
+    assert len(repr(make())) < 110

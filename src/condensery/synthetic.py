@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import Tensor
-from torch.utils.data import TensorDataset
+from torch.utils.data import Dataset, TensorDataset
 
 from condensery import identity
 from condensery.compare import first_difference
@@ -26,7 +26,20 @@ SHARD = "shard"
 """The provenance entry that only a part of a set has, and that `gather` drops."""
 
 
-@dataclass(eq=False)
+class _Images(Dataset[tuple[Any, Tensor]]):
+    """Images and labels, the former transformed when they are taken."""
+
+    def __init__(self, images: Tensor, labels: Tensor, transform: Callable[[Tensor], Any]) -> None:
+        self._images, self._labels, self._transform = images, labels, transform
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, position: int) -> tuple[Any, Tensor]:
+        return self._transform(self._images[position]), self._labels[position]
+
+
+@dataclass(eq=False, repr=False)
 class SyntheticSet:
     """Images that stand for a data set.
 
@@ -174,18 +187,32 @@ class SyntheticSet:
         """Return the images as 8-bit pixels, (N, C, H, W) uint8, rounded to the nearest value."""
         return (self.unit_images() * 255).round().to(torch.uint8)
 
-    def as_dataset(self, space: Literal["normalised", "unit"]) -> TensorDataset:
+    def __repr__(self) -> str:
+        """Return one line: how many images, of which shape and classes, and what made them."""
+        number, *shape = self.images.shape
+        made_by = self.provenance.get("experiment", {})
+        by = "".join(f", {name} {made_by[name]}" for name in ("dataset", "method", "ipc") if name in made_by)
+        return (
+            f"SyntheticSet({number} images of {'x'.join(map(str, shape))}, {len(self.classes)} classes{by})"
+        )
+
+    def as_dataset(
+        self, space: Literal["normalised", "unit"], transform: Callable[[Tensor], Any] | None = None
+    ) -> Dataset[tuple[Any, Tensor]]:
         """Return a Torch data set of (image, label).
 
         Args:
             space: ``"normalised"`` for networks trained on normalised data, or ``"unit"`` for [0, 1].
+            transform: called with each image, (C, H, W) float32, when it is taken, as torchvision's v2
+                transforms are; it returns what stands for the image.
 
         Raises:
             CondenseryError: another space.
         """
         if space not in ("normalised", "unit"):
             raise CondenseryError(f"space {space!r} is unknown; choose 'normalised' or 'unit'")
-        return TensorDataset(self.images if space == "normalised" else self.unit_images(), self.labels)
+        images = self.images if space == "normalised" else self.unit_images()
+        return _Images(images, self.labels, transform) if transform else TensorDataset(images, self.labels)
 
     def check_against(self, info: DataInfo) -> None:
         """Check that the set belongs to a data set: its classes, image shape and normalisation.

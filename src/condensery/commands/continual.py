@@ -22,6 +22,7 @@ from condensery.experiment.memories import RECIPE
 from condensery.experiment.orders import step_classes
 from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
+from condensery.reporting import description
 from condensery.rows import MEMORY, write_rows
 from condensery.run import Run
 
@@ -97,3 +98,4 @@ def main() -> None:
     write_rows(rows, args.out, MEMORY)
     for checkpoint in checkpoints:
         checkpoint.remove()
+    print(description.numbers(args.out, args.config / "published"))

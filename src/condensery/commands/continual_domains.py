@@ -27,6 +27,7 @@ from condensery.experiment.memories import JOIN, SEQUENCE_RECIPE, common_shape
 from condensery.identity import check_data, digest
 from condensery.jobs.arguments import add_arguments, all_opened
 from condensery.progress import Progress
+from condensery.reporting import description
 from condensery.rows import MEMORY, write_rows
 from condensery.synthetic import SyntheticSet
 
@@ -142,3 +143,4 @@ def rows_of(learned: Learned, tasks: list[Task], names: list[str]) -> list[dict[
         }
         for name, accuracy in zip(names, learned.accuracies, strict=False)
     ]
+    print(description.numbers(args.out, args.config / "published"))

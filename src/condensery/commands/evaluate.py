@@ -18,6 +18,7 @@ from condensery import console
 from condensery.identity import set_columns
 from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
+from condensery.reporting import description
 from condensery.rows import EVALUATION, SNAPSHOT, write_rows
 from condensery.run import Run
 from condensery.synthetic import SyntheticSet
@@ -91,3 +92,4 @@ def main() -> None:
     kind = SNAPSHOT if snapshot else EVALUATION
     write_rows([common | snapshot | vars(outcome) for outcome in outcomes], args.out, kind)
     checkpoint.remove()
+    print(description.numbers(args.out, args.config / "published"))

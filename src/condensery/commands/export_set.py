@@ -1,8 +1,9 @@
 """Write a synthetic set in another format.
 
-  png   one folder per class of 8-bit images in [0, 1] space, and a set.json with everything else
-  pt    what the authors' public code reads: normalised images and labels, one entry an experiment
-  npz   a NumPy archive: normalised images, labels, classes, mean, std, provenance
+  png       one folder per class of 8-bit images in [0, 1] space, and a set.json with everything else
+  pt        what the authors' public code reads: normalised images and labels, one entry an experiment
+  parquet   8-bit images and labels, as the library `datasets` of Hugging Face reads them
+  npz       a NumPy archive: normalised images, labels, classes, mean, std, provenance
 
 Example:
   python scripts/export_set.py seed0.safetensors --format png --out images/
@@ -24,7 +25,9 @@ def main() -> None:
     parser.add_argument(
         "sets", nargs="+", type=Path, metavar="SET", help="synthetic sets (.safetensors); several for pt only"
     )
-    parser.add_argument("--format", required=True, choices=("png", "pt", "npz"), help="what to write")
+    parser.add_argument(
+        "--format", required=True, choices=("png", "pt", "npz", "parquet"), help="what to write"
+    )
     parser.add_argument(
         "--out", required=True, type=Path, metavar="PATH", help="the file, or for png a new folder"
     )
@@ -36,6 +39,8 @@ def main() -> None:
     sets = [SyntheticSet.load(path) for path in arguments.sets]
     if arguments.format == "png":
         exchange.to_png_folders(sets[0], arguments.out)
+    elif arguments.format == "parquet":
+        exchange.to_parquet(sets[0], arguments.out)
     elif arguments.format == "npz":
         exchange.to_npz(sets[0], arguments.out)
     else:

@@ -24,6 +24,7 @@ from condensery.identity import set_columns
 from condensery.jobs import Job
 from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
+from condensery.reporting import description
 from condensery.rows import SEARCH, write_rows
 from condensery.search import candidates, ranking, space
 from condensery.search.candidates import rows_of
@@ -128,3 +129,4 @@ def main() -> None:
     checkpoint.remove()
     if args.part == "1-of-1":
         show(pd.DataFrame(rows))
+    print(description.numbers(args.out, args.config / "published"))

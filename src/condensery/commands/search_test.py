@@ -15,6 +15,7 @@ from pathlib import Path
 from condensery import console
 from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
+from condensery.reporting import description
 from condensery.rows import SEARCH, read_rows, row_files, write_rows
 from condensery.search import candidates, ranking
 from condensery.search.candidates import rows_of
@@ -60,3 +61,4 @@ def main() -> None:
     common |= {"images": len(samples), "steps": candidates.steps(samples, recipe)}
     write_rows(rows_of(names, outcomes, "test_accuracy", common), args.out, SEARCH)
     checkpoint.remove()
+    print(description.numbers(args.out, args.config / "published"))

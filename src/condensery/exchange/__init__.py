@@ -1,8 +1,9 @@
-"""Synthetic sets in other people's formats: PNG folders, NumPy archives, the authors' ``.pt`` layout."""
+"""Synthetic sets in other people's formats: PNG folders, NumPy archives, Parquet, the authors' ``.pt``."""
 
 from __future__ import annotations
 
 from condensery.exchange.npz import from_npz, to_npz
+from condensery.exchange.parquet import to_parquet
 from condensery.exchange.png import from_png_folders, to_png_folders
 from condensery.exchange.reference import from_reference_pt, to_reference_pt
 
@@ -11,6 +12,7 @@ __all__ = [
     "from_png_folders",
     "from_reference_pt",
     "to_npz",
+    "to_parquet",
     "to_png_folders",
     "to_reference_pt",
 ]

@@ -48,6 +48,19 @@ def describe(path: Path, folder: Path | None = None) -> str:
     return "\n".join([f"{path}: {what}", *_aligned(facts), *(f"  {line}" for line in numbers)])
 
 
+def numbers(path: Path, folder: Path) -> str:
+    """Return the numbers of a row file, a line per cell, with the published ones where there are such.
+
+    Args:
+        path: the row file.
+        folder: where the published numbers are, if they are there.
+
+    Raises:
+        CondenseryError: the file is absent, damaged, or no row file.
+    """
+    return "\n".join(_rows(path, folder if folder.is_dir() else None)[2])
+
+
 def _tensors(path: Path) -> tuple[str, dict[str, Any], list[str]]:
     try:
         file = TensorFile(path)
