@@ -116,6 +116,7 @@ def main() -> None:
     write_rows(rows, args.out, MEMORY)
     for each in checkpoints.values():
         each.remove()
+    print(description.numbers(args.out, args.config / "published"))
 
 
 def rows_of(learned: Learned, tasks: list[Task], names: list[str]) -> list[dict[str, Any]]:
@@ -143,4 +144,3 @@ def rows_of(learned: Learned, tasks: list[Task], names: list[str]) -> list[dict[
         }
         for name, accuracy in zip(names, learned.accuracies, strict=False)
     ]
-    print(description.numbers(args.out, args.config / "published"))
