@@ -48,7 +48,8 @@ def plain_training(data, network, recipe, seed):
         for number, rows in enumerate(order.split(recipe.batch)):
             stream = streams.generator(seed, "augmentation", epoch, number)
             if recipe.augmentation.startswith("dc_"):
-                batch = dc.augment(images[rows], recipe.augmentation, stream)
+                of_each = dc.draw(recipe.augmentation, images[rows].shape, stream)
+                batch = dc.apply(images[rows], of_each)
             else:
                 draw = siamese.draw(recipe.augmentation, len(rows), (16, 16), stream)
                 batch = siamese.apply(images[rows], draw)

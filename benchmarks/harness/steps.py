@@ -151,6 +151,7 @@ LOOPS = (
     Loop("training", partial(_training, networks=1, augmentation=AUGMENTATION), copies=3, compiles=True),
     Loop("training-stacked", partial(_training, networks=3, augmentation=AUGMENTATION), copies=3),
     Loop("training-plain", partial(_training, networks=3, augmentation="none"), copies=2),
-    # Each family has images of its own: where they are, and its numbers.
-    Loop("training-dc", partial(_training, networks=1, augmentation=_DC), copies=10),
+    # Which images, and their labels; augmentations of all families, and the noise.
+    Loop("training-dc", partial(_training, networks=1, augmentation=_DC), copies=4),
+    Loop("training-dc-stacked", partial(_training, networks=3, augmentation=_DC), copies=4),
 )

@@ -21,12 +21,10 @@ def augment(images: Tensor, augmentation: str, streams: Sequence[torch.Generator
         streams: where the parameters of each batch are drawn from.
     """
     if augmentation.startswith(dc.PREFIX):
-        parts = [
-            dc.augment(*each) for each in zip(images, [augmentation] * len(images), streams, strict=True)
-        ]
-    else:
-        size = images.shape[-2:]
-        draws = [siamese.draw(augmentation, images.shape[1], size, stream) for stream in streams]
-        draws = siamese.moved(draws, images.device)
-        parts = [siamese.apply(*each) for each in zip(images, draws, strict=True)]
-    return torch.stack(parts)
+        own = [dc.draw(augmentation, images.shape[1:], stream) for stream in streams]
+        own = dc.moved(own, images.device)
+        return torch.stack([dc.apply(*each) for each in zip(images, own, strict=True)])
+    size = images.shape[-2:]
+    draws = [siamese.draw(augmentation, images.shape[1], size, stream) for stream in streams]
+    draws = siamese.moved(draws, images.device)
+    return torch.stack([siamese.apply(*each) for each in zip(images, draws, strict=True)])

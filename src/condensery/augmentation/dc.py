@@ -7,12 +7,15 @@ the whole batch, the strengths differ, and it can be differentiated; see :mod:`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from condensery.errors import CondenseryError
+from condensery.machine.transfer import together
 
 PREFIX = "dc_"
 FAMILIES = ("crop", "scale", "rotate", "noise")
@@ -39,43 +42,95 @@ def parse(strategy: str) -> tuple[str, ...]:
     return families
 
 
-def augment(images: Tensor, strategy: str, generator: torch.Generator) -> Tensor:
-    """Augment every image of a batch with one family of the strategy.
+@dataclass(frozen=True)
+class Draw:
+    """One augmentation of a batch, ready to be applied.
+
+    Attributes:
+        parts: family -> which images get it, int64 (n,), and its values, one row per image: int64, as the
+            function of the family names them, and of ``noise`` standard normal, float32 (n, C, H, W).
+    """
+
+    parts: dict[str, tuple[Tensor, Tensor]]
+
+
+def draw(strategy: str, shape: Sequence[int], generator: torch.Generator) -> Draw:
+    """Draw one family of the strategy for every image of a batch.
 
     Args:
-        images: (N, C, H, W) float, in normalised space.
         strategy: see `parse`.
+        shape: of the batch, (N, C, H, W).
         generator: a CPU generator.
-
-    Returns:
-        (N, C, H, W), of the type and on the device of ``images``, which stay as they are.
 
     Raises:
         CondenseryError: see `parse`.
     """
     families = parse(strategy)
-    chosen = torch.randint(len(families), (len(images),), generator=generator)
+    chosen = torch.randint(len(families), shape[:1], generator=generator)
     # Two numbers an image serve whichever family it gets.
-    values = torch.rand(len(images), 2, generator=generator)
-    fill = images.mean((0, 2, 3))
-    result = images.clone()
+    uniform = torch.rand(shape[0], 2, generator=generator)
+    parts = {}
     for index, family in enumerate(families):
         rows = (chosen == index).nonzero().squeeze(1)
         if not len(rows):
             continue
-        uniform, rows = values[rows], rows.to(images.device)
-        own = images[rows]
-        if family == "crop":
-            result[rows] = crop(own, (uniform * 2 * _CROP_PIXELS).long() - _CROP_PIXELS, fill)
-        elif family == "scale":
-            factors = uniform * 2 * _SCALE + 1 - _SCALE
-            result[rows] = scale(own, (factors * torch.tensor(images.shape[-2:])).long())
-        elif family == "rotate":
-            degrees = (uniform[:, 0] * 2 * _ROTATE_DEGREES).long() - _ROTATE_DEGREES
-            result[rows] = rotate(own, degrees, fill.mean())
+        if family == "noise":
+            values = torch.randn(len(rows), *shape[1:], generator=generator)
         else:
-            noise = torch.randn(own.shape, generator=generator)
-            result[rows] = own + _NOISE * noise.to(own)
+            values = _values(family, uniform[rows], shape[-2:])
+        parts[family] = rows, values
+    return Draw(parts)
+
+
+def _values(family: str, uniform: Tensor, size: Sequence[int]) -> Tensor:
+    """Return whole numbers for a family from draws in [0, 1), (n, 2), and the images' height and width."""
+    match family:
+        case "crop":
+            return (uniform * 2 * _CROP_PIXELS).long() - _CROP_PIXELS
+        case "scale":
+            return ((uniform * 2 * _SCALE + 1 - _SCALE) * torch.tensor(size)).long()
+        case _:
+            return (uniform[:, 0] * 2 * _ROTATE_DEGREES).long() - _ROTATE_DEGREES
+
+
+def moved(draws: Sequence[Draw], device: torch.device) -> list[Draw]:
+    """Bring all draws to a device: in one copy the whole numbers, in another the noise."""
+    tensors = [tensor for draw in draws for part in draw.parts.values() for tensor in part]
+    whole = iter(together([tensor for tensor in tensors if not tensor.is_floating_point()], device))
+    noise = iter(together([tensor for tensor in tensors if tensor.is_floating_point()], device))
+    return [
+        Draw(
+            {
+                family: (next(whole), next(noise if values.is_floating_point() else whole))
+                for family, (_, values) in draw.parts.items()
+            }
+        )
+        for draw in draws
+    ]
+
+
+def apply(images: Tensor, draw: Draw) -> Tensor:
+    """Augment every image of a batch with its family.
+
+    Args:
+        images: (N, C, H, W) float, in normalised space.
+        draw: one for these images, on their device.
+
+    Returns:
+        (N, C, H, W), of the type and on the device of ``images``, which stay as they are.
+    """
+    fill = images.mean((0, 2, 3))
+    result = images.clone()
+    for family, (rows, values) in draw.parts.items():
+        match family:
+            case "crop":
+                result[rows] = crop(images[rows], values, fill)
+            case "scale":
+                result[rows] = scale(images[rows], values)
+            case "rotate":
+                result[rows] = rotate(images[rows], values, fill.mean())
+            case "noise":
+                result[rows] += _NOISE * values.to(images.dtype)
     return result
 
 
@@ -88,7 +143,7 @@ def crop(images: Tensor, shifts: Tensor, fill: Tensor) -> Tensor:
         fill: (C,), what lies outside.
     """
     height, width = images.shape[-2:]
-    down, right = shifts.to(images.device).unbind(1)
+    down, right = shifts.unbind(1)
     rows = torch.arange(height, device=images.device) + down[:, None]
     columns = torch.arange(width, device=images.device) + right[:, None]
     return _pick(images, rows, columns, fill)
@@ -124,7 +179,7 @@ def rotate(images: Tensor, degrees: Tensor, fill: Tensor) -> Tensor:
         fill: a scalar.
     """
     height, width = images.shape[-2:]
-    angle = torch.deg2rad(degrees.to(images.device, images.dtype))
+    angle = torch.deg2rad(degrees.to(images.dtype))
     cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
     grown = [(cos.abs() * a + sin.abs() * b + 0.5).floor() for a, b in ((height, width), (width, height))]
     like = {"dtype": images.dtype, "device": images.device}
