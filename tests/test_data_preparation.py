@@ -251,7 +251,7 @@ def test_the_command_prepares_verifies_and_fails_on_one_line(tmp_path, monkeypat
 def test_the_command_runs_alone_and_leaves_nothing_of_a_damaged_file(tmp_path):
     raw = tmp_path / "data/raw/MNIST/raw"
     raw.mkdir(parents=True)
-    for name, _ in kinds.KINDS["mnist"].members:
+    for name, _ in kinds.KINDS["mnist"]().members:
         (raw / name).write_bytes(b"damaged")
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     words = [sys.executable, ROOT / "scripts/prepare.py", "--data", "mnist", "--config", ROOT / "config"]
@@ -262,6 +262,27 @@ def test_the_command_runs_alone_and_leaves_nothing_of_a_damaged_file(tmp_path):
     assert run.stderr.startswith("error: data/raw/MNIST/raw/train-images-idx3-ubyte.gz: truncated or altered")
     assert run.stderr.count("\n") == 1
     assert not (tmp_path / "data/prepared/mnist").exists()
+
+
+WITHOUT_TORCHVISION = """
+import pathlib, sys
+from condensery import data
+from condensery.data import kinds
+entry = {"channels": 1, "size": [8, 8], "classes": 10, "mean": "auto", "std": "auto"}
+entry["sources"] = [{"kind": "digits"}]
+data.prepare("digits", entry, pathlib.Path("raw"), pathlib.Path("digits"))
+print("torchvision" in sys.modules)
+kinds.KINDS["mnist"]()
+print("torchvision" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_only_what_is_published_by_torchvision_imports_it(tmp_path):
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    words = [sys.executable, "-c", WITHOUT_TORCHVISION]
+    run = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert run.stdout.split() == ["False", "True"], run.stderr
 
 
 def test_every_entry_of_the_configuration_is_regular():

@@ -85,7 +85,7 @@ def mnist(tmp_path, monkeypatch):
         resources = [(f.name, md5(f)) for f in files]  # noqa: RUF012
         mirrors = [(tmp_path / "nowhere").as_uri() + "/", (tmp_path / "mirror").as_uri() + "/"]  # noqa: RUF012
 
-    monkeypatch.setitem(kinds.KINDS, "mnist", kinds._idx(Small))
+    monkeypatch.setitem(kinds.KINDS, "mnist", lambda: kinds._idx(Small))
     return tmp_path
 
 
@@ -104,7 +104,7 @@ def cifar(tmp_path, monkeypatch):
         test_list = [["test_batch", md5(folder / "test_batch")]]  # noqa: RUF012
         meta = {**published.CIFAR10.meta, "md5": md5(folder / "batches.meta")}  # noqa: RUF012
 
-    monkeypatch.setitem(kinds.KINDS, "cifar10", kinds._cifar(Small, "labels"))
+    monkeypatch.setitem(kinds.KINDS, "cifar10", lambda: kinds._cifar(Small, "labels"))
     return tmp_path
 
 
@@ -230,8 +230,8 @@ def test_a_pickle_cannot_run_code(tmp_path, monkeypatch):
 
     write_cifar(tmp_path / "c")
     (tmp_path / "c" / "data_batch_2").write_bytes(pickle.dumps({"data": Evil()}, protocol=2))
-    unchecked = kinds.Kind(kinds.KINDS["cifar10"].read)
-    monkeypatch.setitem(kinds.KINDS, "cifar10", unchecked)
+    unchecked = kinds.Kind(kinds.KINDS["cifar10"]().read)
+    monkeypatch.setitem(kinds.KINDS, "cifar10", lambda: unchecked)
     spec = entry({"kind": "cifar10", "path": "c"}, channels=3, size=(32, 32))
     with pytest.raises(CondenseryError, match=r"data_batch_2: .*asks for"):
         prepare("made", spec, tmp_path, tmp_path / "out")
@@ -251,7 +251,8 @@ def test_cifar100_has_fine_labels(tmp_path, monkeypatch):
         (folder / split).write_bytes(pickle.dumps(batch, protocol=2))
     names = [f"class {c}" for c in range(100)]
     (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": names}, protocol=2))
-    monkeypatch.setitem(kinds.KINDS, "cifar100", kinds.Kind(kinds.KINDS["cifar100"].read))
+    unchecked = kinds.Kind(kinds.KINDS["cifar100"]().read)
+    monkeypatch.setitem(kinds.KINDS, "cifar100", lambda: unchecked)
     data = prepared(
         entry({"kind": "cifar100", "path": folder.name}, channels=3, size=(32, 32), classes=100), tmp_path
     )
@@ -266,7 +267,8 @@ def test_svhn_calls_zero_ten(tmp_path, monkeypatch):
     spec = entry({"kind": "svhn", "path": "."}, channels=3, size=(32, 32))
     with pytest.raises(CondenseryError, match=r"train_32x32.mat: truncated or altered \(its MD5"):
         prepare("made", spec, tmp_path, tmp_path / "out")
-    monkeypatch.setitem(kinds.KINDS, "svhn", kinds.Kind(kinds.KINDS["svhn"].read))
+    unchecked = kinds.Kind(kinds.KINDS["svhn"]().read)
+    monkeypatch.setitem(kinds.KINDS, "svhn", lambda: unchecked)
     holds(prepared(spec, tmp_path), RGB)
 
 
@@ -282,7 +284,8 @@ def test_usps_is_what_torchvision_makes_of_it(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(bz2.compress("\n".join(lines).encode()))
     splits = {s: ["", f, md5(tmp_path / f)] for s, f in (("train", "usps.bz2"), ("test", "usps.t.bz2"))}
     monkeypatch.setattr(published.USPS, "split_list", splits)
-    monkeypatch.setitem(kinds.KINDS, "usps", kinds._files(published.USPS, "usps", kinds.KINDS["usps"].read))
+    checked = kinds._files(published.USPS, "usps", kinds.KINDS["usps"]().read)
+    monkeypatch.setitem(kinds.KINDS, "usps", lambda: checked)
     wanted = {s: published.USPS(str(tmp_path), train=s == "train").data[:, None] for s in ("train", "test")}
     holds(prepared(entry({"kind": "usps", "path": "."}, size=(16, 16)), tmp_path), wanted)
 

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-from torchvision import datasets as published
+from typing import TYPE_CHECKING
 
 from condensery.data import formats
 from condensery.data.contents import Contents, Shape
 from condensery.data.folders import read_image_folder, read_tiny_imagenet
 from condensery.data.imagenet import BATCHES, read_batches
+
+if TYPE_CHECKING:
+    from torchvision import datasets
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Kind:
     built_in: bool = False
 
 
-def _idx(source: type[published.MNIST]) -> Kind:
+def _idx(source: type[datasets.MNIST]) -> Kind:
     resources = tuple(
         Remote(name, md5, tuple(mirror + name for mirror in source.mirrors)) for name, md5 in source.resources
     )
@@ -50,7 +52,7 @@ def _idx(source: type[published.MNIST]) -> Kind:
     return Kind(read, members, resources, f"{source.__name__}/raw")
 
 
-def _cifar(source: type[published.CIFAR10], labels: str) -> Kind:
+def _cifar(source: type[datasets.CIFAR10], labels: str) -> Kind:
     train, test = ([tuple(row) for row in rows] for rows in (source.train_list, source.test_list))
     meta = source.meta["filename"]
     read = partial(
@@ -76,19 +78,29 @@ _TINY = Remote(
     ("http://cs231n.stanford.edu/tiny-imagenet-200.zip",),
 )
 
-KINDS = {
-    "digits": Kind(formats.read_digits, built_in=True),
-    "digits-inverted": Kind(partial(formats.read_digits, inverted=True), built_in=True),
-    "mnist": _idx(published.MNIST),
-    "fashionmnist": _idx(published.FashionMNIST),
-    "idx": Kind(formats.read_idx, _unchecked(formats.IDX_FILES), endings=("", ".gz")),
-    "svhn": _files(published.SVHN, "svhn", formats.read_svhn),
-    "usps": _files(published.USPS, "usps", formats.read_usps),
-    "usps-npz": Kind(formats.read_usps_npz),
-    "cifar10": _cifar(published.CIFAR10, "labels"),
-    "cifar100": _cifar(published.CIFAR100, "fine_labels"),
-    "tinyimagenet": Kind(read_tiny_imagenet, _unchecked(["val/val_annotations.txt"]), (_TINY,)),
-    "tensors": Kind(formats.read_tensors),
-    "image-folder": Kind(read_image_folder, _unchecked(["train"])),
-    "imagenet-batches": Kind(read_batches, _unchecked(BATCHES), endings=("", ".npz")),
+
+def _published(name: str) -> type:
+    """Return the class of torchvision that has a data set's addresses and checksums."""
+    # It takes seconds and much memory to import, and most sources need nothing of it.
+    from torchvision import datasets
+
+    return getattr(datasets, name)
+
+
+KINDS: dict[str, Callable[[], Kind]] = {
+    "digits": lambda: Kind(formats.read_digits, built_in=True),
+    "digits-inverted": lambda: Kind(partial(formats.read_digits, inverted=True), built_in=True),
+    "mnist": lambda: _idx(_published("MNIST")),
+    "fashionmnist": lambda: _idx(_published("FashionMNIST")),
+    "idx": lambda: Kind(formats.read_idx, _unchecked(formats.IDX_FILES), endings=("", ".gz")),
+    "svhn": lambda: _files(_published("SVHN"), "svhn", formats.read_svhn),
+    "usps": lambda: _files(_published("USPS"), "usps", formats.read_usps),
+    "usps-npz": lambda: Kind(formats.read_usps_npz),
+    "cifar10": lambda: _cifar(_published("CIFAR10"), "labels"),
+    "cifar100": lambda: _cifar(_published("CIFAR100"), "fine_labels"),
+    "tinyimagenet": lambda: Kind(read_tiny_imagenet, _unchecked(["val/val_annotations.txt"]), (_TINY,)),
+    "tensors": lambda: Kind(formats.read_tensors),
+    "image-folder": lambda: Kind(read_image_folder, _unchecked(["train"])),
+    "imagenet-batches": lambda: Kind(read_batches, _unchecked(BATCHES), endings=("", ".npz")),
 }
+"""The kinds by their names, each made when a source of it is opened."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from condensery.data.arrays import DataInfo
 from condensery.data.contents import Contents, Shape
+from condensery.data.sources import open_first
 from condensery.data.storage import (
     FILES,
     HEADER_BYTES,
@@ -91,9 +92,6 @@ def _complete(out_dir: Path, identity: str, spec: Mapping[str, Any]) -> bool:
 def _make(
     name: str, spec: Mapping[str, Any], identity: str, raw_root: Path, out_dir: Path, partial: Path
 ) -> None:
-    # torchvision takes seconds and much memory to import, and nothing but this needs it.
-    from condensery.data.sources import open_first
-
     shape = Shape(spec["channels"], *spec["size"])
     source, contents = open_first(name, spec["sources"], shape, raw_root, partial)
     classes = _classes(name, spec["classes"], contents)

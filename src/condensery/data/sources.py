@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -12,8 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
-
-from torchvision.datasets.utils import calculate_md5, download_url
 
 from condensery.data.contents import Contents, Shape
 from condensery.data.kinds import KINDS, Kind
@@ -49,11 +48,11 @@ def open_first(
     """
     reasons = []
     for source in sources:
-        kind = KINDS.get(source["kind"])
-        if kind is None:
+        if source["kind"] not in KINDS:
             raise CondenseryError(
                 f"{name}: unknown source kind {source['kind']!r}; there are {', '.join(sorted(KINDS))}"
             )
+        kind = KINDS[source["kind"]]()
         try:
             path = _locate(source, kind, raw_root, scratch)
             log.info("%s: reading %s from %s", name, source["kind"], path)
@@ -95,8 +94,13 @@ def _lacking(path: Path, kind: Kind) -> str | None:
     return None
 
 
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
 def _check_md5(path: Path, md5: str | None) -> None:
-    if md5 is not None and calculate_md5(path) != md5:
+    if md5 is not None and _md5(path) != md5:
         raise CondenseryError(
             f"{path}: truncated or altered (its MD5 is not the published {md5}); replace it, "
             "or remove it to use the next source"
@@ -110,7 +114,7 @@ def _download(url: str | None, kind: Kind, raw_root: Path, scratch: Path) -> Pat
     folder = raw_root / kind.folder
     for file in kind.downloads:
         target = folder / file.name
-        if target.exists() and calculate_md5(target) == file.md5:
+        if target.exists() and _md5(target) == file.md5:
             continue
         addresses = file.urls if url is None else (f"{url.rstrip('/')}/{file.name}",)
         fetched = _fetch(addresses, file.name, file.md5, scratch / "downloads")
@@ -123,6 +127,8 @@ def _download(url: str | None, kind: Kind, raw_root: Path, scratch: Path) -> Pat
 
 
 def _fetch(addresses: Sequence[str], name: str, md5: str, folder: Path) -> Path:
+    from torchvision.datasets.utils import download_url  # see `condensery.data.kinds`
+
     reasons = []
     for address in addresses:
         try:
@@ -131,7 +137,7 @@ def _fetch(addresses: Sequence[str], name: str, md5: str, folder: Path) -> Path:
             ):  # torchvision's downloader needs a length, which files do not tell
                 folder.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(url2pathname(urlsplit(address).path), folder / name)
-                if calculate_md5(folder / name) != md5:
+                if _md5(folder / name) != md5:
                     raise ValueError(f"its MD5 is not the published {md5}")
             else:
                 download_url(address, folder, name, md5)
