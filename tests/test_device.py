@@ -210,6 +210,25 @@ def test_a_precision_that_is_asked_for_is_obeyed_and_its_price_is_named(
     support._processor_multiplies_bf16.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("vectors", "flags", "label"),
+    [
+        ("AVX2", "avx2", "cpu (x, AVX2, 3 threads)"),
+        ("AVX512", "avx2 avx512f", "cpu (x, AVX512, 3 threads)"),
+        ("AVX512", "avx512f avx512_bf16", "cpu (x, AVX512 BF16, 3 threads)"),
+        ("DEFAULT", "fp", "cpu (x, 3 threads)"),
+    ],
+)
+def test_processors_of_one_name_are_told_apart_by_their_instructions(
+    vectors: str, flags: str, label: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpuinfo(monkeypatch, f"flags : {flags}")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: vectors)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert device.choose("cpu", compile=False).label == label
+    support._processor_multiplies_bf16.cache_clear()
+
+
 def test_a_protocols_tf32_is_fp32_on_a_cpu() -> None:
     assert device.choose("cpu", "tf32", compile=False, native_only=True).precision == "fp32"
     with pytest.raises(CondenseryError, match="tf32 needs a CUDA device"):

@@ -9,5 +9,5 @@ RESULTS = Path(__file__).parents[1] / "results"
 
 
 def of_device(label: str) -> Path:
-    """Return the folder of a device: ``cpu (AMD EPYC, 2 threads)`` -> ``cpu-amd-epyc-2-threads``."""
+    """Return a device's folder: ``cpu (AMD EPYC, AVX2, 2 threads)`` -> ``cpu-amd-epyc-avx2-2-threads``."""
     return RESULTS / re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")

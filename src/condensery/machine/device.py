@@ -53,12 +53,13 @@ class Device:
 
     @property
     def label(self) -> str:
-        """A name for result rows, such as ``cpu (AMD EPYC, 2 threads)`` or ``NVIDIA H200``."""
+        """A name for result rows, such as ``cpu (AMD EPYC, AVX2, 2 threads)`` or ``NVIDIA H200``."""
         if self.torch_device.type == "cuda":
             return torch.cuda.get_device_name(self.torch_device)
         if self.torch_device.type != "cpu":
             return str(self.torch_device)
-        return f"cpu ({_processor()}, {torch.get_num_threads()} threads)"
+        about = (_processor(), *support.instructions(), f"{torch.get_num_threads()} threads")
+        return f"cpu ({', '.join(about)})"
 
     @property
     def stack_networks(self) -> bool:

@@ -76,6 +76,17 @@ def computes_natively(device: torch.device, precision: str) -> bool:
     return precision == "bf16" and device.type == "cpu" and _processor_multiplies_bf16()
 
 
+def instructions() -> tuple[str, ...]:
+    """Return what PyTorch computes with on this CPU, such as ``AVX512 BF16``; nothing where it does not say.
+
+    Processors of one name may differ in it, above all in virtual machines, which also hide some.
+    """
+    vectors = torch.backends.cpu.get_cpu_capability()
+    if vectors in ("DEFAULT", "NO AVX"):
+        return ()
+    return (f"{vectors} BF16" if _processor_multiplies_bf16() else vectors,)
+
+
 @cache
 def slowdown_in_bf16() -> float:
     """Measure how many times as long a ConvNet's convolution takes in bfloat16 as in float32 on this CPU."""
