@@ -214,7 +214,7 @@ def test_a_failed_change_leaves_the_complete_folder_as_it_was(own):
             r"holds uint8 images of shape \(1, 8, 8\), not uint8 \(3, 8, 8\)",
         ),
         ({"sources": [{"kind": "digits"}], "channels": 1}, r"labels from 0 to 9 instead of 0 to 1"),
-        ({"sources": [{"kind": "cifar10", "path": "gone"}]}, r"no source is there \(.*gone does not exist\)"),
+        ({"sources": [{"kind": "cifar10", "path": "gone"}]}, r"no source exists \(.*gone does not exist\)"),
     ],
 )
 def test_wrong_entries_are_one_line(tmp_path, change, message):

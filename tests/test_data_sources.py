@@ -152,7 +152,7 @@ def test_sources_are_tried_in_order_and_only_absence_moves_on(mnist):
 def test_a_mirror_with_other_bytes_is_not_used(mnist):
     (mnist / "mirror" / "train-labels-idx1-ubyte.gz").write_bytes(b"not it")
     spec = entry({"kind": "mnist", "url": (mnist / "mirror").as_uri()})
-    with pytest.raises(CondenseryError, match="no source is there") as caught:
+    with pytest.raises(CondenseryError, match="no source exists") as caught:
         prepare("made", spec, mnist / "raw", mnist / "out")
     assert "\n" not in str(caught.value)
     assert not (mnist / "out").exists()

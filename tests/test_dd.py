@@ -270,7 +270,7 @@ def test_published_values():
 
 
 def test_what_dd_cannot_do_is_said_in_one_line():
-    with pytest.raises(CondenseryError, match=r"3 images per class out among 2 steps.*divisor of 3"):
+    with pytest.raises(CondenseryError, match=r"divide 3 images per class among 2 steps.*divisor of 3"):
         DD.condense(problem(ipc=3))
     with pytest.raises(CondenseryError, match="--snapshots"):
         DD.condense(problem(), run=Run(recorder=Recorder([1])))

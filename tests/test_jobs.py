@@ -45,7 +45,7 @@ def test_a_problem_is_resolved_for_its_network_and_sees_no_test_image(job: Job) 
 
 def test_a_recipe_that_takes_all_from_the_set_wants_one(job: Job) -> None:
     assert job.recipe("dsa", 1).augmentation == job.config.augmentation("digits")
-    with pytest.raises(CondenseryError, match="recipe learned trains with the rates of a synthetic set"):
+    with pytest.raises(CondenseryError, match="recipe learned needs the learning rates of a synthetic set"):
         job.recipe("learned", 1)
 
 

@@ -267,9 +267,9 @@ def test_names_have_one_canonical_form(name, canonical):
 @pytest.mark.parametrize(
     ("builder", "options", "message"),
     [
-        # Batch norm without an option that says so, and an entry that says so of a network without.
-        ("tests.test_networks:batch_normed", {}, "says nothing of batch norm, the network built has it"),
-        ("condensery.networks.mlp:mlp", {"batch_norm": True}, "says that it has batch norm"),
+        # Batch norm that no option states, and an entry that states it for a network without.
+        ("tests.test_networks:batch_normed", {}, "states no batch norm, but the network built has it"),
+        ("condensery.networks.mlp:mlp", {"batch_norm": True}, "states that it has batch norm"),
     ],
 )
 def test_a_family_that_is_wrong_about_batch_norm_is_refused(builder, options, message, monkeypatch):

@@ -138,7 +138,7 @@ def test_parts_that_are_no_whole_pool_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CondenseryError, match="networks of patterns/convnet-d2-w16, but digits/convnet is"):
         Pool.open([first, second], "digits", "convnet")
     other = file(tmp_path, [State(7, 1, 50.0, weights)], 2, recipe="another")
-    with pytest.raises(CondenseryError, match="of another pool"):
+    with pytest.raises(CondenseryError, match="not of the pool of"):
         Pool.open([first, other], "patterns", NETWORK)
     (tmp_path / "none.safetensors").write_bytes(first.read_bytes()[:-3])
     with pytest.raises(CondenseryError, match="not a part of a pool"):
@@ -299,6 +299,6 @@ def test_classes_in_several_jobs_see_the_same_networks(tmp_path: Path) -> None:
 
 def test_without_a_pool_it_is_one_line() -> None:
     with pytest.raises(
-        CondenseryError, match=r"needs pool: give what scripts/pool.py makes \(--with pool=FILE\)"
+        CondenseryError, match=r"needs pool: give what scripts/pool.py writes \(--with pool=FILE\)"
     ):
         methods.get("dm-pool").condense(pooled([], "30-40"))

@@ -1,8 +1,8 @@
 """The augmentation of DC's evaluation: every image gets one family of its own, uniformly drawn.
 
-Source: the authors' public code for DC and DSA, which augments so on MNIST (crop, scale or rotate) and for
-batch-norm networks (crop or noise). It is not differentiable Siamese augmentation: there one family serves
-the whole batch, the strengths differ, and it can be differentiated; see :mod:`.siamese`.
+Source: the authors' public code for DC and DSA, which augments so on MNIST (crop, scale or rotate) and
+for batch-norm networks (crop or noise). It is not differentiable Siamese augmentation: there one family
+serves the whole batch, the strengths differ, and it can be differentiated; see :mod:`.siamese`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def draw(strategy: str, shape: Sequence[int], generator: torch.Generator) -> Dra
     """
     families = parse(strategy)
     chosen = torch.randint(len(families), shape[:1], generator=generator)
-    # Two numbers an image serve whichever family it gets.
+    # Two numbers per image serve any family.
     uniform = torch.rand(shape[0], 2, generator=generator)
     parts = {}
     for index, family in enumerate(families):

@@ -2,7 +2,7 @@
 
 An augmentation is drawn first and applied later, so one draw can serve two batches: the real and the
 synthetic images of a class see the same family with the same parameters. A draw has one parameter row
-that all images share (Siamese), or one row an image (ordinary training)::
+that all images share (Siamese), or one row per image (ordinary training)::
 
     shared = draw("color_crop_cutout_flip_scale_rotate", 1, (32, 32), generator)
     real, synthetic = apply(real, shared), apply(synthetic, shared)
@@ -40,8 +40,8 @@ class Draw:
 
     Attributes:
         family: one of `FAMILIES`, or None, which leaves the images as they are.
-        values: (n, p) float32: one row that the batch shares, on the CPU; or one row an image, there or, by
-            :func:`moved`, where the images are. The columns are those that the function of the family names.
+        values: (n, p) float32: one row that the batch shares, on the CPU; or one row per image, on the CPU or
+            (:func:`moved`) on the device of the images. The function of the family names the columns.
     """
 
     family: str | None
@@ -90,7 +90,7 @@ def draw(strategy: str, rows: int, size: tuple[int, int], generator: torch.Gener
 
 
 def moved(draws: Sequence[Draw], device: torch.device) -> list[Draw]:
-    """Bring the rows of all draws that have several to a device in one copy; the host reads single ones."""
+    """Move the rows of all draws with several rows to a device in one copy; the host reads single rows."""
     several = [draw.values for draw in draws if draw.family and len(draw.values) > 1]
     values = iter(together(several, device))
     return [Draw(d.family, next(values)) if d.family and len(d.values) > 1 else d for d in draws]
@@ -131,7 +131,7 @@ def color(images: Tensor, values: Tensor) -> Tensor:
     else:
         brightness, saturation, contrast = values.to(images).view(-1, 3, 1, 1, 1).unbind(1)
     # Both means commute with the offset, and saturation keeps the mean of the image: the brightness can
-    # come last and the two interpolations can share the statistics of the untouched images.
+    # come last and the two interpolations can share the statistics of the original images.
     pixel_mean = images.mean(dim=1, keepdim=True)
     image_mean = pixel_mean.mean(dim=(2, 3), keepdim=True)
     saturated = torch.lerp(pixel_mean, images, 2 * saturation)
@@ -269,7 +269,7 @@ def _crop_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _cutout_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
-    # An even square has no middle pixel, so its centre may lie on either border: one place more.
+    # An even square has no middle pixel, so its center may lie on either border: one position more.
     counts = [length + 1 - _side(length) % 2 for length in size]
     return torch.stack([_integers(u, p) for u, p in zip(uniform.unbind(1), counts, strict=True)], 1)
 

@@ -1,4 +1,4 @@
-"""What runs cost: how much a job computes, and how long devices take for it."""
+"""The cost of runs: how much a job computes, and how long a device takes for it."""
 
 from condensery.cost.jobs import classes_of_job, of_job
 from condensery.cost.rates import DeviceRates, Rate, Speed, read_rates

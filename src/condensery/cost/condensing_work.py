@@ -26,7 +26,7 @@ READING = 10
 
 @dataclass(frozen=True)
 class _Set:
-    """A set to be made, and what the formulas count in: its classes and the multiply-adds of an image."""
+    """A set to be made, and the units of the formulas: its classes and the multiply-adds of an image."""
 
     config: Config
     dataset: str
@@ -38,7 +38,7 @@ class _Set:
 
 
 def _selection(s: _Set) -> Work:
-    """Return the work of choosing real images: all are looked at through a network, if one is needed."""
+    """Return the work of choosing real images: all pass through a network, if the method needs one."""
     seen = training_images(s.config, s.dataset) if "features" in s.config.needs(s.method) else 0
     return Work("selection", 0, FORWARD * seen * s.image)
 
@@ -70,7 +70,7 @@ def _unrolled_epochs(s: _Set) -> Work:
     """Return the work of differentiating through epochs of a network; its real batch is of all classes."""
     parameters, epochs = s.parameters, s.parameters["epochs"]
     runs = parameters["iterations"] * parameters["networks"]
-    # Forwards every step is taken, backwards it is taken again and differentiated.
+    # Every step is computed forwards, and again with its derivative backwards.
     images = (TRAINING + SECOND_ORDER) * epochs * s.classes * s.ipc + TRAINING * parameters["batch_real"]
     return Work("gradients", runs * (2 * epochs * parameters["steps"] + 1), runs * images * s.image)
 
@@ -100,7 +100,7 @@ FORMULAS: Mapping[str, Callable[[_Set], Work]] = {
 
 
 def condensing(config: Config, dataset: str, method: str, network: str, ipc: int) -> Work | None:
-    """Return the work of making one set, or None where the method does not say how much it computes."""
+    """Return the work of making one set, or None if the method does not state its work."""
     formula = config.method(method).get("work")
     if formula is None:
         return None

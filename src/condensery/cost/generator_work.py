@@ -26,7 +26,7 @@ def training(config: Config, dataset: str, method: str) -> Work:
     generated = multiply_adds(config, dataset, method)
     steps = 1
     if kind == "gmmn":
-        # Images of a class with each other: real with real, made with made, one with the other.
+        # Pairs of images of a class: real with real, generated with generated, and one of each.
         pairs = 3 * values["batch"] / min(10, config.class_count(dataset)) * image_floats(config, dataset)
         image = TRAINING * generated + pairs
     elif kind == "vae":
@@ -34,7 +34,7 @@ def training(config: Config, dataset: str, method: str) -> Work:
     else:
         steps = values["steps_net"] + 1
         judged = _discriminator(config, dataset, values["width"])
-        judging = FORWARD * generated + 2 * TRAINING * judged  # real and made
+        judging = FORWARD * generated + 2 * TRAINING * judged  # real and generated
         image = values["steps_net"] * judging + TRAINING * (generated + judged)
     return Work(kind, iterations * steps, iterations * values["batch"] * image)
 
@@ -46,7 +46,7 @@ def sampling(config: Config, dataset: str, method: str, ipc: int) -> Work:
 
 
 def multiply_adds(config: Config, dataset: str, method: str) -> float:
-    """Return the multiply-adds of making one image, to about a tenth."""
+    """Return the multiply-adds of making one image, within about 10 %."""
     values = config.generator_parameters(dataset, method)
     entry, width = config.dataset(dataset), values["width"]
     inputs = values["noise"] + config.class_count(dataset)

@@ -42,7 +42,7 @@ _JOBS |= {"evaluate_snapshot": _JOBS["evaluate"]}
 
 
 def of_job(config: Config, kind: str, coordinates: Mapping[str, Any]) -> Work | None:
-    """Return the work of a job, or None where nothing is known of its kind or its method.
+    """Return the work of a job, or None if that of its kind or its method is unknown.
 
     Args:
         config: the configuration.

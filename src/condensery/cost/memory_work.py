@@ -14,7 +14,7 @@ from condensery.experiment.memories import JOIN, RECIPE, SEQUENCE_RECIPE, Memory
 
 
 def features(config: Config, w: Mapping[str, Any]) -> Work:
-    """Return the work of training the network that a step's selection looks through."""
+    """Return the work of training the network whose features a step's selection uses."""
     step = _step(config, w)
     return training(config, step.dataset, "features", w["network"]).part(_share(config, step))
 

@@ -1,4 +1,4 @@
-"""What a run would cost: the jobs that a dry run lists, their work, and when the last of them would end."""
+"""The cost of a planned run: the jobs that a dry run lists, their work, and when the last one would end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Job:
         wildcards: its coordinates.
         inputs: files that it reads.
         outputs: files that it writes.
-        resources: what it asks for.
+        resources: those that it requests.
     """
 
     rule: str
@@ -35,7 +35,7 @@ class Job:
 
     @property
     def computes(self) -> bool:
-        """Whether it occupies a device: it asks for a GPU, or would if there were one."""
+        """Whether it occupies a device: it requests a GPU, or would if there were one."""
         return "gpu" in self.resources
 
     @property

@@ -1,4 +1,4 @@
-"""The work of training the networks of a pool, and the room that their states take."""
+"""The work of training the networks of a pool, and the disk space of their states."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from condensery.experiment import Config
 from condensery.experiment.plans import POOL_RECIPE
 
 BYTES = 2
-"""Of a stored weight."""
+"""Bytes per stored weight."""
 
 
 def training(config: Config, w: Mapping[str, Any]) -> Work:
@@ -32,7 +32,7 @@ def training(config: Config, w: Mapping[str, Any]) -> Work:
 
 
 def stored_bytes(config: Config, w: Mapping[str, Any]) -> float:
-    """Return how much one job writes."""
+    """Return the bytes that one job writes."""
     return BYTES * _networks(config) * config.pool.states * weights(config, w["dataset"], w["network"])
 
 

@@ -1,4 +1,4 @@
-"""How fast devices are: seconds from work, by what jobs were seen to take."""
+"""The speed of devices: seconds from work, fitted to the measured times of jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from condensery.experiment.reading import check, read
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast a device does one kind of work: seconds for a step, and seconds for a multiply-add."""
+    """The speed of a device in one kind of work: seconds per step, and seconds per multiply-add."""
 
     step: float
     multiply_add: float
@@ -35,21 +35,21 @@ class Speed:
     convolution: float
 
     def slowdown(self, reference: Speed) -> float:
-        """Return how many times as long work takes as on a reference: the worse of the two ratios."""
+        """Return by which factor work takes longer than on a reference: the larger of the two ratios."""
         return max(reference.product / self.product, reference.convolution / self.convolution)
 
 
 @dataclass(frozen=True)
 class DeviceRates:
-    """How fast a device is.
+    """The speed of a device.
 
     Attributes:
-        device: what it is, for readers.
+        device: its name, for readers.
         source: where the times come from, for readers.
         start: seconds from a job's start until it computes.
         kinds: kind of work -> its rate.
-        speed: of the device that was timed, where others of its kind differ.
-        slowest: of the slowest device that a job must have time for, by precision.
+        speed: that of the timed device, if others of its kind differ.
+        slowest: that of the slowest device for which time limits must suffice, by precision.
     """
 
     device: str
@@ -60,7 +60,7 @@ class DeviceRates:
     slowest: Mapping[str, Speed] = field(default_factory=dict)
 
     def slowed(self, slowdown: float) -> DeviceRates:
-        """Return the rates of a device that takes so many times as long."""
+        """Return the rates of a device that is slower by this factor."""
         kinds = {k: Rate(slowdown * r.step, slowdown * r.multiply_add) for k, r in self.kinds.items()}
         return replace(self, kinds=kinds)
 
@@ -70,7 +70,7 @@ class DeviceRates:
         return self.slowed(slowest.slowdown(self.speed)) if slowest and self.speed else self
 
     def seconds(self, amount: Work) -> float:
-        """Return how long a job takes; a kind of work without a time of its own counts like the slowest."""
+        """Return how long a job takes; a kind of work without a measured time counts as the slowest."""
         rate = self.kinds.get(amount.kind)
         rates = [rate] if rate else list(self.kinds.values())
         return self.start + max(r.seconds(amount) for r in rates)
@@ -81,13 +81,13 @@ def read_rates(path: Path, config: Config) -> dict[str, DeviceRates]:
 
     Args:
         path: benchmarks/rates.yaml; its head explains it.
-        config: where the settings come from that the file does not give. Its protocol plays no part.
+        config: it has the settings that the file does not give. Its protocol is not used.
 
     Returns:
         Name of the device -> its rates.
 
     Raises:
-        CondenseryError: the file is not as its schema wants it, or a job in it cannot be understood.
+        CondenseryError: the file does not match its schema, or a job in it is invalid.
     """
     content = read(path)
     check(content, "rates.schema.yaml", path)
@@ -118,29 +118,29 @@ def _work(config: Config, job: Mapping[str, Any]) -> Work:
     if kind == "methods":
         work_of_set = condensing(config, dataset, name, network, job["ipc"])
         if work_of_set is None:
-            raise CondenseryError(f"method {name} says nothing of its work: add the key 'work' to its entry")
+            raise CondenseryError(f"method {name} does not state its work: add the key 'work' to its entry")
         return work_of_set
     return work.training(config, dataset, name, network, job.get("ipc", 0))
 
 
 def fit(jobs: Sequence[tuple[Work, float]], step: float | None = None) -> Rate:
-    """Find the rate that comes closest to some jobs, in the sum of squared relative errors.
+    """Fit a rate to jobs by least squares of the relative errors.
 
     Args:
         jobs: pairs of work and the seconds that it took.
-        step: seconds of a step, if they are not to be found.
+        step: seconds per step, if they are known.
 
     Returns:
         A rate whose two numbers are 0 or more.
     """
-    # Every job is a line a x + b y = 1 with the steps and the multiply-adds of a second.
+    # Every job is an equation a x + b y = 1, a and b being its steps and its multiply-adds per second.
     xs = [amount.steps / seconds for amount, seconds in jobs]
     ys = [amount.multiply_adds / seconds for amount, seconds in jobs]
     xx, xy, yy = (sum(p * q for p, q in zip(a, b, strict=True)) for a, b in ((xs, xs), (xs, ys), (ys, ys)))
     x, y = sum(xs), sum(ys)
     determinant = xx * yy - xy * xy
     if step is None:
-        # With one job, or jobs that differ in size alone, the two cannot be told apart.
+        # With one job, or jobs that differ only in size, the two rates cannot be separated.
         apart = determinant > 1e-9 * xx * yy
         step = max(0.0, (x * yy - y * xy) / determinant) if apart else 0.0
     if yy == 0:

@@ -41,6 +41,6 @@ def _training(config: Config, dataset: str, networks: int, *, whole: bool) -> Wo
 
 
 def _average(config: Config, dataset: str) -> float:
-    """Return the multiply-adds of an image in the networks of the search, which norms do not change."""
+    """Return the multiply-adds of an image in the networks of the search, on which norms have no effect."""
     names = product((1, 2, 3, 4), config.search.widths, ("avg", "max", "nopool"))
     return statistics.mean(of_image(config, dataset, f"convnet-d{d}-w{w}-{pool}") for d, w, pool in names)

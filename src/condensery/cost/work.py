@@ -1,4 +1,4 @@
-"""How much a job computes, told from the configuration alone: steps and multiply-adds.
+"""How much a job computes, from the configuration alone: steps and multiply-adds.
 
 Nothing here needs PyTorch, so that a workflow can ask for every job of a large plan.
 """
@@ -16,22 +16,22 @@ from condensery.experiment import Config
 # weights, takes one more; to pixels and weights, two more; and a second derivative repeats both.
 FORWARD, TO_PIXELS, TRAINING, SECOND_ORDER = 1, 2, 3, 9
 
-# Where a data set's entry does not say how many images its classes have.
+# If a data set's entry does not state how many images its classes have.
 IMAGES_OF_A_CLASS = 5000
 
-# Test images for every training image, about; the files that would say are not read.
+# Test images per training image, roughly; the exact number is in files that are not read here.
 TEST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a job computes.
+    """The work of a job.
 
     Attributes:
-        kind: what the steps are, since a device does not do all multiply-adds equally fast: matching
+        kind: the kind of its steps, since a device does not do all multiply-adds equally fast: matching
             ``features``, ``gradients`` or ``pixels``; ``training``; ``selection``; or a kind of generator.
-        steps: how often something is computed before the next thing can be.
-        multiply_adds: in all steps.
+        steps: the number of steps that depend on one another.
+        multiply_adds: of all steps together.
     """
 
     kind: str
@@ -67,13 +67,13 @@ def training_images(config: Config, dataset: str) -> int:
 
 
 def image_floats(config: Config, dataset: str) -> int:
-    """Return how many numbers one image of a data set is."""
+    """Return the number of values of one image of a data set."""
     entry = config.dataset(dataset)
     return entry["channels"] * math.prod(entry["size"])
 
 
 def multiply_adds(config: Config, dataset: str, network: str) -> float:
-    """Return the multiply-adds of one image's forward pass, to about a tenth."""
+    """Return the multiply-adds of one image's forward pass, within about 10 %."""
     entry = config.dataset(dataset)
     channels, pixels = entry["channels"], math.prod(entry["size"])
     if (channels, pixels) == (1, 28 * 28):
@@ -91,7 +91,7 @@ def multiply_adds(config: Config, dataset: str, network: str) -> float:
 
 
 def weights(config: Config, dataset: str, network: str) -> float:
-    """Return the number of weights of a network, to about a tenth."""
+    """Return the number of weights of a network, within about 10 %."""
     name, options = parse(network)
     if (known := FAMILIES[name].weights) is not None:
         return known
@@ -100,7 +100,7 @@ def weights(config: Config, dataset: str, network: str) -> float:
     kernels = 9 * width * (entry["channels"] + (depth - 1) * width)
     halvings = [0 if options.get("pooling") == "nopool" else block for block in range(depth + 1)]
     halved = [math.prod(entry["size"]) / 4**number for number in halvings]
-    # Layer norm has two weights for every place of the maps, the other norms two for every map.
+    # Layer norm has two weights per element of the maps, the other norms two per map.
     norms = 2 * width * (sum(halved[:-1]) if options.get("norm") == "ln" else depth)
     return kernels + width * depth + norms + width * max(1, halved[-1]) * config.class_count(dataset)
 

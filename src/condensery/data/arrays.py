@@ -22,7 +22,7 @@ CHUNK_BYTES = 32 * 2**20
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What a data set is: its name, the size of its images (pixels), its classes and its normalisation.
+    """The description of a data set: its name, the size of its images (pixels), classes and normalization.
 
     ``mean`` and ``std`` have one value per channel, in units of [0, 1] intensity.
     """
@@ -51,7 +51,7 @@ def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     return torch.addcmul(shift, images.to(torch.float32), scale)
 
 
-@lru_cache(maxsize=8)  # two copies to the device, which every batch would wait for
+@lru_cache(maxsize=8)  # would be two more copies to the device for every batch
 def _scale_and_shift(
     mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
 ) -> tuple[Tensor, Tensor]:
@@ -70,7 +70,7 @@ class Split:
     """
 
     def __init__(self, images: np.ndarray | Tensor, labels: np.ndarray, info: DataInfo) -> None:
-        """Keep the arrays as they are; nothing is copied."""
+        """Keep the arrays themselves; nothing is copied."""
         self._stored = images
         self._rows: np.ndarray | None = None
         self.labels = labels
@@ -82,7 +82,7 @@ class Split:
 
     @property
     def device(self) -> torch.device:
-        """Where the images lie."""
+        """The device of the images."""
         return self._stored.device if isinstance(self._stored, Tensor) else torch.device("cpu")
 
     @property
@@ -111,7 +111,7 @@ class Split:
 
         Args:
             indices: int64, (n,), each in [0, N); repetitions are allowed.
-            device: where the result lies; the bytes travel there and become floats there.
+            device: of the result; the bytes are copied there and converted to floats there.
 
         Returns:
             float32, (n, C, H, W), (x / 255 - mean) / std, not clamped.
@@ -129,8 +129,8 @@ class Split:
     def resident(self, device: torch.device) -> Split:
         """Return the same split with its uint8 images as one tensor on `device` (N * C * H * W bytes there).
 
-        The images travel in pieces, so that the host never holds more than a few dozen megabytes of them
-        beside the result.
+        The images are copied in pieces, so that the host never holds more than a few dozen megabytes of
+        them at once.
 
         Raises:
             CondenseryError: the file of the images has become shorter.
@@ -157,7 +157,7 @@ class Split:
 
     @cached_property
     def _file(self) -> int:
-        """A descriptor of the file behind a memory map, closed with the split."""
+        """A file descriptor of the memory-mapped file, closed with the split."""
         descriptor = os.open(self._stored.filename, os.O_RDONLY)
         weakref.finalize(self, os.close, descriptor)
         return descriptor
@@ -211,10 +211,10 @@ class RealData:
         info: its description.
         train: its training split.
         test: its test split.
-        content: digests that say which images these are, whatever their order: of the labelled images of each
-            split, and under ``seen_as`` of classes, shape and normalisation. Empty where it is not known. A
-            view keeps those of the data set that it is of.
-        files: a digest of the arrays as they lie, on whose order random choices depend; empty likewise.
+        content: digests of the images, independent of their order: of the labelled images of each
+            split, and under ``seen_as`` of classes, shape and normalisation. Empty if unknown. A view keeps
+            those of its data set.
+        files: a digest of the arrays in their stored order, on which random choices depend; empty if unknown.
     """
 
     info: DataInfo

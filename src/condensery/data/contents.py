@@ -1,4 +1,4 @@
-"""What a source holds: labelled uint8 images of two splits, in parts that can be read one by one."""
+"""The contents of a source: labelled uint8 images of two splits, in parts that can be read one by one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Piece = tuple[np.ndarray, np.ndarray]
 """uint8 images (n, C, H, W) and their int64 labels (n,)."""
 
 Part = Callable[[], Iterator[Piece]]
-"""A resumable unit of a split: it yields its pieces each time that it is called."""
+"""A resumable unit of a split: each call yields its pieces."""
 
 
 class Shape(NamedTuple):
@@ -38,7 +38,7 @@ class Shape(NamedTuple):
 class Contents:
     """The two splits of a source.
 
-    ``path`` is where it lies, ``classes`` are the names that the source itself gives (None: it gives
+    ``path`` is its file or folder, ``classes`` are the names that the source itself gives (None if it gives
     none), ``fingerprint`` changes when its files do, so that a half-finished preparation is not continued
     from other files.
     """
@@ -69,7 +69,7 @@ def fingerprint(files: Sequence[Path], root: Path) -> str:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn what a damaged file makes its parser raise into one line that names the file.
+    """Turn the exception of a parser on a damaged file into one line that names the file.
 
     Raises:
         CondenseryError: the file cannot be read.

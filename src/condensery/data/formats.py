@@ -37,7 +37,7 @@ def read_idx(folder: Path, shape: Shape, *, compressed: bool = False) -> Content
 
 
 def _idx(path: Path) -> np.ndarray:
-    """Read one idx file: two zero bytes, type 8 (bytes), the number of sides, the sides, the values."""
+    """Read one idx file: two zero bytes, type 8 (bytes), the number of dimensions, the sizes, the values."""
     data = decompressed(path)
     with readable(path):
         if data[:3] != b"\0\0\x08":
@@ -65,11 +65,11 @@ _ALLOWED = {
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """An unpickler that can build arrays and plain values and nothing else."""
+    """An unpickler that builds only arrays and plain values."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not an array")
         return _ALLOWED[module, name]
 
 
@@ -93,7 +93,7 @@ def read_cifar(
 
     Args:
         folder: where the files lie.
-        shape: not needed, the format has one.
+        shape: unused, since the format has a fixed shape.
         train: the files of the training split.
         test: the file of the test split.
         meta: the file with the class names, and ``labels`` the key of the labels: CIFAR-10 and CIFAR-100
@@ -135,7 +135,7 @@ def read_svhn(folder: Path, shape: Shape) -> Contents:
 def usps_bytes(values: np.ndarray) -> np.ndarray:
     """Turn USPS values in [-1, 1] into uint8 as torchvision does: (value + 1) / 2 * 255, rounded down.
 
-    The arithmetic is in float32 there, which decides where the rounding falls.
+    torchvision computes in float32, which determines the rounding.
     """
     return ((values.astype(np.float32) + 1) / 2 * 255).astype(np.uint8)
 

@@ -21,7 +21,7 @@ def read_batches(folder: Path, shape: Shape) -> Contents:
     """Read train_data_batch_1 ... 10 and val_data (pickles, or the same names ending in .npz).
 
     Each is a dictionary with ``data`` (N, 3 * H * W) uint8, ``labels`` from 1, and a mean image that is not
-    used. The published labels count the classes in the order of map_clsloc.txt. Where that list lies beside
+    used. The published labels count the classes in the order of map_clsloc.txt. If that list is next to
     the batches, classes are named by their WordNet ids and numbered in the order of the ids, as an image
     folder numbers them; otherwise they keep the published numbers less one.
 
@@ -40,7 +40,7 @@ def _batch_file(folder: Path, name: str) -> Path:
 
 
 def _class_list(path: Path) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
-    """Return, for each published label, its place among the sorted WordNet ids, and the sorted ids."""
+    """Return, for each published label, its index among the sorted WordNet ids, and the sorted ids."""
     if not path.is_file():
         return None, None
     with readable(path):
@@ -73,7 +73,7 @@ def _pickle_rows(file: Path) -> Iterator[Piece]:
 
 
 def _npz_rows(file: Path) -> Iterator[Piece]:
-    """Stream the rows out of the archive, so that a batch of 1.5 GB is never whole in memory."""
+    """Stream the rows out of the archive, so that a batch of 1.5 GB is never in memory at once."""
     with readable(file):
         with np.load(file, allow_pickle=False) as values:
             labels = values["labels"]

@@ -30,7 +30,7 @@ class Remote:
 class Kind:
     """A kind of source.
 
-    ``read`` opens a folder (or a file) of the kind; ``members`` are the files that must be there, with the
+    ``read`` opens a folder (or a file) of the kind; ``members`` are the files that must exist, with the
     MD5 to check (None: any origin will do), each with one of the ``endings``; ``downloads`` are fetched
     into ``folder`` under the raw root; ``built_in`` needs no file.
     """

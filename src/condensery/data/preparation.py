@@ -1,4 +1,4 @@
-"""Preparation of a data set: from its source into memory-mapped arrays, resumable, never half made."""
+"""Preparation of a data set: from its source into memory-mapped arrays, resumable, complete or absent."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 
 
 def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -> None:
-    """Make the prepared folder of a data set from the first of its sources that is there.
+    """Make the prepared folder of a data set from the first of its sources that exists.
 
-    A complete folder made for the same entry is left alone. Work in progress lies in ``out_dir/.partial``;
+    A complete folder of the same entry is kept. Work in progress is in ``out_dir/.partial``;
     a run that was killed is continued from there, a run that fails removes it. Images are streamed, so that
     memory does not grow with the data set.
 
@@ -48,7 +48,7 @@ def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -
         out_dir: the folder to make (see `condensery.data.storage` for its layout).
 
     Raises:
-        CondenseryError: no source is there, or one is truncated or altered.
+        CondenseryError: no source exists, or one is truncated or altered.
     """
     identity = _identity(name, spec)
     if _complete(out_dir, identity, spec):
@@ -65,14 +65,14 @@ def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -
             shutil.rmtree(out_dir, ignore_errors=True)
         if isinstance(error, OSError):
             raise CondenseryError(
-                f"{out_dir}: {name} cannot be prepared ({error}); see to the disk"
+                f"{out_dir}: {name} cannot be prepared ({error}); check the disk"
             ) from error
         raise
     shutil.rmtree(partial)
 
 
 def _identity(name: str, spec: Mapping[str, Any]) -> str:
-    """Address everything of an entry that the prepared bytes depend on; where they come from is not part."""
+    """Return the parts of an entry that the prepared bytes depend on; its sources are not among them."""
     known = {key: spec.get(key) for key in ("channels", "size", "classes", "mean", "std")}
     return hashlib.sha256(json.dumps([LAYOUT, name, known], sort_keys=True).encode()).hexdigest()
 
@@ -131,7 +131,7 @@ def _source_text(source: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _classes(name: str, wanted: int | list[str], contents: Contents) -> tuple[str, ...]:
-    """Settle the class names: those of the entry, or those of the source if the entry only counts them."""
+    """Determine the class names: those of the entry, or those of the source if the entry only counts them."""
     named = wanted if isinstance(wanted, list) else contents.classes
     count = wanted if isinstance(wanted, int) else len(wanted)
     if named is None:
@@ -139,13 +139,13 @@ def _classes(name: str, wanted: int | list[str], contents: Contents) -> tuple[st
     if len(named) != count or (contents.classes is not None and len(contents.classes) != count):
         found = len(contents.classes if contents.classes is not None else named)
         raise CondenseryError(
-            f"{name}: its source has {found} classes, config/datasets.yaml says {count}; correct it"
+            f"{name}: its source has {found} classes, config/datasets.yaml has {count}; correct it"
         )
     return tuple(str(c) for c in named)
 
 
 class _Journal:
-    """How many parts and images of each split lie in the partial files, written after each part."""
+    """The numbers of parts and images of each split in the partial files, written after each part."""
 
     def __init__(self, path: Path, address: str) -> None:
         self._path = path
@@ -174,7 +174,7 @@ class _Journal:
 def _write_split(
     split: str, contents: Contents, shape: Shape, classes: int, journal: _Journal, partial: Path
 ) -> None:
-    """Append the parts that the journal does not list yet, then write the heads of the two files."""
+    """Append the parts that the journal does not list yet, then write the headers of the two files."""
     files = [partial / f"{split}_images.npy", partial / f"{split}_labels.npy"]
     row_bytes = (shape.channels * shape.height * shape.width, 8)
     done, count = journal.parts(split), journal.images(split)
@@ -239,7 +239,7 @@ def _statistics(
             for key, value in stated.items()
             if value == "auto"
         }
-    # A channel without any variation is centred and not scaled.
+    # A constant channel is centered and not scaled.
     return tuple(map(float, stated["mean"])), tuple(float(v) or 1.0 for v in stated["std"])
 
 

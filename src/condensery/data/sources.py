@@ -24,13 +24,13 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
 
 
 class _AbsentError(Exception):
-    """This source is not there; the next one may be."""
+    """This source does not exist; the next one may."""
 
 
 def open_first(
     name: str, sources: Sequence[Mapping[str, Any]], shape: Shape, raw_root: Path, scratch: Path
 ) -> tuple[dict[str, Any], Contents]:
-    """Open the first source that is there.
+    """Open the first source that exists.
 
     Args:
         name: the data set, for messages.
@@ -38,13 +38,13 @@ def open_first(
             ``url`` (a mirror's folder) or neither (the official addresses).
         shape: channels, height and width of the prepared images.
         raw_root: where relative paths start and downloads go.
-        scratch: a folder for what is unpacked from archives; the caller removes it.
+        scratch: a folder for unpacked archives; the caller removes it.
 
     Returns:
         The source's entry and its contents.
 
     Raises:
-        CondenseryError: a source is there but truncated or altered, or none is there.
+        CondenseryError: a source is truncated or altered, or no source exists.
     """
     reasons = []
     for source in sources:
@@ -60,7 +60,7 @@ def open_first(
         except _AbsentError as reason:
             reasons.append(str(reason))
     raise CondenseryError(
-        f"{name}: no source is there ({'; '.join(reasons)}); put a copy in one of these places or add a "
+        f"{name}: no source exists ({'; '.join(reasons)}); put a copy at one of these paths or add a "
         "source to config/datasets.yaml"
     )
 
@@ -87,7 +87,7 @@ def _locate(source: Mapping[str, Any], kind: Kind, raw_root: Path, scratch: Path
 
 
 def _lacking(path: Path, kind: Kind) -> str | None:
-    """Name the first file of the kind that is not in a folder (for a kind that is one file: not the file)."""
+    """Name the first file of the kind that is not in a folder (None for a kind that is one file)."""
     for name, _ in kind.members:
         if not any((path / f"{name}{ending}").exists() for ending in kind.endings):
             return name
@@ -108,7 +108,7 @@ def _check_md5(path: Path, md5: str | None) -> None:
 
 
 def _download(url: str | None, kind: Kind, raw_root: Path, scratch: Path) -> Path:
-    """Fetch the files of a kind, each whole and with its MD5 before it gets its name under raw_root."""
+    """Fetch the files of a kind; each gets its name under raw_root only when complete and with its MD5."""
     if not kind.downloads:
         raise _AbsentError("it can only be read from a local path")
     folder = raw_root / kind.folder
@@ -134,7 +134,7 @@ def _fetch(addresses: Sequence[str], name: str, md5: str, folder: Path) -> Path:
         try:
             if address.startswith(
                 "file:"
-            ):  # torchvision's downloader needs a length, which files do not tell
+            ):  # torchvision's downloader needs a length, which file:// addresses do not have
                 folder.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(url2pathname(urlsplit(address).path), folder / name)
                 if _md5(folder / name) != md5:

@@ -1,8 +1,8 @@
-"""The prepared layout of a data set: two arrays a split and a description, written last.
+"""The prepared layout of a data set: two arrays per split and a description, written last.
 
 A prepared folder holds ``train_images.npy``, ``train_labels.npy``, ``test_images.npy``,
 ``test_labels.npy`` (uint8 (N, C, H, W) and int64 (N,)) and ``info.json``. The folder is complete when
-``info.json`` is there.
+``info.json`` exists.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ READ_BYTES = 8 * 2**20
 class Description:
     """The contents of info.json.
 
-    ``identity`` says what the folder was prepared for, ``source`` where the images came from; ``counts``
+    ``identity`` is what the folder was prepared for, ``source`` where the images came from; ``counts``
     has the images of each split, ``sha256`` the checksum of each file and ``content`` that of each split.
     """
 
@@ -46,13 +46,13 @@ class Description:
         path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
     def seen(self) -> dict[str, str]:
-        """Return the digests that say which images a job sees, as `RealData.content` has them."""
+        """Return the digests of the images that a job sees, for `RealData.content`."""
         info = {key: value for key, value in vars(self.info).items() if key != "name"}
         text = json.dumps(info, sort_keys=True)
         return {**self.content, "seen_as": hashlib.sha256(text.encode()).hexdigest()}
 
     def files(self) -> str:
-        """Return a digest of the arrays as they lie."""
+        """Return a digest of the arrays in their stored order."""
         return hashlib.sha256(json.dumps(self.sha256, sort_keys=True).encode()).hexdigest()
 
     @classmethod
@@ -80,18 +80,18 @@ class Description:
 
 
 def header(shape: tuple[int, ...], dtype: type) -> bytes:
-    """Return the head of a .npy file (format 1.0), always 128 bytes, so that rows can be appended first."""
+    """Return the header of a .npy file (format 1.0), always 128 bytes, so that rows can be appended first."""
     descriptor = np.lib.format.dtype_to_descr(np.dtype(dtype))
     text = repr({"descr": descriptor, "fortran_order": False, "shape": shape})
     return b"\x93NUMPY\x01\x00\x76\x00" + text.encode("latin1").ljust(HEADER_BYTES - 11) + b"\n"
 
 
 def load(prepared_dir: Path) -> RealData:
-    """Open a prepared data set; the images are memory-mapped and none of them is read.
+    """Open a prepared data set; the images are memory-mapped and not read.
 
     Raises:
-        CondenseryError: the folder is not complete, or a file has not the size, the type or the labels that
-            info.json tells. Altered bytes are found by `verify`.
+        CondenseryError: the folder is not complete, or a file does not have the size, the type or the labels
+            that info.json states. Altered bytes are found by `verify`.
     """
     described = Description.read(prepared_dir)
     info = described.info
@@ -115,7 +115,7 @@ def verify(prepared_dir: Path) -> None:
     """Read every byte of a prepared data set and compare it with the checksums of info.json.
 
     Raises:
-        CondenseryError: a file is not the one that was prepared.
+        CondenseryError: a file differs from the prepared one.
     """
     described = Description.read(prepared_dir)
     load(prepared_dir)
@@ -144,10 +144,10 @@ def rows_in_file(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[np
 
 
 def content_checksum(images: Iterable[np.ndarray], labels: np.ndarray) -> str:
-    """Return a checksum of the set of labelled images, whatever their order and their file format.
+    """Return a checksum of the set of labelled images, independent of their order and file format.
 
     It is the SHA-256 over the sorted SHA-256 digests of every image (its C * H * W bytes) followed by its
-    label (8 bytes, little-endian), so that two sources of one data set can be told to be the same.
+    label (8 bytes, little-endian), so that two sources of one data set can be recognized as equal.
 
     Args:
         images: uint8 (n, C, H, W), in pieces.

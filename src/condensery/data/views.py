@@ -16,18 +16,18 @@ from condensery.errors import CondenseryError
 
 
 def training_only(data: RealData) -> RealData:
-    """Return the data set with an empty test split: what has no test image cannot leak one."""
+    """Return the data set with an empty test split, so that no test image can leak."""
     return replace(data, test=data.test.subset(np.empty(0, dtype=np.int64)))
 
 
 def held_out(data: RealData, fraction: float, seed: int, limit: int | None = None) -> RealData:
-    """Return the training images alone: some of them, chosen at random, are the view's test split.
+    """Return the training images, some of which, chosen at random, are the view's test split.
 
-    The images of the real test split are not in the view at all.
+    The real test split is not in the view.
 
     Args:
         data: the data set; only its training split is used.
-        fraction: how much of the training split is held out for validation, between 0 and 1.
+        fraction: the share of the training split that is held out for validation, between 0 and 1.
         seed: of the choice.
         limit: how many of the other images, chosen at random, are the view's training split; all if None.
 
@@ -48,10 +48,10 @@ def held_out(data: RealData, fraction: float, seed: int, limit: int | None = Non
 
 
 def of_classes(data: RealData, classes: Sequence[int]) -> RealData:
-    """Return the images of some classes; labels, class names and so the heads of networks stay as they are.
+    """Return the images of some classes; labels, class names and so the heads of networks are unchanged.
 
     Raises:
-        CondenseryError: no such class, or one that is given twice.
+        CondenseryError: a class is unknown or given twice.
     """
     known = len(data.info.classes)
     wrong = [c for c in classes if not 0 <= c < known or list(classes).count(c) > 1]
@@ -75,7 +75,7 @@ def reshaped(data: RealData, shape: Shape) -> RealData:
     images are made at once and held in memory (N * C * H * W bytes), unless the shape is the same.
 
     Raises:
-        CondenseryError: colours would have to become grey.
+        CondenseryError: color images cannot become grey.
     """
     info = data.info
     if shape == shape_of(info):

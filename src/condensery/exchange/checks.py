@@ -1,4 +1,4 @@
-"""What every import asks of a file."""
+"""Checks that every import makes of a file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from condensery.synthetic import SyntheticSet
 
 
 def existing(path: Path) -> Path:
-    """Return the path of a file that is there.
+    """Return the path of a file that exists.
 
     Raises:
-        CondenseryError: it is not.
+        CondenseryError: it does not exist.
     """
     path = Path(path)
     if not path.is_file():
@@ -26,12 +26,12 @@ def existing(path: Path) -> Path:
 def for_data(path: Path, info: DataInfo, *, classes: Sequence[str] | None, **parts: Any) -> SyntheticSet:
     """Build an imported set, normalised as the data is, with errors that name the file.
 
-    Where the source does not name its classes, every class of the data must have an image: a set of ten
-    classes would otherwise pass for one of a hundred.
+    If the source does not name its classes, every class of the data must have an image: otherwise a set of
+    ten classes would be accepted for a data set of a hundred.
 
     Args:
         path: where the set comes from.
-        info: the data set that it stands for.
+        info: its data set.
         classes: the class names that the source gives, or None.
         parts: the other fields of `SyntheticSet`.
 

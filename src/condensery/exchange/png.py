@@ -26,7 +26,7 @@ _MODES = {1: "L", 3: "RGB"}
 def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
     """Write one PNG per image, in [0, 1] space rounded to 8 bits, one folder per class.
 
-    The layout is ``<class index>_<class name>/<position>.png``; ``set.json`` beside the folders keeps what
+    The layout is ``<class index>_<class name>/<position>.png``; ``set.json`` next to the folders keeps what
     pixels cannot: the order, the normalisation, soft labels, a learned learning rate and the provenance.
 
     Raises:
@@ -61,12 +61,12 @@ def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
 
 
 def from_png_folders(folder: Path, info: DataInfo) -> SyntheticSet:
-    """Read class folders of PNG images, ours or anybody's, for a data set.
+    """Read class folders of PNG images, of this package or of any other tool, for a data set.
 
     Args:
         folder: holds folders named ``<class index>`` or ``<class index>_<anything>``. With the ``set.json``
-            of `to_png_folders` the set comes back whole, its pixels within half an 8-bit step of what they
-            were clamped to; without it, images are ordered by class and file name.
+            of `to_png_folders` the set is restored, its pixels within half an 8-bit step of the clamped
+            values; without it, images are ordered by class and file name.
         info: the data set, whose mean and std normalise the pixels.
 
     Raises:

@@ -34,10 +34,10 @@ _SAFE = [
 
 
 def to_reference_pt(sets: Sequence[SyntheticSet], path: Path) -> None:
-    """Write sets in the layout that the authors' public code reads, one entry an experiment.
+    """Write sets in the layout that the authors' public code reads, one entry per experiment.
 
     The layout is ``{"data": [[images, labels], ...], "accs_all_exps": {}}`` with normalised float32 images
-    and int64 labels; provenance and learned learning rates have no place in it. The file holds tensors and
+    and int64 labels; it cannot hold provenance or learned learning rates. The file holds tensors and
     plain containers only, so that ``torch.load`` reads it with its safe default. Equal sets give equal bytes.
 
     Raises:
@@ -47,8 +47,10 @@ def to_reference_pt(sets: Sequence[SyntheticSet], path: Path) -> None:
         if each.labels.ndim != 1:
             raise CondenseryError(f"{each.source}: the .pt layout has no soft labels; export it as npz")
         if each.classes != sets[0].classes or each.images.shape[1:] != sets[0].images.shape[1:]:
-            raise CondenseryError(f"{each.source}: not of the data set of {sets[0].source}; export it apart")
-    # Not straight to the file: torch.save would write the file's temporary name into it.
+            raise CondenseryError(
+                f"{each.source}: not of the data set of {sets[0].source}; export it separately"
+            )
+    # Not directly to the file: torch.save would write the file's temporary name into it.
     buffer = io.BytesIO()
     data = [[each.images.cpu().contiguous(), each.labels.cpu().contiguous()] for each in sets]
     torch.save({"data": data, "accs_all_exps": {}}, buffer)
@@ -115,13 +117,13 @@ def _load_safely(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CondenseryError(
-            f"{path}: holds something else than tensors and numbers, which is not safe to read; "
+            f"{path}: holds something other than tensors and numbers, which is not safe to read; "
             "ask for a plain file"
         ) from error
     except PermissionError:
         raise
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CondenseryError(f"{path}: not a whole file of torch.save; fetch it again") from error
+        raise CondenseryError(f"{path}: not a complete file of torch.save; fetch it again") from error
 
 
 def _renormalize(

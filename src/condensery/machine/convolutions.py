@@ -23,11 +23,11 @@ _Target = Callable[..., Any]
 
 
 def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return a function compiled so; it takes images, (n, C, H, W), as arguments of their own."""
+    """Return a function compiled this way; its arguments include images, (n, C, H, W)."""
     inner = torch.compile(function, dynamic=False, options={"post_grad_custom_pre_pass": _REPLACEMENT})
 
     def call(*arguments: Any) -> Tensor:
-        # What comes channels-last stays so in every layer.
+        # Channels-last inputs stay channels-last in every layer.
         return inner(*(_channels_last(argument) for argument in arguments))
 
     return call
@@ -40,7 +40,7 @@ def _channels_last(argument: Any) -> Any:
 
 
 class Replacement(CustomGraphPass):
-    """Replaces what :mod:`condensery.machine.winograd` serves."""
+    """Replaces the convolutions that :mod:`condensery.machine.winograd` supports."""
 
     def __call__(self, graph: Graph) -> None:
         """Rewrite the compiler's graph in place."""
@@ -51,12 +51,12 @@ class Replacement(CustomGraphPass):
                 _replace_gradients(graph, node)
 
     def uuid(self) -> str:
-        """Return what tells the compiler's cache apart from those of other versions of this pass."""
+        """Return a key for the compiler's cache that differs between versions of this pass."""
         sources = (Path(__file__), Path(winograd.__file__))
         return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
-# One for all functions: under other options the compiler would begin anew for every network.
+# One object for all functions: with other options the compiler would start over for every network.
 _REPLACEMENT = Replacement()
 
 
@@ -105,7 +105,7 @@ def _regular(
 
 
 def _call(graph: Graph, target: _Target, *arguments: Any) -> Node:
-    """Insert a call and note what it returns, as the compiler wants it."""
+    """Insert a call and record its result's metadata, which the compiler needs."""
     new = graph.call_function(target, arguments)
     values = [each.meta["val"] if isinstance(each, Node) else each for each in arguments]
     with values[0].fake_mode:

@@ -1,4 +1,4 @@
-"""What the machine offers: device, precision, compilation, memory. Chosen here and passed down."""
+"""The device, precision, compilation and memory of a job: chosen here and passed to everything else."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Device:
         precision: ``fp32``, ``tf32`` (CUDA matrix units, float32 storage) or ``bf16`` (autocast).
         compile: whether hot networks go through ``torch.compile``.
         memory_bytes: how much memory one batch of activations may take.
-        slot: what keeps other processes off the device, where this process has chosen among several.
+        slot: the lock that keeps other processes off the device, if this process chose among several.
     """
 
     torch_device: torch.device
@@ -53,7 +53,7 @@ class Device:
 
     @property
     def label(self) -> str:
-        """A name for result rows, such as ``cpu (AMD EPYC, AVX2, 2 threads)`` or ``NVIDIA H200``."""
+        """The name in result rows, such as ``cpu (AMD EPYC, AVX2, 2 threads)`` or ``NVIDIA H200``."""
         if self.torch_device.type == "cuda":
             return torch.cuda.get_device_name(self.torch_device)
         if self.torch_device.type != "cpu":
@@ -75,22 +75,22 @@ class Device:
         return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def synchronize(self) -> None:
-        """Wait for what was started on the device: a GPU works on while the program goes ahead."""
+        """Wait until the device has finished: a GPU works asynchronously."""
         torch.get_device_module(self.torch_device).synchronize(self.torch_device)
 
     def compiled(self, function: _Module, work: float) -> _Module:
-        """Return ``function`` compiled for fixed shapes, or itself where that does not pay.
+        """Return ``function`` compiled for fixed shapes, or itself if compilation would not pay off.
 
         Args:
             function: a network or one of its methods.
-            work: images that it will see, times the activations of one image.
+            work: the number of images that it will process, times the activations of one image.
         """
         if not self.compile or work < WORTH_COMPILING:
             return function
         if not support.compiler_works(self.torch_device):
             return function
         if self.torch_device.type == "cpu" and self.precision == "fp32":
-            # Imported here, since the compiler takes seconds to import and most jobs do without.
+            # Imported here, since the compiler takes seconds to import and most jobs do not need it.
             from condensery.machine import convolutions, winograd
 
             if winograd.available():
@@ -116,9 +116,9 @@ def choose(
     """Choose the device.
 
     Args:
-        name: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``, or the name of another
-            accelerator that PyTorch sees here. Where ``auto`` sees several GPUs it takes one that no other
-            process has taken so, and waits until there is one.
+        name: ``auto`` (CUDA if available), ``cpu``, ``cuda`` or ``cuda:1``, or the name of another
+            accelerator that PyTorch sees here. If ``auto`` sees several GPUs it takes one that no other
+            process has taken this way, and waits until there is one.
         precision: one of :data:`PRECISIONS`; ``tf32`` needs CUDA.
         compile: compile the hot networks; None compiles where a compiler is found.
         native_only: use ``precision`` only on a device that has instructions for it, and fp32 on others.
@@ -134,7 +134,7 @@ def choose(
         name = "cuda" if torch.cuda.is_available() else "cpu"
         if name == "cpu":
             support.refuse_unseen_gpu()
-        # What sees one GPU has been given it: by the user, by Slurm, or for want of others.
+        # A process that sees one GPU was assigned it by the user or by Slurm, or the machine has no other.
         if name == "cuda" and (count := torch.cuda.device_count()) > 1:
             slot = slots.take([str(torch.cuda.get_device_properties(i).uuid) for i in range(count)])
             name = f"cuda:{slot.index}"
@@ -163,7 +163,7 @@ def choose(
 
 
 def _precision(device: torch.device, precision: str, *, native_only: bool) -> str:
-    """Return the precision to compute in, and log one that was not asked for, or that does not pay."""
+    """Return the precision to compute in, and log a fallback or a precision that is slow here."""
     if support.computes_natively(device, precision):
         return precision
     if native_only:
@@ -173,7 +173,8 @@ def _precision(device: torch.device, precision: str, *, native_only: bool) -> st
         raise CondenseryError("precision tf32 needs a CUDA device: choose fp32 or bf16")
     if precision == "bf16" and device.type == "cpu":
         _log.warning(
-            "precision bf16: this CPU has no unit for it; a convolution takes %.0f times as long as in fp32",
+            "precision bf16: this CPU has no instructions for it; a convolution takes %.0f times as long "
+            "as in fp32",
             support.slowdown_in_bf16(),
         )
     return precision
@@ -184,7 +185,7 @@ def _present(device: torch.device) -> bool:
     try:
         return torch.get_device_module(device).is_available()
     except RuntimeError:
-        return False  # such as that of tensors without values
+        return False  # such as the meta device, whose tensors have no values
 
 
 def _memory_budget(device: torch.device) -> int:
@@ -207,7 +208,7 @@ def _keep_freed_memory() -> None:
 
 
 def _processor() -> str:
-    """Return the processor's name where the system tells it."""
+    """Return the processor's name if the system reports it."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         for line in file:
             if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""One GPU for each process: the jobs of a machine share out the devices that they all see, by file locks."""
+"""One GPU for each process: the jobs of a machine divide the devices that they all see, by file locks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_ATTEMPTS = 1.0
 
 @dataclass(frozen=True)
 class Slot:
-    """A device that this process has for itself, until the slot is gone or the process ends, however it ends.
+    """A device reserved for this process, until the slot is deleted or the process ends in any way.
 
     Attributes:
         index: which of the devices.
@@ -36,9 +36,9 @@ def take(devices: Sequence[str]) -> Slot:
     """Take a device that no other process of this user on this machine has taken; wait until there is one.
 
     Args:
-        devices: names that mean the same device to every process, whichever devices it sees: their UUIDs.
+        devices: names that denote the same device in every process, whichever devices it sees: UUIDs.
     """
-    # Locks of a machine belong on the machine: network file systems do not all keep them.
+    # Locks must be on a local disk: not every network file system supports them.
     folder = Path(tempfile.gettempdir()) / f"condensery-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     for attempt in itertools.count():
@@ -51,7 +51,7 @@ def take(devices: Sequence[str]) -> Slot:
             else:
                 return Slot(index, lock)
         if attempt == 0:
-            _log.info("waiting for one of %d GPUs, which other processes have", len(devices))
+            _log.info("waiting for one of %d GPUs, all of which other processes use", len(devices))
         time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
     raise AssertionError("unreachable")
 
@@ -60,7 +60,7 @@ def visible(environment: Mapping[str, str]) -> int:
     """Return how many NVIDIA GPUs a process with this environment sees, without initialising CUDA."""
     chosen = environment.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
-        # CUDA reads the list up to the first entry that is no device.
+        # CUDA reads the list up to the first entry that is not a device.
         return len(
             list(itertools.takewhile(lambda entry: entry.strip() not in ("", "-1"), chosen.split(",")))
         )

@@ -28,13 +28,13 @@ def convolution_rate(dtype: torch.dtype) -> float:
 
 
 def _least_seconds(function: Callable[[], Tensor], budget: float = 0.3) -> float:
-    """Return the least time of several calls, until their times add up to the budget: one, if it is slow."""
+    """Return the least time of several calls, until their times add up to the budget; at least one call."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         times: list[float] = []
         while sum(times) < budget:
-            started = time.thread_time()  # of this core alone: others may be busy
+            started = time.thread_time()  # of this core alone, since others may be busy
             function()
             times.append(time.thread_time() - started)
     finally:

@@ -26,13 +26,13 @@ _OTHER_PYTORCH = "install a PyTorch that fits (docs/install.md), or choose devic
 def refuse_unseen_gpu() -> None:
     """Refuse to go on without a GPU that the driver lists and PyTorch cannot use.
 
-    A job that was sent to a GPU would otherwise run on the CPU, many times slower, without a word.
+    A job that was sent to a GPU would otherwise run on the CPU, many times slower, without any message.
 
     Raises:
-        CondenseryError: there is such a GPU. The line names the versions of driver and PyTorch.
+        CondenseryError: there is such a GPU. The message names the versions of driver and PyTorch.
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
-        return  # hidden on purpose
+        return  # hidden intentionally
     # Without a GPU the driver's tool says so, in a line of another form.
     listed = [fields for fields in _nvidia_smi("name,driver_version") if len(fields) == 2]
     if listed:
@@ -98,9 +98,7 @@ def can_compile(device: torch.device) -> bool:
     if device.type == "cpu":
         compiler = os.environ.get("CXX", "g++")
         if shutil.which(compiler) is None:
-            _log.info(
-                "not compiled, which is slower: there is no C++ compiler %s (CXX names another)", compiler
-            )
+            _log.info("not compiled, which is slower: no C++ compiler %s (set CXX to another)", compiler)
             return False
         return True
     if device.type != "cuda":
@@ -110,7 +108,9 @@ def can_compile(device: torch.device) -> bool:
         _log.info("not compiled: Triton compiles for compute capability 7.0 and later, and %s is older", name)
         return False
     if not any(map(shutil.which, filter(None, (os.environ.get("CC"), "gcc", "clang", "cc")))):
-        _log.info("not compiled: Triton needs a C compiler, and there is no gcc or clang (CC names another)")
+        _log.info(
+            "not compiled: Triton needs a C compiler, but gcc and clang are missing (set CC to another)"
+        )
         return False
     return True
 
@@ -121,11 +121,11 @@ def compiler_works(device: torch.device) -> bool:
 
     A compiler that is found may still lack headers, or write where the system forbids execution.
     """
-    # Its remark that a CPU has no CUDA is no news to the reader of a log.
+    # Its warning that a CPU has no CUDA would only clutter the log.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         torch.compile(lambda x: x.sin() + 1, dynamic=False)(torch.zeros(64, device=device))
-    except Exception as error:  # Inductor raises whatever its tools raise
+    except Exception as error:  # Inductor passes on any exception of its tools
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = next((line for line in lines if not line.endswith("raised:")), type(error).__name__)
         _log.warning("not compiled, which is slower: the compiler does not work (%s)", reason)
@@ -155,7 +155,7 @@ def _processor_multiplies_bf16() -> bool:
 
 
 def _nvidia_smi(query: str) -> list[list[str]]:
-    """Return what the driver's tool says of each GPU; nothing where there is no driver."""
+    """Return the driver's report of each GPU; empty without a driver."""
     listed = _run(["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"])
     return [[field.strip() for field in line.split(",")] for line in listed.splitlines() if line.strip()]
 

@@ -1,4 +1,4 @@
-"""Copies from the host to a device: each takes a GPU as long as many small operations, whatever its size."""
+"""Copies from the host to a device: even a small one takes a GPU as long as many small operations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def together(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
-    """Bring tensors to a device in one copy.
+    """Copy tensors to a device in one transfer.
 
     Args:
         tensors: of one type, on the CPU.

@@ -1,4 +1,4 @@
-"""Which code made a result: versions, commit and a digest of the code, for provenance and result rows."""
+"""The code that made a result: versions, commit and a digest of the code, for provenance and result rows."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ COMPUTES_NOTHING = (
     *("commands/report.py", "commands/search_report.py", "commands/show.py", "commands/table.py"),
     *("commands/trajectory.py",),
 )
-"""Modules and folders of the package on which no number depends beyond what results say by themselves: the
-settings that they resolve and the data that they prepare are compared by value."""
+"""Modules and folders of the package on which no number depends except through values that results record:
+the settings that they resolve and the data that they prepare."""
 
 
 @cache
@@ -44,8 +44,8 @@ def code() -> str:
 def code_of(package: Path) -> str:
     """Return a digest of the code of a copy of the package that computes.
 
-    Comments, docstrings and blank lines are no part of it, nor is `COMPUTES_NOTHING`; what a new module does
-    counts until it is listed there.
+    Comments, docstrings and blank lines do not count, nor does `COMPUTES_NOTHING`; a new module counts until
+    it is listed there.
 
     Args:
         package: the folder ``src/condensery`` of a checkout, or one that was installed.
@@ -64,7 +64,7 @@ def _statements(text: str) -> str:
     """Return Python code without docstrings, comments and blank lines."""
     lines: list[str] = text.splitlines()
     for node in ast.walk(ast.parse(text)):
-        # Not ast.dump, which another Python writes otherwise.
+        # Not ast.dump, whose output depends on the version of Python.
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         for first in node.body[:1] if ast.get_docstring(node, clean=False) is not None else ():
@@ -81,10 +81,10 @@ def _statements(text: str) -> str:
 
 @cache
 def commit() -> str:
-    """Return the git commit of the source tree as `commit_of` does; the log says once that there is none."""
+    """Return the git commit of the source tree as `commit_of` does; the log reports a missing commit once."""
     found = commit_of(Path(condensery.__file__).resolve().parent)
     if found == "unknown":
-        _log.warning("no git checkout: results name no commit, only the digest of the code, %s", code())
+        _log.warning("not a git checkout: results record the digest of the code, %s, but no commit", code())
     return found
 
 
@@ -92,7 +92,7 @@ def commit_of(package: Path) -> str:
     """Return the commit of the checkout that a copy of the package belongs to, or ``unknown``.
 
     Uncommitted changes to the library and the scripts add ``-dirty-`` and a digest of these files: other
-    changes count for nothing, since no result depends on them. A package that was installed into a folder of
+    changes do not count, since no result depends on them. A package that was installed into a folder of
     some other repository has no commit.
 
     Args:

@@ -1,10 +1,10 @@
 """Convolutions of 3 x 3 on a CPU in float32 with a quarter of the products, as PyTorch operators.
 
 ``winograd.cpp`` has the arithmetic (Lavin and Gray 2016, *Fast Algorithms for Convolutional Neural
-Networks*). It is compiled for the processor at hand the first time that it is needed and then kept in the
+Networks*). It is compiled for the processor when it is first needed and then kept in the
 compiler's cache. Its rounding errors are two to three times those of other convolutions in float32.
 
-The operators know no gradients: they replace convolutions in graphs that have been differentiated already.
+The operators have no gradients: they replace convolutions in graphs that are already differentiated.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _shape(images: Tensor, result: Tensor) -> Sequence[ctypes.c_ssize_t | int]:
 
 @functools.cache
 def available() -> bool:
-    """Say whether this machine can build the library; one line in the log says why it cannot."""
+    """Say whether this machine can build the library; the log states why it cannot."""
     try:
         _library()
     except (OSError, subprocess.SubprocessError) as error:
@@ -138,14 +138,14 @@ def _library() -> ctypes.CDLL:
     from torch._inductor.runtime.runtime_utils import cache_dir
 
     program = os.environ.get("CXX", "g++")
-    # What the compiler takes for granted tells its version and the processor's instructions.
+    # The compiler's predefined macros identify its version and the processor's instructions.
     macros = [program, "-march=native", "-dM", "-E", "-x", "c++", os.devnull]
     known = subprocess.run(macros, check=True, capture_output=True).stdout
     key = hashlib.sha256(b"\0".join([_SOURCE.read_bytes(), " ".join(_FLAGS).encode(), known])).hexdigest()
     target = Path(cache_dir()) / "condensery" / f"{key[:32]}.so"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Other processes may build it too: each moves a whole file into place.
+        # Other processes may build it too: each renames a complete file.
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             built = Path(folder) / target.name
             subprocess.run([program, *_FLAGS, "-o", built, _SOURCE], check=True, capture_output=True)

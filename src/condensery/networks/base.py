@@ -1,4 +1,4 @@
-"""What every network is: a body that embeds and a linear classifier; and the layers the families share."""
+"""The base of every network, a body that embeds and a linear classifier; and layers that families share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Network(nn.Module):
     """
 
     def __init__(self, body: nn.Module, features: int, classes: int) -> None:
-        """Join a body that gives this many features an image to a classifier of this many classes."""
+        """Join a body with this many features per image to a classifier of this many classes."""
         super().__init__()
         self.body = body
         self.features = features
@@ -40,12 +40,12 @@ def normalization(kind: str, channels: int, size: Size) -> list[nn.Module]:
 
     Args:
         kind: ``in``, ``bn``, ``ln``, ``gn`` or ``nonorm``. Instance norm is ``GroupNorm(C, C)``, group norm
-            has four groups, layer norm has one weight an element; all are affine (the authors' public code).
+            has four groups, layer norm has one weight per element; all are affine (the authors' public code).
         channels: number of channels C.
         size: height and width of the maps in pixels.
 
     Raises:
-        CondenseryError: group norm on a number of channels that four does not divide.
+        CondenseryError: group norm on a number of channels that is not a multiple of four.
     """
     if kind == "nonorm":
         return []
@@ -77,7 +77,7 @@ def can_halve(size: Size, *, last: bool) -> bool:
 
     A halving is left out where it would leave less than one pixel, and, before the last one of a network,
     less than two: over a single pixel instance norm is constant and everything below it would be lost.
-    From 32 x 32 on no family of the papers is touched.
+    From 32 x 32 on this changes no family of the papers.
     """
     return min(size) // 2 >= (1 if last else 2)
 

@@ -14,7 +14,7 @@ _NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 
 @torch.no_grad()
 def initialize(net: _Module, generator: torch.Generator) -> _Module:
-    """Give a network new initial parameters, in place, as a network that PyTorch has just built has.
+    """Give a network new initial parameters, in place, from the distributions that PyTorch uses.
 
     Weights and biases of convolutions and linear layers are uniform in +-1/sqrt(fan-in), as by PyTorch's
     ``reset_parameters`` (Kaiming uniform with a = sqrt(5)); normalisations start as the identity, and
@@ -27,7 +27,7 @@ def initialize(net: _Module, generator: torch.Generator) -> _Module:
         generator: a CPU generator.
 
     Returns:
-        The same network.
+        The network itself.
 
     Raises:
         TypeError: the network holds a parameterised module of an unknown kind.

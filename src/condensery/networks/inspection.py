@@ -1,4 +1,4 @@
-"""What a network does to a batch: whether images mix, and how much memory they take."""
+"""Properties of a network on a batch: whether images mix, and how much memory they take."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def mixes_images(net: Network) -> bool:
 
 
 def activations(net: Network, channels: int, size: Size) -> int:
-    """Return how many numbers one image of ``channels`` x ``size`` pixels leaves behind in all layers.
+    """Return the number of activations of one image of ``channels`` x ``size`` pixels in all layers.
 
-    This is what a forward pass keeps for the backward pass, give or take what a compiler fuses.
+    A forward pass keeps about this many for the backward pass; a compiler may fuse some.
     """
     count = 0
 

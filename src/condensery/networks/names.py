@@ -37,8 +37,8 @@ def build(name: str, *, channels: int, size: tuple[int, int], classes: int) -> N
     network = builder(channels, size, classes, **arguments, **FAMILIES[family].arguments)
     if mixes_images(network) != has_batch_norm(name):
         raise CondenseryError(
-            f"network {name!r}: its family in src/condensery/architectures.py says "
-            f"{'that it has' if has_batch_norm(name) else 'nothing of'} batch norm, the network built "
+            f"network {name!r}: its family in src/condensery/architectures.py states "
+            f"{'that it has' if has_batch_norm(name) else 'no'} batch norm, but the network built "
             f"{'has it' if mixes_images(network) else 'has none'}: correct `batch_norm` there"
         )
     return network

@@ -12,7 +12,7 @@ _BLOCKS_A_STAGE = 2
 
 
 class _BasicBlock(nn.Module):
-    """Two convolutions 3 x 3 beside a shortcut: the identity, or a convolution 1 x 1 with normalisation.
+    """Two convolutions 3 x 3 with a shortcut: the identity, or a convolution 1 x 1 with normalisation.
 
     A halving block uses stride 2, or with ``average_pooling`` (_AP) stride 1 and an average over 2 x 2.
     """
