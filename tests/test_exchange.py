@@ -451,7 +451,7 @@ def test_an_import_of_other_data_ends_with_one_line_and_no_file(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["set.bin"], "cannot tell its format"),
+        (["set.bin"], "of unknown format"),
         (["set.pt", "--mean", "0.5"], "belong together"),
         (["set.npz", "--experiment", "1"], "are for a .pt file"),
         (["set.npz", "--prepared", "nothing"], "nothing"),

@@ -622,7 +622,7 @@ REFUSED = [
         "methods.yaml",
         ("x",),
         VARIANT | {"parameters": {"lr": 1.0}},
-        "x.parameters: unknown key 'lr'; there is batch_real",
+        "x.parameters: unknown key 'lr'; known: batch_real",
     ),
     (
         "methods.yaml",
@@ -697,19 +697,19 @@ REFUSED = [
         "protocols/smoke.yaml",
         ("search", "proxies"),
         ["early"],
-        "search.proxies: unknown proxy 'early'; there is",
+        "search.proxies: unknown proxy 'early'; ",
     ),
     (
         "protocols/smoke.yaml",
         ("search", "proxies"),
         ["herding"],
-        "search.proxies: herding looks through net",
+        "search.proxies: herding needs net",
     ),
     (
         "protocols/smoke.yaml",
         ("search", "proxies"),
         ["dm-pool-30-40"],
-        "search.proxies: dm-pool-30-40 looks through networks trained",
+        "search.proxies: dm-pool-30-40 needs networks trained",
     ),
     (
         "protocols/smoke.yaml",

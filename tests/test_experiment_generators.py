@@ -77,13 +77,13 @@ WRONG = [
         "protocols/smoke.yaml",
         ("search", "proxies"),
         ["vae"],
-        "search.proxies: vae looks through networks trained on",
+        "search.proxies: vae needs networks trained on",
     ),
     (
         "protocols/smoke.yaml",
         ("targets", "figure4", 0, "methods"),
         ["gmmn"],
-        "targets.figure4[0].methods: gmmn learns no images that could be followed",
+        "targets.figure4[0].methods: gmmn does not learn its images",
     ),
 ]
 

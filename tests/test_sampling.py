@@ -42,7 +42,7 @@ def test_a_set_of_a_trained_generator_is_that_of_a_generator_of_its_own(digits, 
         p.name for p in (trained, alone, sampled)
     )
     done = run("train_generator", *options, "--method", "dm", "--out", tmp_path / "dm.safetensors")
-    assert_one_line(done, "--method dm trains no generator: choose one of gmmn, vae, biggan")
+    assert_one_line(done, "--method dm does not use a generator: choose one of gmmn, vae, biggan")
 
 
 @pytest.mark.parametrize("change", [None, "kind", "dataset", "classes", "seed", "parameters"])

@@ -117,7 +117,7 @@ def test_blocks_add_up_their_sets_and_snapshots():
 def test_a_method_without_iterations_is_refused():
     block = {"datasets": ["digits"], "methods": ["dm", "random"], "ipc": [1], "snapshots": 2}
     with pytest.raises(
-        CondenseryError, match=r"^f.yaml: targets.figure4\[0\].methods: random learns no images"
+        CondenseryError, match=r"^f.yaml: targets.figure4\[0\].methods: random does not learn its images"
     ):
         target_checks.check_trajectories(config_with(block), Path("f.yaml"))
 

@@ -1,1 +1,1 @@
-"""The commands: one module each, whose docstring is its help and whose ``main`` reads the command line."""
+"""The commands, one module each: its docstring is the help, its ``main`` reads the command line."""

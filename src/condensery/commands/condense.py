@@ -45,8 +45,8 @@ def parse() -> argparse.Namespace:
         default=[],
         dest="trained",
         metavar="NAME=FILE",
-        help="what the method needs: features=FILE of scripts/pretrain.py, pool=FILE for each part of "
-        "scripts/pool.py, generator=FILE of scripts/train_generator.py, without which a set trains its own",
+        help="a file that the method needs: features=FILE of scripts/pretrain.py, pool=FILE for each part of "
+        "scripts/pool.py, generator=FILE of scripts/train_generator.py (default: train one for this set)",
     )
     parser.add_argument(
         "--snapshots",
@@ -57,7 +57,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--for-search",
         action="store_true",
-        help="a proxy of the protocol's architecture search: none of its validation images is seen",
+        help="make a proxy for the protocol's architecture search, without its validation images",
     )
     return parser.parse_args()
 
@@ -66,12 +66,12 @@ def snapshots(args: argparse.Namespace, parameters: Mapping[str, Any]) -> Record
     """Return what takes the snapshots, if any are asked for.
 
     Raises:
-        CondenseryError: the method does not get there, or there is no room for the folder.
+        CondenseryError: the method has fewer iterations, or the folder exists already.
     """
     if args.snapshots is None:
         return None
     if "iterations" not in parameters:
-        raise CondenseryError(f"--snapshots: {args.method} has no iterations: leave it out")
+        raise CondenseryError(f"--snapshots: {args.method} has no iterations: omit it")
     steps, last = numbers("--snapshots", args.snapshots), parameters["iterations"]
     for step in steps:
         if not 0 < step <= last:
@@ -83,7 +83,7 @@ def snapshots(args: argparse.Namespace, parameters: Mapping[str, Any]) -> Record
 
 
 def write(snapshots: Sequence[Snapshot], problem: Problem, provenance: dict[str, Any], out: Path) -> None:
-    """Write the folder of snapshots: ordinary sets that also know step, seconds and device."""
+    """Write the folder of snapshots: sets with step, seconds and device in their provenance."""
     with atomic(out) as temporary:
         for snapshot in snapshots:
             synthetic = problem.synthetic_set(snapshot.images)
@@ -127,7 +127,7 @@ def main() -> None:
     if problem.classes != whole:
         if not job.config.independent(args.method, job.network):
             raise CondenseryError(
-                f"--classes: {args.method} with {job.network} condenses all classes together: leave it out"
+                f"--classes: {args.method} with {job.network} condenses all classes together: omit it"
             )
         provenance["shard"] = list(problem.classes)
     recorder = snapshots(args, problem.parameters)

@@ -43,10 +43,10 @@ def parse() -> argparse.Namespace:
         nargs="+",
         required=True,
         metavar="SET",
-        help="synthetic sets of one method that hold all classes together, such as one a step",
+        help="synthetic sets of one method that together hold all classes, such as one per step",
     )
     parser.add_argument(
-        "--networks", type=int, metavar="N", help="how many per step; default: the protocol's number"
+        "--networks", type=int, metavar="N", help="networks per step; default: the protocol's number"
     )
     return parser.parse_args()
 

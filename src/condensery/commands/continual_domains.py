@@ -1,8 +1,8 @@
 r"""Let networks learn data sets in turn on a memory of the earlier ones, and test them on all so far.
 
 The data sets have the same number of classes; their images are brought to one shape. Every network learns
-the sequence twice, with and without distillation of its old outputs. Writes one Parquet row for each network,
-data set learned and data set tested.
+the sequence twice, with and without distillation from its previous state. Writes one Parquet row for each
+network, data set learned and data set tested.
 
 Example:
     python scripts/continual_domains.py --data digits digits_inverted --seed 0 \
@@ -48,9 +48,9 @@ def parse() -> argparse.Namespace:
         nargs="+",
         required=True,
         metavar="SET",
-        help="synthetic sets of one method: of every data set but the last, in their order",
+        help="synthetic sets of one method: one per data set except the last, in their order",
     )
-    parser.add_argument("--networks", type=int, metavar="N", help="how many; default: the protocol's number")
+    parser.add_argument("--networks", type=int, metavar="N", help="networks; default: the protocol's number")
     return parser.parse_args()
 
 
@@ -120,12 +120,12 @@ def main() -> None:
 
 
 def rows_of(learned: Learned, tasks: list[Task], names: list[str]) -> list[dict[str, Any]]:
-    """Return the rows of a network after one task, which share the time that it took."""
+    """Return the rows of a network after one task, which share its time."""
     before = [task.memory for task in tasks[: learned.step]]
     task = tasks[learned.step]
     sizes = memory.size(before)
     tests = len(learned.accuracies)
-    # On the first task there is one training for both lines.
+    # The first task has one training for both.
     shared = learned.step == 0 and not learned.distillation
     return [
         {

@@ -33,7 +33,7 @@ def main() -> None:
         type=Path,
         required=True,
         metavar="PATH",
-        help="row files (.parquet) of continual learning, or folders of them; others than the target's are "
+        help="row files (.parquet) of continual learning, or folders of them; rows of other targets are "
         "left out",
     )
     parser.add_argument("--out-table", required=True, type=Path, metavar="PREFIX", help="what to write")

@@ -1,6 +1,6 @@
-r"""Make figure 3, synthetic images among real ones in the features of a trained network.
+r"""Make figure 3, a map of synthetic and real images in the feature space of a trained network.
 
-Writes the PNG and, beside it, the same as .pdf and the place of every image as .csv.
+Writes the figure as .png and .pdf, and the coordinates of every image as .csv.
 
 Example:
     python scripts/embedding.py --data digits --protocol smoke \
@@ -30,10 +30,10 @@ def parse() -> argparse.Namespace:
     parser = console.parser(__doc__)
     add_arguments(parser)
     parser.add_argument(
-        "--features", type=Path, required=True, metavar="FILE", help="what scripts/pretrain.py made"
+        "--features", type=Path, required=True, metavar="FILE", help="the file that scripts/pretrain.py wrote"
     )
     parser.add_argument(
-        "--sets", nargs="+", type=Path, required=True, metavar="SET", help="synthetic sets, a panel each"
+        "--sets", nargs="+", type=Path, required=True, metavar="SET", help="synthetic sets, one panel each"
     )
     parser.add_argument(
         "--classes", type=int, required=True, metavar="N", help="show the first N classes only"

@@ -1,6 +1,6 @@
 r"""Train fresh networks on a synthetic set, or on the whole training set, and test them.
 
-Writes one Parquet row for each trained network; those of a snapshot also say when it was taken.
+Writes one Parquet row per trained network; those of a snapshot also have its iteration and time.
 
 Examples:
     python scripts/evaluate.py --data digits --synthetic dm.safetensors --recipe dsa --protocol smoke \
@@ -36,9 +36,9 @@ def parse() -> argparse.Namespace:
     )
     source.add_argument("--whole", action="store_true", help="train on the whole training set")
     parser.add_argument("--recipe", required=True, metavar="NAME", help="an entry of config/recipes.yaml")
-    parser.add_argument("--networks", type=int, metavar="N", help="how many; default: the protocol's number")
+    parser.add_argument("--networks", type=int, metavar="N", help="networks; default: the protocol's number")
     parser.add_argument(
-        "--seed", type=int, metavar="N", help="seed of the set; default: what the set says, or 0"
+        "--seed", type=int, metavar="N", help="seed of the set; default: the one in its provenance, or 0"
     )
     return parser.parse_args()
 
@@ -62,7 +62,7 @@ def main() -> None:
     else:
         synthetic = job.load_set(args.synthetic)
         samples, count = Samples.of_set(synthetic, job.device), job.config.spec["networks"]
-        # A set that was imported says less about its making.
+        # The provenance of an imported set has fewer entries.
         about |= {"method": "imported", "ipc": len(samples) // len(synthetic.classes)}
         about |= synthetic.provenance.get("experiment", {})
         snapshot = when_taken(synthetic)

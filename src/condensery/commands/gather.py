@@ -19,7 +19,7 @@ def main() -> None:
         "parts", nargs="+", type=Path, metavar="PART", help="parts of one experiment, in any order"
     )
     parser.add_argument(
-        "--out", required=True, type=Path, metavar="FILE", help="the whole set (.safetensors)"
+        "--out", required=True, type=Path, metavar="FILE", help="the complete set (.safetensors)"
     )
     arguments = parser.parse_args()
     gather([SyntheticSet.load(path) for path in arguments.parts]).save(arguments.out)

@@ -1,7 +1,7 @@
 """Turn a synthetic set from elsewhere into a file that scripts/evaluate.py reads.
 
 Reads a .pt in the layout of the authors' public code (safely: no code in it is run), a .npz or a folder of
-PNG images as scripts/export_set.py writes them. The set is checked against the data that it stands for.
+PNG images as scripts/export_set.py writes them. The set is checked against its data set.
 
 Example:
   python scripts/import_set.py res_DM_CIFAR10_ConvNet_10ipc.pt --data cifar10 --out published.safetensors
@@ -25,9 +25,7 @@ def main() -> None:
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="the .pt, the .npz or the folder of class folders"
     )
-    parser.add_argument(
-        "--data", required=True, metavar="NAME", help="the data set that the images stand for"
-    )
+    parser.add_argument("--data", required=True, metavar="NAME", help="the data set of the images")
     parser.add_argument(
         "--prepared",
         type=Path,
@@ -35,7 +33,7 @@ def main() -> None:
         help="the prepared data; default: data/prepared/NAME",
     )
     parser.add_argument(
-        "--format", choices=("png", "pt", "npz"), help="what FILE is; default: by its name; a folder is png"
+        "--format", choices=("png", "pt", "npz"), help="format of FILE; default: by its name; a folder is png"
     )
     parser.add_argument(
         "--experiment",
@@ -49,13 +47,13 @@ def main() -> None:
         type=float,
         nargs="+",
         metavar="X",
-        help="with --std: what the images of a .pt were normalised with, when it is not what NAME uses now",
+        help="with --std: the normalization of the images of a .pt, if it differs from NAME's",
     )
     parser.add_argument("--std", type=float, nargs="+", metavar="X", help="see --mean")
     parser.add_argument(
         "--name",
         metavar="NAME",
-        help="the method that made the set, which tables show; sets of one name are sets of one method. "
+        help="the method that made the set, for tables; sets with one name are sets of one method. "
         "Without it a table pools only sets of one file",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the set (.safetensors)")
@@ -68,21 +66,21 @@ def main() -> None:
 
 
 def named(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the provenance of an imported set says when it is given a name.
+    """Return the entries that a name adds to the provenance of an imported set.
 
     Raises:
-        CondenseryError: the name is empty, or the set says already which method made it.
+        CondenseryError: the name is empty, or the provenance already names the method.
     """
     known = provenance.get("experiment", {}).get("method")
     if known:
-        raise CondenseryError(f"--name {name}: the set says that {known} made it: leave it out")
+        raise CondenseryError(f"--name {name}: the set's provenance names the method {known}: omit --name")
     if not name.strip() or not name.isprintable():
         raise CondenseryError(f"--name {name!r} is empty or has line breaks: give the name of a method")
     return {"experiment": {"method": name.strip()}, "imported": provenance.get("imported", {})}
 
 
 def read(arguments: argparse.Namespace, info: data.DataInfo) -> SyntheticSet:
-    """Read the set in the format that is asked for, or that the name tells."""
+    """Read the set in the format of --format, or of the file's name."""
     kind = arguments.format or (
         "png" if arguments.file.is_dir() else arguments.file.suffix.lstrip(".").lower()
     )
@@ -92,11 +90,11 @@ def read(arguments: argparse.Namespace, info: data.DataInfo) -> SyntheticSet:
         normalization = None if arguments.mean is None else (arguments.mean, arguments.std)
         return exchange.from_reference_pt(arguments.file, info, arguments.experiment, normalization)
     if arguments.experiment or arguments.mean is not None:
-        raise CondenseryError("--experiment, --mean and --std are for a .pt file; leave them out")
+        raise CondenseryError("--experiment, --mean and --std are for a .pt file; omit them")
     if kind == "npz":
         synthetic = exchange.from_npz(arguments.file)
         synthetic.check_against(info)
         return synthetic
     if kind == "png":
         return exchange.from_png_folders(arguments.file, info)
-    raise CondenseryError(f"{arguments.file}: cannot tell its format; add --format pt, npz or png")
+    raise CondenseryError(f"{arguments.file}: of unknown format; add --format pt, npz or png")

@@ -1,6 +1,6 @@
-r"""Print what a run would cost: its jobs, hours and wall time by device, disk and memory.
+r"""Print the cost of a run in advance: its jobs, hours and wall time per device, disk and memory.
 
-Reads what `snakemake --dry-run` prints, so that jobs that are done already do not count.
+Reads the output of `snakemake --dry-run`, so that finished jobs do not count.
 
 Example:
     snakemake --dry-run --cores all --config protocol=laptop -- table1 2>&1 \
@@ -29,10 +29,17 @@ def arguments() -> argparse.Namespace:
     parser = console.parser(__doc__)
     parser.add_argument("--protocol", required=True, metavar="NAME", help="protocol of the dry run")
     parser.add_argument(
-        "--devices", type=int, nargs="+", default=[1, 4, 16], metavar="N", help="how many; default: 1 4 16"
+        "--devices",
+        type=int,
+        nargs="+",
+        default=[1, 4, 16],
+        metavar="N",
+        help="numbers of devices; default: 1 4 16",
     )
     parser.add_argument(
-        "--precision", choices=device.PRECISIONS, help="as given to Snakemake; default: the protocol's"
+        "--precision",
+        choices=device.PRECISIONS,
+        help="the precision given to Snakemake; default: the protocol's",
     )
     console.add_config_argument(parser)
     parser.add_argument(
@@ -46,10 +53,10 @@ def arguments() -> argparse.Namespace:
 
 
 def of_this_machine(rates: cost.DeviceRates, config: Config) -> cost.DeviceRates:
-    """Return the rates of this machine's CPU, by a measurement of a second, and print how it compares.
+    """Return the rates of this machine's CPU, from a measurement of a second, and print the comparison.
 
     Raises:
-        CondenseryError: a CPU does not have the precision that is asked for.
+        CondenseryError: a CPU does not support the precision.
     """
     on = device.choose("cpu", config.precision, native_only=not config.settings["precision"])
     dtype = torch.bfloat16 if on.precision == "bf16" else torch.float32
@@ -63,7 +70,7 @@ def of_this_machine(rates: cost.DeviceRates, config: Config) -> cost.DeviceRates
 
 
 def main() -> None:
-    """Read the jobs, add up, print."""
+    """Read the jobs, add up their costs, print."""
     args = arguments()
     text = sys.stdin.read()
     jobs = plan.parse(text)
@@ -88,7 +95,7 @@ def main() -> None:
         if rates.speed:
             try:
                 rates = of_this_machine(rates, config)
-            except CondenseryError as error:  # a precision that only a GPU has
+            except CondenseryError as error:  # the precision needs a GPU
                 print(f"  not planned: {error}")
                 continue
         durations = plan.seconds(amounts, rates)
@@ -100,7 +107,7 @@ def main() -> None:
             coordinates = " ".join(longest.wildcards.values())
             print(f"  longest job       {duration(durations[longest])} ({longest.rule} {coordinates})")
     if unknown := sorted({job.rule for job, amount in amounts if amount is None}):
-        print(f"\nOf {', '.join(unknown)} nothing is known: counted with their time limits.")
+        print(f"\nUnknown work, counted with its time limit: {', '.join(unknown)}.")
     memory = max((int(job.resources.get("mem_mb", 0)) for job in jobs), default=0)
     written = "".join(f", {name} {size / 1e9:.2g} GB" for name, size in plan.disk(jobs, config).items())
     print(f"\nmemory of a job   up to {memory / 1000:.1f} GB\nwritten to disk   about{written.lstrip(',')}")

@@ -1,7 +1,7 @@
-"""Train some of the networks of a pool and store their states on the way, each with its validation accuracy.
+"""Train some of the networks of a pool and store states during training, each with its validation accuracy.
 
-The protocol's `pool` says how many networks there are, how often their states are taken and which training
-images are held out to measure accuracy. The test images are not used.
+The protocol's `pool` gives the number of networks, the number of states and the share of training images
+that is held out to measure accuracy. The test images are not used.
 
 Example:
     python scripts/pool.py --data digits --protocol smoke --part 1-of-2 --out pool1.safetensors
@@ -36,7 +36,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Train, test on the way, write the states and print how many each group has."""
+    """Train, test, write the states and print how many each group has."""
     args = parse()
     job = opened(args)
     plan = job.config.pool

@@ -1,6 +1,6 @@
 """Prepare a data set of config/datasets.yaml: from its source into memory-mapped arrays.
 
-A run that was stopped is continued by running it again. A complete folder is left alone.
+Run it again to continue an interrupted preparation. A complete folder is kept.
 
 Examples:
     python scripts/prepare.py --data digits
@@ -24,7 +24,7 @@ def main() -> None:
     )
     console.add_config_argument(parser)
     parser.add_argument(
-        "--raw", type=Path, metavar="DIR", help="where local copies lie and downloads go; default: data/raw"
+        "--raw", type=Path, metavar="DIR", help="folder of local copies and downloads; default: data/raw"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to make; default: data/prepared/NAME")
     parser.add_argument(

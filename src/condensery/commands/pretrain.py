@@ -1,4 +1,4 @@
-"""Train the network that the coreset methods look through, on the whole training set.
+"""Train the network whose features the coreset methods use, on the whole training set.
 
 Example:
     python scripts/pretrain.py --data digits --seed 0 --protocol smoke --out features.safetensors

@@ -1,4 +1,4 @@
-r"""Make one HTML page of tables and figures. It holds all that it shows and needs no network.
+r"""Make one self-contained HTML page of tables and figures.
 
 Example:
   python scripts/report.py --protocol laptop --tables results/laptop/tables/table1.csv \
@@ -25,7 +25,7 @@ def main() -> None:
         type=Path,
         default=[],
         metavar="CSV",
-        help="tables that scripts/table.py wrote, named after the table",
+        help="tables that scripts/table.py wrote; the file name is the name of the table",
     )
     parser.add_argument(
         "--figures",

@@ -1,4 +1,4 @@
-r"""Set every published number beside what was measured, under any protocol: PREFIX.csv, .md, .png and .pdf.
+r"""Compare every published number with the measured one, of any protocol: PREFIX.csv, .md, .png and .pdf.
 
 Example:
   python scripts/reproduction.py --results results --out results/reproduction

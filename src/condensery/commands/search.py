@@ -1,6 +1,6 @@
 """Rank networks of the search space by how well they learn a proxy, and print the ranking.
 
-Every network is trained on the proxy from scratch, as often as the protocol says, and ranked by its mean
+Every network is trained on the proxy from scratch, once per repeat of the protocol, and ranked by its mean
 accuracy on validation images, which are held out of the training images. The test images are not used.
 One Parquet row for each trained network is written.
 
@@ -35,7 +35,7 @@ from condensery.training.samples import Samples
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = console.parser(__doc__)
-    add_arguments(parser, network=False, default_out="NAME.search.parquet, NAME being that of the proxy")
+    add_arguments(parser, network=False, default_out="NAME.search.parquet, with the name of the proxy")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--set", "--proxy", type=Path, dest="proxy", metavar="SET", help="train on this synthetic set"
@@ -70,7 +70,7 @@ def recipe_of(args: argparse.Namespace, job: Job, search: Search) -> Recipe:
 
 
 def proxy(args: argparse.Namespace, job: Job, search: Search) -> tuple[Samples, dict[str, Any]]:
-    """Return what to train on, its coordinates and what it is."""
+    """Return the training images, and the columns of rows that describe the proxy."""
     about: dict[str, Any] = {"ipc": 0, "condense_network": "", "set_seed": 0} | set_columns([])
     if args.proxy is None:
         about["proxy"] = "whole" if args.whole else EARLY_STOPPING
@@ -79,7 +79,7 @@ def proxy(args: argparse.Namespace, job: Job, search: Search) -> tuple[Samples, 
     experiment = synthetic.provenance.get("experiment", {})
     if experiment.get("split") != search.split:
         logging.warning(
-            "%s: may know the validation images, for it was not made with scripts/condense.py --for-search",
+            "%s: may contain validation images: it was not made with scripts/condense.py --for-search",
             args.proxy,
         )
     about |= {

@@ -32,7 +32,7 @@ def main() -> None:
         help="files that scripts/search.py wrote, or folders of them",
     )
     parser.add_argument(
-        "--tests", type=Path, required=True, metavar="FILE", help="what scripts/search_test.py wrote"
+        "--tests", type=Path, required=True, metavar="FILE", help="the file that scripts/search_test.py wrote"
     )
     for what in ("table", "figure"):
         parser.add_argument(

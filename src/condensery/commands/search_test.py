@@ -1,8 +1,8 @@
 """Test the networks that an architecture search chose: train them on the whole training set, then test them.
 
-For each proxy that is found in the rows of scripts/search.py, and for the whole set, this is the network with
-the best mean validation accuracy. Each is trained again, from the seeds of the search, and sees the test
-images once. Writes one Parquet row for each trained network.
+For each proxy in the rows of scripts/search.py, and for the whole set, this is the network with the best mean
+validation accuracy. Each is trained again, with the seeds of the search, and tested once.
+Writes one Parquet row per trained network.
 
 Example:
     python scripts/search_test.py --data digits --protocol smoke --rows rows.parquet --out chosen.parquet

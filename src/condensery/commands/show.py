@@ -1,6 +1,6 @@
-r"""Say of any set, row file or table what it is, with what settings it was made, and its numbers.
+r"""Show what a set, row file or table is, the settings that it was made with, and its numbers.
 
-Of rows and tables: mean, population deviation, number of sets and networks, and the published value.
+For rows and tables: mean, population deviation, number of sets and networks, and the published value.
 
 Example:
     condensery show results/smoke/synthetic/digits/dm/convnet/ipc10/seed0.safetensors \

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--only-target",
         action="store_true",
-        help="only the cells that the protocol lists for this table, each of which must be there",
+        help="only the cells that the protocol lists for this table, all of which must have rows",
     )
     parser.add_argument(
         "--out", "--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write"

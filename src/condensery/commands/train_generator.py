@@ -1,4 +1,4 @@
-r"""Train the generator that one of the generative methods samples from, on the whole training set.
+r"""Train the generator of a generative method, on the whole training set.
 
 Example:
     python scripts/train_generator.py --data digits --method vae --seed 0 --protocol smoke \
@@ -37,7 +37,7 @@ def main() -> None:
     kind = job.config.implementation(args.method)
     if kind not in generators.KINDS:
         raise CondenseryError(
-            f"--method {args.method} trains no generator: choose one of {', '.join(generators.KINDS)}"
+            f"--method {args.method} does not use a generator: choose one of {', '.join(generators.KINDS)}"
         )
     real = training_only(job.data)
     parameters = job.config.generator_parameters(args.data, args.method)

@@ -29,8 +29,8 @@ def main() -> None:
         type=Path,
         required=True,
         metavar="PATH",
-        help="row files (.parquet) of snapshots, or folders of them; those that the protocol lists are used, "
-        "each of which must be there",
+        help="row files (.parquet) of snapshots, or folders of them; they must have every row that the "
+        "protocol lists",
     )
     parser.add_argument(
         "--out", "--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write"
@@ -51,7 +51,7 @@ def _target(config: Config) -> list[dict[str, str | int]]:
     """Return the coordinates of every snapshot that the protocol lists.
 
     Raises:
-        CondenseryError: it lists none.
+        CondenseryError: it does not list any.
     """
     wanted: list[dict[str, str | int]] = [
         {

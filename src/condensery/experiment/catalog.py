@@ -1,7 +1,7 @@
-"""Every target by name: what it is made of, and which files it makes.
+"""All targets by name, and the files that they make.
 
-Another target of a kind that is here is an entry, and its cells in a protocol. How a table of accuracies is
-laid out is an entry in `condensery.reporting.specs`.
+Another target of an existing kind is an entry, and its cells in a protocol. The layout of a table of
+accuracies is an entry in `condensery.reporting.specs`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """What targets have in common.
+    """A kind of target.
 
     Attributes:
-        section: the key of a protocol under which they stand.
-        entry: the definition in protocol.schema.yaml of what stands there, if each has an entry of its own.
+        section: the key of a protocol that lists them.
+        entry: the definition of a target's value in protocol.schema.yaml, if each has one of its own.
         tables: whether they are tables.
         figures: whether they are figures; they may be both.
         whole_set: whether they may list networks on the whole set among their methods.
@@ -66,5 +66,5 @@ TARGETS: Mapping[str, Kind] = {
 
 
 def of_section(section: str) -> list[str]:
-    """Return the targets that stand under a key of a protocol."""
+    """Return the targets that a protocol lists under a key."""
     return [name for name, kind in TARGETS.items() if kind.section == section]

@@ -1,4 +1,4 @@
-"""What the schemas cannot say: names that must exist in another file, and values of one kind."""
+"""Checks beyond the schemas: names that must exist in another file, and types of values."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> No
     """Check that every name in config/ exists and that every value can be used.
 
     Args:
-        config: what was read, each file checked on its own.
-        files: name -> path of the files beside the protocols.
+        config: the configuration, each file of which has passed its schema.
+        files: name -> path of the files other than the protocols.
         protocol: path of the protocol.
 
     Raises:
-        CondenseryError: the first name that does not exist, or value that cannot be used.
+        CondenseryError: the first name that does not exist, or value that is invalid.
     """
     for dataset, entry in config.datasets.items():
         for key in ("mean", "std"):
@@ -108,7 +108,7 @@ def _check_values(
 def _check_set(
     config: Config, kind: str, name: str, values: Mapping[str, Any], file: Path, keys: Keys
 ) -> None:
-    """Check values that replace those of an entry: each must be a parameter of it, and of the same kind."""
+    """Check values that replace those of an entry: each must be a parameter of it, of the same type."""
     entries = getattr(config, kind)
     name = base_of(name, entries[name])
     base = entries[name]["parameters"]

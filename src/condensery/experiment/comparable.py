@@ -12,15 +12,15 @@ from condensery.experiment.targets import WHOLE
 PAPER = "paper"
 """The protocol whose values are those that the papers state."""
 
-# How many jobs, and which others they stand beside: neither changes the result of one.
+# How many jobs there are, and which others: neither changes the result of one.
 _SCHEDULING = ("proxies", "networks_per_job")
 
 
 def cell_differences(config: Config, paper: Config, cell: Mapping[str, Any]) -> list[str]:
-    """Return in which values a cell of a protocol differs from the same cell of the papers' protocol.
+    """Return the values in which a cell of a protocol differs from the same cell of the papers' protocol.
 
-    The numbers of sets and networks do not count: the spread tells of them. Nor do the epochs of the network
-    that coreset methods take features from, which the papers do not state.
+    The numbers of sets and networks do not count: the spread reflects them. Nor do the epochs of the network
+    whose features the coreset methods use, which the papers do not state.
 
     Args:
         config: the configuration of the cell's protocol.
@@ -31,13 +31,13 @@ def cell_differences(config: Config, paper: Config, cell: Mapping[str, Any]) -> 
         Texts such as ``iterations 500, not 20000``; none where the cells are comparable.
 
     Raises:
-        CondenseryError: the configuration has no such data set, method or recipe.
+        CondenseryError: the configuration lacks the data set, the method or the recipe.
     """
     return _differing(_values(config, cell), _values(paper, cell))
 
 
 def search_differences(config: Config, paper: Config) -> list[str]:
-    """Return in which values the architecture search of a protocol differs from that of the papers' protocol.
+    """Return the values in which a protocol's architecture search differs from that of the papers' protocol.
 
     Returns:
         As `cell_differences`.

@@ -1,4 +1,4 @@
-"""What the folder config/ says, and one experiment resolved from it."""
+"""The configuration in the folder config/, and the resolution of one experiment from it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, se
 
 @dataclass(frozen=True)
 class Config:
-    """What config/ says, checked.
+    """The checked configuration.
 
     Attributes:
         protocol: name of the protocol.
-        settings: config.yaml, with the values given instead of its own.
+        settings: config.yaml, with the values that override it.
         datasets: datasets.yaml, name -> entry.
-        methods: methods.yaml, name -> entry as it stands there; :meth:`method` completes a variant's.
-        recipes: recipes.yaml, name -> entry as it stands there.
+        methods: methods.yaml, name -> entry as written; :meth:`method` completes a variant's.
+        recipes: recipes.yaml, name -> entry as written.
         spec: the protocol's file.
     """
 
@@ -44,15 +44,15 @@ class Config:
         """Return a data set's entry.
 
         Raises:
-            CondenseryError: there is none.
+            CondenseryError: the name is unknown.
         """
         return _entry("data set", name, self.datasets, "datasets.yaml")
 
     def method(self, name: str) -> dict[str, Any]:
-        """Return a method's entry; what a variant's does not give is that of its base.
+        """Return a method's entry; a variant takes the keys that it lacks from its base.
 
         Raises:
-            CondenseryError: there is none.
+            CondenseryError: the name is unknown.
         """
         return {**self.methods[self.implementation(name)], **self.methods[name]}
 
@@ -130,7 +130,7 @@ class Config:
 
     @property
     def precision(self) -> str:
-        """The arithmetic to compute in: config.yaml's, or else the protocol's, or else fp32.
+        """The precision to compute in: config.yaml's, or else the protocol's, or else fp32.
 
         The protocol's is for devices that have instructions for it; others compute in fp32.
         """
@@ -143,7 +143,7 @@ class Config:
             name: the recipe.
             dataset: the data set.
             ipc: images per class; 0 for a whole data set.
-            network: the network that is trained; the data set's own if it is not given.
+            network: the network that is trained; default: the data set's own.
 
         Returns:
             ``name`` and the parameters that :func:`condensery.training.recipes.resolve` takes,
@@ -160,9 +160,9 @@ class Config:
         return {"name": name, **values}
 
     def independent(self, method: str, network: str) -> bool:
-        """Say whether a class is condensed alike whatever the other classes are.
+        """Say whether the result for a class is independent of the other classes.
 
-        It is not where the method or the network mixes classes: batch norm does.
+        It is not if the method or the network mixes classes, as batch norm does.
 
         Raises:
             CondenseryError: the method or the network is unknown.
@@ -172,7 +172,7 @@ class Config:
     def classes_per_job(self, dataset: str) -> int | None:
         """Return how many classes a condensation job has: config.yaml's number, or else the protocol's.
 
-        None where jobs make whole sets.
+        None if every job makes a complete set.
         """
         return self.settings["classes_per_job"] or self.spec.get("classes_per_job", {}).get(dataset)
 
@@ -199,20 +199,20 @@ class Config:
         return sorted({*self._networks.values(), *named})
 
     def targets(self) -> list[str]:
-        """Return the names of everything that the protocol lists."""
+        """Return the names of all targets that the protocol lists."""
         searched = of_section("search") if "search" in self.spec else ()
         return [*self.spec["targets"], *self.spec.get("continual", {}), *searched]
 
     def tables(self) -> list[str]:
-        """Return those of the targets that are tables."""
+        """Return the names of the targets that are tables."""
         return [name for name in self.targets() if TARGETS[name].tables]
 
     def figures(self) -> list[str]:
-        """Return those of the targets that are figures; some are tables too."""
+        """Return the names of the targets that are figures; some are tables too."""
         return [name for name in self.targets() if TARGETS[name].figures]
 
     def refuse_unlisted(self, names: Iterable[str]) -> None:
-        """Refuse targets that exist and that the protocol does not list; any other word is let through.
+        """Refuse targets that exist but that the protocol does not list; other words are accepted.
 
         Raises:
             CondenseryError: one of the names is such a target.
@@ -237,7 +237,7 @@ class Config:
         return list(dict.fromkeys(sets))
 
     def target_evaluations(self, target: str) -> list[Evaluation]:
-        """Return what is trained on a target's sets, in the recipes of the block or else of the method.
+        """Return the evaluations of a target's sets, in the recipes of the block or else of the method.
 
         Raises:
             CondenseryError: the protocol does not list the target.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 RANDOM = "random"
-"""No network of a pool, but a new random one each time."""
+"""A new random network each time, instead of a network of a pool."""
 
 ALL = "all"
 """Every state of a pool."""
@@ -12,7 +12,7 @@ BINS = ("10-20", "20-30", "30-40", "40-50", "50-60", "60-70", "70-100")
 """States of a pool by their validation accuracy in percent."""
 
 GROUPS = (RANDOM, *BINS, ALL)
-"""In the order of the columns of DM Table 4, the last but one of which it calls 70."""
+"""In the order of the columns of DM Table 4, which calls the last but one 70."""
 
 
 def belongs(accuracy: float, group: str) -> bool:
@@ -20,7 +20,7 @@ def belongs(accuracy: float, group: str) -> bool:
 
     Args:
         accuracy: on validation images, in percent.
-        group: one of `BINS`, which contain their lower end and not their upper, but for 100; or `ALL`.
+        group: one of `BINS`, which contain their lower bound but not their upper one, except 100; or `ALL`.
     """
     if group == ALL:
         return True

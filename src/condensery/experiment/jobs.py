@@ -1,4 +1,4 @@
-"""The jobs behind a table, and where each leaves its records."""
+"""The jobs behind a table, and the paths of their records."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from condensery.experiment.targets import WHOLE, SetId
 
 
 class JobId(NamedTuple):
-    """A job, or the parts that one was split into.
+    """A job, or the parts into which it was split.
 
     Attributes:
         rule: its rule in the workflow.
         dataset: the data set, or several of a sequence, joined.
-        method: what makes the set; empty where there is none.
-        ipc: images per class; 0 where there is no set.
-        network: what the job trains or condenses with; empty where there are many or none.
-        path: leads to its records below ``benchmarks/`` and ``logs/`` of the results, and to its rows below
-            the results themselves.
+        method: the method of the set; empty if there is none.
+        ipc: images per class; 0 if there is no set.
+        network: the network that the job trains or condenses with; empty if there are several or none.
+        path: of its records below ``benchmarks/`` and ``logs/`` of the results, and of its rows below the
+            results.
     """
 
     rule: str

@@ -1,4 +1,4 @@
-"""Reads the folder config/ and checks all of it."""
+"""Read the folder config/ and check all of it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def load_config(
 
     Args:
         directory: the folder config/.
-        protocol: the protocol instead of the one that config.yaml names.
-        settings: other values instead of those of config.yaml.
+        protocol: the protocol; default: the one that config.yaml names.
+        settings: values that override those of config.yaml.
 
     Raises:
         CondenseryError: a key is unknown, missing, of the wrong type or out of range, or a name is unknown;

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from condensery.experiment.config import Config
 
 RECIPE = "dsa"
-"""How networks are trained on a memory alone, whatever the method that filled it (DM section 3.5)."""
+"""The recipe of networks that train on a memory alone, for every method (DM section 3.5)."""
 
 SEQUENCE_RECIPE = "sequence"
-"""How a network that learns one data set after another is trained on each of them."""
+"""The recipe of a network that learns one data set after another, for each of them."""
 
 JOIN = "+"
-"""Between the data sets in the name of a sequence."""
+"""The separator of data sets in the name of a sequence."""
 
 
 class MemoryId(NamedTuple):
@@ -40,7 +40,7 @@ class MemoryId(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What one step sees: a data set, some classes of it (or all), its images in a shape (or their own)."""
+    """The data of a step: a data set, some of its classes (or all), a shape of its images (or their own)."""
 
     dataset: str
     classes: tuple[int, ...] = ()
@@ -66,7 +66,7 @@ def memories(config: Config, target: str) -> list[MemoryId]:
 
 
 def networks(config: Config, memory: MemoryId) -> int:
-    """Return how many networks are trained on a memory: what the first target with it says."""
+    """Return how many networks are trained on a memory: the number of the first target that has it."""
     for target, entry in config.spec.get("continual", {}).items():
         if memory in memories(config, target):
             return entry["networks"]
@@ -74,7 +74,7 @@ def networks(config: Config, memory: MemoryId) -> int:
 
 
 def step_of(config: Config, tasks: str, steps: int, order: int, number: int) -> Step:
-    """Return what a step sees.
+    """Return the data of a step.
 
     Args:
         config: the configuration.
@@ -84,7 +84,7 @@ def step_of(config: Config, tasks: str, steps: int, order: int, number: int) -> 
         number: which step, from 0.
 
     Raises:
-        CondenseryError: no such data set, or its classes cannot be split evenly.
+        CondenseryError: the data set is unknown, or its classes cannot be split evenly.
     """
     names = tasks.split(JOIN)
     if len(names) == 1:
@@ -96,10 +96,10 @@ def step_of(config: Config, tasks: str, steps: int, order: int, number: int) -> 
 
 
 def set_with(config: Config, memory: MemoryId, number: int) -> SetId | None:
-    """Return the set of a whole data set that holds what a step remembers, where there is one.
+    """Return the set of a whole data set that contains a step's images, if there is one.
 
-    It does if the classes do not depend on each other, so that they are the same whatever else is condensed
-    with them (DM section 3.5 says so of DM and random selection), and if the step sees its data as they are.
+    There is one if the classes are condensed independently of each other (DM section 3.5 states this of DM
+    and random selection) and if the step uses its data unchanged.
     """
     step = step_of(config, memory.tasks, memory.steps, memory.order, number)
     alone = config.independent(memory.method, memory.network)
@@ -110,7 +110,7 @@ def set_with(config: Config, memory: MemoryId, number: int) -> SetId | None:
 
 
 def remembered_steps(memory: MemoryId) -> range:
-    """Return the steps whose images are used: all, but the last of a sequence, after which nothing comes."""
+    """Return the steps whose images are used: all, except the last of a sequence."""
     return range(memory.steps - (JOIN in memory.tasks))
 
 

@@ -1,6 +1,6 @@
-"""What methods need that is trained beforehand, and where it lies.
+"""The files that methods need and that are trained beforehand.
 
-Another kind is an entry here, a script and a rule.
+A new kind is an entry here, a script and a rule.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Need:
-    """A kind of thing that is trained beforehand and shared by sets.
+    """A kind of file that is trained beforehand and shared by sets.
 
     Attributes:
         rule: the rule of the workflow that trains it.
-        path: where it lies below the results, without suffix, from coordinates of a set and ``{part}``.
-        step_rule: the rule that trains it for one step of continual learning, on what that step sees.
-        step_path: likewise, from coordinates of the step; where there is none, a method has to do without.
-        optional: whether a method without it trains what it needs for one set.
-        section: the key of a protocol that describes it, if there is one; a set then records what it was.
-        parts: the names of its files, where there are several.
+        path: its path below the results, without suffix; fields are coordinates of a set and ``{part}``.
+        step_rule: the rule that trains it for one step of continual learning, on the data of that step.
+        step_path: likewise, with coordinates of the step; if empty, continual learning cannot use it.
+        optional: whether a method without it trains one for each set.
+        section: the key of a protocol that describes it, if there is one.
+        parts: the names of its files, if there are several.
     """
 
     rule: str
@@ -40,7 +40,7 @@ class Need:
     parts: Callable[[Config], Iterable[str]] = lambda _: ("",)
 
     def paths(self, config: Config, set_id: SetId) -> list[str]:
-        """Return where the files for a set lie below the results, without suffix."""
+        """Return the paths of the files for a set below the results, without suffix."""
         return [self.path.format(**set_id._asdict(), part=part) for part in self.parts(config)]
 
 
@@ -63,17 +63,17 @@ NEEDS: Mapping[str, Need] = {
         optional=True,
     ),
 }
-"""What an entry of methods.yaml may name under ``needs``: a network trained on the whole set, whose features
-are looked at; all networks of a pool; a generator."""
+"""The kinds that an entry of methods.yaml may list under ``needs``: a network trained on the whole set, whose
+features are used; all networks of a pool; a generator."""
 
 
 def needed(config: Config, set_id: SetId) -> dict[str, list[str]]:
-    """Return what a set is condensed with: name of the need -> paths below the results, without suffix."""
+    """Return the files that a set needs: name of the need -> paths below the results, without suffix."""
     return {name: NEEDS[name].paths(config, set_id) for name in config.needs(set_id.method)}
 
 
 def needed_in_step(config: Config, method: str, coordinates: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a step of continual learning is condensed with; otherwise as `needed`.
+    """Return the files that a step of continual learning needs, like `needed`.
 
     Args:
         config: the configuration.
@@ -85,10 +85,10 @@ def needed_in_step(config: Config, method: str, coordinates: Mapping[str, Any]) 
 
 
 def parse(words: Iterable[str]) -> dict[str, list[Path]]:
-    """Read what a command line gives of these things, words such as ``features=FILE``.
+    """Read the values of the option ``--with``, words such as ``features=FILE``.
 
     Raises:
-        CondenseryError: a word is not like that, or names something else.
+        CondenseryError: a word has another form or an unknown name.
     """
     found: dict[str, list[Path]] = {}
     for word in words:

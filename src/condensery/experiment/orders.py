@@ -1,4 +1,4 @@
-"""Which classes come in which step."""
+"""The classes of each step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def step_classes(seed: int, classes: int, steps: int) -> tuple[tuple[int, ...], 
     """Return the new classes of every step, ascending: consecutive groups of equal size of the order.
 
     Raises:
-        CondenseryError: the classes cannot be divided into so many groups.
+        CondenseryError: the classes cannot be divided evenly into that many groups.
     """
     if not 0 < steps <= classes or classes % steps:
         raise CondenseryError(f"{classes} classes cannot be split evenly into {steps} steps: give a divisor")

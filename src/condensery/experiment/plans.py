@@ -1,4 +1,4 @@
-"""What a protocol says of its architecture search, its pools of networks and its map of features."""
+"""A protocol's plans of its architecture search, its pools of networks and its map of features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from condensery.experiment.config import Config
 
 EARLY_STOPPING = "early_stopping"
-"""The proxy that is the whole training set, for as many steps as training on another proxy takes."""
+"""The proxy that trains on the whole training set, for as many steps as the other proxies."""
 
 WIDTHS = (32, 64, 128, 256)
 PER_WIDTH = 180
@@ -24,14 +24,14 @@ class Search:
     """An architecture search: the key ``search`` of a protocol.
 
     Attributes:
-        dataset: what is searched on.
+        dataset: the data set.
         proxies: methods, whose sets of seed 0 are trained on, and `EARLY_STOPPING`.
         ipc: images per class of the proxies.
-        networks: how many networks of the space are trained; drawn if these are not all.
+        networks: how many networks of the space are trained; drawn at random unless these are all.
         widths: of the networks that they are drawn from.
         repeats: how often each network is trained.
-        validation: how much of the training images is held out to rank by.
-        training_images: how many of the others the search knows; all if None.
+        validation: the share of the training images that is held out to rank by.
+        training_images: how many of the others the search uses; all if None.
         seed: of the validation images and of the drawn networks.
         networks_per_job: how many networks one job trains.
     """
@@ -55,12 +55,12 @@ class Search:
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """What every network is trained on: the proxies, and the whole set."""
+        """The sets that every network is trained on: the proxies, and the whole set."""
         return (*self.proxies, WHOLE)
 
     @property
     def split(self) -> dict[str, Any]:
-        """What decides which images the search may know, and which it ranks by."""
+        """The settings that determine the training and the validation images of the search."""
         return {key: getattr(self, key) for key in ("validation", "training_images", "seed")}
 
     def parts(self) -> list[str]:
@@ -68,13 +68,13 @@ class Search:
         return parts(self.networks, self.networks_per_job)
 
     def set_of(self, proxy: str, network: str) -> SetId | None:
-        """Return the set that is a proxy, condensed with a network; None where the proxy is no set."""
+        """Return the set of a proxy, condensed with a network; None if the proxy is not a set."""
         is_set = proxy not in (EARLY_STOPPING, WHOLE)
         return SetId(self.dataset, proxy, network, self.ipc, 0) if is_set else None
 
 
 POOL_RECIPE = "pool"
-"""How the networks of a pool are trained."""
+"""The recipe of the networks of a pool."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class PoolPlan:
         networks: how many networks are trained.
         networks_per_job: how many of them one job trains.
         states: how many states of each are stored.
-        validation: how much of the training images is held out to measure the accuracy of a state.
+        validation: the share of the training images that is held out to measure the accuracy of a state.
         seed: of the validation images.
         training_images: how many of the others the networks are trained on; all if None.
     """
@@ -99,7 +99,7 @@ class PoolPlan:
 
     @property
     def split(self) -> dict[str, Any]:
-        """What decides which images the networks are trained on, and which they are grouped by."""
+        """The settings that determine the training images of the networks and the validation images."""
         return {key: getattr(self, key) for key in ("validation", "training_images", "seed")}
 
     def parts(self) -> list[str]:
@@ -119,11 +119,11 @@ def state_steps(steps: int, states: int) -> list[int]:
 EMBEDDING_TARGET = "figure3"
 
 EMBEDDING_SEED = 0
-"""Of the sets, and of the network that looks at them."""
+"""The seed of the sets and of the network whose features are mapped."""
 
 
 class Embedding(NamedTuple):
-    """A map: whose images, seen by which network, and how many of them."""
+    """A map of features: its data set, its network, its sets and the number of images."""
 
     dataset: str
     network: str
@@ -133,7 +133,7 @@ class Embedding(NamedTuple):
 
 
 def embedding(config: Config) -> Embedding | None:
-    """Return the map that the protocol lists, if it does: of each method and size the set of seed 0."""
+    """Return the map that the protocol lists, if any: with the set of seed 0 of each method and ipc."""
     if EMBEDDING_TARGET not in config.spec["targets"]:
         return None
     (block,) = config.spec["targets"][EMBEDDING_TARGET]

@@ -1,4 +1,4 @@
-"""Strict reading of YAML: no key twice, no key unknown, and one line that names the file and the key."""
+"""Strict reading of YAML: no repeated key, no unknown key, and errors of one line with file and key."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _is_integer(_checker: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# JSON Schema calls 20.0 an integer and lets infinity pass: both would fail late, inside a job.
+# JSON Schema takes 20.0 for an integer and accepts infinity: both would fail late, inside a job.
 _Validator = validators.extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -89,7 +89,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read a YAML file that holds a mapping.
 
     Raises:
-        CondenseryError: there is no such file, or it is no YAML mapping, or it gives a key twice.
+        CondenseryError: the file is absent, is not a YAML mapping, or gives a key twice.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
@@ -109,10 +109,10 @@ def read(path: Path) -> dict[str, Any]:
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """Read the schema called ``name``; that of protocols gets the targets that exist.
+    """Read the schema called ``name``; the known targets are filled into that of protocols.
 
     Raises:
-        CondenseryError: there is none, or it is not YAML.
+        CondenseryError: the schema is absent, or is not YAML.
     """
     content = read(SCHEMAS / f"{name}.schema.yaml")
     if name == "protocol":
@@ -125,7 +125,7 @@ def schema(name: str) -> dict[str, Any]:
 
 @cache
 def _registry() -> Registry:
-    # Without $schema, for which jsonschema would go back from _Validator to its own validator.
+    # Without $schema, which would make jsonschema use its own validator instead of _Validator.
     names = [path.name.partition(".")[0] for path in SCHEMAS.glob("*.schema.yaml")]
     contents = {
         f"{name}.schema.yaml": {key: value for key, value in schema(name).items() if key != "$schema"}
@@ -137,13 +137,13 @@ def _registry() -> Registry:
 def check(
     content: Any, reference: str, file: Path, keys: Iterable[str | int] = (), *, partial: bool = False
 ) -> None:
-    """Refuse content that its schema does not allow.
+    """Check content against its schema.
 
     Args:
-        content: what was read.
+        content: the content of the file.
         reference: the schema, such as ``methods.schema.yaml`` or ``parameters.schema.yaml#/$defs/recipe``.
         file: the file that the message names.
-        keys: where in the file the content lies.
+        keys: the path of the content in the file.
         partial: allow keys to be absent at the top.
 
     Raises:
@@ -169,7 +169,7 @@ def base_of(name: str, entry: Mapping[str, Any]) -> str:
 
 
 def key_path(keys: Iterable[str | int]) -> str:
-    """Write where in a file something lies, such as ``targets.table1[0].ipc``."""
+    """Write a path in a file, such as ``targets.table1[0].ipc``."""
     text = ""
     for key in keys:
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
@@ -177,11 +177,11 @@ def key_path(keys: Iterable[str | int]) -> str:
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
-    """Say that a name is unknown, what it may have been meant to be and what there is."""
+    """Say that a name is unknown, suggest a similar one, and list all."""
     names = sorted(str(k) for k in known)
     close = difflib.get_close_matches(str(name), names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"unknown {what} {name!r}; {hint}there is {', '.join(names) or 'none'}"
+    return f"unknown {what} {name!r}; {hint}known: {', '.join(names) or 'none'}"
 
 
 def _explain(error: ValidationError, keys: list[str | int]) -> str:

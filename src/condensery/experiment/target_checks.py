@@ -1,4 +1,4 @@
-"""What the schemas cannot say of targets: names, sizes, and what methods can do."""
+"""Checks of targets beyond the schemas: names, sizes, and what methods support."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def check_memories(config: Config, file: Path) -> None:
-    """Check what the schema cannot: names, sizes and numbers of classes.
+    """Check names, sizes and numbers of classes of the targets of continual learning.
 
     Raises:
-        CondenseryError: the first thing that cannot be used.
+        CondenseryError: the first invalid value.
     """
     for target, entry in config.spec.get("continual", {}).items():
         prefix = f"{file}: {key_path(('continual', target))}"
@@ -51,15 +51,15 @@ def check_memories(config: Config, file: Path) -> None:
         if len(set(counts)) > 1:
             numbers = " and ".join(map(str, sorted(set(counts))))
             raise CondenseryError(
-                f"{prefix}.datasets: have {numbers} classes; give data sets with equally many"
+                f"{prefix}.datasets: have {numbers} classes; give data sets with equal numbers of classes"
             )
 
 
 def check_trajectories(config: Config, file: Path) -> None:
-    """Check what the schema cannot: that the methods get somewhere step by step.
+    """Check that the methods of trajectories have iterations.
 
     Raises:
-        CondenseryError: a method has no iterations after which it could be looked at.
+        CondenseryError: a method has no iterations after which a snapshot could be taken.
     """
     for number, block in enumerate(config.spec["targets"].get(TARGET, [])):
         for method in block["methods"]:
@@ -67,15 +67,15 @@ def check_trajectories(config: Config, file: Path) -> None:
             if "iterations" not in parameters or "generator" in config.needs(method):
                 prefix = key_path(("targets", TARGET, number, "methods"))
                 raise CondenseryError(
-                    f"{file}: {prefix}: {method} learns no images that could be followed; name one that does"
+                    f"{file}: {prefix}: {method} does not learn its images in iterations; name one that does"
                 )
 
 
 def check_embedding(config: Config, file: Path) -> None:
-    """Check what the schema cannot: that the data set has as many classes.
+    """Check that the data set of the map has enough classes.
 
     Raises:
-        CondenseryError: it has fewer.
+        CondenseryError: the data set has fewer classes.
     """
     wanted = embedding(config)
     if wanted is None:
@@ -87,10 +87,10 @@ def check_embedding(config: Config, file: Path) -> None:
 
 
 def check_search(config: Config, file: Path) -> None:
-    """Check what the schema cannot: names, and the number of networks.
+    """Check the names and the number of networks of the architecture search.
 
     Raises:
-        CondenseryError: the first thing that cannot be used.
+        CondenseryError: the first invalid value.
     """
     search = config.search
     if search is None:
@@ -106,8 +106,8 @@ def check_search(config: Config, file: Path) -> None:
             raise CondenseryError(f"{prefix}.proxies: {unknown('proxy', proxy, known)}")
         if config.needs(proxy):
             raise CondenseryError(
-                f"{prefix}.proxies: {proxy} looks through networks trained on the whole set, which have seen "
-                "the validation images; give a method that needs none"
+                f"{prefix}.proxies: {proxy} needs networks trained on the whole set, which have seen "
+                "the validation images; give a method that does not"
             )
     limit = PER_WIDTH * len(search.widths)
     if search.networks > limit:
@@ -121,7 +121,7 @@ def check_needs(config: Config, file: Path) -> None:
     """Check that the protocol has the sections that describe what its sets are condensed with.
 
     Raises:
-        CondenseryError: the first method that would lack it.
+        CondenseryError: the first method whose section is missing.
     """
     for target in config.spec["targets"]:
         for method in dict.fromkeys(set_id.method for set_id in config.target_sets(target)):

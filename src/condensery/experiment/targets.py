@@ -1,4 +1,4 @@
-"""What a target is made of: the coordinates of its synthetic sets and of the networks trained on them."""
+"""The parts of a target: the coordinates of its synthetic sets and of the networks trained on them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class WholeEvaluation(NamedTuple):
 
 
 def parts(count: int, per_job: int) -> list[str]:
-    """Return the names of the jobs that share so many networks out, such as ``3-of-30``."""
+    """Return the names of the jobs that divide this many networks, such as ``3-of-30``."""
     jobs = -(-count // per_job)
     return [f"{number}-of-{jobs}" for number in range(1, jobs + 1)]
 
@@ -48,7 +48,7 @@ def sets_of(block: Mapping[str, Any], default: Mapping[str, str], sets: int) -> 
     Args:
         block: its ``datasets``, ``methods``, ``ipc`` and, if it gives them, ``networks`` and ``sets``.
         default: data set -> the network that it is condensed with unless the block names others.
-        sets: independent sets of a cell unless the block says how many.
+        sets: independent sets per cell unless the block gives a number.
     """
     seeds = range(block.get("sets", sets))
     methods = [method for method in block["methods"] if method != WHOLE]

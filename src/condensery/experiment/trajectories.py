@@ -1,4 +1,4 @@
-"""Targets of trajectories: the sets whose condensation is followed, and when they are looked at."""
+"""Targets of trajectories: the sets that are followed, and the iterations of their snapshots."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 TARGET = "figure4"
 
 RECIPE = "dsa"
-"""How networks are trained on every snapshot, whatever the method that it is of."""
+"""The recipe of networks that train on snapshots, for every method."""
 
 
 def trajectories(config: Config) -> dict[SetId, list[int]]:
     """Return the sets that are followed and after which iterations a snapshot of each is taken.
 
-    A set that several blocks name has the snapshots of all of them. There are none without the target.
+    A set that several blocks name has the snapshots of all of them. The result is empty without the target.
     """
     found: dict[SetId, set[int]] = {}
     for block in config.spec["targets"].get(TARGET, []):
@@ -53,9 +53,9 @@ def steps_of(config: Config, coordinates: Mapping[str, Any]) -> list[int]:
 
 
 def snapshots(iterations: int, count: int) -> list[int]:
-    """Return after which iterations to look: after all, half, a quarter ... of them, rounded up.
+    """Return the iterations of the snapshots: all of them, half, a quarter and so on, rounded up.
 
-    On a logarithmic axis of time they lie evenly. There are fewer than ``count`` where there are not enough
+    They are spaced evenly on a logarithmic axis. There are fewer than ``count`` if there are not enough
     iterations to halve.
     """
     return sorted({-(-iterations // 2**halvings) for halvings in range(count)})
