@@ -103,7 +103,7 @@ def test_rows_beside_the_published_value(tmp_path: Path) -> None:
     assert facts(shown)["epochs"] == "7"
     without = describe(file)
     assert "48.9" not in without
-    assert "not looked up" in without
+    assert "not shown, since" in without
 
 
 def test_another_recipe_has_no_published_value(tmp_path: Path) -> None:

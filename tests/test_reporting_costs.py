@@ -1,4 +1,4 @@
-"""The companion of a table: the jobs behind it, and what they did cost, as far as it is recorded."""
+"""The companion of a table: the recorded cost of the jobs behind it."""
 
 from __future__ import annotations
 
@@ -191,9 +191,9 @@ def test_the_page_adds_up_a_cell_and_says_what_is_known(tmp_path: Path) -> None:
     costs.write(costs.read(tmp_path, [*seeds, EVALUATION]), "Costs", tmp_path / "table1.cost")
     page = (tmp_path / "table1.cost.md").read_text()
     assert "Jobs with a benchmark: 2 of 4." in page
-    assert "only rows tell how long training and testing took: 1." in page
-    assert "nothing is known: 1." in page
-    assert "In all 2 min 00 s on A, fp32. In all 3 min 00 s on B, fp32." in page
+    assert "with the time of training and testing from the rows: 1." in page
+    assert "with unknown cost: 1." in page
+    assert "Total: 2 min 00 s on A, fp32. Total: 3 min 00 s on B, fp32." in page
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()[-2:]]
     assert lines == [
         ["condense", "digits", "dm", "2", "convnet", "2 of 3", "2 min 00 s", "3 min 00 s", "3,000 MB"],
@@ -208,7 +208,7 @@ def test_where_nothing_was_recorded_the_page_says_so(tmp_path: Path) -> None:
     costs.write(costs.read(tmp_path, [SET]), "Costs", tmp_path / "cost")
     page = (tmp_path / "cost.md").read_text()
     assert "Jobs with a benchmark: 0 of 1." in page
-    assert "nothing is known: 1." in page
+    assert "with unknown cost: 1." in page
 
 
 def test_a_benchmark_that_is_none_is_named(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def test_caption_says_where_networks_were_trained_on_the_sets() -> None:
     measured = pd.DataFrame([row(train_seconds=a, test_seconds=b, device=d) for a, b, d in times])
     caption = images_figure.build("figure2", [synthetic()], LABELS, measured).caption
     precision = measured["precision"].iloc[0]
-    ending = f"On them 3 networks were trained and tested in 3 min 30 s on cpu (A) + cpu (B), {precision}."
+    ending = f"3 networks were trained on them and tested in 3 min 30 s on cpu (A) + cpu (B), {precision}."
     assert caption.endswith(ending)
 
 

@@ -232,7 +232,7 @@ def test_figure_and_numbers_say_what_stands_behind_them(tmp_path):
     for text in (caption, page):
         for words in (
             "Protocol smoke (a quick check).",
-            "networks a point: 2\N{MULTIPLICATION SIGN}2; recipe dsa.",
+            "networks per point: 2\N{MULTIPLICATION SIGN}2; recipe dsa.",
             # Two sets of 7200 s and two of 220 s.
             f"on {CPU}, 4 h 07 min in all; networks trained and tested in 1 min 10 s on {CPU}, fp32.",
             "PyTorch 2.11.0",

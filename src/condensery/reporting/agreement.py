@@ -1,4 +1,4 @@
-"""Whether rows may be pooled: of one version of the data, one kind of set, and code that computes alike."""
+"""Check that rows may be pooled: one version of the data, one kind of set, equivalent code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ONE = {
     "data": "version of the data",
     "set_settings": "kind of set",
 }
-"""Columns of which a cell has one value, and how a message calls it. "" is not known."""
+"""Columns that have one value per cell, and their names in messages. "" is unknown."""
 
 
 def check(cell: str, rows: pd.DataFrame, one_set: Sequence[str] = ("set_seed",)) -> None:
@@ -62,7 +62,7 @@ def _example(rows: pd.DataFrame) -> str:
 
 
 def _check_code(cell: str, rows: pd.DataFrame, names: Sequence[str]) -> None:
-    """Refuse versions of the code that neither are equal nor are listed to compute alike."""
+    """Refuse versions of the code that are neither equal nor listed as equivalent."""
     found = [{name for name in each if name} for each in rows[list(names)].drop_duplicates().to_numpy()]
     versions = [{part for name in each for part in name.split(" + ")} for each in found if each]
     alike = _connected([*versions, *_listed(ALIKE)])

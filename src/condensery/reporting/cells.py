@@ -1,4 +1,4 @@
-"""Cells: what the networks of one experiment achieved together, beside the published number."""
+"""Cells: the accuracy of the networks of one experiment together, with the published number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from condensery.errors import CondenseryError
 from condensery.reporting import agreement
 
 KEYS = ("protocol", "dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network")
-"""What names a cell."""
+"""The columns that identify a cell."""
 
 NUMBERS = (
     "mean",
@@ -23,7 +23,7 @@ NUMBERS = (
     "difference",
     "seconds",
 )
-"""The columns of cells that hold real numbers, or nothing."""
+"""The columns of cells that hold real numbers or NaN."""
 
 COLUMNS = (
     *KEYS,
@@ -65,11 +65,11 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One line per cell, sorted by `KEYS`, with `COLUMNS`. Accuracies and their deviations are in percent.
-        std is NaN for one network, std_between_sets for one set, std_between_networks for one network a
-        set. sets and networks are counts, networks over all sets; n writes them as sets x networks a set.
-        The whole training set (ipc 0) is one set, whatever the seeds. The published value stands in a cell
-        only if it was obtained in that recipe and with that network, difference = mean - published mean.
-        Several devices, precisions or versions are joined with " + "; seconds sums training and test.
+        std is NaN for one network, std_between_sets for one set, std_between_networks for one network per
+        set. sets and networks are counts, networks over all sets; n is sets x networks per set.
+        The whole training set (ipc 0) is one set, whatever the seeds. A cell has the published
+        value only if it was obtained in that recipe and with that network, difference = mean - published
+        mean. Several devices, precisions or versions are joined with " + "; seconds sums training and test.
 
     Raises:
         CondenseryError: the rows of a cell do not agree on the numbers of images or epochs, or may not be
@@ -113,7 +113,7 @@ def deviations(by_set: list[np.ndarray]) -> dict[str, object]:
 
     Returns:
         ``mean``, ``std``, ``std_between_sets`` and ``std_between_networks`` in percentage points; NaN where
-        there is one set, or one network a set.
+        there is one set, or one network per set.
     """
     pooled = np.concatenate(by_set)
     weights = [len(part) for part in by_set]
@@ -134,7 +134,7 @@ def run_counts(counts: list[int]) -> str:
 
 
 def joined(values: pd.Series) -> str:
-    """Write different texts of one column as one."""
+    """Join the distinct texts of one column."""
     return " + ".join(sorted(values.unique()))
 
 

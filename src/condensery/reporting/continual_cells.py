@@ -1,4 +1,4 @@
-"""Rows of continual learning, and its cells: what the networks of a memory achieved after each step."""
+"""Rows of continual learning, and its cells: the accuracy of the networks of a memory after each step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from condensery.reporting.cells import NUMBERS, deviations, joined, run_counts
 from condensery.reporting.labels import Labels
 
 KEYS = ("protocol", "dataset", "steps", "ipc", "method", "distillation", "step")
-"""What names a cell."""
+"""The columns that identify a cell."""
 
 _ONE = ("task", "classes_seen", "images", "memory_images", "memory_bytes", "memory_bytes_8bit", "epochs")
 _PROVENANCE = ("device", "precision", "torch", "condensery", "commit")
@@ -65,7 +65,7 @@ def read_cells(path: Path) -> pd.DataFrame:
     """Read back the CSV file of such cells.
 
     Raises:
-        CondenseryError: the file is absent or holds something else.
+        CondenseryError: the file is absent or is not such a table.
     """
     try:
         frame = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=_EMPTY)
@@ -85,13 +85,13 @@ def _summary(cell: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
         if group[name].nunique() > 1:
             values = " and ".join(str(value) for value in sorted(group[name].unique()))
             raise CondenseryError(
-                f"{location}: rows with {values} as {name} in one cell; evaluate the older anew"
+                f"{location}: rows with {values} as {name} in one cell; evaluate the older ones again"
             )
     runs = group.groupby(["order_seed", "network_seed"])
     tests = 1 if group["task"].iloc[0] == cell["dataset"] else cell["step"]
     if (runs["tested"].nunique() != tests).any():
         raise CondenseryError(
-            f"{location}: not every network was tested on every data set; evaluate them anew"
+            f"{location}: not every network was tested on every data set; evaluate them again"
         )
     accuracies = runs["accuracy"].mean()
     by_order = [part.to_numpy() for _, part in accuracies.groupby("order_seed")]

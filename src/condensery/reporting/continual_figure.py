@@ -11,7 +11,7 @@ from condensery.reporting.continual_table import TITLES, caption, is_sequence, l
 from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
 
-# A method keeps its colour whether it is distilled or not.
+# A method has one color, with and without distillation.
 _COLORS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3", "#8c8c8c")
 
 
@@ -21,8 +21,8 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
     Bands are one standard deviation to either side; crosses are the published accuracies after the last step.
 
     Args:
-        name: which table, a key of `continual_forms.TITLES`.
-        frame: as `continual.cells` returns it.
+        name: of the table, a key of `continual_table.TITLES`.
+        frame: as `continual_cells.cells` returns it.
         labels: names for readers.
     """
     with mpl.rc_context(STYLE):

@@ -23,8 +23,8 @@ def build(name: str, frame: pd.DataFrame, labels: Labels) -> Table:
     """Build a table.
 
     Args:
-        name: which, a key of `TITLES`.
-        frame: as `continual.cells` returns it, of one data set or sequence.
+        name: of the table, a key of `TITLES`.
+        frame: as `continual_cells.cells` returns it, of one data set or sequence.
         labels: names for readers.
     """
     table, description = grid(frame, labels), caption(frame, labels)
@@ -64,12 +64,12 @@ def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
 
 
 def caption(frame: pd.DataFrame, labels: Labels) -> str:
-    """Say what the numbers are, how many networks stand behind them, where they were trained and how long."""
+    """Return the caption: what the numbers are, how many networks, on which machine and how long."""
     first = frame.iloc[0]
     sequence = is_sequence(frame)
     what = (
         f"{' then '.join(dict.fromkeys(frame.sort_values('step')['task']))}: accuracy in percent after every "
-        "data set, mean over the data sets so far; 'distilled' networks are held to their old outputs"
+        "data set, mean over the data sets so far; 'distilled' networks are held to their previous outputs"
         if sequence
         else f"{first['dataset']}: accuracy in percent after every step, on all test images of classes seen"
     )
@@ -96,12 +96,12 @@ def is_sequence(frame: pd.DataFrame) -> bool:
 
 
 def line_name(cell: Cell, labels: Labels) -> str:
-    """Write which memory, and in a sequence whether the network is held to its old outputs."""
+    """Write the method of the memory, and in a sequence whether the network was distilled."""
     return labels.method(cell["method"]) + (", distilled" if cell["distillation"] else "")
 
 
 def step_name(cell: Cell) -> str:
-    """Write what had been learned after a step."""
+    """Write what the networks have learned after a step."""
     if cell["task"] == cell["dataset"]:
         return f"{cell['classes_seen']} classes"
     return cell["task"] if cell["step"] == 1 else f"+ {cell['task']}"

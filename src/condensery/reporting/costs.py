@@ -1,4 +1,4 @@
-"""What the jobs behind a table did cost, where it is recorded: wall time, processor time, memory, device."""
+"""The recorded cost of the jobs behind a table: wall time, processor time, memory, device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from condensery.reporting.markdown import table
 COLUMNS = (*JobId._fields, "seconds", "cpu_seconds", "memory_mb", "device", "source")
 """The columns of a table of costs, one line per job.
 
-``source`` is ``benchmark`` or ``rows``, or nothing where the others are nothing too.
+``source`` is ``benchmark`` or ``rows``; it is empty if the others are empty.
 """
 
 _MEASURED = ("seconds", "cpu_seconds", "memory_mb")
@@ -40,13 +40,13 @@ _DEVICE = re.compile(r"device: (.+)$", re.MULTILINE)
 
 
 def read(results: Path, jobs: Sequence[JobId]) -> pd.DataFrame:
-    """Collect what jobs recorded.
+    """Collect the records of jobs.
 
     Args:
         results: the folder of a protocol, with ``benchmarks/`` (times and memory), ``logs/`` (the device) and
-            row files. Rows stand in for the benchmark of what was fetched instead of run here: they tell the
+            row files. Rows replace the benchmark of a job whose results were fetched: they have the
             seconds of training and testing, and the device.
-        jobs: which.
+        jobs: the jobs.
 
     Returns:
         The columns of `COLUMNS`; a job that was split has a line for each part.
@@ -119,20 +119,20 @@ def _page(frame: pd.DataFrame, title: str) -> str:
 
 
 def _about(frame: pd.DataFrame) -> str:
-    """Say how much is known, in all and on what."""
+    """Say how many jobs have a record, and the total time per device."""
     counts = frame["source"].value_counts()
     measured, from_rows, unknown = (int(counts.get(source, 0)) for source in ("benchmark", "rows", ""))
     sentences = [
-        f"Jobs with a benchmark: {measured} of {len(frame)}. It has the wall time of the job (of its last "
-        "attempt if it was interrupted) and its peak memory, that of the host."
+        f"Jobs with a benchmark: {measured} of {len(frame)}. A benchmark has the wall time of "
+        "the job's last attempt and its peak memory on the host."
     ]
     if from_rows:
-        sentences.append(f"Fetched, so that only rows tell how long training and testing took: {from_rows}.")
+        sentences.append(f"Fetched, with the time of training and testing from the rows: {from_rows}.")
     if unknown:
-        sentences.append(f"Fetched or made elsewhere, so that nothing is known: {unknown}.")
+        sentences.append(f"Fetched or made elsewhere, with unknown cost: {unknown}.")
     known = frame[frame["source"] != ""]
     spent = known.groupby(known["device"].replace("", "a device that was not recorded"))["seconds"].sum()
-    sentences += [f"In all {duration(seconds)} on {device}." for device, seconds in spent.items()]
+    sentences += [f"Total: {duration(seconds)} on {device}." for device, seconds in spent.items()]
     return " ".join(sentences)
 
 

@@ -1,4 +1,4 @@
-"""Says of a file that condensery wrote what it is, with what settings it was made, and its numbers."""
+"""Describe a file that condensery wrote: what it is, its settings, and its numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COORDINATES = (
     *("steps", "distillation", "step"),
 )
 _SETTINGS = (*_COORDINATES, "images", "epochs", "device", "precision", "torch", "condensery", "commit")
-"""The columns that say how something was made, where a file has them."""
+"""The columns that describe how a result was made, if a file has them."""
 
 
 def describe(path: Path, folder: Path | None = None) -> str:
@@ -32,7 +32,7 @@ def describe(path: Path, folder: Path | None = None) -> str:
 
     Args:
         path: a synthetic set or another file of tensors, a row file, or the CSV file of a table.
-        folder: where the published numbers are, to stand beside those of rows.
+        folder: the folder of the published numbers, which are shown with those of rows.
 
     Raises:
         CondenseryError: the file is absent, damaged, or none of these.
@@ -42,7 +42,7 @@ def describe(path: Path, folder: Path | None = None) -> str:
     kinds = {".safetensors": _tensors, ".parquet": lambda file: _rows(file, folder), ".csv": _table}
     if path.suffix not in kinds:
         raise CondenseryError(
-            f"{path}: no file of a known kind: give a .safetensors, a .parquet, or the .csv of a table"
+            f"{path}: not a file of a known kind: give a .safetensors, a .parquet, or the .csv of a table"
         )
     what, facts, numbers = kinds[path.suffix](path)
     return "\n".join([f"{path}: {what}", *_aligned(facts), *(f"  {line}" for line in numbers)])
@@ -78,11 +78,11 @@ def _tensors(path: Path) -> tuple[str, dict[str, Any], list[str]]:
     elif "forgetting_events" in file.names:
         what = f"features: {about['network']}, trained on {about['dataset']}"
     else:
-        raise CondenseryError(f"{path}: tensors of no known kind: give a file that a command wrote")
+        raise CondenseryError(f"{path}: tensors of an unknown kind: give a file that a command wrote")
     facts = _flat(
         {**provenance.get("experiment", {}), **{k: v for k, v in provenance.items() if k != "experiment"}}
     )
-    return what, facts or {"provenance": "none: the file does not say how it was made"}, []
+    return what, facts or {"provenance": "none: the file has no provenance"}, []
 
 
 def _set(file: TensorFile, provenance: Mapping[str, Any]) -> str:
@@ -102,7 +102,7 @@ def _rows(path: Path, folder: Path | None) -> tuple[str, dict[str, Any], list[st
     if kind is not rows.EVALUATION:
         return what, _constant(frame), _means(frame, kind)
     known = published.accuracies(folder) if folder else pd.DataFrame(columns=list(published.CELL))
-    note = [] if folder else ["published values: not looked up, for there is no folder of them"]
+    note = [] if folder else ["published values: not shown, since their folder is absent"]
     return what, _constant(frame), [*_cells(cells(frame, known)), *note]
 
 
@@ -125,7 +125,7 @@ def _table(path: Path) -> tuple[str, dict[str, Any], list[str]]:
 
 
 def _cells(frame: pd.DataFrame) -> list[str]:
-    """Return a line per cell: what tells it from the others, its number, and the published one."""
+    """Return a line per cell: its coordinates, its number, and the published one."""
     keys = [name for name in _COORDINATES if name in frame]
     shown = [name for name in keys if name == "method" or frame[name].nunique() > 1]
     lines = frame[shown].assign(

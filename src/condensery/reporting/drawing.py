@@ -1,4 +1,4 @@
-"""How a figure is written, so that equal content gives equal bytes."""
+"""Writing figures, so that equal content gives equal bytes."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ from condensery.reporting.layout import VERSIONS, distinct, versions_text
 from condensery.synthetic import SyntheticSet
 
 MOST_CLASSES = 20
-"""A panel shows all classes of a set up to this number, ..."""
+"""A panel shows all classes of a set of at most this many classes, ..."""
 FIRST_CLASSES = 10
-"""... and so many of a set that has more."""
+"""... and this many of a larger set."""
 MOST_COLUMNS = 10
 """Images of a class that a panel shows."""
 
@@ -42,14 +42,14 @@ def build(
     """Build a figure.
 
     Args:
-        name: which figure.
+        name: of the figure.
         sets: the synthetic sets that it shows, in the order of its panels.
         labels: names for readers.
         rows: of the networks that were trained on the sets, as `rows.read_rows` returns them; the caption
             sums them up.
 
     Raises:
-        CondenseryError: no such figure, no sets, or a set of another protocol or without provenance.
+        CondenseryError: the figure is unknown, no sets, or a set of another protocol or without provenance.
     """
     if name not in FIGURES:
         raise CondenseryError(f"figure {name!r} is unknown; choose from {', '.join(FIGURES)}")
@@ -80,7 +80,7 @@ def _images(
         labels.sentence(),
         f"n: {len(sets)} synthetic {'set' if len(sets) == 1 else 'sets'}; rows are classes, "
         "pixels are clipped to the display range.",
-        "Only the first classes or images of a set are shown where it has many." if shortened else "",
+        "Of a set with many classes or images only the first are shown." if shortened else "",
         _origin(sets),
         _evaluated(rows) if rows is not None else "",
     ]
@@ -93,21 +93,23 @@ def _experiment(synthetic: SyntheticSet) -> Mapping[str, Any]:
 
 
 def _origin(sets: Sequence[SyntheticSet]) -> str:
-    """Say with which precision and versions the sets were made.
+    """Say the precision and the versions that the sets were made with.
 
-    Machine and time are no part of a set: equal sets are equal files, wherever they were made.
+    A set does not contain machine or time: equal sets are equal files on every machine.
     """
     precisions = distinct(str(each.provenance.get("precision", "unknown precision")) for each in sets)
     versions = [each.provenance.get("versions", {}) for each in sets]
     known = {name: [str(each[name]) for each in versions if name in each] for name in VERSIONS}
-    return f"Condensed in {precisions}, {versions_text(known)}; sets do not name their machine or their time."
+    return (
+        f"Condensed in {precisions}, {versions_text(known)}; sets do not record their machine or their time."
+    )
 
 
 def _evaluated(rows: pd.DataFrame) -> str:
-    """Say how many networks were trained on the sets, where, and in which time."""
+    """Say how many networks were trained on the sets, on which machine and how long."""
     seconds = math.fsum(rows["train_seconds"]) + math.fsum(rows["test_seconds"])
     return (
-        f"On them {len(rows)} networks were trained and tested in {duration(seconds)} on "
+        f"{len(rows)} networks were trained on them and tested in {duration(seconds)} on "
         f"{distinct(sorted(rows['device']))}, {distinct(sorted(rows['precision']))}."
     )
 

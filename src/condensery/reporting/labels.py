@@ -1,4 +1,4 @@
-"""Names for readers: the protocol and what it lowers, and what methods are called, in which order."""
+"""Names for readers: the protocol and its description, the titles of methods and their order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Labels:
 
     Attributes:
         protocol: name of the protocol.
-        description: what the protocol is, or which numbers it lowers; may be empty.
+        description: of the protocol, such as the numbers that it lowers; may be empty.
         titles: method name to title, in the order in which tables list methods.
     """
 
@@ -28,7 +28,7 @@ class Labels:
 
     @classmethod
     def of(cls, config: Config) -> Self:
-        """Return the names that a configuration gives."""
+        """Return the names of a configuration."""
         titles = {name: entry["title"] for name, entry in config.methods.items()}
         return cls(config.protocol, config.spec["description"], titles)
 
@@ -46,5 +46,5 @@ class Labels:
         return sorted(set(methods), key=sort_key)
 
     def sentence(self) -> str:
-        """Return the protocol as a caption begins."""
+        """Return the first sentence of a caption, which names the protocol."""
         return f"Protocol {self.protocol}" + (f" ({self.description})" if self.description else "") + "."

@@ -32,7 +32,7 @@ _ESCAPES = {
 
 
 def escape(text: str) -> str:
-    """Write plain text so that LaTeX prints it as it is."""
+    """Escape plain text for LaTeX."""
     return "".join(_ESCAPES.get(character, character) for character in text)
 
 

@@ -1,4 +1,4 @@
-"""What every form of a table shares: the order of things, how a number is written, what a caption says."""
+"""What all formats of a table share: the order of lines and columns, the format of numbers, the captions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 MINUS = "\N{MINUS SIGN}"
 
 VERSIONS = {"condensery": "condensery", "commit": "commit", "torch": "PyTorch"}
-"""What is printed of the versions, and how it is called."""
+"""The versions that captions print, and their names there."""
 
 
 HEADS = {
@@ -43,8 +43,8 @@ class Layout:
     Cells that agree in lines and columns are one cell of the table, so all else must follow from these.
 
     Attributes:
-        lines: what tells lines apart, names of `HEADS`; the data set comes first.
-        columns: what tells columns apart, one of them.
+        lines: the columns of cells that identify a line, names of `HEADS`; the data set comes first.
+        columns: the column of cells whose values are the table's columns, a name of `HEADS`.
         relative: whether an accuracy is also given in percent of that on the whole set.
     """
 
@@ -62,7 +62,7 @@ class Grid:
 
 
 TABLE1 = Layout(lines=("dataset", "ipc", "recipe"))
-"""That of DM Table 1."""
+"""The layout of DM Table 1."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def matrix(frame: pd.DataFrame, layout: Layout, labels: Labels) -> tuple[list[st
 
     Args:
         frame: cells; the lines keep the order in which they first appear.
-        layout: what the lines and the columns are.
+        layout: the columns of cells that give lines and columns.
         labels: names for readers.
 
     Returns:
@@ -159,7 +159,7 @@ def measured(cell: Cell) -> str:
 
 
 def relative(cell: Cell) -> str:
-    """Write the accuracy in percent of that on the whole set, or nothing if it is not asked for or known."""
+    """Write the accuracy in percent of that on the whole set, or nothing if not shown or unknown."""
     share = cell.get("relative", math.nan)
     return "" if math.isnan(share) else f"{share:.1f} %"
 
@@ -187,7 +187,7 @@ def size(ipc: int) -> str:
 
 
 def networks(cell: Cell) -> str:
-    """Write the network of a cell, or both when the evaluation network is another."""
+    """Write the network of a cell, or both networks if the evaluation network is another."""
     condense, evaluate = cell["condense_network"], cell["evaluate_network"]
     return evaluate if condense in ("", evaluate) else f"{condense} to {evaluate}"
 
@@ -198,13 +198,13 @@ def time(seconds: float) -> str:
 
 
 def facts(frame: pd.DataFrame) -> list[str]:
-    """Say what stands behind the measured cells of a table: how many networks, where, with what, how long."""
+    """Say how many networks the measured cells have, on which machine, with which versions and how long."""
     cells = frame[frame["networks"] > 0]
     counts = sorted(set(cells["n"]), key=lambda n: [int(part) for part in n.replace("+", "x").split("x")])
     versions = {name: parts(cells[name]) for name in VERSIONS}
     listed = ", ".join(counts).replace("x", TIMES)
     return [
-        f"n = sets {TIMES} networks a set, or networks on the whole set: {listed}.",
+        f"n = sets {TIMES} networks per set, or networks on the whole set: {listed}.",
         f"{cells['networks'].sum()} networks, trained and tested in {duration(cells['seconds'].sum())} "
         f"on {distinct(parts(cells['device']))}, {distinct(parts(cells['precision']))}.",
         f"Made with {versions_text(versions)}.",
@@ -218,7 +218,7 @@ def versions_text(versions: Mapping[str, Iterable[str]]) -> str:
 
 
 def _short(version: str) -> str:
-    """Shorten a commit to twelve digits and what is uncommitted; versions are shorter anyway."""
+    """Shorten a commit to twelve digits, keeping the suffix of uncommitted changes; versions are shorter."""
     return version[:12] + version[40:]
 
 

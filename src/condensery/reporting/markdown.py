@@ -28,7 +28,7 @@ _LONG = (
 
 
 def document(spec: Spec, frame: pd.DataFrame, labels: Labels) -> str:
-    """Write a table: what it rests on, the paper's layout, then one line per cell.
+    """Write a table: its caption, the paper's layout, then one line per cell.
 
     Raises:
         CondenseryError: the cells do not fit the paper's layout.
@@ -75,7 +75,7 @@ def _long(cell: Cell, labels: Labels) -> list[str]:
 
 
 def table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Write a pipe table whose source is aligned too."""
+    """Write a pipe table with aligned source."""
     escaped = [[entry.replace("|", "\\|") for entry in line] for line in (heads, *lines)]
     widths = [max(3, *(len(line[column]) for line in escaped)) for column in range(len(heads))]
     padded = [[entry.ljust(width) for entry, width in zip(line, widths, strict=True)] for line in escaped]

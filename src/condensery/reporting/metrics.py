@@ -1,4 +1,4 @@
-"""The numbers of a table as JSON, for what compares runs: ``dvc metrics`` reads it."""
+"""The numbers of a table as JSON, for `dvc metrics` to compare runs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def of(frame: pd.DataFrame, name: Callable[[Cell], str], numbers: Mapping[str, s
 
     Args:
         frame: one line per cell.
-        name: what to call a cell, unlike any other.
-        numbers: column -> what to call it. Of what is NaN there is no number.
+        name: returns the unique name of a cell.
+        numbers: column -> name of its number; NaN values are left out.
     """
     return {
         name(cell): {
@@ -33,7 +33,7 @@ def of(frame: pd.DataFrame, name: Callable[[Cell], str], numbers: Mapping[str, s
 
 
 def cell_name(cell: Cell) -> str:
-    """Name a cell by where its rows lie: ``cifar10/dm/convnet/ipc10/dsa-convnet``."""
+    """Name a cell by the path of its rows: ``cifar10/dm/convnet/ipc10/dsa-convnet``."""
     ipc = f"ipc{cell['ipc']}" if cell["ipc"] else ""
     trained = f"{cell['recipe']}-{cell['evaluate_network']}"
     return "/".join(filter(None, [cell["dataset"], cell["method"], cell["condense_network"], ipc, trained]))

@@ -67,17 +67,17 @@ _LONG = (
 
 
 def build(csvs: Sequence[Path], pngs: Sequence[Path], labels: Labels, out: Path) -> None:
-    """Write the page: tables first, then figures; images are inside it, and nothing is fetched.
+    """Write the page: tables first, then figures; images are embedded, and nothing is fetched.
 
     Args:
-        csvs: tables that scripts/table.py wrote; the file name says which table it is.
+        csvs: tables that scripts/table.py wrote; the file name is the name of the table.
         pngs: figures that scripts/figure.py wrote, with title and caption inside.
         labels: names for readers.
         out: the HTML file.
 
     Raises:
-        CondenseryError: nothing to show, a file that is absent or is not a table or figure of ours, or a
-            table of another protocol.
+        CondenseryError: nothing to show, a file that is absent or is not a table or figure of condensery,
+            or a table of another protocol.
     """
     if not csvs and not pngs:
         raise CondenseryError("nothing to report; make a table or a figure first")

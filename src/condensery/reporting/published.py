@@ -1,4 +1,4 @@
-"""The numbers that the papers print, to stand beside measured ones."""
+"""The numbers that the papers print, for comparison with measured ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CELL = (
 """The columns of published cells."""
 
 # The coresets were evaluated in the recipe of the DC paper, DD with the steps that it learns, LD without
-# augmentation. How the networks on whole sets were trained the papers do not say: no entry, any recipe.
+# augmentation. The papers do not state how networks on whole sets were trained: no entry, any recipe.
 _RECIPES = {
     "random": "dc",
     "herding": "dc",
@@ -54,7 +54,7 @@ def table1(folder: Path) -> pd.DataFrame:
     """Read table1.csv: the accuracies of DM Table 1, DSA Table 1, DM section 3.2 and DM's larger sets.
 
     Returns:
-        One line a published cell, in the order of the file: dataset, ipc (0 for the whole set), method,
+        One line per published cell, in the order of the file: dataset, ipc (0 for the whole set), method,
         recipe ("" where the papers do not state it), condense_network ("" where it is the next),
         evaluate_network, published_mean and published_std in percent (std NaN where none is printed), source.
 
@@ -140,7 +140,7 @@ def numbers(folder: Path) -> pd.DataFrame:
     """
     tables = {"table1": table1, "table2": table2, "table3": table3, "table4": table4, "table6": table6}
     frames = [read(folder).assign(table=name) for name, read in tables.items()]
-    # Two methods of ours stand for one group of networks: the number was printed once.
+    # Two methods correspond to one group of networks, for which one number was printed.
     frames[3] = frames[3].drop_duplicates(["dataset", "ipc", "network_accuracy_group"])
     learned = continual(folder)
     learned["table"] = "continual" + learned["steps"].astype(str)
@@ -164,7 +164,7 @@ def search(folder: Path) -> pd.DataFrame:
         frame = pd.read_csv(path)
         values = {
             ACCURACY: frame["selected_network_accuracy"],
-            # That of the whole set with itself is 1, and no finding.
+            # That of the whole set with itself is trivially 1.
             CORRELATION: frame["rank_correlation_top5pct"].where(frame["proxy"] != "whole"),
         }
         lines = [
@@ -172,7 +172,7 @@ def search(folder: Path) -> pd.DataFrame:
             for quantity, mean in values.items()
         ]
     except FileNotFoundError as error:
-        raise CondenseryError(f"{path}: not there; give the folder of the published numbers") from error
+        raise CondenseryError(f"{path}: absent; give the folder of the published numbers") from error
     except (ValueError, KeyError) as error:
         raise CondenseryError(f"{path}: cannot be read as Table 5: {error}") from error
     found = pd.concat(lines, ignore_index=True).rename(columns={"proxy": "method"})
@@ -185,8 +185,8 @@ def costs(folder: Path) -> pd.DataFrame:
     """Read cost.csv: how long condensing took.
 
     Returns:
-        One line a published time: dataset, ipc (a text, since one time is of several sizes), method, network,
-        hardware, minutes, source.
+        One line per published time: dataset, ipc (a text, since one time may be for several), method,
+        network, hardware, minutes, source.
 
     Raises:
         CondenseryError: the file is absent or has other columns.
@@ -195,7 +195,7 @@ def costs(folder: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path, dtype=_COSTS)
     except FileNotFoundError as error:
-        raise CondenseryError(f"{path}: not there; give the folder of the published numbers") from error
+        raise CondenseryError(f"{path}: absent; give the folder of the published numbers") from error
     except ValueError as error:
         raise CondenseryError(f"{path}: cannot be read as a table: {error}") from error
     if list(frame.columns) != list(_COSTS):
@@ -204,14 +204,14 @@ def costs(folder: Path) -> pd.DataFrame:
 
 
 def _read(path: Path, more: tuple[str, ...] = (), *, deviations: bool = True) -> pd.DataFrame:
-    """Read a file of accuracies: its columns are `_COLUMNS` and ``more``, which tell cells apart as well.
+    """Read a file of accuracies: its columns are `_COLUMNS` and ``more``, which also identify cells.
 
-    Without ``deviations`` the paper prints none, and the file has no column of them.
+    Without ``deviations`` the file has no column of them, because the paper prints none.
     """
     try:
         frame = pd.read_csv(path, dtype={"dataset": str, "ipc": "Int64", "method": str, "source": str})
     except FileNotFoundError as error:
-        raise CondenseryError(f"{path}: not there; give the folder of the published numbers") from error
+        raise CondenseryError(f"{path}: absent; give the folder of the published numbers") from error
     except ValueError as error:
         raise CondenseryError(f"{path}: cannot be read as a table: {error}") from error
     columns = [name for name in (*_COLUMNS, *more) if deviations or name != "accuracy_std"]
@@ -249,7 +249,7 @@ def continual(folder: Path) -> pd.DataFrame:
     """Read continual.csv: the accuracies after the last step of DM section 3.5.
 
     Returns:
-        One line a published number: dataset, ipc, steps, method, published_mean in percent, source.
+        One line per published number: dataset, ipc, steps, method, published_mean in percent, source.
 
     Raises:
         CondenseryError: the file is absent or has other columns.

@@ -1,4 +1,4 @@
-"""Every published number beside what was measured, with a verdict."""
+"""Every published number with the measured one and a verdict."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from condensery.rows import EVALUATION, MEMORY, SEARCH, read_rows, row_files
 WITHIN, OUTSIDE = "within", "outside"
 NOT_COMPARABLE, NOT_MEASURED = "not comparable", "not measured"
 VERDICTS = (WITHIN, OUTSIDE, NOT_COMPARABLE, NOT_MEASURED)
-"""What a row can say of a published number."""
+"""The verdicts on a published number."""
 
 DEVIATIONS = 2.0
-"""How many combined standard deviations a measured number may be away to count as within."""
+"""The largest difference in combined standard deviations that counts as within."""
 
 COLUMNS = (
     *("source", "table", "quantity", "steps", "dataset", "method", "ipc"),
@@ -35,10 +35,10 @@ _KEY = ("quantity", "steps", "dataset", "method", "ipc", "condensed_on", "evalua
 
 
 def measured(folder: Path, config: Config, known: Path) -> pd.DataFrame:
-    """Return what the rows of one protocol come to.
+    """Return the measured numbers of one protocol.
 
     Args:
-        folder: the results of the protocol; the folders accuracy/, continual/ and search/ in it are read.
+        folder: the results of the protocol, of which accuracy/, continual/ and search/ are read.
         config: the configuration of the protocol.
         known: the folder of the published numbers.
 
@@ -58,7 +58,7 @@ def measured(folder: Path, config: Config, known: Path) -> pd.DataFrame:
 def verdicts(
     numbers: pd.DataFrame, found: Mapping[str, pd.DataFrame], configs: Mapping[str, Config], paper: Config
 ) -> pd.DataFrame:
-    """Set what was measured beside every published number.
+    """Compare every published number with the measured one.
 
     Of several measured numbers for one, a comparable one is taken before one that is not, then the one with
     more networks, then the recipe that the method's entry lists first.
@@ -72,8 +72,8 @@ def verdicts(
     Returns:
         One line per published number, in their order, with `COLUMNS`. The verdict is "within" where the
         measured number is at most `DEVIATIONS` combined standard deviations away: the root of the summed
-        squares of the spread and the published deviation, where there are such. ``reason`` says why a number
-        is not comparable.
+        squares of the spread and the published deviation, where there are such. ``reason`` states why a
+        number is not comparable.
     """
     lines = [_line(number, found, configs, paper) for number in numbers.to_dict("records")]
     return pd.DataFrame(lines)[list(COLUMNS)]

@@ -1,4 +1,4 @@
-"""The figure of every published number, beside the measured one and colored by verdict."""
+"""The figure of every published number with the measured one, colored by verdict."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from condensery.reporting.reproduction_cells import (
 )
 from condensery.reporting.reproduction_table import TITLE
 
-# Blue and orange differ for color-blind readers too; the signs tell them apart without any color.
+# Blue and orange differ for color-blind readers too; the signs differ without any color.
 _FACES = {WITHIN: "#9ecae1", OUTSIDE: "#fdae6b", NOT_COMPARABLE: "#e6e6e6", NOT_MEASURED: "#ffffff"}
 _SIGNS = {WITHIN: "=", OUTSIDE: "≠", NOT_COMPARABLE: "", NOT_MEASURED: ""}
 
@@ -44,7 +44,7 @@ _LEFT = ("table1",)
 _CELL = 0.44, 0.25
 """Width and height of a tile in inches."""
 _LINES, _HEAD, _GAP = 1.35, 0.62, 0.12
-"""Inches beside a panel for the names of its lines, above it for its title and columns, and below it."""
+"""Margins of a panel in inches: left for the names of its lines, top for its title and columns, bottom."""
 
 
 def draw(frame: pd.DataFrame, labels: Labels) -> Drawing:
@@ -86,7 +86,7 @@ def _group(table: str) -> str:
 
 
 def _panel(part: pd.DataFrame, labels: Labels) -> Panel:
-    """Return the heads of lines and columns of a panel, and its numbers by place."""
+    """Return the heads of lines and columns of a panel, and its numbers by (line, column)."""
     name = _group(part["table"].iloc[0])
     line, column = _AXES[name]
     numbers = part.to_dict("records")
@@ -148,7 +148,7 @@ _AXES: dict[str, tuple[Callable[[dict[str, Any], Labels], str], Callable[[dict[s
     "table6": (_size, _method),
     "continual": (_steps, _method),
 }
-"""What tells the lines and the columns of a panel apart."""
+"""The columns of the frame that give the lines and the columns of a panel."""
 
 
 def _axes(figure: Figure, box: tuple[float, float, float, float]) -> Axes:

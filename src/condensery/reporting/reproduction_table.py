@@ -1,4 +1,4 @@
-"""The page of every published number beside what was measured."""
+"""The page of every published number with the measured one."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def write(frame: pd.DataFrame, labels: Labels, prefix: Path) -> None:
 
 
 def value(number: dict[str, Any], name: str, spread: str) -> str:
-    """Write a number with its deviation, as its quantity is written."""
+    """Write a number with its deviation, in the format of its quantity."""
     digits = 2 if number["quantity"] == published.CORRELATION else 1
     text = f"{number[name]:.{digits}f}".replace("-", layout.MINUS)
     return text if pd.isna(number[spread]) else f"{text} ± {number[spread]:.{digits}f}"

@@ -1,4 +1,4 @@
-"""What the rows of an architecture search come to, proxy by proxy, beside the published numbers."""
+"""The results of an architecture search, proxy by proxy, with the published numbers."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ COLUMNS = (
 
 
 def summary(rows: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Return what the rows of one search come to.
+    """Return the results of one search.
 
     Args:
         rows: of scripts/search.py.
         tests: of scripts/search_test.py.
-        folder: where the published numbers are.
+        folder: of the published numbers.
 
     Returns:
         One line per proxy, in the order of the paper, the whole set last, with `COLUMNS`. Accuracies are in
-        percent, test_std is the population deviation over the repeats. The published values are beside
-        CIFAR-10 only.
+        percent, test_std is the population deviation over the repeats. Only CIFAR-10 has published
+        values.
 
     Raises:
-        CondenseryError: rows of several data sets, or none of the whole set; a network of which some rows are
+        CondenseryError: rows of several data sets, or none of the whole set; a network some of whose rows are
             missing; no test of a chosen network; published numbers that cannot be read.
     """
     _check(rows)
@@ -134,7 +134,7 @@ def _published(folder: Path) -> pd.DataFrame:
         frame = pd.read_csv(path)
         return frame[["proxy", *_PUBLISHED]].rename(columns=_PUBLISHED)
     except FileNotFoundError as error:
-        raise CondenseryError(f"{path}: not there; give the folder of the published numbers") from error
+        raise CondenseryError(f"{path}: absent; give the folder of the published numbers") from error
     except (ValueError, KeyError) as error:
         raise CondenseryError(f"{path}: cannot be read as Table 5: {error}") from error
 

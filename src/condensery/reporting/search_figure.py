@@ -1,4 +1,4 @@
-"""The figure of an architecture search: what networks do on a proxy and on the whole set (DM Figure F8)."""
+"""The figure of an architecture search: accuracies on a proxy and on the whole set (DM Figure F8)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def build(rows: pd.DataFrame, labels: Labels) -> Drawing:
         labels: names for readers.
 
     Raises:
-        CondenseryError: a network of which some rows are missing.
+        CondenseryError: some rows of a network are missing.
     """
     scores = ranking.scores(rows)
     sizes = rows.groupby("proxy")["ipc"].max()
@@ -53,7 +53,7 @@ def build(rows: pd.DataFrame, labels: Labels) -> Drawing:
     seconds = math.fsum(rows["train_seconds"]) + math.fsum(rows["test_seconds"])
     caption = (
         f"{labels.sentence()} Each of {len(scores)} networks is a point, its mean over "
-        f"{len(rows) // scores.size} repeats. In colour the {count} best by the proxy "
+        f"{len(rows) // scores.size} repeats. In color the {count} best by the proxy "
         f"({ranking.TOP_PERCENT} %), with their rank correlation: Spearman's {_RHO} and Kendall's {_TAU}. "
         "Validation images are held out of the training images; DM Figure F8 has test accuracies instead. "
         f"{len(rows)} trainings in {duration(seconds)} on {machine}. "

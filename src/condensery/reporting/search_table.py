@@ -1,4 +1,4 @@
-"""Table 5: what proxies are worth in an architecture search (DM section 3.6)."""
+"""Table 5: proxies in an architecture search (DM section 3.6)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTES = (
     "set. "
     "Spearman and Kendall: correlation of the ranks by the proxy and by the whole set, over the best "
     f"{ranking.TOP_PERCENT} % of the networks by the proxy, and over all. "
-    "Training time: of all networks with all repeats; that of condensing is not in it. "
+    "Training time: of all networks with all repeats, without condensing. "
     "In brackets the published value (DM Table 5: CIFAR-10, 50 images per class, 720 networks)."
 )
 _METRICS = {"test_mean": "accuracy", "test_std": "std"} | {
@@ -64,7 +64,7 @@ def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
 
 
 def caption(frame: pd.DataFrame, labels: Labels) -> str:
-    """Say what stands behind the table, and how to read it; arguments as for `grid`."""
+    """Return the caption: what the table rests on, and how to read it; arguments as for `grid`."""
     first = frame.iloc[0]
     often = "once" if first["repeats"] == 1 else f"{first['repeats']} times"
     versions = layout.versions_text({name: layout.parts(frame[name]) for name in layout.VERSIONS})
@@ -72,12 +72,12 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
     spent = duration(60 * frame["train_minutes"].sum())
     return (
         f"{labels.sentence()} {first['dataset']}: {first['networks']} networks, each trained {often} on "
-        f"everything. Trained in {spent} on {machine}. Made with {versions}. {_NOTES}"
+        f"every proxy and on the whole set. Trained in {spent} on {machine}. Made with {versions}. {_NOTES}"
     )
 
 
 def title(proxy: str, ipc: int, labels: Labels) -> str:
-    """Return what a proxy is called."""
+    """Return the title of a proxy."""
     if proxy == EARLY_STOPPING:
         return "Early stopping"
     return labels.method(proxy) + (f", {ipc} images/class" if ipc else "")

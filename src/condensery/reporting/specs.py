@@ -1,4 +1,4 @@
-"""What each table of result rows is. Another table is another entry here, and its cells in a protocol."""
+"""The tables of result rows. A new table is an entry here, and its cells in a protocol."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from condensery.reporting.layout import TABLE1, Layout
 
 @dataclass(frozen=True)
 class Spec:
-    """What a table is.
+    """The specification of a table.
 
     Attributes:
         title: number in the paper and subject.
         notes: how to read it, one sentence each.
-        layout: what its lines and its columns are.
-        published: reads the numbers to stand beside the measured ones from the folder of published numbers.
+        layout: its lines and its columns.
+        published: reads the published numbers from their folder.
         gaps: whether cells that are only published are shown too, for data sets, sizes and recipes that were
             measured.
     """
@@ -34,10 +34,10 @@ class Spec:
 
 
 def find(name: str) -> Spec:
-    """Return what a table is.
+    """Return the specification of a table.
 
     Raises:
-        CondenseryError: no such table.
+        CondenseryError: the table is unknown.
     """
     if name not in SPECS:
         raise CondenseryError(f"table {name!r} is unknown; choose from {', '.join(SPECS)}")
@@ -48,7 +48,7 @@ _ACCURACY = (
     "Accuracy on the test split in percent: mean and population standard deviation over the pooled "
     "networks of all sets."
 )
-_OURS = "The other numbers that the DSA paper prints for this are not in config/published."
+_OURS = "The other numbers of this experiment in the DSA paper are not in config/published."
 
 _CROSSED = Layout(lines=("dataset", "ipc", "method", "condense_network"), columns="evaluate_network")
 
@@ -57,12 +57,12 @@ SPECS = {
         "Table 1: accuracy of networks trained on synthetic sets and coresets",
         (
             _ACCURACY,
-            "In brackets the published value (DM Table 1, DSA Table 1), beside the recipe and network of the "
-            "papers.",
-            "Recipe dsa trains with DSA augmentation, recipe dc as DC was evaluated; so were the published "
-            "coresets. Recipe learned takes the steps that DD learned, recipe plain trains without "
-            "augmentation, as LD was evaluated.",
-            "DD and LD are on LeNet for MNIST and on AlexNet for CIFAR.",
+            "In brackets the published value (DM Table 1, DSA Table 1), only in the recipe and on the "
+            "network of the papers.",
+            "Recipe dsa trains with DSA augmentation; recipe dc is that of the evaluation of DC and of the "
+            "published coresets. Recipe learned uses the learning rates that DD learned; recipe plain, that "
+            "of LD, trains without augmentation.",
+            "DD and LD use LeNet for MNIST and AlexNet for CIFAR.",
             "A dash: not measured under this protocol.",
         ),
         gaps=True,
@@ -71,8 +71,8 @@ SPECS = {
         "Table 2: instance norm against batch norm",
         (
             _ACCURACY,
-            "The network that a set was condensed on is also the one that was trained on it; it has batch "
-            "norm where its name ends with -bn, else instance norm.",
+            "Each set is evaluated on the network that it was condensed on, which has batch norm if its name "
+            "ends with -bn and instance norm otherwise.",
             "In brackets the published value (DM Table 2).",
         ),
         Layout(lines=("dataset", "ipc", "condense_network")),
@@ -83,7 +83,7 @@ SPECS = {
         "Table 3: condensed on one network, evaluated on another, with batch norm",
         (
             _ACCURACY,
-            "A line is the method and the network that a set was condensed on, a column the network that was "
+            "Lines: the method and the network that a set was condensed on. Columns: the network that was "
             "trained on it.",
             "In brackets the published value (DM Table 3).",
         ),
@@ -95,8 +95,8 @@ SPECS = {
         "Table 4: DM with networks of different accuracy",
         (
             _ACCURACY,
-            "A column is the group that the condensing networks were drawn from: new random ones (DM), or "
-            "trained ones by their validation accuracy, or all of these.",
+            "Columns: the group of condensing networks, which are new random ones (DM), trained ones grouped "
+            "by validation accuracy, or all of these.",
             "In brackets the published value (DM Table 4, which prints no deviation).",
         ),
         Layout(lines=("dataset", "ipc")),
@@ -107,9 +107,10 @@ SPECS = {
         (
             _ACCURACY,
             "GMMN, VAE and BigGAN are images sampled from a generator that was trained on the whole set; MMD "
-            "matches the distribution of pixels, with a linear kernel unless its name says another.",
+            "matches the distribution of pixels, with a linear kernel unless its name states another.",
             "In brackets the published value (DM Table 6); for GMMN, VAE, BigGAN and MMD the paper does not "
-            "say in which recipe, so it stands beside each. Its VAE is DC-VAE, ours is a plain one.",
+            "state the recipe, so the value is repeated for each. The VAE of the paper is DC-VAE; this one "
+            "is a plain VAE.",
         ),
         published=published.table6,
         gaps=True,
@@ -118,7 +119,8 @@ SPECS = {
         "Larger sets: DM against random selection",
         (
             _ACCURACY,
-            "After it, the mean in percent of that of the networks trained on the whole set in recipe whole.",
+            "Then the mean relative to that of networks trained on the whole set in recipe whole, in "
+            "percent.",
             "In brackets the published accuracy (DM section 3.2; whole sets: DM Table 1).",
         ),
         Layout(lines=("dataset", "ipc", "recipe"), relative=True),
@@ -127,15 +129,15 @@ SPECS = {
         "ImageNet-1K: DM against random selection",
         (
             _ACCURACY,
-            "In brackets the published value (DM section 3.2), beside the recipes of Table 1.",
+            "In brackets the published value (DM section 3.2), only in the recipes of Table 1.",
         ),
     ),
     "dsa_ablation": Spec(
         "DSA's families of augmentation, alone and combined",
         (
             _ACCURACY,
-            "A set is condensed with the families of its column and its networks are trained with the same; "
-            "DSA is all families of the data set.",
+            "Columns: the families that a set is condensed with and that its networks are trained with; DSA "
+            "uses all families of the data set.",
             f"In brackets the published value of all families (DSA Table 1). {_OURS}",
         ),
         Layout(lines=("dataset", "ipc")),
@@ -144,8 +146,8 @@ SPECS = {
         "DSA's Siamese augmentation against others in the matching",
         (
             _ACCURACY,
-            "Columns differ in what the matching augments: DSA real and synthetic images with the same draw, "
-            "the others as they are called.",
+            "Columns: what the matching augments; DSA augments real and synthetic images with the same draw, "
+            "the names of the others state what they augment.",
             "Recipe dsa trains the evaluation networks with DSA augmentation, recipe plain without.",
             f"In brackets the published value of DSA (DSA Table 1). {_OURS}",
         ),
@@ -154,7 +156,7 @@ SPECS = {
         "DSA: condensed on one network, evaluated on another",
         (
             _ACCURACY,
-            "A line is the network that a set was condensed on, a column the one that was trained on it.",
+            "Lines: the network that a set was condensed on. Columns: the network that was trained on it.",
             f"In brackets the published value of ConvNet on itself (DSA Table 1). {_OURS}",
         ),
         _CROSSED,

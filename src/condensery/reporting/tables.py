@@ -1,4 +1,4 @@
-"""Makes tables: each is a function of result rows, which reporting/specs.py describes."""
+"""Build tables: each is a function of result rows, which reporting/specs.py describes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def read_cells(path: Path) -> pd.DataFrame:
         CondenseryError: the file is absent or is not such a table.
     """
     try:
-        # An empty network name is a name; only in the columns of numbers does nothing mean NaN.
+        # An empty network name is a value; only in the columns of numbers does an empty field mean NaN.
         frame = pd.read_csv(
             path, keep_default_na=False, na_values={name: [""] for name in NUMBERS}, dtype={"n": str}
         )
@@ -75,13 +75,13 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Table:
     """Build a table.
 
     Args:
-        name: which table.
+        name: of the table.
         rows: result rows as `rows.read_rows` returns them.
-        folder: where the published numbers are.
+        folder: of the published numbers.
         labels: names for readers.
 
     Raises:
-        CondenseryError: no such table, or rows that do not fit it.
+        CondenseryError: the table is unknown, or the rows do not fit it.
     """
     spec = find(name)
     known = spec.published(folder)
@@ -104,7 +104,7 @@ def _with_gaps(measured: pd.DataFrame, known: pd.DataFrame, layout: Layout) -> p
     sizes = set(zip(measured["dataset"], measured["ipc"], strict=True)) | {
         (d, 0) for d in measured["dataset"]
     }
-    # The papers do not state the recipe of everything: then any is that.
+    # Where the papers do not state a recipe, every recipe matches.
     cells_of = measured[names].to_dict("records")
     done = {tuple(cell.values()) for cell in cells_of}
     if "recipe" in names:

@@ -13,7 +13,7 @@ from condensery.reporting.cells import deviations, joined, run_counts
 from condensery.reporting.labels import Labels
 
 CURVE = ("protocol", "dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network")
-"""What names a curve."""
+"""The columns that identify a curve."""
 
 _PROVENANCE = ("condense_device", "device", "precision", "torch", "condensery", "commit")
 
@@ -27,7 +27,7 @@ COLUMNS = (
 """All columns of points, in the order of the CSV file."""
 
 REFERENCE, COMPARED = "dsa", "dm"
-"""DM section 3.2: how long the second takes to the accuracy with which the first ends."""
+"""DM section 3.2: how long the second takes to reach the final accuracy of the first."""
 
 
 def points(measured: pd.DataFrame, labels: Labels) -> pd.DataFrame:
@@ -65,7 +65,7 @@ ERRORS = 2.0
 
 @dataclass(frozen=True)
 class Comparison:
-    """How long `COMPARED` takes to the accuracy with which `REFERENCE` ends, on one data set and size.
+    """How long `COMPARED` takes to reach the final accuracy of `REFERENCE`, on one data set and ipc.
 
     Attributes:
         goal: the last point of the reference.
@@ -85,7 +85,7 @@ class Comparison:
 
     @property
     def factor(self) -> float:
-        """How many times the reference's time is that of the other, NaN where it does not get there.
+        """The ratio of the reference's time to that of the other, NaN if the other does not reach it.
 
         Nothing is interpolated between snapshots: the other may have been there since the snapshot before,
         so that this is a lower bound.
@@ -96,7 +96,7 @@ class Comparison:
 
 
 def comparisons(frame: pd.DataFrame) -> list[Comparison]:
-    """Compare the two methods wherever both were followed.
+    """Compare the two methods in every data set and ipc with both.
 
     Args:
         frame: as `points` returns it.

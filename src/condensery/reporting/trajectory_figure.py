@@ -21,12 +21,12 @@ from condensery.reporting.trajectory_cells import CURVE, ERRORS, Comparison, com
 TITLE = "Figure 4: accuracy against the time of condensing"
 
 _HEADS = ("Data set", "Images/class", "Method", "Network", "Iterations", "Time", "Accuracy", "n")
-# Where an axis of time may have its ticks: every second one, or all where that leaves too few.
+# Possible ticks of an axis of time: every second one, or all if that leaves too few.
 _TICKS = (0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10800, 36000, 108000, 360000)
 
 
 def draw(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> Drawing:
-    """Draw points: a panel a data set and size, a curve a method, on a logarithmic axis of time.
+    """Draw points: a panel per data set and ipc, a curve per method, on a logarithmic axis of time.
 
     Args:
         frame: as `trajectory.points` returns it.
@@ -42,7 +42,7 @@ def draw(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> Drawin
         ):
             _panel(axes, group, labels)
             axes.set_title(f"{dataset}, {_per_class(ipc)}", fontsize=9, loc="left", fontweight="bold")
-    marks = "Bands: one standard deviation. Dotted: the accuracy with which DSA ends."
+    marks = "Bands: one standard deviation. Dotted: the final accuracy of DSA."
     sentences = [caption(frame, labels), marks, *statements(frame, labels)]
     return Drawing(figure, TITLE, " ".join([*sentences, *quoted(frame, published, labels)]))
 
@@ -50,7 +50,7 @@ def draw(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> Drawin
 def write_numbers(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels, prefix: Path) -> None:
     """Write the numbers behind the figure, one line per point, as prefix.csv and prefix.md, each atomically.
 
-    The arguments are those of `draw`, and where to write.
+    The arguments are those of `draw`, and the prefix of the paths.
     """
     sentences = [*statements(frame, labels), *quoted(frame, published, labels)]
     lines = [_line(point, labels) for _, point in frame.iterrows()]
@@ -64,14 +64,14 @@ def write_numbers(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels, 
 
 
 def caption(frame: pd.DataFrame, labels: Labels) -> str:
-    """Say what the numbers are, what stands behind them, and where and in which time they were made."""
+    """Return the caption: what the numbers are, what they rest on, on which machine and how long."""
     counts = layout.distinct(layout.count(point) for point in frame.to_dict("records"))
     versions = {name: frame[name] for name in layout.VERSIONS}
     return " ".join(
         [
             labels.sentence(),
             f"Accuracy in percent, mean and population standard deviation; n = sets {layout.TIMES} networks "
-            f"a point: {counts}; recipe {layout.distinct(frame['recipe'])}.",
+            f"per point: {counts}; recipe {layout.distinct(frame['recipe'])}.",
             f"Time of condensing alone, mean of the sets, on {_several(frame['condense_device'])}, "
             f"{duration(_whole(frame))} in all; networks trained and tested in "
             f"{duration(frame['seconds'].sum())} on {_several(frame['device'])}, "
@@ -82,7 +82,7 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
 
 
 def statements(frame: pd.DataFrame, labels: Labels) -> list[str]:
-    """Say for each data set and size how long DM takes to the accuracy with which DSA ends."""
+    """Say for each data set and ipc how long DM takes to reach the final accuracy of DSA."""
     return [_statement(each, labels) for each in comparisons(frame)]
 
 
@@ -118,7 +118,7 @@ def _statement(comparison: Comparison, labels: Labels) -> str:
         f"{ERRORS:g} standard errors: at least {comparison.factor:.{digits}f} times as fast."
     )
     if reached["condense_device"] != goal["condense_device"]:
-        text += " The two were not condensed on one device, so that the factor compares devices too."
+        text += " The two were condensed on different devices, so the factor compares devices too."
     return text
 
 
@@ -145,7 +145,7 @@ def _panel(axes: Axes, group: pd.DataFrame, labels: Labels) -> None:
 
 
 def _span(seconds: pd.Series) -> tuple[float, float]:
-    """Return where the axis begins and ends: at ticks, where there are any beyond the times."""
+    """Return the limits of the axis: ticks beyond the times, if there are any."""
     least, most = seconds.min(), seconds.max()
     below, above = [t for t in _TICKS if t <= least], [t for t in _TICKS if t >= most]
     return max(below, default=least), min(above, default=most)

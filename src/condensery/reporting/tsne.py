@@ -1,4 +1,4 @@
-"""A map of images in the plane: t-SNE of their features, real and synthetic images together.
+"""A t-SNE map of the features of real and synthetic images together.
 
 Source: DM section 3.2 and Figure 3; van der Maaten and Hinton 2008.
 """
@@ -21,10 +21,10 @@ from condensery.networks import Network
 from condensery.synthetic import SyntheticSet
 
 REAL = "real"
-"""What stands for the method in the lines of real images."""
+"""The value of the column of methods in the lines of real images."""
 
 COLUMNS = ("dataset", "method", "ipc", "set_seed", "class", "class_name", "image", "x", "y")
-"""The columns of a map; ``image`` is a place in the training split or in the set."""
+"""The columns of a map; ``image`` is an index in the training split or in the set."""
 
 _PERPLEXITY = 30.0  # scikit-learn's
 _BATCH = 500
@@ -33,17 +33,17 @@ _BATCH = 500
 def embed(
     train: Split, sets: Sequence[SyntheticSet], network: Network, *, classes: int, count: int, device: Device
 ) -> pd.DataFrame:
-    """Map real and synthetic images by what a network sees in them.
+    """Map real and synthetic images by the features of a network.
 
-    All images are in one fit, so that the sets can be compared: a fit of each would place the same real
+    All images are in one fit, so that the sets can be compared: separate fits would map the same real
     images differently. The real images and the fit have fixed seeds.
 
     Args:
         train: the real images.
         sets: synthetic sets of the same data set, with hard labels.
         network: whose features are mapped, in evaluation mode on the device.
-        classes: so many of the data set's classes, the first.
-        count: real images of each class, drawn without replacement; all where the class has fewer.
+        classes: the number of classes to map, the first of the data set.
+        count: real images of each class, drawn without replacement; all if the class has fewer.
         device: where the network computes. t-SNE runs on the CPU.
 
     Returns:
@@ -86,7 +86,7 @@ def _features(network: Network, images: Tensor, device: Device) -> np.ndarray:
 
 def _fit(features: np.ndarray) -> np.ndarray:
     """Return 2-D coordinates, (N, 2), of images with these features, (N, F)."""
-    perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)  # of few images, fewer are neighbours
-    # Threads would add up forces in another order, which ends in another map.
+    perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)  # fewer for few images
+    # Threads would add up forces in another order, which gives another map.
     with threadpool_limits(1):
         return TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(features)

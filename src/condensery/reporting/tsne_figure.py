@@ -1,4 +1,4 @@
-"""Draws maps of synthetic images among real ones."""
+"""Draw maps of synthetic images among real ones."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def draw(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawi
     """Draw a map: one panel per set in the order of the methods, the same real images in each.
 
     Args:
-        frame: as `embedding.embed` returns it.
-        about: what the caption says beside: ``network``, ``seconds`` and the columns of a result row that
-            `job.Job.columns` makes.
+        frame: as `tsne.embed` returns it.
+        about: further values of the caption: ``network``, ``seconds`` and the columns of a result row that
+            `Job.columns` returns.
         labels: names for readers.
     """
     real = frame[frame["method"] == REAL]
@@ -59,13 +59,13 @@ def draw(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawi
 
 
 def write_coordinates(frame: pd.DataFrame, prefix: Path) -> None:
-    """Write where every image lies as prefix.csv, atomically."""
+    """Write the coordinates of every image as prefix.csv, atomically."""
     with atomic(prefix.with_name(prefix.name + ".csv")) as temporary:
         temporary.write_text(frame.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
 
 
 def caption(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> str:
-    """Say what is mapped, how many images, and where and in which time."""
+    """Return the caption: what is mapped, how many images, on which machine and how long."""
     real = frame["method"] == REAL
     names = ", ".join(frame["class_name"].unique())
     counts = layout.distinct(str(n) for n in frame[real].groupby("class").size())
@@ -73,10 +73,10 @@ def caption(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> st
     return " ".join(
         [
             labels.sentence(),
-            f"t-SNE of the features that a {about['network']} trained on the whole set sees in images of "
+            f"t-SNE of the features of a {about['network']} trained on the whole set, for images of "
             f"{about['dataset']}, {names}; one map for all panels.",
             f"n: {counts} real training images of each class (dots), {(~real).sum()} synthetic images of "
-            f"{len(frame[~real].groupby(_SET))} sets (stars). Distances between groups mean little.",
+            f"{len(frame[~real].groupby(_SET))} sets (stars). Distances between groups have little meaning.",
             f"Mapped in {duration(about['seconds'])} on {about['device']}, {about['precision']}.",
             f"Made with {layout.versions_text(versions)}.",
         ]
@@ -84,7 +84,7 @@ def caption(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> st
 
 
 def _panel(axes: Axes, real: pd.DataFrame, synthetic: pd.DataFrame, colors: Mapping[str, str]) -> None:
-    axes.set(xticks=[], yticks=[])  # places have no unit
+    axes.set(xticks=[], yticks=[])  # the coordinates have no unit
     axes.spines[:].set_color("0.85")
     for images, mark in ((real, _DOT), (synthetic, _STAR)):
         axes.scatter(images["x"], images["y"], c=images["class_name"].map(colors).tolist(), **mark)
