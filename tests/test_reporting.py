@@ -305,7 +305,7 @@ def test_the_paper_protocol_has_the_published_larger_sets() -> None:
         ("dataset,ipc,method,accuracy_mean,accuracy_std,source\nmnist,1,dm,,1,DM\n", r"no accuracy_mean"),
         ("dataset,ipc,method,accuracy_mean,accuracy_std,source\nmnist,one,dm,9,1,DM\n", r"cannot be read"),
         ("", r"cannot be read"),
-        (None, r"not there"),
+        (None, r"absent"),
     ],
 )
 def test_wrong_published_file_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
