@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch._dynamo.utils import counters
 
 from condensery import data
 from condensery.data import RealData
@@ -252,6 +251,8 @@ def compiled(stage: Stage, loop: Loop) -> float:
     Raises:
         CondenseryError: nothing has been compiled.
     """
+    from torch._dynamo.utils import counters  # takes seconds, and one check needs it
+
     plain = results(stage, loop, replace(stage.device, compile=False))
     torch.compiler.reset()
     counters.clear()
