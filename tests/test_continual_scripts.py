@@ -110,7 +110,13 @@ class Stopped(Exception):
 
 
 @pytest.mark.parametrize(
-    ("kind", "stop_at"), [("classes", 3), ("classes", 70), ("domains", 2), ("domains", 8)]
+    ("kind", "stop_at"),
+    [
+        ("classes", 3),
+        pytest.param("classes", 70, marks=pytest.mark.slow),
+        ("domains", 2),
+        pytest.param("domains", 8, marks=pytest.mark.slow),
+    ],
 )
 def test_a_stopped_job_goes_on_where_it_was(kind, stop_at, monkeypatch, request, tmp_path):
     learn = request.getfixturevalue(kind)

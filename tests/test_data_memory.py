@@ -8,6 +8,7 @@ import sys
 import tracemalloc
 
 import numpy as np
+import pytest
 
 from condensery.data import DataInfo, prepare
 from condensery.data.storage import FILES, Description, header
@@ -54,6 +55,7 @@ def sparse_imagenet(folder):
     Description(info, "", {}, counts, dict.fromkeys(FILES, ""), {}).write(folder / "info.json")
 
 
+@pytest.mark.slow
 def test_more_than_a_million_images_are_opened_and_sampled_in_little_memory(tmp_path):
     sparse_imagenet(tmp_path / "huge")
     run = subprocess.run(

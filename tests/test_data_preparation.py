@@ -248,6 +248,7 @@ def test_the_command_prepares_verifies_and_fails_on_one_line(tmp_path, monkeypat
     assert "no data set 'digit'; there are digits, mnist" in line
 
 
+@pytest.mark.slow
 def test_the_command_runs_alone_and_leaves_nothing_of_a_damaged_file(tmp_path):
     raw = tmp_path / "data/raw/MNIST/raw"
     raw.mkdir(parents=True)

@@ -229,6 +229,7 @@ def test_an_interrupted_training_with_learned_rates_goes_on(tmp_path: Path):
     assert resumed[0].accuracy == undisturbed[0].accuracy
 
 
+@pytest.mark.slow
 def test_learning_brings_accuracy_that_noise_does_not():
     case = problem(parameters={"iterations": 40, "networks": 1, "lr_img": 0.1, "batch_real": 40})
     scores = []

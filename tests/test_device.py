@@ -294,6 +294,7 @@ def test_a_gpu_is_compiled_for_where_triton_can(
         assert "compute capability 7.0" in caplog.text
 
 
+@pytest.mark.slow
 def test_without_a_compiler_that_works_nothing_is_compiled(tmp_path: Path) -> None:
     broken = tmp_path / "g++"
     broken.write_text("#!/bin/sh\necho 'Python.h: no such file' >&2\nexit 1\n")

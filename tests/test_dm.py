@@ -153,6 +153,7 @@ methods.get("dm").condense(problem, run=Run(checkpoint)).save(Path(sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill_after", [3, 17])
 def test_a_killed_run_ends_in_the_same_bytes(tmp_path: Path, kill_after: int):
     undisturbed = DM.condense(problems.problem(parameters={"iterations": 30}))

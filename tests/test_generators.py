@@ -95,7 +95,11 @@ def test_a_class_is_sampled_alike_whatever_the_others(kind: str) -> None:
     [
         ("gmmn", {"iterations": 150, "batch": 60}),
         ("vae", {"iterations": 150, "batch": 32, "width": 8}),
-        ("biggan", {"iterations": 150, "steps_net": 1, "batch": 32, "width": 16, "lr": 0.002, "ema": 0.9}),
+        pytest.param(
+            "biggan",
+            {"iterations": 150, "steps_net": 1, "batch": 32, "width": 16, "lr": 0.002, "ema": 0.9},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_training_brings_the_classes_closer_to_the_real_ones(kind: str, changes: dict) -> None:

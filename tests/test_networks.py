@@ -49,7 +49,9 @@ def convnet_count(channels, depth, width, norm, pooling, classes):
 
 
 # Every member of the search space, one test a depth.
-@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "depth", [1, 2, pytest.param(3, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)]
+)
 def test_search_space_has_the_parameters_and_shapes_of_the_formula(depth):
     members = set(networks.search_space())
     images = torch.empty(2, 3, 32, 32, device="meta")

@@ -117,6 +117,7 @@ def test_every_import_of_the_library_is_a_declared_requirement() -> None:
     assert declared - foreign == set(), "declared, but nothing imports it"
 
 
+@pytest.mark.slow
 def test_library_imports_without_snakemake_and_dvc() -> None:
     code = """
 import importlib, pkgutil, sys

@@ -189,6 +189,7 @@ def test_a_precision_that_a_cpu_does_not_have_is_planned_for_the_gpu() -> None:
     assert "device hours" in gpu
 
 
+@pytest.mark.slow
 def test_the_script_refuses_what_is_no_dry_run() -> None:
     done = planned("error: config/config.yaml: unknown key")
     assert (done.returncode, done.stdout) == (1, "")

@@ -21,6 +21,9 @@ targets:
 """
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a working directory with stand-ins for the scripts, after a run of both targets."""

@@ -70,6 +70,7 @@ def test_a_file_that_is_no_generator_is_one_line(tmp_path: Path) -> None:
         methods.get("vae").condense(problems.problem(trained={"generator": [path]}))
 
 
+@pytest.mark.slow
 def test_one_generator_serves_all_sizes_of_a_seed(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     done = subprocess.run(

@@ -65,6 +65,7 @@ def test_from_data_to_rows(digits, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dm.safetensors", "rows.parquet"]
 
 
+@pytest.mark.slow
 def test_a_variant_is_condensed_by_its_base_under_its_own_name(digits, tmp_path):
     done = condense(digits, tmp_path / "crop.safetensors", "dsa-crop")
     assert done.returncode == 0, done.stderr
@@ -73,6 +74,7 @@ def test_a_variant_is_condensed_by_its_base_under_its_own_name(digits, tmp_path)
     assert experiment["parameters"]["strategy"] == "crop"
 
 
+@pytest.mark.slow
 def test_an_exported_set_comes_back_and_is_evaluated(digits, tmp_path):
     condense(digits, tmp_path / "random.safetensors", "random", ipc=2)
     out = tmp_path / "set.pt"
@@ -89,6 +91,7 @@ def test_an_exported_set_comes_back_and_is_evaluated(digits, tmp_path):
     assert second["method"].tolist() == ["imported"] * 2
 
 
+@pytest.mark.slow
 def test_a_killed_script_goes_on_where_it_was(digits, tmp_path):
     whole, resumed = tmp_path / "whole.safetensors", tmp_path / "resumed.safetensors"
     checkpoint = tmp_path / ".resumed.safetensors.checkpoint"
@@ -115,6 +118,7 @@ def test_a_killed_script_goes_on_where_it_was(digits, tmp_path):
     assert not checkpoint.exists()
 
 
+@pytest.mark.slow
 def test_snapshots_are_sets_that_know_when_they_were_taken(digits, tmp_path):
     done = condense(digits, tmp_path / "on the way", snapshots="10,30")
     assert done.returncode == 0, done.stderr
@@ -202,6 +206,7 @@ def test_a_set_of_other_classes_is_refused(digits, tmp_path):
     assert not (tmp_path / "rows.parquet").exists()
 
 
+@pytest.mark.slow
 def test_shards_of_classes_gather_to_the_whole_set(digits, tmp_path):
     parts = []
     for classes in ("0-3", "4-9"):
@@ -247,6 +252,7 @@ def test_a_view_has_some_classes_in_another_shape(digits, tmp_path):
     assert_one_line(done, "classes 3, 7, 8", "is needed")
 
 
+@pytest.mark.slow
 def test_a_set_is_mapped_among_real_images(digits, tmp_path):
     features, chosen = tmp_path / "features.safetensors", tmp_path / "random.safetensors"
     assert pretrain(digits, features).returncode == 0

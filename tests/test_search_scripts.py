@@ -95,6 +95,7 @@ def search(run, real: RealData) -> None:
     Path("dm.search.parquet").rename("rows/dm.parquet")
 
 
+@pytest.mark.slow
 def test_no_test_image_reaches_the_search(folder, run, real, capsys) -> None:
     blind = dataclasses.replace(real, test=Untouchable())
     search(run, blind)

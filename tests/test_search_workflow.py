@@ -86,10 +86,16 @@ def test_jobs_are_told_what_to_train_on(finished: Path) -> None:
     ("file", "old", "new", "repeated"),
     [
         ("protocols/small.yaml", "repeats: 1", "repeats: 2", {"search": 6}),
-        ("protocols/small.yaml", "validation: 0.1", "validation: 0.2", {"condense_proxy": 1, "search": 6}),
+        pytest.param(
+            "protocols/small.yaml",
+            "validation: 0.1",
+            "validation: 0.2",
+            {"condense_proxy": 1, "search": 6},
+            marks=pytest.mark.slow,
+        ),
         # Those of early stopping and of DM; and those of the whole set.
-        ("recipes.yaml", f"{PROXIES}200", f"{PROXIES}201", {"search": 4}),
-        ("recipes.yaml", "epochs: 100\n", "epochs: 101\n", {"search": 2}),
+        pytest.param("recipes.yaml", f"{PROXIES}200", f"{PROXIES}201", {"search": 4}, marks=pytest.mark.slow),
+        pytest.param("recipes.yaml", "epochs: 100\n", "epochs: 101\n", {"search": 2}, marks=pytest.mark.slow),
     ],
 )
 def test_a_change_repeats_what_depends_on_it(

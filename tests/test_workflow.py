@@ -39,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project(tmp_path_factory.mktemp("workflow"), {"small": SMALL}, SCRIPTS)
 
 
+@pytest.mark.slow
 def test_the_papers_protocol_plans_every_cell_of_table_1(tmp_path: Path) -> None:
     project(tmp_path, {})
     planned = plan(tmp_path, "table1", "figure2", protocol="paper")
@@ -56,7 +57,7 @@ def test_the_papers_protocol_plans_every_cell_of_table_1(tmp_path: Path) -> None
         (["dsa_cross_architecture"], 30, 180),
         # 4 data sets with 8 methods; 5 methods in 2 recipes; 5 seeds. On CIFAR-10, DSA and DSA without
         # augmentation, in their own recipes, are in both.
-        (["dsa_ablation", "dsa_siamese"], 160 + 25 - 10, 160 + 50 - 10),
+        pytest.param(["dsa_ablation", "dsa_siamese"], 160 + 25 - 10, 160 + 50 - 10, marks=pytest.mark.slow),
     ],
 )
 def test_targets_share_what_they_have_in_common(
@@ -71,11 +72,13 @@ def test_targets_share_what_they_have_in_common(
     )
 
 
+@pytest.mark.slow
 def test_no_target_is_all(folder: Path) -> None:
     planned = plan(folder, options=("--forceall",), protocol="small")
     assert planned["all"] == planned["table"] == planned["figure"] == planned["page"] == 1
 
 
+@pytest.mark.slow
 def test_classes_are_condensed_in_jobs_of_the_size_asked_for(folder: Path) -> None:
     planned = plan(folder, "table1", options=("--forceall",), protocol="small", classes_per_job=4)
     # 0-3, 4-7 and 8-9 of each of three methods.
@@ -127,6 +130,7 @@ out.write_text(f"{slot.index} {began} {time.time()}")
 """
 
 
+@pytest.mark.slow
 def test_jobs_are_spread_over_the_gpus_of_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -287,7 +291,13 @@ DM_STEPS = "iterations: 20000\n    lr_img: 1.0\n    momentum: 0.5      # of the 
     [
         ("protocols/small.yaml", "networks: 3", "networks: 4", {"evaluate": 5}),
         pytest.param("recipes.yaml", "epochs: 300", "epochs: 301", {"evaluate": 2}, marks=pytest.mark.slow),
-        ("methods.yaml", DM_STEPS, DM_STEPS.replace("20000", "20001"), {"condense": 1, "evaluate": 1}),
+        pytest.param(
+            "methods.yaml",
+            DM_STEPS,
+            DM_STEPS.replace("20000", "20001"),
+            {"condense": 1, "evaluate": 1},
+            marks=pytest.mark.slow,
+        ),
         pytest.param("methods.yaml", "title: Herding", "title: herding", {}, marks=pytest.mark.slow),
         # Another place to look for the images makes nothing anew.
         ("datasets.yaml", "- {kind: digits}", "- {kind: digits}\n    - {kind: idx, path: x}", None),

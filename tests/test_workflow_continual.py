@@ -46,14 +46,16 @@ def options(path: Path) -> dict[str, str]:
     [
         # 5 orders, 5 steps; herding's features, the memories of herding and DSA; random and DM once for all
         # classes; 4 methods.
-        (
+        pytest.param(
             ["continual5"],
             {"condense": 10, "continual_features": 25, "continual_memory": 50, "continual_accuracy": 20},
+            marks=pytest.mark.slow,
         ),
         # 5 and 10 steps share the memories that do not depend on the steps.
-        (
+        pytest.param(
             ["continual5", "continual10"],
             {"condense": 10, "continual_features": 75, "continual_memory": 150, "continual_accuracy": 40},
+            marks=pytest.mark.slow,
         ),
         # SVHN is in the common shape as it is, MNIST is not, of USPS nothing is remembered.
         (
@@ -70,6 +72,7 @@ def test_the_paper_plans_every_step(tmp_path: Path, targets: list[str], jobs: di
     assert planned["continual_report"] == len(targets)
 
 
+@pytest.mark.slow
 def test_a_step_sees_its_classes(finished: Path) -> None:
     memory = finished / "continual/digits/steps5/herding/convnet/ipc2"
     for order in range(2):
@@ -84,6 +87,7 @@ def test_a_step_sees_its_classes(finished: Path) -> None:
             assert "--shape" not in options(memory / file)
 
 
+@pytest.mark.slow
 def test_networks_are_trained_on_the_memories_of_their_order(finished: Path) -> None:
     herding = (finished / "continual/digits/steps5/herding/convnet/ipc2/order1/accuracy.parquet").read_text()
     folder = "results/small/continual/digits/steps5/herding/convnet/ipc2/order1"
@@ -96,6 +100,7 @@ def test_networks_are_trained_on_the_memories_of_their_order(finished: Path) -> 
     assert options(finished / "synthetic/digits/dm/convnet/ipc2/seed1.safetensors")["--data"] == "digits"
 
 
+@pytest.mark.slow
 def test_a_sequence_is_brought_to_one_shape(finished: Path) -> None:
     folder = finished / "continual/digits+mnist+usps/steps3/dsa/convnet/ipc10/order0"
     assert {path.name for path in folder.iterdir()} == {"step0.safetensors", "accuracy.parquet"}
@@ -110,6 +115,7 @@ def test_a_sequence_is_brought_to_one_shape(finished: Path) -> None:
     assert f"--seed 0 {arguments} --networks 2 " in accuracy
 
 
+@pytest.mark.slow
 def test_a_change_repeats_what_depends_on_it(finished: Path) -> None:
     root = finished.parents[1]
     assert plan(root, "continual5", "dsa_continual", protocol="small") == {}
@@ -123,6 +129,7 @@ def test_a_change_repeats_what_depends_on_it(finished: Path) -> None:
     assert jobs == {"continual_accuracy": 2, "continual_report": 1, "cost": 1, "dsa_continual": 1, "total": 5}
 
 
+@pytest.mark.slow
 def test_the_costs_are_those_of_all_jobs(finished: Path, tmp_path: Path) -> None:
     root = finished.parents[1]
     costs = [costed(root, name, tmp_path / name) for name in ("continual5", "dsa_continual")]
