@@ -148,8 +148,8 @@ def test_a_set_knows_the_pool_that_it_was_condensed_with(run, real) -> None:
 @pytest.mark.parametrize(
     ("script", "words", "message"),
     [
-        ("condense", ["--method", "dm-pool-20-30", "--ipc", 2, "--seed", 0], "scripts/pool.py makes"),
-        ("pool", ["--part", "3-of-2"], "write 1-of-30"),
+        ("condense", ["--method", "dm-pool-20-30", "--ipc", 2, "--seed", 0], "scripts/pool.py writes"),
+        ("pool", ["--part", "3-of-2"], "such as 1-of-30"),
         ("pool", [], "protocol small has no pool"),
     ],
 )
