@@ -50,6 +50,29 @@ def test_the_papers_protocol_plans_every_cell_of_table_1(tmp_path: Path) -> None
     assert planned == jobs | once | {"total": sum(jobs.values()) + len(once)}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["snakefile", "module"])
+def test_the_workflow_plans_in_a_folder_elsewhere(way: str, tmp_path: Path) -> None:
+    if way == "snakefile":
+        prefix, options = "", ("--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path))
+    else:
+        prefix, options = "condensery_", ()
+        module = f"module condensery:\n    snakefile: {str(ROOT / 'Snakefile')!r}\n    config: config\n"
+        (tmp_path / "Snakefile").write_text(f"{module}\nuse rule * from condensery as condensery_*\n")
+    output = snakemake(
+        *(tmp_path, "--dry-run", "--printshellcmds", *options),
+        targets=(f"{prefix}table1",),
+        protocol="smoke",
+    )
+    planned = dict(re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE))
+    assert {f"{prefix}{rule}" for rule in ("prepare", "condense", "evaluate", "table")} <= planned.keys()
+    called = {Path(script) for script in re.findall(r"python (\S+\.py) ", output)}
+    assert {script.name for script in called} >= {"prepare.py", "condense.py", "evaluate.py", "table.py"}
+    assert all(script.is_absolute() and script.is_file() for script in called)
+    written = re.findall(r"--out(?:-prefix)? (\S+)", output)
+    assert all((tmp_path / path).is_relative_to(tmp_path) for path in written)
+
+
 @pytest.mark.parametrize(
     ("targets", "condensed", "evaluated"),
     [
