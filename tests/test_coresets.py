@@ -40,8 +40,10 @@ def test_herding_minimises_the_distance_of_the_mean_at_every_step():
         assert chosen[i] == min(distances, key=distances.get)
 
 
-def test_k_center_takes_the_farthest_image_and_starts_at_the_mean():
-    x = torch.randn(30, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+# With seed 4, unlike with 1, every choice depends on the distances to all images chosen before.
+@pytest.mark.parametrize("seed", [1, 4])
+def test_k_center_takes_the_farthest_image_and_starts_at_the_mean(seed):
+    x = torch.randn(30, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     x[17] = x.mean(0) + 0.01  # the nearest to the mean, neither the first nor the last
     chosen = k_center(x, 8).tolist()
     assert chosen[0] == 17

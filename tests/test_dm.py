@@ -17,6 +17,8 @@ from condensery.augmentation import siamese
 from condensery.checkpoint import Checkpoint
 from condensery.machine.device import Device
 from condensery.methods.dm import Matcher
+from condensery.progress import Progress
+from condensery.run import Run
 from condensery.synthetic import gather
 from tests import problems
 
@@ -75,6 +77,18 @@ def test_pixels_follow_sgd_with_momentum():
         plain_step(problem, images, step).backward()
         optimizer.step()
     torch.testing.assert_close(DM.condense(problem).images, images.detach(), rtol=1e-3, atol=1e-4)
+
+
+def test_progress_shows_the_steps_done_and_their_loss():
+    class Shown(Progress):
+        def step(self, done, **values):
+            shown[done] = values
+
+    shown = {}
+    problem = problems.problem(parameters={"iterations": 25})
+    DM.condense(problem, run=Run(progress=Shown("dm", 25)))
+    assert list(shown) == [10, 20]
+    assert all(values["loss"] > 0 for values in shown.values())
 
 
 def test_condensing_brings_the_means_closer():
