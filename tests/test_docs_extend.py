@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from condensery import data
+from condensery.files import read_tensors
 from condensery.rows import read_rows
 from condensery.synthetic import SyntheticSet
 from tests.pages import ROOT, Block, blocks, page, sections
@@ -27,7 +28,7 @@ SECTIONS = sections(page("docs/extend.md"))
 def project(tmp_path: Path) -> Path:
     for part in ("src", "scripts", "config", "workflow", "tests"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "benchmarks").mkdir()
+    shutil.copytree(ROOT / "benchmarks/harness", tmp_path / "benchmarks/harness")
     for file in ("Snakefile", "environment.yml", "benchmarks/rates.yaml"):
         shutil.copy(ROOT / file, tmp_path / file)
     return tmp_path
@@ -97,6 +98,19 @@ def test_a_method(project: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_file_that_is_made_beforehand(project: Path) -> None:
+    follow("A file that is made beforehand", project)
+    means = read_tensors(project / "means.safetensors")[0]["means"]
+    train = data.load(project / "data/prepared/digits").train
+    for c in range(10):
+        images = train.batch(train.indices_of(c), torch.device("cpu"))
+        torch.testing.assert_close(means[c], images.mean(0))
+    synthetic = SyntheticSet.load(project / "typical.safetensors")
+    assert synthetic.provenance["means"]["protocol"] == "typical"
+    assert len(synthetic) == 30
+
+
+@pytest.mark.slow
 def test_a_data_set(project: Path) -> None:
     rng = np.random.default_rng(0)
     for split, count in (("train", 4), ("test", 2)):
@@ -130,8 +144,23 @@ def test_a_network(project: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_recipe_option(project: Path) -> None:
+    follow("A recipe option", project)
+    rows = read_rows([project / "smoothed.parquet"], "smoothed")
+    assert set(rows["recipe"]) == {"smoothed"}
+    assert rows["accuracy"].between(15, 100).all(), "no better than chance"
+
+
+@pytest.mark.slow
 def test_a_protocol(project: Path) -> None:
     follow("A protocol", project)
     table = pd.read_csv(project / "results/mine/tables/table1.csv")
     measured = table[table["mean"].notna()]
     assert dict(zip(measured["method"], measured["n"], strict=True)) == {"random": "1x2", "dm": "1x2"}
+
+
+@pytest.mark.slow
+def test_a_figure(project: Path) -> None:
+    follow("A figure", project)
+    with Image.open(project / "results/coresets/figures/figure_coresets.png") as figure:
+        assert "Images of the coreset methods" in figure.text.values()
