@@ -159,7 +159,7 @@ def test_pt_files_of_another_layout_are_refused(tmp_path: Path) -> None:
     published(path, {})
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    assert "not a whole file" in refused(read, path, INFO)
+    assert "not a complete file" in refused(read, path, INFO)
     for content in (torch.zeros(3), {"weights": torch.zeros(3)}, {"data": []}, {"data": torch.zeros(2)}):
         torch.save(content, path)
         assert "[images, labels]" in refused(read, path, INFO)

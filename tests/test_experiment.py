@@ -777,7 +777,7 @@ def test_too_many_images_per_class_are_refused_where_the_class_size_is_known(fol
     assert message.startswith(
         f"{folder / 'protocols/smoke.yaml'}: targets.table1[0].ipc: 10 images per class"
     )
-    assert "has 9" in message
+    assert "has only 9" in message
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,7 @@ def test_a_name_is_not_given_to_a_set_that_has_one(digits: Path, tmp_path: Path)
     words = [tmp_path / "a.npz", "--data", "digits", "--prepared", digits, "--name", "mine"]
     done = run("import_set", *words, "--out", tmp_path / "b.safetensors")
     assert done.returncode == 1
-    assert "says that random made it" in done.stderr
+    assert "names the method random" in done.stderr
 
 
 def pooled(*rows: dict[str, Any]) -> pd.DataFrame:
