@@ -76,15 +76,13 @@ def run(todo: list[Check], stage: Stage) -> list[str]:
         if reason := check.missing(stage):
             _line(check.name, "left out", "", reason)
             continue
-        said = io.StringIO()
+        output = io.StringIO()
         try:
-            with _aside(said):
+            with _aside(output):
                 measured = check.measure(stage)
             good, shown, about = check.holds(measured), f"{measured:.3g}", check.bounds
         except (Exception, SystemExit) as error:  # whatever ends a check, the others are to run
-            # A script says itself what was wrong before it ends.
-            lines = said.getvalue().splitlines() if isinstance(error, SystemExit) else []
-            good, shown, about = False, "", lines[-1] if lines else _first_line(error)
+            good, shown, about = False, "", _reason(error, output.getvalue())
         _line(check.name, "ok" if good else "FAILED", shown, about)
         if not good:
             failed.append(check.name)
@@ -92,18 +90,24 @@ def run(todo: list[Check], stage: Stage) -> list[str]:
 
 
 @contextlib.contextmanager
-def _aside(said: io.StringIO) -> Iterator[None]:
+def _aside(output: io.StringIO) -> Iterator[None]:
     """Take what is printed and logged, which is of interest where a check fails."""
     root = logging.getLogger()
-    before, root.handlers = root.handlers, [logging.StreamHandler(said)]
+    before, root.handlers = root.handlers, [logging.StreamHandler(output)]
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             yield
     finally:
         root.handlers = before
 
 
-def _first_line(error: BaseException) -> str:
+def _reason(error: BaseException, output: str) -> str:
+    """Return in one line why a check ended, from its error and from what was printed and logged before."""
+    lines = output.splitlines()
+    if lines and isinstance(error, SystemExit):
+        return lines[-1]  # a script has said itself what was wrong
+    if isinstance(error, CondenseryError):
+        return "; ".join([str(error), *lines[-1:]])
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 

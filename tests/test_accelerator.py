@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -217,14 +221,28 @@ def test_a_check_that_raises_has_failed_and_the_others_run(
     def broken(stage: Stage) -> float:
         raise RuntimeError("out of memory\nand more")
 
+    def refused(stage: Stage) -> float:
+        logging.getLogger("condensery").warning("no compiler")
+        raise CondenseryError("nothing was compiled")
+
+    def ended(stage: Stage) -> float:
+        print("error: no such file", file=sys.stderr)
+        raise SystemExit(1)
+
+    raising = [
+        Check("broken", broken, most=1.0),
+        Check("refused", refused, most=1.0),
+        Check("ended", ended, 1),
+    ]
     nothing = Check("nothing", lambda stage: float("nan"), most=1.0)
     much = Check("much", lambda stage: 3, most=2)
     little = Check("little", lambda stage: 3, most=4, least=3.5)
     enough = Check("enough", lambda stage: 3, most=3, least=3)
-    assert checked(monkeypatch, [Check("broken", broken, most=1.0), nothing, much, little, enough]) == 1
+    assert checked(monkeypatch, [*raising, nothing, much, little, enough]) == 1
     said = capsys.readouterr()
-    assert "RuntimeError: out of memory\n" in said.out
-    assert said.err.endswith("4 checks FAILED: broken, nothing, much, little\n")
+    for reason in ("RuntimeError: out of memory", "nothing was compiled; no compiler", "error: no such file"):
+        assert f"  {reason}\n" in said.out
+    assert said.err.endswith("6 checks FAILED: broken, refused, ended, nothing, much, little\n")
 
 
 def test_the_check_wants_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,11 +253,20 @@ def test_the_check_wants_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 @pytest.mark.slow
-def test_every_check_passes_on_a_pretended_accelerator(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert checked(monkeypatch, checks.every()) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(checks.every()) + 3
+def test_every_check_passes_on_a_pretended_accelerator_without_snakemake_and_dvc(tmp_path: Path) -> None:
+    for name in ("snakemake", "dvc"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError\n")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        [jobs.ROOT / "benchmarks" / "gpu.sh", "--check", "--quick"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "PATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(done.stdout.splitlines()) == len(checks.every()) + 3
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py"] in ([], ["__pycache__"])
 
 
 @pytest.mark.slow

@@ -66,9 +66,9 @@ def _pixel_steps(problem: Problem, gradient: Callable[[Tensor, int], tuple[Tenso
     pixels = Pixels(problem)
 
     def step(number: int) -> list[Tensor]:
-        found, _ = gradient(pixels.images, number)
-        pixels.step(found)
-        return [found]
+        of_pixels, _ = gradient(pixels.images, number)
+        pixels.step(of_pixels)
+        return [of_pixels]
 
     return step
 
