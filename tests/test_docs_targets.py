@@ -26,9 +26,9 @@ LISTED = {protocol: config.targets() for protocol, config in CONFIGS.items()}
 COMMAND = re.compile(r"snakemake --cores all (?:--config protocol=(\w+) -- )?([\w ]+)")
 
 
-def test_every_target_of_the_papers_has_a_page_and_every_page_a_target() -> None:
+def test_every_target_of_paper_and_laptop_has_a_page_and_every_page_a_target() -> None:
     about = [target for targets in PAGES.values() for target in targets]
-    assert sorted(about) == sorted(LISTED["paper"])
+    assert sorted(about) == sorted({*LISTED["paper"], *LISTED["laptop"]})
     assert {path.name for path in (ROOT / FOLDER).glob("*.md")} == {*PAGES, "README.md"}
 
 
