@@ -1,4 +1,4 @@
-# Reads config/, checks it, and names the targets; docs/workflow.md says where results lie.
+# Reads config/, checks it, and defines the targets; docs/workflow.md has the paths of the results.
 from snakemake.utils import min_version
 
 min_version("9.20")
@@ -41,7 +41,7 @@ include: "workflow/rules/reproduction.smk"
 include: "workflow/rules/cost.smk"
 
 
-# What only some protocols have.
+# Rules that only some protocols need.
 if SPLIT:
 
     include: "workflow/rules/split.smk"

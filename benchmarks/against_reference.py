@@ -1,4 +1,4 @@
-"""Time the same work with the authors' public code and with ours, and compare what comes out.
+"""Time the same work with the authors' public code and with this project's, and compare the results.
 
 Two processes take turns, step by step, on the same images. The authors' code (VICO-UoE/DatasetCondensation)
 is imported from a checkout; none of it is in this repository. Writes against_reference.csv and .md to
@@ -62,7 +62,7 @@ def main() -> None:
     args = parse()
     if not (args.reference / "utils.py").is_file():
         raise CondenseryError(
-            f"{args.reference}: no checkout of VICO-UoE/DatasetCondensation: clone it and give its folder"
+            f"{args.reference}: not a checkout of VICO-UoE/DatasetCondensation: clone it and give its folder"
         )
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     prepared = None if args.quick else args.data or (DATA if (DATA / "info.json").exists() else None)

@@ -40,7 +40,10 @@ def parse() -> argparse.Namespace:
         help="keep what a run of this commit measured on this machine",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="default: benchmarks/results/<device>, rates.yaml beside it"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="default: benchmarks/results/<device>, and rates.yaml in benchmarks",
     )
     return parser.parse_args()
 
@@ -69,7 +72,7 @@ def main() -> None:
         try:
             rows.append(_measured(case, args, about, ceilings))
         except CondenseryError as error:
-            # One case that does not fit a machine is no reason to lose the others.
+            # If one case does not fit a machine, the others are still measured.
             failed += 1
             missing.append(f"{case.describe()}: {error}")
             print(error, file=sys.stderr)
@@ -88,7 +91,7 @@ def main() -> None:
 
 
 def _machine(device: str, quick: bool) -> tuple[dict[str, str], dict[str, Ceilings]]:
-    """Return what the machine is, and its ceilings in every precision that it has."""
+    """Return the description of the machine, and its ceilings in every precision that it supports."""
     first = processes.machine("fp32", device, quick=quick)
     about = first["about"]
     found = {"fp32": first} | {

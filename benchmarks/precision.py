@@ -1,7 +1,7 @@
 """Does the arithmetic change the accuracy? Condense and evaluate at equal seeds in every precision.
 
 A study goes on where an earlier run in the same folder stopped. Writes one row per trained network to
-benchmarks/results/<device>/precision-<study>/rows.parquet, and a summary beside it.
+benchmarks/results/<device>/precision-<study>/rows.parquet, and a summary in the same folder.
 
 Examples:
     python scripts/prepare.py --data mnist

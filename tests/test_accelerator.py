@@ -170,10 +170,10 @@ def wrong_by_a_percent(monkeypatch: pytest.MonkeyPatch) -> None:
     right = pretended._run
 
     def run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        made = right(operation, args, kwargs)
+        wrong = right(operation, args, kwargs)
         if operation._schema.name == "aten::convolution":
-            made.host.mul_(1 + 0.01 * torch.randn(made.shape, generator=torch.Generator().manual_seed(0)))
-        return made
+            wrong.host.mul_(1 + 0.01 * torch.randn(wrong.shape, generator=torch.Generator().manual_seed(0)))
+        return wrong
 
     monkeypatch.setattr(pretended, "_run", run)
 
@@ -210,9 +210,9 @@ def test_the_check_fails_on_an_accelerator_that_computes_wrongly(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wrong_by_a_percent: None
 ) -> None:
     assert checked(monkeypatch, some(*NAMES)) == 1
-    said = capsys.readouterr()
-    assert [line.split()[0] for line in said.out.splitlines() if "FAILED" in line] == ["job"]
-    assert said.err.endswith("error: 1 checks FAILED: job condense-dm\n")
+    printed = capsys.readouterr()
+    assert [line.split()[0] for line in printed.out.splitlines() if "FAILED" in line] == ["job"]
+    assert printed.err.endswith("error: 1 checks FAILED: job condense-dm\n")
 
 
 def test_a_check_that_raises_has_failed_and_the_others_run(
@@ -239,10 +239,10 @@ def test_a_check_that_raises_has_failed_and_the_others_run(
     little = Check("little", lambda stage: 3, most=4, least=3.5)
     enough = Check("enough", lambda stage: 3, most=3, least=3)
     assert checked(monkeypatch, [*raising, nothing, much, little, enough]) == 1
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     for reason in ("RuntimeError: out of memory", "nothing was compiled; no compiler", "error: no such file"):
-        assert f"  {reason}\n" in said.out
-    assert said.err.endswith("6 checks FAILED: broken, refused, ended, nothing, much, little\n")
+        assert f"  {reason}\n" in printed.out
+    assert printed.err.endswith("6 checks FAILED: broken, refused, ended, nothing, much, little\n")
 
 
 def test_the_check_wants_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,9 +110,9 @@ def interrupted(prepared: Path, out: Path) -> None:
 def test_a_job_does_not_go_on_with_other_data(digits: Path, negative: Path, tmp_path: Path) -> None:
     resumed, fresh = tmp_path / "resumed.safetensors", tmp_path / "fresh.safetensors"
     interrupted(digits, resumed)
-    told = condense(negative, resumed)
-    assert "another experiment" in told
-    assert "data.train was" in told
+    output = condense(negative, resumed)
+    assert "another experiment" in output
+    assert "data.train was" in output
     condense(negative, fresh)
     assert resumed.read_bytes() == fresh.read_bytes()
 
@@ -134,10 +134,10 @@ def test_a_job_goes_on_under_another_commit_with_the_same_code(digits: Path, tmp
     resumed, fresh = tmp_path / "resumed.safetensors", tmp_path / "fresh.safetensors"
     interrupted(digits, resumed)
     with mock.patch.object(versions, "commit", return_value="f" * 40):
-        told = condense(digits, resumed)
+        output = condense(digits, resumed)
         condense(digits, fresh)
-    assert "continues what commit" in told
-    assert "another experiment" not in told
+    assert "continues what commit" in output
+    assert "another experiment" not in output
     assert resumed.read_bytes() == fresh.read_bytes()
 
 
@@ -194,14 +194,14 @@ def test_features_of_other_data_are_refused(digits: Path, negative: Path, tmp_pa
 def test_a_row_says_which_data_code_and_set_it_was_made_from(digits: Path, tmp_path: Path) -> None:
     condense(digits, tmp_path / "a.safetensors", "random")
     assert not evaluate(digits, tmp_path / "a.safetensors", tmp_path / "rows.parquet")
-    made = read_rows([tmp_path / "rows.parquet"], "smoke").iloc[0]
+    written = read_rows([tmp_path / "rows.parquet"], "smoke").iloc[0]
     synthetic = SyntheticSet.load(tmp_path / "a.safetensors")
-    assert made["set"] == synthetic.digest()
-    assert made["set_name"] == "a.safetensors"
-    assert made["code"] == made["set_code"] == versions.code()
-    assert all(made[name] for name in IDENTITY)
+    assert written["set"] == synthetic.digest()
+    assert written["set_name"] == "a.safetensors"
+    assert written["code"] == written["set_code"] == versions.code()
+    assert all(written[name] for name in IDENTITY)
     synthetic.images[0, 0, 0, 0] += 1e-3
-    assert synthetic.digest() != made["set"]
+    assert synthetic.digest() != written["set"]
 
 
 @pytest.fixture
@@ -237,8 +237,8 @@ def test_two_imported_sets_are_not_one_cell(digits: Path, imported: list[Path]) 
 
 def test_imported_sets_with_names_are_cells_of_these_names(digits: Path, imported: list[Path]) -> None:
     rows = read_rows(imported_rows(digits, imported, "theirs", "mine"), "smoke")
-    made = cells(rows, published.table1(PUBLISHED))
-    assert made[["method", "n"]].to_numpy().tolist() == [["mine", "1x1"], ["theirs", "1x1"]]
+    frame = cells(rows, published.table1(PUBLISHED))
+    assert frame[["method", "n"]].to_numpy().tolist() == [["mine", "1x1"], ["theirs", "1x1"]]
 
 
 def test_imported_sets_of_one_name_are_seeds_of_one_method(digits: Path, imported: list[Path]) -> None:
@@ -266,7 +266,7 @@ ALIKE = ("9caf675c60a5c712ac6e5de0d4e2c16f8401b4fc", "073c1f1875525f51fdac5f6c95
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "told"),
+    ("one", "other", "message"),
     [
         ({"precision": "fp32"}, {"precision": "bf16"}, "precision"),
         ({"data": "a"}, {"data": "b"}, "version of the data"),
@@ -278,8 +278,8 @@ ALIKE = ("9caf675c60a5c712ac6e5de0d4e2c16f8401b4fc", "073c1f1875525f51fdac5f6c95
         ({"commit": f"{'a' * 40}-dirty-1"}, {"commit": f"{'a' * 40}-dirty-2"}, "code that may compute"),
     ],
 )
-def test_what_differs_is_not_pooled(one: dict[str, str], other: dict[str, str], told: str) -> None:
-    with pytest.raises(CondenseryError, match=told):
+def test_what_differs_is_not_pooled(one: dict[str, str], other: dict[str, str], message: str) -> None:
+    with pytest.raises(CondenseryError, match=message):
         pooled(row(0, **one), row(1, **other))
 
 

@@ -1,4 +1,4 @@
-"""The workflow: what it plans, what it repeats, how it refuses. Stand-ins take the place of the scripts."""
+"""The workflow: what it plans, what it repeats, how it refuses. Stand-ins replace the scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the workflow with stand-ins for the scripts, which write what they were called with."""
+"""Runs the workflow with stand-ins for the scripts, which write their arguments."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def project(folder: Path, protocols: Mapping[str, str], scripts: Iterable[str] =
 def snakemake(folder: Path, *options: str, targets: tuple[str, ...] = (), **settings: object) -> str:
     """Run Snakemake, its environment not activated: the jobs must find their Python all the same.
 
-    Returns:
-        What it said.
+        Returns:
+    Its output.
     """
     command = [sys.executable, "-m", "snakemake", *options]
     config = ["--config", *(f"{key}={value}" for key, value in settings.items())] if settings else []

@@ -1,1 +1,1 @@
-"""What the benchmarks are made of: cases, the hot loops, their work, clocks and summaries."""
+"""The parts of the benchmarks: cases, the hot loops, their work, clocks and summaries."""

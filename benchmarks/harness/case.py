@@ -1,4 +1,4 @@
-"""One thing to measure: which hot loop, at which sizes, in which arithmetic."""
+"""One case to measure: a hot loop, its sizes and its precision."""
 
 from __future__ import annotations
 

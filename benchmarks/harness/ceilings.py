@@ -1,4 +1,4 @@
-"""What the machine can do at most, measured: the rate of a large matrix product and of a large copy."""
+"""The measured limits of the machine: the rate of a large matrix product and of a large copy."""
 
 from __future__ import annotations
 

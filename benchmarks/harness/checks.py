@@ -169,18 +169,18 @@ def _job(stage: Stage, job: jobs.Job) -> float:
     """Return the difference between what a job writes on the device and on the CPU.
 
     Of sets and of networks it is the largest; of generators the share of numbers that clearly differ; of rows
-    the largest, without the places on a t-SNE map, which no two roundings share.
+    the largest, without the coordinates of a t-SNE map, which no two roundings share.
     """
     result, expected = stage.bench.run(job, str(stage.device.torch_device)), stage.bench.expected(job)
     if job.script == "train_generator":
         return 100 * _share(read_tensors(expected)[0], read_tensors(result)[0])
     differences = jobs.differences(expected, result)
-    for place in _PLACES if job.suffix == ".png" else ():
-        differences.pop(place, None)
+    for name in _COORDINATES if job.suffix == ".png" else ():
+        differences.pop(name, None)
     return max(differences.values(), default=0.0)
 
 
-_PLACES = ("x", "y")
+_COORDINATES = ("x", "y")
 
 
 def _share(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
@@ -309,7 +309,7 @@ def _stream(stage: Stage) -> float:
 
 
 def _memory(stage: Stage, loop: str) -> float:
-    """Return the most that steps of a paper's size take beside what they begin with, in MB, under a budget.
+    """Return the most memory that steps of a paper's size add to their initial state, in MB, under a budget.
 
     The budget binds: it holds the real images of one class of DM, a quarter of those of DSA, and a tenth of
     what the networks that are to be trained see together.

@@ -149,7 +149,7 @@ class Bench:
     """A folder in which the jobs run: their configuration, prepared data, and what they write.
 
     Args:
-        folder: is made if it is not there.
+        folder: created if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -195,7 +195,7 @@ class Bench:
         The CPU stacks networks as other devices do, so that both compute the same.
 
         Raises:
-            SystemExit: the script ended with an error, which it has said.
+            SystemExit: the script ended with an error, which it has printed.
         """
         for each in self._jobs:
             if each.file in job.needs:

@@ -96,7 +96,7 @@ def _pixels(case: Case, data: RealData, device: Device, part: bool) -> Step:
 
 
 def _network(case: Case, data: RealData, device: Device, part: bool) -> Step:
-    # One epoch a step; the others are like it.
+    # One epoch per step; all are alike.
     condensation = problem(case, data, device, "dsa", part=part, inner_loop=1)
     matcher, pixels = gradient_matching.Matcher(condensation, AUGMENTATION), Pixels(condensation)
     matcher.renew(0)
@@ -116,7 +116,7 @@ def _training(case: Case, data: RealData, device: Device, part: bool) -> Step:
     )
     samples = Samples.of_set(synthetic, device)
     stacked = _stacked(case, data, device, part)
-    one_pass = replace(_recipe(case), epochs=0)  # E epochs are E + 1 passes
+    one_pass = replace(_recipe(case), epochs=0)  # a recipe of E epochs runs E + 1
     return lambda number: train(stacked, samples, one_pass)
 
 

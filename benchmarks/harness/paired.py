@@ -20,7 +20,7 @@ def differences(rows: pd.DataFrame) -> pd.DataFrame:
     """Compare every way of computing with fp32 throughout, network by network.
 
     Args:
-        rows: of the study, one a trained network.
+        rows: of the study, one per trained network.
 
     Returns:
         One row for each cell and way, with columns ``dataset``, ``method``, ``ipc``, ``condensed``,

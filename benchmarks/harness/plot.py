@@ -18,7 +18,7 @@ from harness.table import STUDIES, Row
 _AXES = {
     "classes": "classes",
     "ipc": "images per class",
-    "size": "pixels a side",
+    "size": "pixels per side",
     "images": "training images",
 }
 

@@ -47,8 +47,8 @@ class Counts:
     """What the host did with the device.
 
     Attributes:
-        waits: place -> how often the host waited there for a value of the device.
-        copies: place -> how often something was copied from the host to the device there.
+        waits: line of code -> how often the host waited there for a value of the device.
+        copies: line of code -> how often something was copied from the host to the device there.
         operations: how many operations ran on the device.
     """
 

@@ -30,7 +30,7 @@ def update(rows: Sequence[Row], path: Path) -> None:
 
     Args:
         rows: of a benchmark that is not a quick one.
-        path: the file; it is made if there is none.
+        path: the file, created if it does not exist.
     """
     name, precision = _ENTRIES[rows[0]["kind"]]
     found = list(jobs([r for r in rows if r["precision"] == precision]))
@@ -103,7 +103,7 @@ def replaced(text: str, name: str, block: str) -> str:
 
 
 def _points(rows: Sequence[Row]) -> Iterator[dict[str, Row]]:
-    """Yield the rows that together tell the time of jobs, by loop: the library's own way, then other sets."""
+    """Yield the rows that determine the time of jobs, by loop: the library's own way, then other sets."""
     own = [r for r in rows if r["study"] == "loops" and (r["compiled"] or r["networks"] > 1)]
     usual = {r["loop"]: r for r in sorted(own, key=lambda r: r["networks"])}
     if usual:

@@ -72,7 +72,7 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
 
 
 def kept(path: Path, about: Row) -> list[dict[str, Any]]:
-    """Return the rows of an earlier run on the same machine with the same versions; none if there was no run.
+    """Return the rows of an earlier run on the same machine with the same versions; none if there was none.
 
     Args:
         path: the CSV file.
@@ -159,7 +159,7 @@ def _sizes(rows: Sequence[Row], without: str = "") -> str:
     named = {
         "classes": "classes",
         "ipc": "images per class",
-        "size": "pixels a side",
+        "size": "pixels per side",
         "batch_real": "real images of a class in a step",
         "images": "training images",
     }

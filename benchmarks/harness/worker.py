@@ -23,7 +23,7 @@ class Side(Protocol):
     """What one side can do."""
 
     def step(self, number: int) -> tuple[float, list[float]]:
-        """Do one step; return the seconds that it took and its results, one a network."""
+        """Do one step; return the seconds that it took and its results, one per network."""
         ...
 
 

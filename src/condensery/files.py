@@ -149,7 +149,7 @@ def provenance_of(path: Path) -> dict[str, Any]:
         CondenseryError: it is not such a file, or has no provenance.
     """
     try:
-        made = TensorFile(path).about["provenance"]
-        return {**made, "experiment": made["experiment"]}
+        provenance = TensorFile(path).about["provenance"]
+        return {**provenance, "experiment": provenance["experiment"]}
     except (OSError, ValueError, KeyError) as error:
         raise CondenseryError(f"{path}: has no provenance ({error}): make it again") from None

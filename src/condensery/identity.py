@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from condensery.synthetic import SyntheticSet
 
 DIGITS = 16
-_MADE_FROM = ("train", "seen_as")
+_RECORDED = ("train", "seen_as")
 
 
 def digest(value: Any) -> str:
@@ -31,12 +31,12 @@ def set_columns(sets: Sequence[SyntheticSet]) -> dict[str, str]:
         ``set``, a digest of the contents; ``set_name``, the file; ``set_settings``, a digest of how it was
         made but for its seed; ``set_code``, the code that made it, or its commit. Empty where not known.
     """
-    made = [each.provenance for each in sets]
-    codes = [made_by.get("versions", {}) for made_by in made]
+    provenances = [each.provenance for each in sets]
+    codes = [provenance.get("versions", {}) for provenance in provenances]
     return {
         "set": _joined([each.digest() for each in sets]),
         "set_name": " ".join(Path(each.source).name for each in sets),
-        "set_settings": _joined([digest(settings(each)) for each in made]),
+        "set_settings": _joined([digest(settings(each)) for each in provenances]),
         "set_code": " + ".join(sorted({c.get("code", c.get("commit", "")) for c in codes} - {""})),
     }
 
@@ -64,10 +64,10 @@ def check_data(what: str, provenance: Mapping[str, Any], content: Mapping[str, s
     Raises:
         CondenseryError: it was made from other images, or with another normalization.
     """
-    made_from = provenance.get("data", {})
-    known = [name for name in _MADE_FROM if made_from.get(name) and content.get(name)]
+    recorded = provenance.get("data", {})
+    known = [name for name in _RECORDED if recorded.get(name) and content.get(name)]
     for name in known:
-        if made_from[name] != content[name]:
+        if recorded[name] != content[name]:
             differing = "training images" if name == "train" else "classes, shape or normalization"
             raise CondenseryError(
                 f"{what}: made from other data than the prepared data ({differing} differ): make it "

@@ -190,8 +190,10 @@ class SyntheticSet:
     def __repr__(self) -> str:
         """Return one line: how many images, of which shape and classes, and what made them."""
         number, *shape = self.images.shape
-        made_by = self.provenance.get("experiment", {})
-        by = "".join(f", {name} {made_by[name]}" for name in ("dataset", "method", "ipc") if name in made_by)
+        experiment = self.provenance.get("experiment", {})
+        by = "".join(
+            f", {name} {experiment[name]}" for name in ("dataset", "method", "ipc") if name in experiment
+        )
         return (
             f"SyntheticSet({number} images of {'x'.join(map(str, shape))}, {len(self.classes)} classes{by})"
         )

@@ -1,4 +1,4 @@
-# What the rules share: the configuration, the grammar of paths, and what a job needs.
+# Shared by all rules: the configuration, the grammar of paths, and the options of jobs.
 import os
 import shlex
 import sys
@@ -37,7 +37,7 @@ for variable, folder in (
     known = os.environ.get(variable, os.defpath if variable == "PATH" else "")
     os.environ[variable] = os.pathsep.join(filter(None, [str(folder), known]))
 
-# `config` holds what the command line gave; everything else is read, and checked, by the library.
+# `config` holds the values of the command line; the library reads and checks everything else.
 try:
     CONFIG = load_config(SETTINGS, settings=config)
     CONFIG.refuse_unlisted(sys.argv)

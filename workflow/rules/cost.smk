@@ -1,5 +1,5 @@
-# The companion of every table. Benchmarks and logs are no inputs: what they say changes no table, and what was
-# fetched has none.
+# The companion of every table. Benchmarks and logs are not inputs: they change no table, and fetched results have
+# none.
 rule cost:
     input:
         "results/{protocol}/tables/{table}.csv",

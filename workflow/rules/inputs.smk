@@ -1,4 +1,4 @@
-# What the rules take: input functions, and the parameters on which the result of a job depends.
+# Input functions of the rules, and the parameters on which the result of a job depends.
 from hashlib import sha256
 
 from condensery.experiment import memories, needs
@@ -24,7 +24,7 @@ def get_shards(w) -> list[str]:
 
 
 def get_content(wildcards) -> dict:
-    # What the prepared bytes depend on: another place to find them makes nothing anew.
+    # The values that the prepared bytes depend on: another source of the same images reruns nothing.
     entry = CONFIG.dataset(wildcards.dataset)
     aside = ("sources", "augmentation", "network", "smallest_class")
     return {key: entry[key] for key in entry if key not in aside}
@@ -40,7 +40,7 @@ def get_recipe(w) -> dict:
     return CONFIG.recipe(name, w.dataset, ipc, w.get("evaluation", w.get("network")))
 
 
-# What sets are condensed with, where that is trained beforehand: where it lies, and name -> files of one set.
+# The files that are trained beforehand: their paths, and name -> files of one set.
 FEATURES, STEP_FEATURES = NEEDS["features"].path, NEEDS["features"].step_path
 POOLED, GENERATOR = NEEDS["pool"].path, NEEDS["generator"].path
 
@@ -67,7 +67,7 @@ def get_trained(w) -> str:
     return f"--with {' '.join(words)}" if words else ""
 
 
-# Continual learning: memories lie in the folder of their tasks: a data set, or several joined by "+".
+# Continual learning: memories are in the folder of their tasks: a data set, or several joined by "+".
 STEPS = "{tasks}/steps{steps}"
 MEMORY = f"{STEPS}/{{method}}/{{network}}/ipc{{ipc}}/order{{order}}"
 
@@ -150,7 +150,7 @@ SEARCHED = f"{RESULTS}/search"
 
 
 def get_proxy(w) -> list[str]:
-    # The set that is trained on; none where that is the whole set, all of it or for a while.
+    # The set that is trained on; none for the whole set and for early stopping.
     made = SEARCH.set_of(NAMES[w.candidate], CONFIG.network(w.dataset))
     where = f"{SEARCHED}/synthetic/{SET}.safetensors"
     return [where.format(**made._asdict())] if made else []
@@ -175,6 +175,6 @@ SEARCH_ROWS = [
 
 
 def row_digest(wildcards):
-    # Rows of all protocols, made or fetched, are read as they are: the rule must not make them anew.
+    # Rows of all protocols are read as they are: the rule must not rerun their jobs.
     files = sorted(Path("results").glob("*/[acs]*/**/*.parquet"))
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

@@ -1,4 +1,4 @@
-# What jobs ask a scheduler for: time, memory, GPUs, and which of them share a submission.
+# What jobs request from a scheduler: time, memory, GPUs, and which of them share a submission.
 from condensery import cost
 from condensery.machine import slots
 
@@ -57,5 +57,5 @@ def short(rule: str):
     return group
 
 
-# What every job that computes on a GPU, if there is one, asks for.
+# The resources of every job that computes on a GPU, if there is one.
 GPU_JOB = {"mem_mb": megabytes, "runtime": minutes, "gpu": GPU, "device": DEVICE}

@@ -61,8 +61,8 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Drawin
         for axes in all_axes:
             handles, texts = axes.get_legend_handles_labels()
             entries |= dict(zip(texts, handles, strict=True))
-        place = {"loc": "outside lower center", "ncols": 4}
-        figure.legend(entries.values(), entries.keys(), **place, fontsize=8, frameon=False)
+        position = {"loc": "outside lower center", "ncols": 4}
+        figure.legend(entries.values(), entries.keys(), **position, fontsize=8, frameon=False)
     return Drawing(figure, FIGURES[name], caption(frame, labels))
 
 
