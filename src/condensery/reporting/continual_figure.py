@@ -10,9 +10,7 @@ from matplotlib.figure import Figure
 from condensery.reporting.continual_table import TITLES, caption, is_sequence, line_name, step_name
 from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
-
-# A method has one color, with and without distillation.
-_COLORS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3", "#8c8c8c")
+from condensery.reporting.styles import Style, style
 
 
 def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
@@ -30,9 +28,8 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
         axes = figure.add_subplot()
         methods = list(dict.fromkeys(frame["method"]))
         for (method, distilled), line in frame.groupby(["method", "distillation"], sort=False):
-            color = _COLORS[methods.index(method) % len(_COLORS)]
             dashed = bool(frame["distillation"].any()) and not distilled
-            _curve(axes, line, color, "--" if dashed else "-", labels)
+            _curve(axes, line, style(method, methods), "--" if dashed else "-", labels)
         steps = frame.drop_duplicates("step").sort_values("step")
         sequence = is_sequence(frame)
         names = map(step_name, steps.to_dict("records")) if sequence else steps["classes_seen"].map(str)
@@ -49,10 +46,16 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
     return Drawing(figure, f"{TITLES[name]}: curves", f"{caption(frame, labels)} {notes}")
 
 
-def _curve(axes: Axes, line: pd.DataFrame, color: str, style: str, labels: Labels) -> None:
-    last = line.iloc[-1]
+def _curve(axes: Axes, line: pd.DataFrame, method: Style, dashes: str, labels: Labels) -> None:
+    last, color = line.iloc[-1], method.color
     axes.plot(
-        line["step"], line["mean"], style, color=color, marker="o", ms=3.5, label=line_name(last, labels)
+        line["step"],
+        line["mean"],
+        dashes,
+        color=color,
+        marker=method.marker,
+        ms=4,
+        label=line_name(last, labels),
     )
     spread = line["std"].fillna(0)
     axes.fill_between(

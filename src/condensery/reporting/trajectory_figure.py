@@ -16,6 +16,7 @@ from condensery.progress import duration
 from condensery.reporting import layout, markdown
 from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
+from condensery.reporting.styles import style
 from condensery.reporting.trajectory_cells import CURVE, ERRORS, Comparison, comparisons
 
 TITLE = "Figure 4: accuracy against the time of condensing"
@@ -125,8 +126,10 @@ def _statement(comparison: Comparison, labels: Labels) -> str:
 def _panel(axes: Axes, group: pd.DataFrame, labels: Labels) -> None:
     for _, curve in group.groupby(list(CURVE), sort=False):
         seconds, mean, spread = curve["condense_seconds"], curve["mean"], curve["std"].fillna(0)
-        (line,) = axes.plot(seconds, mean, marker="o", ms=3.5, label=_curve_name(curve, group, labels))
-        axes.fill_between(seconds, mean - spread, mean + spread, color=line.get_color(), alpha=0.15, lw=0)
+        color, marker = style(curve["method"].iloc[0], labels.order(group["method"]))
+        name = _curve_name(curve, group, labels)
+        axes.plot(seconds, mean, color=color, marker=marker, ms=4, label=name)
+        axes.fill_between(seconds, mean - spread, mean + spread, color=color, alpha=0.15, lw=0)
     for each in comparisons(group):
         axes.axhline(each.goal["mean"], color="0.6", lw=0.8, ls=":", zorder=0)
     axes.set_xscale("log")
