@@ -516,3 +516,15 @@ def test_parquet_holds_what_hugging_face_reads(tmp_path: Path, soft: bool) -> No
     assert set(features) == set(table.column_names)
     if soft:
         assert torch.equal(torch.tensor(table["soft_label"].to_pylist()), SOFT)
+
+
+def test_a_changed_byte_of_a_pt_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    info = DataInfo("x", 1, 4, 4, tuple("ab"), (0.5,), (0.25,))
+    images = torch.randn(2, 1, 4, 4)
+    exchange.to_reference_pt([SyntheticSet(images, torch.arange(2), info.classes, info.mean, info.std)], path)
+    whole = path.read_bytes()
+    place = whole.index(images.numpy().tobytes()) + 5
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(CondenseryError, match=r"a\.pt: not a whole file"):
+        exchange.from_reference_pt(path, info)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _METADATA = "condensery"
+_DIGESTS = "sha256"
+_DESCRIPTION = ""
+"""The name of the description among the digests: no tensor has it."""
 
 
 @contextmanager
@@ -77,7 +81,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """Write tensors and their description as one safetensors file, atomically.
 
     Equal tensors and metadata give equal bytes: the description is one JSON text with sorted keys, since
-    safetensors itself writes several metadata entries in no fixed order.
+    safetensors itself writes several metadata entries in no fixed order. It ends with the SHA-256 of every
+    tensor and of itself, which readers compare.
 
     Args:
         path: the file to write.
@@ -88,10 +93,26 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
 
     # Copies, because safetensors refuses tensors that share memory.
     plain = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(metadata, sort_keys=True, allow_nan=False)
+    digests = {name: _tensor_digest(tensor) for name, tensor in plain.items()}
+    digests[_DESCRIPTION] = _text_digest(metadata)
+    text = json.dumps({**metadata, _DIGESTS: digests}, sort_keys=True, allow_nan=False)
     with atomic(path) as temporary:
         # Not save_file: only the owner may read its files, and sets are shared.
         temporary.write_bytes(save(plain, metadata={_METADATA: text}))
+
+
+def _text_digest(metadata: Mapping[str, object]) -> str:
+    text = json.dumps(metadata, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _tensor_digest(tensor: Tensor) -> str:
+    """Return the SHA-256 of type, shape and bytes of a tensor on the CPU."""
+    import torch
+
+    found = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+    found.update(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+    return found.hexdigest()
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
@@ -101,23 +122,61 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         The tensors, on the CPU, and the description.
 
     Raises:
-        ValueError: the file is not a whole safetensors file, or carries no description of ours.
+        ValueError: the file is not a whole safetensors file, carries no description of ours, or was altered
+            since it was written.
         OSError: the file is absent or may not be read.
     """
-    file = TensorFile(path)
-    return {name: file[name] for name in file.names}, file.about
+    from safetensors.torch import load
+
+    # Not mapped: each tensor would be opened by name again, and the file may be replaced meanwhile.
+    content = path.read_bytes()
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise ValueError(f"not a whole safetensors file ({error})") from error
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    about, digests = _described(header.get("__metadata__"), tensors)
+    for name, tensor in tensors.items():
+        _check(name, tensor, digests)
+    return tensors, about
+
+
+def _described(entries: Mapping[str, str] | None, names: Iterable[str]) -> tuple[dict, dict[str, str]]:
+    """Return the description in the metadata of a file, checked, and the digests of its tensors."""
+    text = (entries or {}).get(_METADATA)
+    if text is None:
+        raise ValueError("a safetensors file, but not one that condensery wrote")
+    about = json.loads(text)
+    digests = about.pop(_DIGESTS, {})
+    if any(isinstance(value, dict) and _DESCRIPTION in value for value in about.values()):
+        raise ValueError("the name of its digests was altered since it was written")
+    if digests and digests.pop(_DESCRIPTION, None) != _text_digest(about):
+        raise ValueError("its description was altered since it was written")
+    if digests and digests.keys() != set(names):
+        raise ValueError("its tensors are not those that were written")
+    return about, digests
+
+
+def _check(name: str, tensor: Tensor, digests: dict[str, str]) -> None:
+    """Compare a tensor with its digest, which is then taken out; a file of earlier code has none."""
+    if name in digests and digests.pop(name) != _tensor_digest(tensor):
+        raise ValueError(f"its tensor {name!r} was altered since it was written")
 
 
 class TensorFile:
     """A file of `write_tensors`, for reading few of many tensors.
 
+    Each tensor is compared with its digest when it is first read; files of earlier code have no digests.
+
     Attributes:
+        path: the file.
         about: the description.
         names: of the tensors, sorted.
     """
 
     def __init__(self, path: Path) -> None:
-        """Read the description; the file stays open.
+        """Read and check the description; the file stays open.
 
         Raises:
             ValueError, OSError: as `read_tensors`.
@@ -126,20 +185,24 @@ class TensorFile:
             self._file = safe_open(path, framework="pt")
         except SafetensorError as error:
             raise ValueError(f"not a whole safetensors file ({error})") from error
-        text = (self._file.metadata() or {}).get(_METADATA)
-        if text is None:
-            raise ValueError("a safetensors file, but not one that condensery wrote")
-        self.about: dict = json.loads(text)
+        self.path = path
         self.names: list[str] = sorted(self._file.keys())
+        self.about, self._unchecked = _described(self._file.metadata(), self.names)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a tensor without reading it."""
         return tuple(self._file.get_slice(name).get_shape())
 
     def __getitem__(self, name: str) -> Tensor:
-        """Return a tensor, on the CPU."""
+        """Return a tensor, on the CPU.
+
+        Raises:
+            ValueError: it was altered since it was written.
+        """
         # The file is mapped; a copy stays valid when it is replaced.
-        return self._file.get_tensor(name).clone()
+        tensor = self._file.get_tensor(name).clone()
+        _check(name, tensor, self._unchecked)
+        return tensor
 
 
 def provenance_of(path: Path) -> dict[str, Any]:

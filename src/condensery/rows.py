@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,9 @@ IDENTITY = (
     "set_code",  # digest of the code that made it, or its commit
 )
 """Columns that say what a row was made from, all texts. Rows of earlier code lack them; "" is not known."""
+
+
+_DIGEST = b"sha256"
 
 
 @dataclass(frozen=True)
@@ -175,7 +181,8 @@ def kind_of(path: Path) -> Kind:
     Raises:
         CondenseryError: the file is absent or damaged, or its columns are those of no kind.
     """
-    names = set(_parquet(path).schema_arrow.names)
+    with _whole(path):
+        names = set(_parquet(path).schema_arrow.names)
     for kind in KINDS:
         if names | set(IDENTITY) == set(kind.schema.names):
             return kind
@@ -188,7 +195,8 @@ def protocol_of(path: Path) -> str:
     Raises:
         CondenseryError: the file is absent, damaged or empty.
     """
-    column = _parquet(path).read(["protocol"])["protocol"]
+    with _whole(path):
+        column = _parquet(path).read(["protocol"])["protocol"]
     if not len(column):
         raise CondenseryError(f"{path}: has no rows; make it again")
     return column[0].as_py()
@@ -216,7 +224,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, kind: Kind = EVALU
         raise CondenseryError(f"{path}: a row has an entry of the wrong type: {error}") from error
     _check_values(frame.assign(file=str(path)), kind)
     with atomic(path) as temporary:
-        pq.write_table(table, temporary)
+        pq.write_table(table.replace_schema_metadata({_DIGEST: _digest(table)}), temporary)
 
 
 def row_files(paths: Iterable[Path]) -> list[Path]:
@@ -293,11 +301,14 @@ def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, str | int]]) -> pd.
 
 
 def _read_file(path: Path, kind: Kind) -> pd.DataFrame:
-    try:
+    with _whole(path):
         table = _parquet(path).read()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise CondenseryError(f"{path}: not a complete Parquet file ({error}); make it again") from error
-    for name in [name for name in IDENTITY if name not in table.column_names]:
+        names = table.column_names
+        # Rows of earlier code have no digest, and no other entry than what pandas may add.
+        entries = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"pandas"}
+        if entries and entries.get(_DIGEST) != _digest(table):
+            raise ValueError("altered since it was written")
+    for name in [name for name in IDENTITY if name not in names]:
         table = table.append_column(name, pa.array([""] * len(table), pa.string()))
     _check_names(set(table.column_names), path, kind)
     for field in kind.schema:
@@ -311,12 +322,27 @@ def _read_file(path: Path, kind: Kind) -> pd.DataFrame:
     return table.select(kind.schema.names).to_pandas().assign(file=str(path))
 
 
+def _digest(table: pa.Table) -> bytes:
+    """Return the SHA-256 of names and values; Parquet's own checksums leave out what says where they lie."""
+    text = json.dumps([table.column_names, table.to_pylist()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest().encode()
+
+
 def _parquet(path: Path) -> pq.ParquetFile:
-    try:
+    with _whole(path):
         return pq.ParquetFile(path)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged file makes its reader raise into one line."""
+    try:
+        yield
+    except CondenseryError:
+        raise
     except FileNotFoundError as error:
         raise CondenseryError(f"{path}: no such row file; evaluate the set first") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except Exception as error:  # Arrow's own, those of the system, of decoding names, of sizes beyond memory
         raise CondenseryError(f"{path}: not a complete Parquet file ({error}); make it again") from error
 
 

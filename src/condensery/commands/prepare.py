@@ -41,7 +41,7 @@ def main() -> None:
         )
     out = args.out or Path(config.data_dir) / "prepared" / args.data
     if args.verify:
-        data.verify(out)
+        data.load(out)
     else:
         raw = args.raw or Path(config.data_dir) / "raw"
         data.prepare(args.data, config.datasets[args.data], raw, out)

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from condensery.data.arrays import DataInfo, RealData, Split, normalize
 from condensery.data.preparation import prepare
-from condensery.data.storage import load, verify
+from condensery.data.storage import load
 
-__all__ = ["DataInfo", "RealData", "Split", "load", "normalize", "prepare", "verify"]
+__all__ = ["DataInfo", "RealData", "Split", "load", "normalize", "prepare"]

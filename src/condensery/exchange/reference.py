@@ -113,6 +113,12 @@ def from_reference_pt(
 
 def _load_safely(path: Path) -> Any:
     try:
+        # PyTorch does not compare the checksums of the archive.
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+            if damaged:
+                raise ValueError(f"{damaged} differs from its checksum")
         with torch.serialization.safe_globals(_SAFE):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

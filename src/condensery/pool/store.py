@@ -43,8 +43,15 @@ class Member:
     file: TensorFile
 
     def weights(self) -> Tensor:
-        """Return all parameters in the order of the module, float16 (P,), on the CPU."""
-        return self.file[_name(self.network, self.step)]
+        """Return all parameters in the order of the module, float16 (P,), on the CPU.
+
+        Raises:
+            CondenseryError: the file was altered.
+        """
+        try:
+            return self.file[_name(self.network, self.step)]
+        except ValueError as error:
+            raise CondenseryError(f"{self.file.path}: {error}: make it anew") from None
 
 
 def write(path: Path, states: Iterable[State], provenance: Mapping[str, Any]) -> None:
