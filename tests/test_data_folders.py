@@ -85,7 +85,7 @@ def test_images_become_rgb_or_grey_are_cut_to_the_centre_and_resized(tmp_path):
         (lambda own: save(own / "val/c/0.png", np.zeros((8, 8, 3), np.uint8)), r"val/c: no training images"),
         (lambda own: (own / "val").rename(own / "elsewhere"), r"test: no such folder"),
         (lambda own: [file.unlink() for file in (own / "val").rglob("*.png")], r"val: holds no images"),
-        (lambda own: save(own / "train/c/0.png", np.zeros((8, 8, 3), np.uint8)), r"3 classes.* says 2"),
+        (lambda own: save(own / "train/c/0.png", np.zeros((8, 8, 3), np.uint8)), r"3 classes.* has 2"),
     ],
 )
 def test_a_damaged_folder_is_one_line_and_leaves_nothing(colors, damage, message):

@@ -526,5 +526,5 @@ def test_a_changed_byte_of_a_pt_is_noticed(tmp_path: Path) -> None:
     whole = path.read_bytes()
     place = whole.index(images.numpy().tobytes()) + 5
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-    with pytest.raises(CondenseryError, match=r"a\.pt: not a whole file"):
+    with pytest.raises(CondenseryError, match=r"a\.pt: not a complete file"):
         exchange.from_reference_pt(path, info)
