@@ -305,7 +305,7 @@ def test_rows_of_a_set_that_has_changed_are_not_pooled() -> None:
 def test_rows_without_these_columns_still_load_and_pool(tmp_path: Path) -> None:
     write_rows([row(0), row(1)], tmp_path / "new.parquet")
     table = pq.read_table(tmp_path / "new.parquet").drop_columns(list(IDENTITY))
-    pq.write_table(table, tmp_path / "old.parquet")
+    pq.write_table(table.replace_schema_metadata(None), tmp_path / "old.parquet")  # nor had they a digest
     rows = read_rows([tmp_path / "old.parquet"], "test")
     assert cells(rows, NOTHING)["n"].tolist() == ["2x1"]
     assert cells(rows.drop(columns=list(IDENTITY)), NOTHING)["n"].tolist() == ["2x1"]
