@@ -182,3 +182,122 @@ def test_damaged_imagenet_batches_are_refused(tmp_path, batches, npz, damage):
             "im", entry({"kind": "imagenet-batches", "path": "imagenet64"}, 4), tmp_path, tmp_path / "out"
         )
     assert not (tmp_path / "out").exists()
+
+
+# ---- names, modes and leftovers
+
+
+def folder_of(root, pixels_of_class, split="train", name="0.png"):
+    for class_name, image in pixels_of_class.items():
+        path = root / "own" / split / class_name / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path)
+
+
+def level(value, dtype=np.uint8):
+    """Return an 8x8 image of one value, but for a darker corner."""
+    image = np.full((8, 8), value, dtype=dtype)
+    image[0, 0] = 0
+    return image
+
+
+def prepared(root, classes, channels=1):
+    prepare(
+        "own", entry({"kind": "image-folder", "path": "own"}, classes, channels=channels), root, root / "out"
+    )
+    return load(root / "out")
+
+
+@pytest.mark.parametrize("names", [("tulip", "rose"), ("rose", "tulip"), ("2", "10"), ("c", "a", "b")])
+def test_listed_names_go_with_the_folders_of_these_names(tmp_path, names):
+    shades = {name: level(40 * (i + 1)) for i, name in enumerate(names)}
+    for split in ("train", "test"):
+        folder_of(tmp_path, shades, split)
+    data = prepared(tmp_path, list(names))
+    assert data.info.classes == names
+    for split in (data.train, data.test):
+        for label, image in zip(split.labels, images(split), strict=True):
+            assert image.max() == shades[names[label]].max()
+
+
+def test_names_that_the_folders_do_not_have_are_refused(tmp_path):
+    for split in ("train", "test"):
+        folder_of(tmp_path, {"rose": level(9), "tulip": level(8)}, split)
+    with pytest.raises(CondenseryError, match=r"lists the classes daisy.*it has rose"):
+        prepared(tmp_path, ["daisy", "tulip"])
+
+
+def test_sixteen_bits_are_scaled_to_eight(tmp_path):
+    for split in ("train", "test"):
+        folder_of(tmp_path, {"dark": level(8_500, np.uint16), "light": level(51_000, np.uint16)}, split)
+    assert images(prepared(tmp_path, 2).train).max(axis=(1, 2, 3)).tolist() == [33, 198]  # / 257, rounded
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_pixels_of_unknown_range_are_refused(tmp_path, dtype):
+    for split in ("train", "test"):
+        folder_of(tmp_path, {"a": level(1, dtype)}, split, "0.tif")
+    with pytest.raises(CondenseryError, match=r"0\.tif: (floating-point|32-bit) pixels"):
+        prepared(tmp_path, 1)
+
+
+def test_transparent_pixels_are_white(tmp_path):
+    rgba = np.zeros((8, 8, 4), dtype=np.uint8)
+    rgba[2:4, :, 3] = 255  # a black bar on nothing
+    for split in ("train", "test"):
+        folder_of(tmp_path, {"bar": rgba}, split)
+    (image,) = images(prepared(tmp_path, 1, channels=3).train)
+    assert (image[:, 2:4] == 0).all()
+    assert (image[:, :2] == 255).all()
+    assert (image[:, 4:] == 255).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_are_turned_upright(tmp_path, orientation):
+    upright = RNG.integers(0, 256, (8, 8), dtype=np.uint8)
+    # EXIF 2.3: how the stored rows and columns lie, given the upright picture.
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].T,
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for split in ("train", "test"):
+        path = tmp_path / "own" / split / "a" / "0.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif)
+    assert np.array_equal(images(prepared(tmp_path, 1).train)[0, 0], upright)
+
+
+def test_leftovers_are_no_classes_and_no_images(tmp_path, caplog):
+    for split in ("train", "test"):
+        folder_of(tmp_path, {"rose": level(5)}, split)
+    own = tmp_path / "own/train"
+    for name in (".ipynb_checkpoints/a.png", "__MACOSX/a.png", "rose/._0.png", "rose/.thumbs/0.png"):
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(level(7)).save(own / name, format="png")
+    (own / "rose/1.jfif").write_bytes(b"")
+    with caplog.at_level("WARNING"):
+        data = prepared(tmp_path, 1)
+    assert len(data.train) == 1
+    assert ".ipynb_checkpoints, __MACOSX" in caplog.text
+    assert "1 .jfif, 1 hidden" in caplog.text
+
+
+def test_an_empty_class_and_constant_images_are_refused(tmp_path):
+    for split in ("train", "test"):
+        folder_of(tmp_path, {"rose": level(5)}, split)
+    (tmp_path / "own/train/tulip").mkdir()
+    with pytest.raises(CondenseryError, match=r"no training images of tulip"):
+        prepared(tmp_path, 2)
+    (tmp_path / "own/train/tulip").rmdir()
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / "own/train/rose/0.png")
+    with pytest.raises(CondenseryError, match="every pixel of every training image is 0"):
+        prepared(tmp_path, 1)
+    assert not (tmp_path / "out").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 import pickle
 import runpy
 import sys
@@ -528,3 +529,42 @@ def test_a_changed_byte_of_a_pt_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     with pytest.raises(CondenseryError, match=r"a\.pt: not a complete file"):
         exchange.from_reference_pt(path, info)
+
+
+# ---- values that no normalized set has
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (
+            torch.arange(12 * 3 * 8 * 6).reshape(12, 3, 8, 6) % 256,
+            "whole numbers.*--mean and --std, 3 times 0",
+        ),
+        (torch.full((12, 3, 8, 6), 255.0), "pixels up to 255, which are not normalized"),
+        (torch.full((12, 3, 8, 6), 1e6), "pixels up to 1e.06, which are not normalized"),
+        (torch.full((12, 3, 8, 6), math.nan), "not finite"),
+    ],
+)
+def test_pixels_that_cannot_be_normalized_ones_are_refused(
+    tmp_path: Path, images: torch.Tensor, words: str
+) -> None:
+    labels = torch.arange(12) % 4
+    torch.save({"data": [[images, labels]]}, tmp_path / "a.pt")
+    with pytest.raises(CondenseryError, match=words):
+        exchange.from_reference_pt(tmp_path / "a.pt", INFO)
+
+
+def test_whole_numbers_are_read_with_their_normalization(tmp_path: Path) -> None:
+    pixels = torch.randint(
+        0, 256, (12, 3, 8, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+    torch.save({"data": [[pixels, torch.arange(12) % 4]]}, tmp_path / "a.pt")
+    found = exchange.from_reference_pt(tmp_path / "a.pt", INFO, normalization=((0.0,) * 3, (0.0039216,) * 3))
+    assert torch.equal(found.uint8_images(), pixels)
+
+
+def test_labels_between_classes_are_refused(tmp_path: Path) -> None:
+    torch.save({"data": [[torch.zeros(12, 3, 8, 6), torch.arange(12) % 4 + 0.5]]}, tmp_path / "a.pt")
+    with pytest.raises(CondenseryError, match="labels are not whole numbers"):
+        exchange.from_reference_pt(tmp_path / "a.pt", INFO)

@@ -300,3 +300,13 @@ def test_a_transform_is_applied_to_each_image_as_it_is_taken() -> None:
 def test_a_set_prints_as_one_line() -> None:
     assert "\n" not in repr(make())
     assert len(repr(make())) < 110
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    images = make().images.clone()
+    images[0, 0, 0, 0] = value
+    with pytest.raises(CondenseryError, match="images hold values that are not finite"):
+        make(images=images)
+    with pytest.raises(CondenseryError, match="learning rates hold values that are not finite"):
+        make(learning_rate=value)

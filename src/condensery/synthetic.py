@@ -79,6 +79,10 @@ class SyntheticSet:
         images, labels = self.images, self.labels
         if images.ndim != 4 or images.dtype != torch.float32:
             return f"images must be (N, C, H, W) float32, got {_describe(images)}"
+        rate = torch.as_tensor(0.0 if self.learning_rate is None else self.learning_rate)
+        for name, values in {"images": images, "labels": labels, "learning rates": rate}.items():
+            if not values.isfinite().all():
+                return f"{name} hold values that are not finite; lower the learning rate of what made them"
         hard = labels.ndim == 1 and labels.dtype == torch.int64
         soft = labels.ndim == 2 and labels.dtype == torch.float32 and labels.shape[1] == len(self.classes)
         if not (hard or soft) or len(labels) != len(images):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from condensery.data.contents import Contents, Piece, Shape, fingerprint, readable
 from condensery.errors import CondenseryError
@@ -17,13 +19,20 @@ from condensery.errors import CondenseryError
 ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 IMAGES_PER_PART = 2_000
 
+# What file managers, archivers and notebooks leave behind; names that begin with a dot are skipped too.
+_LEFTOVERS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+
+log = logging.getLogger(__name__)
+
 
 def read_image_folder(root: Path, shape: Shape) -> Contents:
     """Read ``train/<class>/...`` and ``test/<class>/...`` (or ``val/<class>/...``), sub-folders included.
 
-    The classes are the sorted names of the folders of ``train``. An image becomes grey or RGB, is cut to the
-    centre with the prepared aspect ratio and is resized with antialiasing (bicubic); one that has the size
-    already is taken as it is.
+    The classes are the sorted names of the folders of ``train``. An image is turned upright by its EXIF
+    orientation, its 16-bit pixels are scaled to 8 bits, transparent pixels are laid on white, and it becomes
+    grey or RGB. Then it is cut to the center with the prepared aspect ratio and is resized with antialiasing
+    (bicubic); one that has the size already is taken as it is. Hidden files and folders, and files with other
+    endings, are left out, which the log says.
 
     Raises:
         CondenseryError: a split is missing or empty, or a test class has no training images.
@@ -37,7 +46,7 @@ def read_image_folder(root: Path, shape: Shape) -> Contents:
             raise CondenseryError(
                 f"{folder}: no such folder; an image folder has train/<class>/ and test/<class>/"
             )
-    classes = sorted(entry.name for entry in folders["train"].iterdir() if entry.is_dir())
+    classes = _class_folders(folders["train"])
     files = {split: _labelled(folder, classes) for split, folder in folders.items()}
     return _contents(root, classes, files["train"], files["test"], shape)
 
@@ -49,7 +58,7 @@ def read_tiny_imagenet(root: Path, shape: Shape) -> Contents:
         CondenseryError: a folder holds no images, or the annotations cannot be read.
     """
     annotations = root / "val" / "val_annotations.txt"
-    classes = sorted(entry.name for entry in (root / "train").iterdir() if entry.is_dir())
+    classes = _class_folders(root / "train")
     label = {name: c for c, name in enumerate(classes)}
     with readable(annotations):
         rows = [line.split("\t")[:2] for line in annotations.read_text(encoding="utf-8").splitlines() if line]
@@ -57,19 +66,54 @@ def read_tiny_imagenet(root: Path, shape: Shape) -> Contents:
     return _contents(root, classes, _labelled(root / "train", classes), test, shape)
 
 
+def _leftover(name: str) -> bool:
+    return name.startswith(".") or name in _LEFTOVERS
+
+
+def _class_folders(folder: Path) -> list[str]:
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    if skipped := [name for name in names if _leftover(name)]:
+        log.warning("%s: left out %s, which no class is", folder, ", ".join(skipped))
+    return [name for name in names if not _leftover(name)]
+
+
+def _images(folder: Path, skipped: Counter[str]) -> list[Path]:
+    """Return the image files below a class folder, sorted, and count the others by ending."""
+    found = []
+    for file in sorted(folder.rglob("*")):
+        inside = file.relative_to(folder).parts
+        if file.is_dir() or any(_leftover(part) for part in inside[:-1]):
+            continue
+        if _leftover(file.name):
+            skipped["hidden"] += 1
+        elif file.suffix.lower() in ENDINGS:
+            found.append(file)
+        else:
+            skipped[file.suffix.lower() or "no ending"] += 1
+    return found
+
+
 def _labelled(folder: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
-    unknown = {entry.name for entry in folder.iterdir() if entry.is_dir()} - set(classes)
+    unknown = set(_class_folders(folder)) - set(classes)
     if unknown:
         raise CondenseryError(
             f"{folder / min(unknown)}: no training images for this class; add or remove the folder"
         )
-    found = []
+    found: list[tuple[Path, int]] = []
+    skipped: Counter[str] = Counter()
     for c, name in enumerate(classes):
         if (folder / name).is_dir():
-            images = (file for file in (folder / name).rglob("*") if file.suffix.lower() in ENDINGS)
-            found += [(file, c) for file in sorted(images)]
+            found += [(file, c) for file in _images(folder / name, skipped)]
+    if skipped:
+        listed = ", ".join(f"{count} {ending}" for ending, count in sorted(skipped.items()))
+        log.warning(
+            "%s: files left out, by ending: %s; read are %s", folder, listed, " ".join(sorted(ENDINGS))
+        )
     if not found:
-        raise CondenseryError(f"{folder}: holds no images; an image folder has {folder.name}/<class>/<image>")
+        raise CondenseryError(
+            f"{folder}: holds no images; an image folder has {folder.name}/<class>/<image>, with one of the "
+            f"endings {' '.join(sorted(ENDINGS))}"
+        )
     return found
 
 
@@ -96,11 +140,32 @@ def _part(rows: Sequence[tuple[Path, int]], shape: Shape) -> Iterator[Piece]:
 
 def _image(path: Path, shape: Shape) -> np.ndarray:
     with readable(path), Image.open(path) as opened:
-        image = opened.convert("L" if shape.channels == 1 else "RGB")
+        image = eight_bit(opened, path).convert("L" if shape.channels == 1 else "RGB")
     if image.size != (shape.width, shape.height):
         image = _fitted(image, shape.width, shape.height)
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def eight_bit(opened: Image.Image, path: Path) -> Image.Image:
+    """Return an image upright, opaque and with 8 bits per channel, as `read_image_folder` states.
+
+    Raises:
+        CondenseryError: its pixels are floating-point or 32-bit numbers, whose range nothing tells.
+    """
+    image = ImageOps.exif_transpose(opened)
+    # Pillow gives a 16-bit PGM as 32-bit numbers that it has scaled to 65,535.
+    if image.mode.startswith("I;16") or (image.mode == "I" and opened.format in ("PNG", "PPM")):
+        return Image.fromarray(np.rint(np.asarray(image).astype(np.float64) / 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        kind = "floating-point" if image.mode == "F" else "32-bit"
+        raise CondenseryError(
+            f"{path}: {kind} pixels, whose range the file does not tell; save it with 8 or 16 bits"
+        )
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image
 
 
 def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ from condensery.errors import CondenseryError
 from condensery.progress import Progress
 
 log = logging.getLogger(__name__)
+
+FOLDERS_READ = 2
+"""Changes where image folders are read otherwise: what was prepared from them is then prepared anew."""
 
 
 def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -> None:
@@ -74,6 +77,8 @@ def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -
 def _identity(name: str, spec: Mapping[str, Any]) -> str:
     """Return the parts of an entry that the prepared bytes depend on; its sources are not among them."""
     known = {key: spec.get(key) for key in ("channels", "size", "classes", "mean", "std")}
+    if any(source["kind"] == "image-folder" for source in spec["sources"]):
+        known["folders"] = FOLDERS_READ
     return hashlib.sha256(json.dumps([LAYOUT, name, known], sort_keys=True).encode()).hexdigest()
 
 
@@ -95,12 +100,15 @@ def _make(
     shape = Shape(spec["channels"], *spec["size"])
     source, contents = open_first(name, spec["sources"], shape, raw_root, partial)
     classes = _classes(name, spec["classes"], contents)
+    positions = _positions(classes, contents)
     parts = [len(contents.parts(split)) for split in SPLITS]
     address = hashlib.sha256(json.dumps([identity, source, contents.fingerprint, parts]).encode()).hexdigest()
     journal = _Journal(partial / "progress.json", address)
     for split in SPLITS:
-        _write_split(split, contents, shape, len(classes), journal, partial)
+        _write_split(split, contents, shape, positions, journal, partial)
     counts = {split: journal.images(split) for split in SPLITS}
+    if source["kind"] == "image-folder":
+        _check_folder(name, classes, shape, partial)
     content = {
         split: content_checksum(
             rows_in_file(partial / f"{split}_images.npy", shape, np.uint8),
@@ -141,7 +149,36 @@ def _classes(name: str, wanted: int | list[str], contents: Contents) -> tuple[st
         raise CondenseryError(
             f"{name}: its source has {found} classes, config/datasets.yaml has {count}; correct it"
         )
+    listed, there = {str(c) for c in named}, set(contents.classes or map(str, named))
+    if listed != there:
+        raise CondenseryError(
+            f"{name}: config/datasets.yaml lists the classes {', '.join(sorted(listed - there))}, which its "
+            f"source does not have; it has {', '.join(sorted(there - listed))}: list these, or give their "
+            "number alone"
+        )
     return tuple(str(c) for c in named)
+
+
+def _positions(classes: tuple[str, ...], contents: Contents) -> np.ndarray:
+    """Return the label of each class of the source, int64: its position among the names that are listed."""
+    there = classes if contents.classes is None else contents.classes
+    return np.array([classes.index(name) for name in there], dtype=np.int64)
+
+
+def _check_folder(name: str, classes: Sequence[str], shape: Shape, partial: Path) -> None:
+    """Refuse a class without training images and images of one value; say which classes are not tested."""
+    for split in SPLITS:
+        seen = np.bincount(np.load(partial / f"{split}_labels.npy"), minlength=len(classes))
+        empty = ", ".join(classes[c] for c in np.flatnonzero(seen == 0))
+        if empty and split == "train":
+            raise CondenseryError(f"{name}: no training images of {empty}; add some, or remove the class")
+        if empty:
+            log.warning("%s: no test images of %s", name, empty)
+    ranges = [(r.min(), r.max()) for r in rows_in_file(partial / "train_images.npy", shape, np.uint8)]
+    if min(low for low, _ in ranges) == max(high for _, high in ranges):
+        raise CondenseryError(
+            f"{name}: every pixel of every training image is {ranges[0][0]}; check how the images were saved"
+        )
 
 
 class _Journal:
@@ -172,7 +209,7 @@ class _Journal:
 
 
 def _write_split(
-    split: str, contents: Contents, shape: Shape, classes: int, journal: _Journal, partial: Path
+    split: str, contents: Contents, shape: Shape, positions: np.ndarray, journal: _Journal, partial: Path
 ) -> None:
     """Append the parts that the journal does not list yet, then write the headers of the two files."""
     files = [partial / f"{split}_images.npy", partial / f"{split}_labels.npy"]
@@ -192,9 +229,9 @@ def _write_split(
     ):
         for number in range(done, len(parts)):
             for images, labels in parts[number]():
-                _check_piece(contents.path, images, labels, shape, classes)
+                _check_piece(contents.path, images, labels, shape, len(positions))
                 images_file.write(np.ascontiguousarray(images).data)
-                labels_file.write(labels.astype("<i8").data)
+                labels_file.write(positions[labels].astype("<i8").data)
                 count += len(labels)
             for stream in (images_file, labels_file):
                 stream.flush()

@@ -10,6 +10,9 @@ from condensery.data import DataInfo
 from condensery.errors import CondenseryError
 from condensery.synthetic import SyntheticSet
 
+LARGEST_PIXEL = 30.0
+"""In units in which real pixels are in [0, 1]. Learned pixels leave that range by a few units at most."""
+
 
 def existing(path: Path) -> Path:
     """Return the path of a file that exists.
@@ -46,6 +49,12 @@ def for_data(path: Path, info: DataInfo, *, classes: Sequence[str] | None, **par
             f"{path}: not a set of {info.name}: {error}; give the set's own data"
         ) from error
     synthetic.source = str(path)
+    largest = float(synthetic.images.abs().max()) if len(synthetic) else 0.0
+    if largest * min(info.std) > LARGEST_PIXEL:
+        raise CondenseryError(
+            f"{path}: pixels up to {largest:g}, which are not normalized with the constants of {info.name}; "
+            f"for 0 to 255 in a .pt give --mean and --std, {info.channels} times 0 and 0.0039216"
+        )
     synthetic.check_against(info)
     present = len(synthetic.class_indices.unique())
     if classes is None and present != len(info.classes):

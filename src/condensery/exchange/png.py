@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from condensery.data import DataInfo, normalize
+from condensery.data.folders import eight_bit
 from condensery.errors import CondenseryError
 from condensery.exchange.checks import for_data
 from condensery.files import atomic, check_new_folder
@@ -127,7 +128,7 @@ def _read_png(path: Path, info: DataInfo) -> Tensor:
     """Read one image as (C, H, W) uint8."""
     try:
         with Image.open(path) as image:
-            pixels = np.array(image.convert(_MODES.get(info.channels)))
+            pixels = np.array(eight_bit(image, path).convert(_MODES.get(info.channels)))
     except FileNotFoundError as error:
         raise CondenseryError(f"{path}: listed in {_INDEX} but absent; export the set again") from error
     except OSError as error:

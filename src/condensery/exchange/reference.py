@@ -88,6 +88,13 @@ def from_reference_pt(
     entry = data[experiment]
     if not isinstance(entry, (list, tuple)) or len(entry) != 2 or not all(map(torch.is_tensor, entry)):
         raise CondenseryError(f"{path}: experiment {experiment} is not [images, labels]; give another file")
+    if not entry[0].is_floating_point() and normalization is None:
+        raise CondenseryError(
+            f"{path}: its pixels are whole numbers, which no normalized ones are; for 0 to 255 give --mean "
+            f"and --std, {info.channels} times 0 and 0.0039216"
+        )
+    if entry[1].is_floating_point() and not torch.equal(entry[1], entry[1].round()):
+        raise CondenseryError(f"{path}: its labels are not whole numbers; give hard labels, one per image")
     images, labels = entry[0].detach().float().contiguous(), entry[1].detach().long().flatten()
     if not images.isfinite().all():
         raise CondenseryError(
