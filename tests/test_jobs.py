@@ -10,6 +10,7 @@ import pytest
 from condensery import data, load_config
 from condensery.errors import CondenseryError
 from condensery.jobs import Job
+from condensery.jobs.arguments import numbers
 from condensery.rows import IDENTITY, SCHEMA
 from condensery.training.evaluation import network_seeds
 
@@ -62,3 +63,21 @@ def test_networks_of_different_sets_have_different_seeds() -> None:
     for networks in (0, 1001):
         with pytest.raises(CondenseryError, match=f"--networks {networks} is out of range: give 1 to 1000"):
             network_seeds(0, networks)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("5-4", "runs backwards: write 4-5"),
+        ("0,0", "0 comes twice"),
+        ("0-3,2", "2 comes twice"),
+        ("a", "not a list"),
+    ],
+)
+def test_a_list_of_numbers_that_says_two_things_is_refused(text: str, words: str) -> None:
+    with pytest.raises(CondenseryError, match=f"--classes '{text}'.*{words}"):
+        numbers("--classes", text)
+
+
+def test_a_list_of_numbers_keeps_its_order() -> None:
+    assert numbers("--classes", "7,0-2") == (7, 0, 1, 2)

@@ -63,7 +63,7 @@ def view(args: argparse.Namespace) -> dict[str, str]:
 
 
 def numbers(option: str, text: str) -> tuple[int, ...]:
-    """Read a list of numbers such as ``0-4`` or ``1,7-9``.
+    """Read a list of different numbers such as ``0-4`` or ``1,7-9``.
 
     Raises:
         CondenseryError: the text is not such a list; the message names the option.
@@ -73,7 +73,11 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
         first, _, last = part.partition("-")
         if not first.isdigit() or not (last or first).isdigit():
             raise CondenseryError(f"{option} {text!r} is not a list of numbers: write 0-4 or 1,7")
+        if int(last or first) < int(first):
+            raise CondenseryError(f"{option} {text!r}: {part} runs backwards: write {last}-{first}")
         found += range(int(first), int(last or first) + 1)
+    if again := sorted({number for number in found if found.count(number) > 1}):
+        raise CondenseryError(f"{option} {text!r}: {again[0]} comes twice: write it once")
     return tuple(found)
 
 
@@ -98,6 +102,8 @@ def all_opened(args: argparse.Namespace) -> list[Job]:
 
 
 def _open(args: argparse.Namespace, name: str, prepared: Path | None, on: device.Device | None = None) -> Job:
+    if args.threads is not None and args.threads < 1:
+        raise CondenseryError(f"--threads {args.threads}: give 1 or more, or leave it out for all cores")
     return Job.open(
         name,
         config=args.config,
