@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
 import math
 import shutil
@@ -10,6 +11,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 import pytest
 import yaml
@@ -162,3 +164,12 @@ def test_a_value_that_the_paper_states_decides(
     cell |= {"condense_network": "", "evaluate_network": "convnet"}
     found = cell_differences(load_config(folder, "few"), load_config(folder, "paper"), cell)
     assert [text.split()[:2] for text in found] == ([[parameter, "7,"]] if differs else [])
+
+
+def test_names_of_users_are_no_formulas(tmp_path: Path) -> None:
+    labels = dataclasses.replace(Labels.of(config("paper")), titles={"random": "$a_b$ and $"})
+    drawing = reproduction_figure.draw(verdicts(tmp_path, [wide(accuracy=15.0)]), labels)
+    drawing.write(tmp_path / "figure")  # an odd $ ends a formula in an error
+    texts = drawing.figure.findobj(mpl.text.Text)
+    assert "$a_b$ and $" in [text.get_text() for text in texts]
+    assert not any(text.get_parse_math() for text in texts)

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from condensery.files import atomic
 
-# Type 42 keeps the text of the PDF searchable; no dates, so that equal figures are equal files.
-STYLE = {"font.family": "DejaVu Sans", "pdf.fonttype": 42}
+# Type 42 keeps the text of the PDF searchable; no dates, so that equal figures are equal files. A $ in the
+# name of a method or a class begins no formula.
+STYLE = {"font.family": "DejaVu Sans", "pdf.fonttype": 42, "text.parse_math": False}
 
 
 @dataclass(frozen=True)
