@@ -17,7 +17,7 @@ from condensery.synthetic import SyntheticSet
 from tests.pages import blocks, page
 
 ROOT = Path(__file__).resolve().parents[1]
-README_SET = "results/smoke/synthetic/digits/dm/convnet/ipc10/seed0.safetensors"
+README_SET = "results/quickstart/synthetic/digits/dm/convnet-d2-w32/ipc10/seed0.safetensors"
 
 
 @pytest.fixture(scope="module")
