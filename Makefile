@@ -44,10 +44,11 @@ quickstart: env ## Condense the built-in digits and compare the methods: under f
 	@echo "Condensing 8x8 digits to 1 and 10 images per class: random, herding, DSA, DM, 2 sets each; then 2 networks on each set."
 	snakemake --cores all --max-threads 1 --quiet host reason --config protocol=quickstart -- all
 	@echo
-	@sed -n '/^| Data set/,/^$$/p' results/quickstart/tables/table1.md
+	@sed '/^## Every cell/,$$d' results/quickstart/tables/table1.md | grep '^|'
+	@echo
 	@echo "Test accuracy in percent after training on the synthetic images alone, n = sets x networks. Look at:"
 	@for file in figures/summary.png figures/figure2.png report.html; do test -s results/quickstart/$$file && echo "  results/quickstart/$$file" || exit 1; done
-	@echo "Next:"
+	@echo "Next, after source $(VENV)/bin/activate:"
 	@echo "  condensery show results/quickstart/synthetic/digits/dm/convnet-d2-w32/ipc10/seed0.safetensors   what a set is"
 	@echo "  make plan PROTOCOL=laptop                                                             what Table 1 would cost here"
 	@echo "  snakemake --cores all --config protocol=laptop -- table1                              make it"

@@ -262,7 +262,7 @@ def pooled(*rows: dict[str, Any]) -> pd.DataFrame:
 
 
 NOTHING = published.table1(PUBLISHED)
-ALIKE = ("9caf675c60a5c712ac6e5de0d4e2c16f8401b4fc", "073c1f1875525f51fdac5f6c959f1eca6d4ecf69")
+ALIKE = ("19fe1b4a4bfd085fc8fa71399505def33ba46ff7", "34b73866b611832a9b77d9b3277f6e391418447f")
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_everything_listed_as_not_computing_is_there() -> None:
 
 def test_versions_that_compute_alike_say_why() -> None:
     listed = agreement._listed(agreement.ALIKE)
-    assert set(ALIKE) in [set(each) for each in listed]
+    assert any(set(ALIKE) <= set(each) for each in listed)
     text = (ROOT / "src/condensery/reporting/alike.yaml").read_text()
     assert text.count("because:") == len(listed)
 

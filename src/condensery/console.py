@@ -51,6 +51,23 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_argument(parser)
 
 
+def add_rows_argument(parser: argparse.ArgumentParser, rows: str) -> None:
+    """Add the argument that gives a report its row files.
+
+    Args:
+        parser: the parser.
+        rows: which rows they hold, for the help.
+    """
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help=f"row files (.parquet) {rows}, or folders of them",
+    )
+
+
 def run(main: Callable[[], None]) -> int:
     """Run the body of a script and return its exit status; logging goes to standard error.
 

@@ -25,6 +25,7 @@ from condensery.data.views import reshaped
 from condensery.errors import CondenseryError
 from condensery.experiment.memories import JOIN, SEQUENCE_RECIPE, common_shape
 from condensery.identity import check_data, digest
+from condensery.jobs import Job
 from condensery.jobs.arguments import add_arguments, all_opened
 from condensery.progress import Progress
 from condensery.reporting import description
@@ -68,17 +69,7 @@ def main() -> None:
     count = job.config.spec["networks"] if args.networks is None else args.networks
     if not 0 < count <= SEEDS_PER_SEQUENCE:
         raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_SEQUENCE}")
-    shape = Shape(*common_shape(job.config, args.data))
-    tasks = []
-    for each, kept in zip(jobs, [*sets, None], strict=True):
-        real = reshaped(each.data, shape)
-        classes = tuple(range(len(real.info.classes)))
-        if kept is not None:
-            kept.check_against(real.info)
-            check_data(kept.source, kept.provenance, each.data.content)
-            kept = memory.remember([kept], classes, about["ipc"])
-        recipe = replace(each, network=job.network).recipe(SEQUENCE_RECIPE, about["ipc"])
-        tasks.append(Task(real, recipe, kept))
+    tasks = tasks_of(jobs, sets, Shape(*common_shape(job.config, args.data)), about["ipc"])
     provenance = job.provenance(
         sequence=args.data,
         memory=[each.digest() for each in sets],
@@ -117,6 +108,30 @@ def main() -> None:
     for each in checkpoints.values():
         each.remove()
     print(description.numbers(args.out, args.config / "published"))
+
+
+def tasks_of(jobs: list[Job], sets: list[SyntheticSet], shape: Shape, ipc: int) -> list[Task]:
+    """Return the tasks, each with the memory that is kept of it; nothing is kept of the last.
+
+    Args:
+        jobs: one per data set; the first one's network learns them all.
+        sets: the memories, of all but the last.
+        shape: which all images take.
+        ipc: images per class of the memories.
+
+    Raises:
+        CondenseryError: a set does not belong to its data set.
+    """
+    tasks = []
+    for job, kept in zip(jobs, [*sets, None], strict=True):
+        real = reshaped(job.data, shape)
+        if kept is not None:
+            kept.check_against(real.info)
+            check_data(kept.source, kept.provenance, job.data.content)
+            kept = memory.remember([kept], tuple(range(len(real.info.classes))), ipc)
+        recipe = replace(job, network=jobs[0].network).recipe(SEQUENCE_RECIPE, ipc)
+        tasks.append(Task(real, recipe, kept))
+    return tasks
 
 
 def rows_of(learned: Learned, tasks: list[Task], names: list[str]) -> list[dict[str, Any]]:

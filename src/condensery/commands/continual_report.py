@@ -9,7 +9,6 @@ Example:
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from condensery import console, rows
@@ -27,20 +26,10 @@ def main() -> None:
         "--target", required=True, choices=continual_table.TITLES, metavar="NAME", help="%(choices)s"
     )
     console.add_config_arguments(parser)
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="row files (.parquet) of continual learning, or folders of them; rows of other targets are "
-        "left out",
-    )
+    console.add_rows_argument(parser, "of continual learning; rows of other targets are left out")
     parser.add_argument("--out-table", required=True, type=Path, metavar="PREFIX", help="what to write")
     parser.add_argument("--out-figure", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
-    # fontTools logs every glyph that it puts into the PDF.
-    logging.getLogger("fontTools").setLevel(logging.WARNING)
     config = load_config(arguments.config, arguments.protocol)
     names = Labels.of(config)
     wanted = [

@@ -7,7 +7,6 @@ Example:
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from condensery import console
@@ -25,14 +24,7 @@ def main() -> None:
         "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(curve_figure.FIGURES)}"
     )
     console.add_config_arguments(parser)
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="files that scripts/evaluate.py wrote, or folders of them",
-    )
+    console.add_rows_argument(parser, "of scripts/evaluate.py")
     parser.add_argument(
         "--only-target",
         action="store_true",
@@ -40,8 +32,6 @@ def main() -> None:
     )
     parser.add_argument("--out", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
-    # It lists every glyph that goes into the PDF.
-    logging.getLogger("fontTools").setLevel(logging.WARNING)
     config = load_config(arguments.config, arguments.protocol)
     measured = read_rows(row_files(arguments.rows), arguments.protocol)
     if arguments.only_target:

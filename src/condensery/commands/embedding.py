@@ -12,7 +12,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import logging
 import time
 from pathlib import Path
 
@@ -47,8 +46,6 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Load, map, draw, write."""
     args = parse()
-    # fontTools logs every glyph that it puts into the PDF.
-    logging.getLogger("fontTools").setLevel(logging.WARNING)
     job = opened(args)
     info = job.data.info
     for option, count, most in (

@@ -8,7 +8,6 @@ Example:
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from condensery import console, rows
@@ -45,8 +44,6 @@ def main() -> None:
         "--out", "--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write"
     )
     arguments = parser.parse_args()
-    # fontTools logs every glyph that it puts into the PDF.
-    logging.getLogger("fontTools").setLevel(logging.WARNING)
     sets = [SyntheticSet.load(path) for path in arguments.sets]
     measured = rows.read_rows(arguments.rows, arguments.protocol) if arguments.rows else None
     names = Labels.of(load_config(arguments.config, arguments.protocol))

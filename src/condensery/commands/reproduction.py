@@ -6,7 +6,6 @@ Example:
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from condensery import console
@@ -30,8 +29,6 @@ def main() -> None:
     )
     parser.add_argument("--out", required=True, type=Path, metavar="PREFIX", help="what to write")
     arguments = parser.parse_args()
-    # fontTools logs every glyph that it puts into the PDF.
-    logging.getLogger("fontTools").setLevel(logging.WARNING)
     names = sorted(path.stem for path in (arguments.config / "protocols").glob("*.yaml"))
     measured_under = [name for name in names if (arguments.results / name).is_dir()]
     if not measured_under:

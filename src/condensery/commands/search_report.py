@@ -9,7 +9,6 @@ Example:
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from condensery import console
@@ -23,14 +22,7 @@ def main() -> None:
     """Parse, read, summarise, write."""
     parser = console.parser(__doc__)
     console.add_config_arguments(parser)
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="files that scripts/search.py wrote, or folders of them",
-    )
+    console.add_rows_argument(parser, "of scripts/search.py")
     parser.add_argument(
         "--tests", type=Path, required=True, metavar="FILE", help="the file that scripts/search_test.py wrote"
     )
@@ -39,8 +31,6 @@ def main() -> None:
             f"--out-{what}", required=True, type=Path, metavar=what.upper(), help="path, without suffix"
         )
     arguments = parser.parse_args()
-    # fontTools logs every glyph that it puts into the PDF.
-    logging.getLogger("fontTools").setLevel(logging.WARNING)
     names = Labels.of(load_config(arguments.config, arguments.protocol))
     rows = read_rows(row_files(arguments.rows), arguments.protocol, SEARCH)
     tests = read_rows([arguments.tests], arguments.protocol, SEARCH)

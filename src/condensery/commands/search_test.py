@@ -10,8 +10,6 @@ Example:
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from condensery import console
 from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
@@ -26,14 +24,7 @@ def main() -> None:
     """Choose, train, test and write the rows."""
     parser = console.parser(__doc__)
     add_arguments(parser, network=False)
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="files that scripts/search.py wrote, or folders of them",
-    )
+    console.add_rows_argument(parser, "of scripts/search.py")
     args = parser.parse_args()
     job = opened(args)
     searching = job.without_test_images()

@@ -25,14 +25,7 @@ def main() -> None:
     parser = console.parser(__doc__)
     parser.add_argument("--table", required=True, metavar="NAME", help=f"one of: {', '.join(specs.SPECS)}")
     console.add_config_arguments(parser)
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="row files (.parquet) that scripts/evaluate.py wrote, or folders of them",
-    )
+    console.add_rows_argument(parser, "of scripts/evaluate.py")
     parser.add_argument(
         "--only-target",
         action="store_true",

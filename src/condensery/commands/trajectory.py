@@ -7,7 +7,6 @@ Example:
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from condensery import console, rows
@@ -23,21 +22,11 @@ def main() -> None:
     """Parse, read, aggregate, write."""
     parser = console.parser(__doc__)
     console.add_config_arguments(parser)
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="row files (.parquet) of snapshots, or folders of them; they must have every row that the "
-        "protocol lists",
-    )
+    console.add_rows_argument(parser, "of snapshots, every one that the protocol lists")
     parser.add_argument(
         "--out", "--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write"
     )
     arguments = parser.parse_args()
-    # fontTools logs every glyph that it puts into the PDF.
-    logging.getLogger("fontTools").setLevel(logging.WARNING)
     config = load_config(arguments.config, arguments.protocol)
     names, wanted = Labels.of(config), _target(config)
     measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, SNAPSHOT)

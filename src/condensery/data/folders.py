@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from condensery.data.contents import Contents, Piece, Shape, fingerprint, readable
+from condensery.data.decoding import eight_bit
 from condensery.errors import CondenseryError
 
 ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -145,27 +146,6 @@ def _image(path: Path, shape: Shape) -> np.ndarray:
         image = _fitted(image, shape.width, shape.height)
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-
-def eight_bit(opened: Image.Image, path: Path) -> Image.Image:
-    """Return an image upright, opaque and with 8 bits per channel, as `read_image_folder` states.
-
-    Raises:
-        CondenseryError: its pixels are floating-point or 32-bit numbers, whose range nothing tells.
-    """
-    image = ImageOps.exif_transpose(opened)
-    # Pillow gives a 16-bit PGM as 32-bit numbers that it has scaled to 65,535.
-    if image.mode.startswith("I;16") or (image.mode == "I" and opened.format in ("PNG", "PPM")):
-        return Image.fromarray(np.rint(np.asarray(image).astype(np.float64) / 257).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        kind = "floating-point" if image.mode == "F" else "32-bit"
-        raise CondenseryError(
-            f"{path}: {kind} pixels, whose range the file does not tell; save it with 8 or 16 bits"
-        )
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return image
 
 
 def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from condensery.data import DataInfo, normalize
-from condensery.data.folders import eight_bit
+from condensery.data.decoding import eight_bit
 from condensery.errors import CondenseryError
 from condensery.exchange.checks import for_data
 from condensery.files import atomic, check_new_folder

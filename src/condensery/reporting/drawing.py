@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class Drawing:
 
     def write(self, prefix: Path) -> None:
         """Write prefix.png and prefix.pdf, each atomically."""
+        # fontTools logs every glyph that it puts into the PDF.
+        logging.getLogger("fontTools").setLevel(logging.WARNING)
         png = {"Title": self.title, "Description": self.caption, "Software": None}
         pdf = {
             "Title": self.title,

@@ -122,6 +122,12 @@ def accuracies(folder: Path) -> pd.DataFrame:
 ACCURACY, CORRELATION = "accuracy", "rank correlation"
 """The quantities of `numbers`."""
 
+SEARCH = (
+    *("proxy", "selected_network_accuracy", "rank_correlation_top5pct"),
+    *("time_minutes", "stored_images", "source"),
+)
+"""The columns of `search`."""
+
 NUMBER = ("table", "quantity", "steps", *CELL)
 """The columns of `numbers`."""
 
@@ -147,34 +153,39 @@ def numbers(folder: Path) -> pd.DataFrame:
     learned["evaluate_network"] = learned["dataset"].map(lambda name: _NETWORKS.get(name, "convnet"))
     frame = pd.concat([*frames, learned], ignore_index=True)
     frame["quantity"] = ACCURACY
-    frame = pd.concat([frame, search(folder)], ignore_index=True)
+    frame = pd.concat([frame, _of_search(folder)], ignore_index=True)
     texts = ("recipe", "condense_network", "evaluate_network")
     frame = frame.fillna({"steps": 0} | dict.fromkeys(texts, "")).astype({"steps": int, "ipc": int})
     return frame[list(NUMBER)]
 
 
 def search(folder: Path) -> pd.DataFrame:
-    """Read table5_nas.csv: the accuracies and rank correlations of DM Table 5, as `numbers` returns them.
+    """Read table5_nas.csv: DM Table 5, one line per proxy, with the columns of the file.
 
     Raises:
         CondenseryError: the file is absent, or has other columns.
     """
     path = folder / "table5_nas.csv"
     try:
-        frame = pd.read_csv(path)
-        values = {
-            ACCURACY: frame["selected_network_accuracy"],
-            # That of the whole set with itself is trivially 1.
-            CORRELATION: frame["rank_correlation_top5pct"].where(frame["proxy"] != "whole"),
-        }
-        lines = [
-            frame[["proxy", "source"]].assign(quantity=quantity, published_mean=mean)
-            for quantity, mean in values.items()
-        ]
+        return pd.read_csv(path)[list(SEARCH)]
     except FileNotFoundError as error:
-        raise CondenseryError(f"{path}: absent; give the folder of the published numbers") from error
+        raise CondenseryError(f"{path}: not there; give the folder of the published numbers") from error
     except (ValueError, KeyError) as error:
         raise CondenseryError(f"{path}: cannot be read as Table 5: {error}") from error
+
+
+def _of_search(folder: Path) -> pd.DataFrame:
+    """Return the accuracies and rank correlations of DM Table 5, as `numbers` returns them."""
+    frame = search(folder)
+    values = {
+        ACCURACY: frame["selected_network_accuracy"],
+        # That of the whole set with itself is 1, and no finding.
+        CORRELATION: frame["rank_correlation_top5pct"].where(frame["proxy"] != "whole"),
+    }
+    lines = [
+        frame[["proxy", "source"]].assign(quantity=quantity, published_mean=mean)
+        for quantity, mean in values.items()
+    ]
     found = pd.concat(lines, ignore_index=True).rename(columns={"proxy": "method"})
     found = found.assign(table="table5", dataset="cifar10", ipc=_SEARCH_IPC, published_std=math.nan)
     found.loc[found["method"].isin(("whole", "early_stopping")), "ipc"] = 0

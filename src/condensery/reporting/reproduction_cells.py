@@ -11,6 +11,7 @@ import pandas as pd
 
 from condensery.errors import CondenseryError
 from condensery.experiment import Config
+from condensery.experiment.catalog import SEARCH_TABLE, TARGETS
 from condensery.experiment.comparable import cell_differences, search_differences
 from condensery.reporting import cells, continual_cells, published, search_cells
 from condensery.reporting.labels import Labels
@@ -103,10 +104,9 @@ def _line(
 ) -> dict[str, Any]:
     number["condensed_on"] = number["condense_network"] or number["evaluate_network"]
     candidates = [
-        (reasons, line)
+        (_reasons(number, line, configs[protocol], paper), line)
         for protocol, frame in found.items()
         for line in _matching(number, frame)
-        if (reasons := _reasons(number, line, configs[protocol], paper)) is not None
     ]
     common = {
         **{name: number[name] for name in ("source", "table", "quantity", "steps", "dataset", "method")},
@@ -145,11 +145,9 @@ def _matching(number: Mapping[str, Any], frame: pd.DataFrame) -> Iterator[dict[s
     yield from frame[same].to_dict("records")
 
 
-def _reasons(
-    number: Mapping[str, Any], line: Mapping[str, Any], config: Config, paper: Config
-) -> list[str] | None:
+def _reasons(number: Mapping[str, Any], line: Mapping[str, Any], config: Config, paper: Config) -> list[str]:
     """Return why a measured number is not comparable with a published one."""
-    if number["table"] == "table5":
+    if TARGETS[number["table"]] is SEARCH_TABLE:
         return search_differences(config, paper)
     cell = number | {"recipe": line["recipe"]}
     try:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from condensery import architectures
+from condensery.experiment.catalog import CLASSES_IN_STEPS, TARGETS
 from condensery.reporting import layout, published
 from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
@@ -40,6 +41,8 @@ _TITLES = {
     "table6": "DM Table T6: generators",
     "continual": "DM section 3.5: continual learning",
 }
+CONTINUAL = "continual"
+"""The panel of the targets of continual learning, one line each."""
 _LEFT = ("table1",)
 _CELL = 0.44, 0.25
 """Width and height of a tile in inches."""
@@ -82,7 +85,7 @@ Panel = tuple[list[str], list[str], Tiles]
 
 
 def _group(table: str) -> str:
-    return "continual" if table.startswith("continual") else table
+    return CONTINUAL if TARGETS[table] is CLASSES_IN_STEPS else table
 
 
 def _panel(part: pd.DataFrame, labels: Labels) -> Panel:
@@ -97,13 +100,14 @@ def _panel(part: pd.DataFrame, labels: Labels) -> Panel:
     else:
         heads = list(dict.fromkeys(column(n, labels) for n in numbers))
         at = {id(n): heads.index(column(n, labels)) for n in numbers}
-    lines = list(dict.fromkeys(line(n, labels) for n in sorted(numbers, key=_rank)))
+    datasets = list(dict.fromkeys(part["dataset"]))
+
+    def rank(number: dict[str, Any]) -> tuple[Any, ...]:
+        size = number["ipc"] or math.inf
+        return datasets.index(number["dataset"]), size, number["quantity"], number["steps"]
+
+    lines = list(dict.fromkeys(line(n, labels) for n in sorted(numbers, key=rank)))
     return lines, heads, {(lines.index(line(n, labels)), at[id(n)]): n for n in numbers}
-
-
-def _rank(number: dict[str, Any]) -> tuple[Any, ...]:
-    sizes = {"mnist": 0, "fashionmnist": 1, "svhn": 2, "cifar10": 3, "cifar100": 4, "tinyimagenet": 5}
-    return sizes.get(number["dataset"], 6), number["ipc"] or math.inf, number["quantity"], number["steps"]
 
 
 def _size(number: dict[str, Any], labels: Labels) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from condensery.errors import CondenseryError
 from condensery.experiment import EARLY_STOPPING
-from condensery.reporting import agreement
+from condensery.reporting import agreement, published
 from condensery.search import ranking
 
 WHOLE = "whole"
@@ -66,9 +66,9 @@ def summary(rows: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> pd.DataFra
     _check(rows)
     scores = ranking.scores(rows)
     tested = tests.groupby("network")["test_accuracy"]
-    published = _published(folder)
+    known = published.search(folder)[["proxy", *_PUBLISHED]].rename(columns=_PUBLISHED)
     lines = [_line(scores, proxy, group, tested) for proxy, group in rows.groupby("proxy")]
-    frame = pd.DataFrame(lines).merge(published, on="proxy", how="left")
+    frame = pd.DataFrame(lines).merge(known, on="proxy", how="left")
     frame = frame.set_index("proxy").loc[in_order(frame["proxy"])].reset_index()
     if frame["dataset"].iloc[0] != "cifar10":
         frame[list(_PUBLISHED.values())] = float("nan")
@@ -126,17 +126,6 @@ def _one(rows: pd.DataFrame, name: str) -> object:
         text = " and ".join(str(value) for value in sorted(values))
         raise CondenseryError(f"{rows['proxy'].iloc[0]}: rows with {name} {text}; give those of one search")
     return values[0]
-
-
-def _published(folder: Path) -> pd.DataFrame:
-    path = folder / "table5_nas.csv"
-    try:
-        frame = pd.read_csv(path)
-        return frame[["proxy", *_PUBLISHED]].rename(columns=_PUBLISHED)
-    except FileNotFoundError as error:
-        raise CondenseryError(f"{path}: absent; give the folder of the published numbers") from error
-    except (ValueError, KeyError) as error:
-        raise CondenseryError(f"{path}: cannot be read as Table 5: {error}") from error
 
 
 def read(path: Path) -> pd.DataFrame:
