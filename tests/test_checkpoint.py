@@ -210,7 +210,7 @@ def test_atomic_makes_folders_but_never_replaces_a_full_one(tmp_path: Path) -> N
     folder = tmp_path / "images"
 
     def write() -> None:
-        with atomic(folder) as temporary:
+        with atomic(folder, folder=True) as temporary:
             (temporary / "0").mkdir(parents=True)
             (temporary / "0" / "a.png").write_text("a")
 
@@ -228,3 +228,37 @@ def test_files_are_readable_by_others_as_the_umask_says(tmp_path: Path) -> None:
     Checkpoint(path, "run").save(0, STATE)
     plain.touch()
     assert path.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_a_killed_writer_left_is_swept_by_the_next_and_what_a_living_one_writes_is_kept(
+    tmp_path: Path, folder: bool
+) -> None:
+    path = tmp_path / "set.png"
+
+    def write(temporary: Path, text: str) -> None:
+        (temporary / "0.png" if folder else temporary).write_text(text)
+
+    def begin_and_die() -> None:
+        with atomic(path, folder=folder) as temporary:
+            write(temporary, "ha")
+            os._exit(9)
+
+    child = os.fork()
+    if not child:
+        begin_and_die()
+    os.waitpid(child, 0)
+    other = tmp_path / ".partial-00000000-my-set.png"
+    other.touch()
+    assert len(os.listdir(tmp_path)) == 2
+    with atomic(path, folder=folder) as mine:
+        write(mine, "whole")
+        if folder:
+            with pytest.raises(KeyError), atomic(path, folder=True):
+                raise KeyError
+        else:
+            with atomic(path) as theirs:
+                theirs.write_text("theirs")
+        assert mine.exists()
+    assert sorted(os.listdir(tmp_path)) == [other.name, "set.png"]
+    assert (path / "0.png" if folder else path).read_text() == "whole"

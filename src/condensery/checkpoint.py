@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import logging
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from condensery.compare import first_difference
-from condensery.files import read_tensors, write_tensors
+from condensery.files import read_tensors, sweep, write_tensors
 
 _log = logging.getLogger(__name__)
 _SCHEMA = "checkpoint/3"
@@ -93,8 +92,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Delete the checkpoint and any temporary file that a killed save left."""
         self.path.unlink(missing_ok=True)
-        for leftover in self.path.parent.glob(f".partial-*-{glob.escape(self.path.name)}"):
-            leftover.unlink(missing_ok=True)
+        sweep(self.path)
 
 
 def adam_state(name: str, adam: torch.optim.Adam) -> dict[str, Tensor]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,39 +26,82 @@ _METADATA = "condensery"
 _DIGESTS = "sha256"
 _DESCRIPTION = ""
 """The name of the description among the digests: no tensor has it."""
+_TOKEN_BYTES = 4
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, *, folder: bool = False) -> Iterator[Path]:
     """Write a file, or a folder, that appears under its final name only when it is complete.
+
+    What a killed process left of an earlier attempt at the same name is removed first, see `sweep`.
 
     Args:
         path: the final name. Missing parent folders are made. An existing file is replaced; an existing
             folder is replaced only when it is empty.
+        folder: whether it is a folder.
 
     Yields:
-        A temporary path in the same folder, with the same suffix, at which the caller writes.
-        After the block it is flushed to the disk and renamed; when the block raises, it is removed.
+        A temporary path in the same folder, with the same suffix: an empty file or folder, which the caller
+        fills. After the block it is flushed to the disk and renamed; when the block raises, it is removed.
 
     Raises:
         OSError: when the folder cannot be written, or the final name is a folder that is not empty.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
+    sweep(path)
+    temporary, lock = _locked(path, folder)
     try:
         yield temporary
-        for file in sorted(temporary.rglob("*")) if temporary.is_dir() else ():
+        for file in sorted(temporary.rglob("*")) if folder else ():
             _flush(file)
         _flush(temporary)
         os.replace(temporary, path)
     except BaseException:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        _delete(temporary)
         raise
+    finally:
+        os.close(lock)
     _flush(path.parent)
+
+
+def _locked(path: Path, folder: bool) -> tuple[Path, int]:
+    """Make a temporary file or folder for a final name; return it, and a descriptor that holds its lock."""
+    while True:
+        temporary = path.with_name(f".partial-{secrets.token_hex(_TOKEN_BYTES)}-{path.name}")
+        if folder:
+            temporary.mkdir()
+        else:
+            temporary.touch(exist_ok=False)
+        lock = os.open(temporary, os.O_RDONLY if folder else os.O_RDWR)
+        # Some network file systems have no locks; what is left there is not swept either.
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock).st_nlink:
+            return temporary, lock
+        os.close(lock)  # swept by another process before it was locked
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed processes left when they wrote ``path``; what a living process writes is kept.
+
+    A process that writes holds a lock, which the system takes from it when it ends in any way.
+    """
+    for leftover in path.parent.glob(f".partial-{'?' * 2 * _TOKEN_BYTES}-{glob.escape(path.name)}"):
+        with suppress(OSError):
+            lock = os.open(leftover, os.O_RDONLY if leftover.is_dir() else os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _delete(leftover)
+            finally:
+                os.close(lock)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def check_new_folder(folder: Path) -> None:

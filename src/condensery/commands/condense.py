@@ -84,7 +84,7 @@ def snapshots(args: argparse.Namespace, parameters: Mapping[str, Any]) -> Record
 
 def write(snapshots: Sequence[Snapshot], problem: Problem, provenance: dict[str, Any], out: Path) -> None:
     """Write the folder of snapshots: sets with step, seconds and device in their provenance."""
-    with atomic(out) as temporary:
+    with atomic(out, folder=True) as temporary:
         for snapshot in snapshots:
             synthetic = problem.synthetic_set(snapshot.images)
             taken = {"step": snapshot.step, "seconds": snapshot.seconds, "device": problem.device.label}

@@ -39,7 +39,7 @@ def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
         raise CondenseryError(f"{synthetic.source}: PNG holds 1 or 3 channels, not {channels}; use npz")
     check_new_folder(folder)
     pixels = synthetic.uint8_images().permute(0, 2, 3, 1).cpu().numpy()
-    with atomic(folder) as temporary:
+    with atomic(folder, folder=True) as temporary:
         files = []
         for position, label in enumerate(synthetic.class_indices.tolist()):
             name = f"{_class_folder(label, synthetic.classes)}/{position:05d}.png"
@@ -57,7 +57,6 @@ def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
             "learning_rate": rate.tolist() if isinstance(rate, Tensor) else rate,
             "provenance": synthetic.provenance,
         }
-        temporary.mkdir(exist_ok=True)
         (temporary / _INDEX).write_text(json.dumps(index, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
