@@ -124,12 +124,6 @@ def test_a_discriminator_that_has_died_ends_the_training() -> None:
         training.check()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_weights_that_are_not_finite_end_the_training(kind: str) -> None:
-    with pytest.raises(CondenseryError, match="no longer finite"):
-        generators.train(kind, setting(kind, iterations=2, lr=float("inf")))
-
-
 def halves() -> RealData:
     """Return images of which another half is bright in each class, with noise."""
     rng = np.random.default_rng(0)

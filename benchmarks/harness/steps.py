@@ -147,11 +147,17 @@ LOOPS = (
     Loop("dd", _dd, copies=3, waits=1),  # weights, real images, their labels; the rates, which are read
     # Images, real images, their labels; how many were wrong, which is read.
     Loop("ld", _ld, copies=3, waits=1),
-    # Images, labels, augmentations.
-    Loop("training", partial(_training, networks=1, augmentation=AUGMENTATION), copies=3, compiles=True),
-    Loop("training-stacked", partial(_training, networks=3, augmentation=AUGMENTATION), copies=3),
-    Loop("training-plain", partial(_training, networks=3, augmentation="none"), copies=2),
-    # Which images, and their labels; augmentations of all families, and the noise.
-    Loop("training-dc", partial(_training, networks=1, augmentation=_DC), copies=4),
-    Loop("training-dc-stacked", partial(_training, networks=3, augmentation=_DC), copies=4),
+    # Images, labels, augmentations; at the end of a whole training, not of a batch, whether all is finite.
+    Loop(
+        "training",
+        partial(_training, networks=1, augmentation=AUGMENTATION),
+        copies=3,
+        waits=1,
+        compiles=True,
+    ),
+    Loop("training-stacked", partial(_training, networks=3, augmentation=AUGMENTATION), copies=3, waits=1),
+    Loop("training-plain", partial(_training, networks=3, augmentation="none"), copies=2, waits=1),
+    # Which images, and their labels; augmentations of all families, and the noise; whether all is finite.
+    Loop("training-dc", partial(_training, networks=1, augmentation=_DC), copies=4, waits=1),
+    Loop("training-dc-stacked", partial(_training, networks=3, augmentation=_DC), copies=4, waits=1),
 )

@@ -27,6 +27,9 @@ class Checkpoint:
         identity: what experiment the state belongs to, JSON-able; a file with another identity is not used.
         every_seconds: how much work, in seconds, may be lost; 0 saves whenever asked.
         commit: the commit that saves; the log says when the state comes from another commit.
+
+    Attributes:
+        step: the step of what was loaded or saved last; 0 before.
     """
 
     def __init__(self, path: Path, identity: Any, every_seconds: float = 60.0, *, commit: str = "") -> None:
@@ -36,6 +39,7 @@ class Checkpoint:
         self.identity = json.loads(json.dumps(identity))
         self.every_seconds = every_seconds
         self.commit = commit
+        self.step = 0
         self._saved_at = monotonic()
 
     def load(self) -> tuple[int, dict[str, Tensor]] | None:
@@ -72,6 +76,7 @@ class Checkpoint:
                 self.path,
                 metadata.get("commit") or "unknown",
             )
+        self.step = step
         return step, state
 
     def save(self, step: int, state: Mapping[str, Tensor]) -> None:
@@ -83,6 +88,7 @@ class Checkpoint:
         """
         about = {"schema": _SCHEMA, "identity": self.identity, "commit": self.commit, "step": step}
         write_tensors(self.path, state, about)
+        self.step = step
         self._saved_at = monotonic()
 
     def due(self) -> bool:

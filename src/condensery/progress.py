@@ -25,25 +25,29 @@ class Progress:
         total: number of steps of the whole job, those of earlier runs included.
         stream: where to write; standard error if None. A terminal gets a bar, any other stream plain lines.
         every_seconds: least time between two plain lines; the first and the last step always get theirs.
+
+    Attributes:
+        label: what is being done.
+        done: steps complete, as last reported.
     """
 
     def __init__(
         self, label: str, total: int, stream: TextIO | None = None, every_seconds: float = 30.0
     ) -> None:
         """Start; nothing is written before the first step."""
-        self._label, self._total, self._every = label, total, every_seconds
+        self.label, self._total, self._every = label, total, every_seconds
         self._stream = sys.stderr if stream is None else stream
         self._terminal = self._stream.isatty()
         self._bar: tqdm | None = None
         self._samples: deque[tuple[float, int]] = deque()
         self._values: dict[str, float] = {}
-        self._started, self._printed_at, self._done = monotonic(), 0.0, 0
+        self._started, self._printed_at, self.done = monotonic(), 0.0, 0
         self._printed: int | None = None
         self._closed = False
 
     def step(self, done: int, **values: float) -> None:
         """Report that `done` steps of the total are complete, with figures worth seeing, such as a loss."""
-        self._done = done
+        self.done = done
         self._values = values or self._values
         if self._terminal:
             self._step_bar(done)
@@ -60,7 +64,7 @@ class Progress:
         self._closed = True
         if self._bar is not None:
             self._bar.close()
-        elif self._samples and self._printed != self._done:
+        elif self._samples and self._printed != self.done:
             self._print(monotonic())
 
     def __enter__(self) -> Self:
@@ -76,7 +80,7 @@ class Progress:
     def _step_bar(self, done: int) -> None:
         if self._bar is None:
             self._bar = tqdm(
-                desc=self._label, total=self._total, initial=done, file=self._stream, dynamic_ncols=True
+                desc=self.label, total=self._total, initial=done, file=self._stream, dynamic_ncols=True
             )
         if self._values:
             self._bar.set_postfix_str(_figures(self._values), refresh=False)
@@ -86,7 +90,7 @@ class Progress:
         samples = self._samples
         if len(samples) >= 2 and now - samples[-2][0] < _SAMPLE_SECONDS:
             samples.pop()  # The newest sample is replaced until it is a second later than the one before.
-        samples.append((now, self._done))
+        samples.append((now, self.done))
         while len(samples) > 2 and now - samples[0][0] > _WINDOW_SECONDS:
             samples.popleft()
 
@@ -96,18 +100,18 @@ class Progress:
         return (last - first) / (end - begin) if last > first and end > begin else None
 
     def _print(self, now: float) -> None:
-        parts = [f"{self._label} {self._done}/{self._total}"]
+        parts = [f"{self.label} {self.done}/{self._total}"]
         rate = self._rate()
         if rate is not None:
             parts.append(f"{rate:.3g}/s" if rate >= 0.1 else f"{duration(1 / rate)} each")
-        if self._done >= self._total:
+        if self.done >= self._total:
             parts.append(f"done after {duration(now - self._started)}")
         elif rate is not None:
-            parts.append(f"{duration((self._total - self._done) / rate)} left")
+            parts.append(f"{duration((self._total - self.done) / rate)} left")
         if self._values:
             parts.append(_figures(self._values))
         print("  ".join(parts), file=self._stream, flush=True)
-        self._printed, self._printed_at = self._done, now
+        self._printed, self._printed_at = self.done, now
 
 
 def _figures(values: dict[str, float]) -> str:

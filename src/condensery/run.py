@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -11,7 +13,10 @@ import torch
 from torch import Tensor
 
 from condensery.checkpoint import Checkpoint
+from condensery.errors import CondenseryError
 from condensery.progress import Progress
+
+_log = logging.getLogger(__name__)
 
 
 class Part(Protocol):
@@ -128,6 +133,8 @@ class Run:
             one of them belongs to other work and is not used.
         before: steps of the progress that were done before this work.
         times: steps of the progress per step of this work.
+        may_diverge: whether work goes on when its values are no longer finite, with a warning at its end:
+            a network that diverges is one of the outcomes of a search.
     """
 
     checkpoint: Checkpoint | None = None
@@ -136,6 +143,7 @@ class Run:
     parts: Mapping[str, Part] = field(default_factory=dict)
     before: int = 0
     times: int = 1
+    may_diverge: bool = False
 
     def carrying(self, parts: Mapping[str, Part]) -> Run:
         """Return the run with these parts too."""
@@ -151,12 +159,18 @@ class Run:
         Args:
             total: steps of the whole work, those of earlier runs included.
             work: what the steps change. Its state must be complete between two steps.
+
+        Raises:
+            CondenseryError: a value of the state is not finite when it is saved, or after the last step.
         """
         whole = self.carrying({"work": work})
-        for step in range(whole.resume(), total):
+        first = whole.resume()
+        for step in range(first, total):
             yield step
             if self.checkpoint and self.checkpoint.due():
                 whole.save(step + 1)
+        if first < total:
+            whole._check(total, whole._state())
 
     def resume(self) -> int:
         """Restore all parts, if there is a checkpoint of them all; return the number of the next step."""
@@ -179,20 +193,68 @@ class Run:
 
         Args:
             done: the step that a resumed run does next.
+
+        Raises:
+            CondenseryError: a value is not finite; what was saved before stays.
         """
         if self.checkpoint:
-            tensors: dict[str, Tensor] = {}
-            for name, part in self.parts.items():
-                # The first entry records that the part is present, even if its state is empty.
-                tensors |= {f"{name}/": torch.empty(0)}
-                tensors |= {f"{name}/{key}": tensor for key, tensor in part.state().items()}
+            tensors = self._state()
+            if not self.may_diverge:
+                self._check(done, tensors)
             self.checkpoint.save(done, tensors)
 
+    def _state(self) -> dict[str, Tensor]:
+        tensors: dict[str, Tensor] = {}
+        for name, part in self.parts.items():
+            # The first entry records that the part is present, even if its state is empty.
+            tensors |= {f"{name}/": torch.empty(0)}
+            tensors |= {f"{name}/{key}": tensor for key, tensor in part.state().items()}
+        return tensors
+
     def report(self, done: int, **values: Tensor | float) -> None:
-        """Report that `done` steps of this work are complete, with figures worth seeing, such as a loss."""
+        """Report that `done` steps of this work are complete, with figures worth seeing, such as a loss.
+
+        Raises:
+            CondenseryError: a figure is not finite.
+        """
         if self.progress:
             figures = {name: float(value) for name, value in values.items()}
+            for name, figure in figures.items():
+                if not math.isfinite(figure):
+                    self._diverged(f"{name} is {figure}", done)
             self.progress.step(self.before + self.times * done, **figures)
+
+    def _check(self, done: int, tensors: Mapping[str, Tensor]) -> None:
+        name = not_finite(tensors)
+        if name is not None:
+            self._diverged(f"{name.partition('/')[2]} is not finite", done)
+
+    def _diverged(self, what: str, done: int) -> None:
+        """Say what is not finite after so many steps; stop the work, unless it may diverge."""
+        where = f"{self.progress.label}: " if self.progress else ""
+        last = (self.progress.done - self.before) // self.times if self.progress else 0
+        saved = self.checkpoint.step if self.checkpoint else 0
+        first = max(last, saved) if max(last, saved) < done else 0
+        message = f"{where}{what} between steps {first} and {done}"
+        if self.may_diverge:
+            _log.warning("%s: its accuracy is that of chance", message)
+            return
+        kept = f"; {self.checkpoint.path} keeps step {saved}" if saved else ""
+        raise CondenseryError(
+            f"{message}: lower the learning rate (config/methods.yaml, config/recipes.yaml or the "
+            f"protocol){kept}"
+        )
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor with a value that is not finite, if any; one wait per device."""
+    floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    bad: set[str] = set()
+    for device in {tensor.device for tensor in floating.values()}:
+        names = [name for name, tensor in floating.items() if tensor.device == device]
+        finite = torch.stack([floating[name].isfinite().all() for name in names]).tolist()
+        bad |= {name for name, well in zip(names, finite, strict=True) if not well}
+    return next((name for name in floating if name in bad), None)
 
 
 UNATTENDED = Run()

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from condensery import checkpoint, streams
 from condensery.data import DataInfo, RealData
-from condensery.errors import CondenseryError
 from condensery.machine.device import Device
 from condensery.training.samples import Samples
 
@@ -145,17 +144,12 @@ class Training(ABC):
     def step(self, step: int) -> dict[str, Tensor]:
         """Do one step, and return losses by name, each a scalar."""
 
-    def check(self) -> None:
-        """Check that training can continue.
+    def check(self) -> None:  # noqa: B027 (most kinds do nothing)
+        """Check that training can continue, beyond its values being finite.
 
         Raises:
-            CondenseryError: it cannot, for example because weights are no longer finite.
+            CondenseryError: it cannot.
         """
-        if not all(weight.isfinite().all() for weight in self.result.parameters()):
-            raise CondenseryError(
-                "the generator's weights are no longer finite: lower its `lr` in the protocol or in "
-                "config/methods.yaml"
-            )
 
     @property
     @abstractmethod

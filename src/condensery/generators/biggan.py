@@ -169,7 +169,6 @@ class Training(base.Training):
 
         A discriminator whose last maps are zero for every image has no gradient to train the generator.
         """
-        super().check()
         if self._judged is not None and (self._judged == self._judged[0]).all():
             raise CondenseryError(
                 "the discriminator gives every image the same score and can no longer learn: lower "

@@ -88,7 +88,7 @@ def train_all(
     done = _load(checkpoint)
     for name in names[len(done) :]:
         part = _part(checkpoint, name)
-        done.append(evaluate(name, samples, test, recipe, seeds, device, run=Run(part)))
+        done.append(evaluate(name, samples, test, recipe, seeds, device, run=Run(part, may_diverge=True)))
         if part:
             part.remove()
         if checkpoint:
