@@ -184,6 +184,6 @@ def test_the_page_has_table_and_figure(tmp_path: Path) -> None:
     html = out.read_text()
     assert html.count("<h2>Continual learning in 5 steps") == 2
     assert "<td>34.4</td>" in html
-    assert html.count('id="') == len({part.split('"')[0] for part in html.split('id="')[1:]}) == 2
+    assert html.count('id="') == len({part.split('"')[0] for part in html.split('id="')[1:]}) == 3
     with pytest.raises(CondenseryError, match="made under protocol 'test'"):
         page.build([tmp_path / "tables/continual5.csv"], [], Labels("other"), out)

@@ -212,8 +212,10 @@ def test_page_holds_all_that_it_shows(report: tuple[str, Path]) -> None:
     html, folder = report
     seen = _Page(html)
     assert seen.open == []
-    assert seen.anchors == ["#table1", "#figure2"]
-    assert seen.ids == ["table1", "figure2"]
+    files = [f"table1.{suffix}" for suffix in ("csv", "tex", "md", "json")] + ["figure2.png", "figure2.pdf"]
+    assert seen.anchors == ["#table1", "#table1", "#figure2", *files]  # overview, contents, files
+    assert all((folder / name).is_file() for name in files)
+    assert seen.ids == ["overview", "table1", "figure2"]
     (source,) = seen.sources
     head, data = source.split(",")
     assert head == "data:image/png;base64"
@@ -228,7 +230,8 @@ def test_page_shows_measured_and_published_and_escapes(report: tuple[str, Path])
     lines = [[" ".join(entry.split()) for entry in line] for line in _Page(html).lines]
     matrix = [entry for line in lines for entry in line if entry.startswith("48.5") and "n=" in entry]
     assert matrix == ["48.5 ± 1.1 n=2×2 [48.9 ± 0.6]"]
-    (dm,) = [line for line in lines if "DM" in line and "dsa" in line]
+    (dm,) = [line for line in lines if line[0] == "DM"]
+    assert dm[1:4] == ["10", "dsa", "convnet"]
     assert dm[4:10] == ["48.5 ± 1.1", "2×2", "0.5", "1.0", "48.9 ± 0.6", "−0.4"]
     assert "a &lt;quick&gt; check &amp; more" in html
     assert "<quick>" not in html
@@ -249,10 +252,42 @@ def test_page_has_the_lines_and_columns_of_each_table(tmp_path: Path) -> None:
     page.build(csvs, [], LABELS, tmp_path / "report.html")
     seen = _Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     lines = [[" ".join(entry.split()) for entry in line] for line in seen.lines]
-    assert seen.ids == ["dsa_cross_architecture", "larger_sets"]
-    assert lines[0] == ["Data set", "Images/class", "Method", "Condensed on", "mlp", "lenet"]
-    assert lines[1] == ["cifar10", "10", "DM", "mlp", "60.0 n=1×1", "61.0 n=1×1"]
-    assert ["cifar10", "10", "dsa", "62.0 77.5 % n=1×1 [48.9 ± 0.6]", ""] in lines
+    assert seen.ids == ["overview", "dsa_cross_architecture", "larger_sets"]
+    head = lines.index(["Data set Images/class, Method, Condensed on", "mlp", "lenet"])
+    assert lines[head + 1] == ["cifar10 10, DM, mlp", "60.0 n=1×1", "61.0 n=1×1"]
+    assert ["cifar10 10, dsa", "62.0 77.5 % n=1×1 [48.9 ± 0.6]", ""] in lines
+
+
+def test_overview_says_how_far_the_measured_numbers_are(tmp_path: Path) -> None:
+    measured = [row(protocol="smoke", accuracy=46.9), row(protocol="smoke", method="dsa", accuracy=52.6)]
+    measured.append(row(protocol="smoke", method="mine", accuracy=10.0))
+    for name in ("table1", "dsa_siamese"):
+        tables.build(name, pd.DataFrame(measured), PUBLISHED, LABELS).write(tmp_path / name)
+    csvs = [tmp_path / "table1.csv", tmp_path / "dsa_siamese.csv"]
+    page.build(csvs, [], LABELS, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    lines = [[" ".join(entry.split()) for entry in line] for line in _Page(html).lines]
+    # 48.9 and 52.1 are the published numbers: 2.0 below and 0.5 above.
+    assert lines[1][1:] == ["3", "2", "1.2", "−2.0, cifar10, DM, 10/class, dsa, convnet"]
+    dots = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', html)
+    assert sorted(dots) == [("48.90", "53.10"), ("52.10", "47.40")]  # though two tables have these cells
+
+
+def test_page_links_what_lies_beside_it(tmp_path: Path) -> None:
+    whole = {"method": "whole", "ipc": 0, "condense_network": "", "recipe": "whole"}
+    measured = [row(protocol="smoke", method="a b"), row(protocol="smoke", **whole)]
+    table = tables.build("larger_sets", pd.DataFrame(measured), PUBLISHED, LABELS)
+    table.write(tmp_path / "tables" / "larger_sets")
+    made = ["synthetic/cifar10/a b/convnet/ipc10", "accuracy/cifar10/whole/whole-convnet"]
+    for folder in (*made, "logs/tables"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "logs/tables/larger_sets.log").touch()
+    page.build([tmp_path / "tables/larger_sets.csv"], [], LABELS, tmp_path / "report.html")
+    seen = _Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    files = {name for name in seen.anchors if not name.startswith(("#", "tables/"))}
+    made[0] = "synthetic/cifar10/a%20b/convnet/ipc10"
+    assert files == {*made, "logs/tables/larger_sets.log", "synthetic", "accuracy", "logs"}
+    assert "tables/larger_sets.csv" in seen.anchors
 
 
 def test_page_refuses_what_is_not_ours(report: tuple[str, Path]) -> None:

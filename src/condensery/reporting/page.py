@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, UnidentifiedImageError
 
 from condensery.errors import CondenseryError
 from condensery.experiment.catalog import TARGETS
+from condensery.experiment.targets import WHOLE
 from condensery.files import atomic
 from condensery.reporting import (
     continual_cells,
     continual_table,
     layout,
+    overview,
     search_cells,
     search_table,
     specs,
@@ -24,50 +29,96 @@ from condensery.reporting import (
 )
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import ABSENT, Cell, Layout
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d2329; --soft: #5c6670; --rule: #d5dae0; --paper: #fff;
-  --band: #f5f7f9; --link: #0b5cad; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e7ea; --soft: #9aa5b0; --rule: #3a424a;
-  --paper: #15191d; --band: #1d2227; --link: #7db7f0; } }
-body { margin: 0 auto; padding: 2.5rem 1.5rem 5rem; max-width: 80rem; background: var(--paper);
-  color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
-h1, h2, h3 { line-height: 1.25; margin: 2.2em 0 .5em; } h1 { margin-top: 0; font-size: 1.9rem; }
-h2 { font-size: 1.35rem; border-top: 1px solid var(--rule); padding-top: 1.4em; } h3 { font-size: 1.05rem; }
-p { max-width: 48rem; margin: .5em 0; } .soft, figcaption { color: var(--soft); font-size: .9rem; }
-nav a { margin-right: 1.2em; } a { color: var(--link); }
-.wide { overflow-x: auto; margin: 1em 0; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35em .6em; text-align: right; white-space: nowrap; vertical-align: top; }
-th { font-weight: 600; vertical-align: bottom; white-space: normal; max-width: 7.5em; }
-.text { text-align: left; }
-thead tr { border-bottom: 2px solid var(--rule); } tr.first { border-top: 1px solid var(--rule); }
-tbody tr:hover { background: var(--band); }
-td small { display: block; color: var(--soft); font-size: .8rem; line-height: 1.35; }
-figure { margin: 1.2em 0; }
-figure img { max-width: 100%; height: auto; background: #fff; padding: .5rem; border-radius: 4px;
-  box-sizing: border-box; }
-figcaption { max-width: 48rem; margin-top: .6em; }
-"""
+from condensery.reporting.overview import Summary
 
 _LONG = (
-    ("Images/class", ""),
-    ("Method", "text"),
-    ("Recipe", "text"),
-    ("Network", "text"),
-    ("Accuracy", ""),
-    ("n", ""),
-    ("Std between sets", ""),
-    ("Std between networks", ""),
-    ("Published", ""),
-    ("Difference", ""),
-    ("Source", "text"),
-    ("Evaluation time", ""),
+    ("Method", True),
+    ("Images/class", False),
+    ("Recipe", True),
+    ("Network", True),
+    ("Accuracy", False),
+    ("n", False),
+    ("Std between sets", False),
+    ("Std between networks", False),
+    ("Published", False),
+    ("Difference", False),
+    ("Source", True),
+    ("Evaluation time", False),
+    ("Files", True),
 )
+_TABLE_FILES = ("csv", "tex", "md", "json", "cost.md", "cost.csv")
+_FIGURE_FILES = ("png", "pdf", "csv", "md")
+# Name for readers -> folder of results/<protocol>/.
+_FOLDERS = {"synthetic sets": "synthetic", "rows": "accuracy", "logs": "logs", "run times": "benchmarks"}
+_CELL_FOLDERS = {"sets": "synthetic", "rows": "accuracy", "logs": "logs/accuracy"}
+
+
+@dataclass(frozen=True)
+class Link:
+    """A file or folder beside the page, its address relative to it."""
+
+    text: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a table: its text, what stands below it in small letters, and files."""
+
+    text: str
+    below: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a table; the first of a group has a rule above it."""
+
+    entries: tuple[Entry, ...]
+    first: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table.
+
+    Attributes:
+        heads: of its columns, each with whether its entries begin at the left.
+        lines: their first entry is the heading of the line.
+        title: above the table; may be empty.
+    """
+
+    heads: tuple[tuple[Entry, bool], ...]
+    lines: tuple[Line, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG image in base 64 with its size on the page, in CSS pixels."""
+
+    data: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of one table or figure."""
+
+    anchor: str
+    title: str
+    notes: tuple[str, ...]
+    files: tuple[Link, ...]
+    grids: tuple[Grid, ...] = ()
+    image: Picture | None = None
 
 
 def build(csvs: Sequence[Path], pngs: Sequence[Path], labels: Labels, out: Path) -> None:
-    """Write the page: tables first, then figures; images are embedded, and nothing is fetched.
+    """Write the page: an overview, tables, figures; images are embedded, and nothing is fetched.
+
+    Files that lie beside the tables and figures, and the folders of sets, rows and logs beside the page, are
+    linked by their relative addresses.
 
     Args:
         csvs: tables that scripts/table.py wrote; the file name is the name of the table.
@@ -81,59 +132,82 @@ def build(csvs: Sequence[Path], pngs: Sequence[Path], labels: Labels, out: Path)
     """
     if not csvs and not pngs:
         raise CondenseryError("nothing to report; make a table or a figure first")
-    sections = [_table(path, labels) for path in csvs]
-    tabled = {anchor for anchor, _, _ in sections}
-    for path in pngs:
-        anchor, title, content = _figure(path)
-        sections.append((f"figure-{anchor}" if anchor in tabled else anchor, title, content))
-    links = "".join(f'<a href="#{name}">{escape(title)}</a> ' for name, title, _ in sections)
-    heading = f"Results under protocol {labels.protocol}"
-    body = "\n".join(
-        f'<section id="{name}">\n<h2>{escape(title)}</h2>\n{content}\n</section>'
-        for name, title, content in sections
+    folder = out.parent
+    tabled, summaries = [], []
+    for path in csvs:
+        section, summary = _table(path, labels, folder)
+        tabled.append(section)
+        summaries.append(summary)
+    anchors = {section.anchor for section in tabled}
+    figures = [_figure(path, anchors, folder) for path in pngs]
+    environment = Environment(
+        loader=PackageLoader("condensery", "reporting/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    html = (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(heading)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(heading)}</h1>\n<p>{escape(labels.description)}</p>\n<nav>{links}</nav>\n"
-        f"{body}\n</body>\n</html>\n"
+    html = environment.get_template("report.html.jinja").render(
+        heading=f"Results under protocol {labels.protocol}",
+        description=labels.description,
+        folders=_links(folder, {text: folder / name for text, name in _FOLDERS.items()}),
+        tables=tabled,
+        figures=figures,
+        overview=_overview(summaries),
+        points=overview.points(summaries),
     )
     with atomic(out) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
 
-def _table(path: Path, labels: Labels) -> tuple[str, str, str]:
-    """Return anchor, title and HTML of a table."""
-    section = TARGETS[path.stem].section if path.stem in TARGETS else "targets"
-    if section == "continual":
-        return path.stem, continual_table.TITLES[path.stem], _continual(path, labels)
-    if section == "search":
-        return path.stem, search_table.TITLE, _search(path, labels)
-    spec = specs.find(path.stem)
-    return path.stem, spec.title, _accuracies(path, spec, labels)
+def _links(folder: Path, paths: dict[str, Path]) -> tuple[Link, ...]:
+    """Return links from the page's folder to those of the paths that exist."""
+    return tuple(
+        Link(text, quote(Path(os.path.relpath(path, folder)).as_posix()))
+        for text, path in paths.items()
+        if path.exists()
+    )
 
 
-def _continual(path: Path, labels: Labels) -> str:
-    frame = continual_cells.read_cells(path)
-    _check_protocol(path, frame, labels)
-    return _texts(continual_table.grid(frame, labels), continual_table.caption(frame, labels))
+def _files(path: Path, suffixes: Sequence[str], folder: Path) -> tuple[Link, ...]:
+    """Return links to the files of a table or figure, and to the log of the job that made it."""
+    beside = {suffix: path.with_name(f"{path.stem}.{suffix}") for suffix in suffixes}
+    return _links(folder, beside | {"log": folder / "logs" / path.parent.name / f"{path.stem}.log"})
 
 
-def _search(path: Path, labels: Labels) -> str:
-    frame = search_cells.read(path)
-    _check_protocol(path, frame, labels)
-    return _texts(search_table.grid(frame, labels), search_table.caption(frame, labels))
-
-
-def _texts(table: layout.Grid, caption: str) -> str:
-    first, *others = table.heads
-    heads = [(first, "text"), *((head, "") for head in others)]
-    body = [
-        _row("".join(_entry(escape(text), kind) for text, (_, kind) in zip(line, heads, strict=True)), False)
-        for line in table.lines
+def _overview(summaries: Sequence[Summary]) -> Grid:
+    lines = [
+        Line((Entry("", links=(Link(each.title, f"#{each.target}"),)), *map(Entry, each.texts)))
+        for each in summaries
     ]
-    return f'<p class="soft">{escape(caption)}</p>\n{_grid(heads, body)}'
+    lefts = (True, False, False, False, True)
+    return Grid(tuple(zip(map(Entry, overview.HEADS), lefts, strict=True)), tuple(lines))
+
+
+def _table(path: Path, labels: Labels, folder: Path) -> tuple[Section, Summary]:
+    """Return what the page shows of a table, and its line of the overview."""
+    kind = TARGETS[path.stem].section if path.stem in TARGETS else "targets"
+    if kind == "continual":
+        frame = continual_cells.read_cells(path)
+        title, notes = continual_table.TITLES[path.stem], (continual_table.caption(frame, labels),)
+        grids = (_texts(continual_table.grid(frame, labels)),)
+        measured, compared = len(frame), overview.of_continual(frame, labels)
+    elif kind == "search":
+        frame = search_cells.read(path)
+        title, notes = search_table.TITLE, (search_table.caption(frame, labels),)
+        grids = (_texts(search_table.grid(frame, labels)),)
+        measured, compared = len(frame), overview.of_search(frame, labels)
+    else:
+        spec = specs.find(path.stem)
+        frame = tables.read_cells(path)
+        title = spec.title
+        notes = (" ".join([labels.sentence(), *layout.facts(frame)]), " ".join(spec.notes))
+        grids = _accuracies(frame, spec.layout, labels, folder)
+        measured, compared = int((frame["networks"] > 0).sum()), overview.of_accuracies(frame, labels)
+    _check_protocol(path, frame, labels)
+    section = Section(path.stem, title, notes, _files(path, _TABLE_FILES, folder), grids)
+    return section, Summary(path.stem, title, measured, compared)
 
 
 def _check_protocol(path: Path, frame: pd.DataFrame, labels: Labels) -> None:
@@ -145,51 +219,48 @@ def _check_protocol(path: Path, frame: pd.DataFrame, labels: Labels) -> None:
         )
 
 
-def _accuracies(path: Path, spec: specs.Spec, labels: Labels) -> str:
-    """Return the HTML of a table of accuracies: the paper's layout, then every cell by data set."""
-    frame = tables.read_cells(path)
-    _check_protocol(path, frame, labels)
-    caption = " ".join([labels.sentence(), *layout.facts(frame)])
-    parts = [
-        f'<p class="soft">{escape(caption)}</p>',
-        f'<p class="soft">{escape(" ".join(spec.notes))}</p>',
-        _matrix(frame, spec.layout, labels),
-    ]
-    for dataset, group in frame.groupby("dataset", sort=False):
-        parts += [f"<h3>{escape(str(dataset))}: every cell</h3>", _long(group, labels)]
-    return "\n".join(parts)
+def _texts(table: layout.Grid) -> Grid:
+    heads = tuple((Entry(head), number == 0) for number, head in enumerate(table.heads))
+    return Grid(heads, tuple(Line(tuple(map(Entry, line))) for line in table.lines))
 
 
-def _matrix(frame: pd.DataFrame, of: Layout, labels: Labels) -> str:
+def _accuracies(frame: pd.DataFrame, of: Layout, labels: Labels, folder: Path) -> tuple[Grid, ...]:
+    """Return the paper's layout, then every cell by data set."""
+    by_dataset = frame.groupby("dataset", sort=False)
+    every = (_long(group, f"{dataset}: every cell", labels, folder) for dataset, group in by_dataset)
+    return (_matrix(frame, of, labels), *every)
+
+
+def _matrix(frame: pd.DataFrame, of: Layout, labels: Labels) -> Grid:
     columns, lines = layout.matrix(frame, of, labels)
-    heads = [(layout.HEADS[name], "" if name == "ipc" else "text") for name in of.lines]
-    heads += [(layout.shown(of.columns, column, labels), "") for column in columns]
+    first, *others = (layout.HEADS[name] for name in of.lines)
+    heads = [(Entry(first, (", ".join(others),)), True)]
+    heads += [(Entry(layout.shown(of.columns, column, labels)), False) for column in columns]
     body = []
     for i, line in enumerate(lines):
-        first = i == 0 or lines[i - 1].titles[0] != line.titles[0]
-        entries = [line.titles[0] if first else "", *line.titles[1:]]
-        entries = [escape(text) for text in entries] + [_compact(line.cells.get(each)) for each in columns]
-        cells = "".join(_entry(html, kind) for html, (_, kind) in zip(entries, heads, strict=True))
-        body.append(_row(cells, first))
-    return _grid(heads, body)
+        dataset, *titles = line.titles
+        below = ", ".join(title for title in titles if title != ABSENT)
+        entries = (Entry(dataset, (below,)), *(_compact(line.cells.get(c)) for c in columns))
+        body.append(Line(entries, i == 0 or lines[i - 1].titles[0] != dataset))
+    return Grid(tuple(heads), tuple(body))
 
 
-def _compact(cell: Cell | None) -> str:
+def _compact(cell: Cell | None) -> Entry:
     if cell is None:
-        return ""
+        return Entry("")
     below = [layout.relative(cell)] if layout.relative(cell) else []
     below += [f"n={layout.count(cell)}"] if cell["networks"] else []
     published = layout.published(cell)
     below += [f"[{published}]"] if published != ABSENT else []
-    return escape(layout.measured(cell)) + "".join(f"<small>{escape(text)}</small>" for text in below)
+    return Entry(layout.measured(cell), tuple(below))
 
 
-def _long(group: pd.DataFrame, labels: Labels) -> str:
+def _long(group: pd.DataFrame, title: str, labels: Labels, folder: Path) -> Grid:
     body, previous = [], None
     for cell in group.to_dict("records"):
-        entries = (
-            layout.size(cell["ipc"]) if cell["ipc"] != previous else "",
+        texts = (
             labels.method(cell["method"]),
+            layout.size(cell["ipc"]),
             cell["recipe"] or ABSENT,
             layout.networks(cell),
             layout.measured(cell),
@@ -201,32 +272,24 @@ def _long(group: pd.DataFrame, labels: Labels) -> str:
             cell["source"],
             layout.time(cell["seconds"]),
         )
-        cells = "".join(_entry(escape(text), kind) for text, (_, kind) in zip(entries, _LONG, strict=True))
-        body.append(_row(cells, cell["ipc"] != previous))
+        files = Entry("", links=_cell_files(cell, folder))
+        body.append(Line((*map(Entry, texts), files), cell["ipc"] != previous))
         previous = cell["ipc"]
-    return _grid(_LONG, body)
+    return Grid(tuple((Entry(head), left) for head, left in _LONG), tuple(body), title)
 
 
-def _grid(heads: Sequence[tuple[str, str]], body: Sequence[str]) -> str:
-    head = "".join(f"<th{_kind(kind)}>{escape(text)}</th>" for text, kind in heads)
-    table = "\n".join([f"<thead><tr>{head}</tr></thead>", "<tbody>", *body, "</tbody>"])
-    return f'<div class="wide"><table>\n{table}\n</table></div>'
+def _cell_files(cell: Cell, folder: Path) -> tuple[Link, ...]:
+    """Return links to the folders of a cell: its sets, its rows, and the logs of its evaluations."""
+    network = cell["condense_network"] or cell["evaluate_network"]
+    place = Path(cell["dataset"], cell["method"], network, f"ipc{cell['ipc']}")
+    if cell["method"] == WHOLE:
+        place = Path(cell["dataset"], WHOLE, f"{cell['recipe']}-{cell['evaluate_network']}")
+    paths = {text: folder / name / place for text, name in _CELL_FOLDERS.items()}
+    return _links(folder, paths) if cell["networks"] else ()
 
 
-def _row(cells: str, first: bool) -> str:
-    return f"<tr{_kind('first' if first else '')}>{cells}</tr>"
-
-
-def _entry(html: str, kind: str) -> str:
-    return f"<td{_kind(kind)}>{html}</td>"
-
-
-def _kind(kind: str) -> str:
-    return f' class="{kind}"' if kind else ""
-
-
-def _figure(path: Path) -> tuple[str, str, str]:
-    """Return anchor, title and HTML of a figure."""
+def _figure(path: Path, tabled: set[str], folder: Path) -> Section:
+    """Return what the page shows of a figure."""
     try:
         with Image.open(path) as image:
             known = {name: image.info.get(name) for name in ("Title", "Description")}
@@ -235,11 +298,10 @@ def _figure(path: Path) -> tuple[str, str, str]:
         raise CondenseryError(f"{path}: not a figure; make it with scripts/figure.py") from error
     if not all(known.values()):
         raise CondenseryError(f"{path}: has no title and caption inside; make it with scripts/figure.py")
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    title, caption = known["Title"], known["Description"]
-    return (
-        path.stem,
-        title,
-        f'<figure><img src="data:image/png;base64,{data}" alt="{escape(title)}" width="{width // 2}" '
-        f'height="{height // 2}"><figcaption>{escape(caption)}</figcaption></figure>',
+    return Section(
+        f"figure-{path.stem}" if path.stem in tabled else path.stem,
+        known["Title"],
+        (known["Description"],),
+        _files(path, _FIGURE_FILES, folder),
+        image=Picture(base64.b64encode(path.read_bytes()).decode("ascii"), width // 2, height // 2),
     )
