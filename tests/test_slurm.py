@@ -26,19 +26,24 @@ from tests.cluster import Cluster, wait
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ["Snakefile", "benchmarks", "config", "environment.yml", "profiles", "scripts", "slurm", "workflow"]
 
-# Too slow for Slurm's shortest time limit, a minute, on any machine; and noting every step that is done.
-SLOW = """
+# Which set, by its images per class, met with what.
+SETS = CANCELLED, TOO_LONG, PREEMPTED, NODE_DIED = 1, 2, 3, 4
+FINISHED = 0
+# Noting every step that is done. The set that is to take too long sleeps longer: Slurm may end a job of a
+# minute, its shortest limit, only after two.
+SLOW = f"""
 import runpy, sys, time
 from pathlib import Path
 from condensery.checkpoint import Checkpoint
 
-done, save = Path("steps") / sys.argv[sys.argv.index("--ipc") + 1], Checkpoint.save
+ipc, save = sys.argv[sys.argv.index("--ipc") + 1], Checkpoint.save
+done, seconds = Path("steps") / ipc, 5 if ipc == "{TOO_LONG}" else 2
 
 def note(self, step, state):
     save(self, step, state)
     with done.open("a") as file:
         print(step, file=file)
-    time.sleep(2)
+    time.sleep(seconds)
 
 Checkpoint.due, Checkpoint.save = (lambda self: True), note
 runpy.run_path("scripts/condense_at_full_speed.py", run_name="__main__")
@@ -192,11 +197,6 @@ class Incidents:
     jobs: dict[int, list[dict[str, str]]]
     status: int
     output: str
-
-
-# Which set, by its images per class, met with what.
-SETS = CANCELLED, TOO_LONG, PREEMPTED, NODE_DIED = 1, 2, 3, 4
-FINISHED = 0
 
 
 @pytest.fixture(scope="module")
