@@ -19,13 +19,9 @@ wildcard_constraints:
     network="|".join(NETWORKS),
     evaluation="|".join(NETWORKS),
     recipe="|".join(CONFIG.recipes),
-    table="|".join(listed(ACCURACIES)),
-    figure="|".join(listed(IMAGES)),
-    curve="|".join(listed(CURVES)),
     ipc=r"[1-9]\d*",
     seed=r"\d+",
     shard=r"\d+(-\d+)?",
-    continual="|".join(listed(CLASSES_IN_STEPS, SEQUENCE)),
     tasks=rf"({'|'.join(CONFIG.datasets)})(\+({'|'.join(CONFIG.datasets)}))*",
     steps=r"[1-9]\d*",
     order=r"\d+",
@@ -52,24 +48,14 @@ if POOL:
     include: "workflow/rules/pool.smk"
 
 
-if listed(CLASSES_IN_STEPS, SEQUENCE):
+if CONFIG.listed(CLASSES_IN_STEPS, SEQUENCE):
 
     include: "workflow/rules/continual.smk"
 
 
-if SNAPSHOT_ROWS:
+if CONFIG.listed(TRAJECTORIES):
 
     include: "workflow/rules/trajectory.smk"
-
-
-if listed(CURVES):
-
-    include: "workflow/rules/curve.smk"
-
-
-if MAP:
-
-    include: "workflow/rules/embedding.smk"
 
 
 if SEARCH:
@@ -91,8 +77,8 @@ localrules:
 rule all:
     default_target: True
     input:
-        expand(f"{RESULTS}/tables/{{table}}.cost.csv", table=ALL_TABLES),
-        expand(f"{RESULTS}/figures/{{figure}}.png", figure=ALL_FIGURES),
+        expand(f"{RESULTS}/tables/{{target}}.cost.csv", target=ALL_TABLES),
+        expand(f"{RESULTS}/figures/{{target}}.png", target=ALL_FIGURES),
         f"{RESULTS}/report.html",
 
 

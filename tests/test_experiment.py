@@ -17,7 +17,7 @@ from condensery import methods, networks
 from condensery.augmentation.siamese import FAMILIES
 from condensery.data.kinds import KINDS
 from condensery.errors import CondenseryError
-from condensery.experiment import Config, SetId, catalog, load_config, plans, trajectories
+from condensery.experiment import Config, SetId, catalog, load_config, plans
 from condensery.experiment.groups import GROUPS
 from condensery.experiment.reading import check, read, schema
 from condensery.methods.sampling import Sampling
@@ -378,14 +378,13 @@ def test_imagenet_is_condensed_as_published(paper: Config) -> None:
 
 
 def test_figure_3_maps_one_set_of_each_method(folder: Path, paper: Config) -> None:
-    shown = plans.embedding(paper)
+    shown = plans.embedding(paper, "figure3")
     assert (shown.dataset, shown.network, shown.classes) == ("cifar10", "convnet", 3)
     assert [(s.method, s.ipc, s.seed) for s in shown.sets] == [(m, 50, 0) for m in ("dc", "dsa", "dm")]
-    assert plans.embedding(load_small(folder)) is None
     block = {"datasets": ["digits"], "methods": ["dm"], "ipc": [1, 2], "classes": 2, "real_images": 9}
     config = load_small(folder, targets={"figure3": [block | {"networks": ["mlp"]}]})
     sets = tuple(SetId("digits", "dm", "mlp", ipc, 0) for ipc in (1, 2))
-    assert plans.embedding(config) == ("digits", "mlp", sets, 2, 9)
+    assert plans.embedding(config, "figure3") == ("digits", "mlp", sets, 2, 9)
 
 
 @pytest.mark.parametrize("call", ["dataset", "method"])
@@ -439,8 +438,6 @@ def test_every_target_of_the_catalog_can_be_made() -> None:
     assert named(catalog.ACCURACIES) == set(SPECS)
     assert named(catalog.IMAGES) == set(FIGURES)
     assert named(catalog.CLASSES_IN_STEPS, catalog.SEQUENCE) == set(continual_table.TITLES)
-    assert named(catalog.EMBEDDING) == {plans.EMBEDDING_TARGET}
-    assert named(catalog.TRAJECTORIES) == {trajectories.TARGET}
     assert named(catalog.SEARCH_TABLE) == {search_table.NAME}
 
 

@@ -107,10 +107,12 @@ def test_blocks_add_up_their_sets_and_snapshots():
     expected = {SetId("digits", "dm", "convnet", 1, seed): two for seed in range(config.spec["sets"])}
     expected[SetId("digits", "dm", "convnet", 10, 0)] = three
     expected[SetId("digits", "dm", "convnet", 10, 1)] = two
-    assert trajectories.trajectories(config) == expected
+    assert trajectories.trajectories(config, "figure4") == expected
     coordinates = {"dataset": "digits", "method": "dm", "network": "convnet", "ipc": "10", "seed": "0"}
     assert trajectories.steps_of(config, coordinates) == three
-    with pytest.raises(CondenseryError, match="figure4 does not follow digits/dm/convnet/10/2; add it there"):
+    with pytest.raises(
+        CondenseryError, match="no target follows digits/dm/convnet/10/2; add it to one of figure4"
+    ):
         trajectories.steps_of(config, coordinates | {"seed": "2"})
 
 
@@ -254,8 +256,8 @@ def test_times_are_quoted_only_where_they_were_published(tmp_path):
 
 
 def test_the_script_takes_the_snapshots_of_the_protocol(tmp_path, monkeypatch, capsys):
-    found = []
-    for followed, steps in trajectories.trajectories(load_config(ROOT / "config", "smoke")).items():
+    found, config = [], load_config(ROOT / "config", "smoke")
+    for followed, steps in trajectories.trajectories(config, "figure4").items():
         curve = {step: ([1.0 * step], [[20 + step]]) for step in [*steps, 1]}  # 1 is not asked for
         found += rows({followed.method: curve}, dataset=followed.dataset, ipc=followed.ipc)
     folder = tmp_path / "accuracy"

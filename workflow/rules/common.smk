@@ -10,13 +10,16 @@ from condensery.experiment.catalog import (
     ACCURACIES,
     CLASSES_IN_STEPS,
     CURVES,
+    EMBEDDING,
     IMAGES,
+    SEARCH_FIGURE,
+    SEARCH_TABLE,
     SEQUENCE,
     TARGETS,
+    TRAJECTORIES,
     Kind,
 )
-from condensery.experiment.plans import embedding
-from condensery.experiment.trajectories import RECIPE, trajectories
+from condensery.experiment.plans import EMBEDDING_SEED, embedding
 
 # The workflow's own folder, which need not be the one that Snakemake runs in.
 SOURCE = Path(str(workflow.current_basedir)).parents[1]
@@ -59,7 +62,6 @@ SPLIT = [dataset for dataset in CONFIG.datasets if CONFIG.classes_per_job(datase
 RESULTS = f"results/{PROTOCOL}"
 SEARCH = CONFIG.search
 POOL = CONFIG.pool
-MAP = embedding(CONFIG)
 
 # Everything that `all` makes and the report shows.
 ALL_TABLES, ALL_FIGURES = CONFIG.tables(), CONFIG.figures()
@@ -67,9 +69,9 @@ TABLE_FILES = ["csv", "md", "tex", "json", "cost.csv", "cost.md"]
 FIGURE_FILES = ["png", "pdf"]
 
 
-def listed(*kinds: Kind) -> list[str]:
-    # The targets of these kinds that the protocol lists.
-    return [name for name in CONFIG.targets() if TARGETS[name] in kinds]
+def named(*kinds: Kind) -> str:
+    # The constraint of a rule to the targets of its kinds. Nothing is called "none"; an empty one would allow any.
+    return "|".join(CONFIG.listed(*kinds)) or "none"
 
 
 def target_files(name: str) -> list[str]:
@@ -79,6 +81,34 @@ def target_files(name: str) -> list[str]:
     return [
         f"{RESULTS}/{file}" for file in tables * kind.tables + figures * kind.figures
     ]
+
+
+def table_outputs(caption: str, name: str = "{target}") -> dict[str, str]:
+    # The outputs of the rule of a kind of table; the caption is that of the report of Snakemake.
+    path = f"results/{{protocol}}/tables/{name}"
+    shown = report(
+        f"{path}.md",
+        caption=f"../report/{caption}.rst",
+        category="Tables",
+        labels={"protocol": "{protocol}", "table": name, "format": "Markdown"},
+    )
+    return {
+        "csv": f"{path}.csv",
+        "md": shown,
+        "tex": f"{path}.tex",
+        "json": f"{path}.json",
+    }
+
+
+def figure_outputs(caption: str, name: str = "{target}") -> dict[str, str]:
+    path = f"results/{{protocol}}/figures/{name}"
+    shown = report(
+        f"{path}.png",
+        caption=f"../report/{caption}.rst",
+        category="Figures",
+        labels={"protocol": "{protocol}", "figure": name, "format": "PNG"},
+    )
+    return {"png": shown, "pdf": f"{path}.pdf"}
 
 
 def script(name: str, options: str, configured: bool = True) -> str:

@@ -93,50 +93,29 @@ rule continual_accuracy:
 
 rule continual_report:
     input:
-        rows=lambda w: get_memory_rows(w.continual),
+        rows=get_memory_rows,
         published=f"{SETTINGS}/published/continual.csv",
     output:
-        csv="results/{protocol}/tables/{continual}.csv",
-        md=report(
-            "results/{protocol}/tables/{continual}.md",
-            caption="../report/continual.rst",
-            category="Tables",
-            labels={
-                "protocol": "{protocol}",
-                "table": "{continual}",
-                "format": "Markdown",
-            },
-        ),
-        tex="results/{protocol}/tables/{continual}.tex",
-        json="results/{protocol}/tables/{continual}.json",
-        png=report(
-            "results/{protocol}/figures/{continual}.png",
-            caption="../report/continual.rst",
-            category="Figures",
-            labels={
-                "protocol": "{protocol}",
-                "figure": "{continual}",
-                "format": "PNG",
-            },
-        ),
-        pdf="results/{protocol}/figures/{continual}.pdf",
+        **table_outputs("continual"),
+        **figure_outputs("continual"),
     log:
-        "results/{protocol}/logs/tables/{continual}.log",
+        "results/{protocol}/logs/tables/{target}.log",
     benchmark:
-        "results/{protocol}/benchmarks/tables/{continual}.tsv"
+        "results/{protocol}/benchmarks/tables/{target}.tsv"
+    wildcard_constraints:
+        target=named(CLASSES_IN_STEPS, SEQUENCE),
     localrule: True
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=10,
+        **REPORT_JOB | {"mem_mb": 4000},
     params:
-        labels=LABELS,
+        **TARGET,
         table=subpath(output.csv, strip_suffix=".csv"),
         figure=subpath(output.png, strip_suffix=".png"),
     shell:
         script(
             "continual_report",
-            " --target {wildcards.continual} --protocol {wildcards.protocol}"
+            " --target {wildcards.target} --protocol {wildcards.protocol}"
             " --rows {input.rows} --out-table {params.table} --out-figure {params.figure}",
         )

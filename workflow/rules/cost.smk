@@ -2,30 +2,29 @@
 # none.
 rule cost:
     input:
-        "results/{protocol}/tables/{table}.csv",
+        "results/{protocol}/tables/{target}.csv",
     output:
-        csv="results/{protocol}/tables/{table}.cost.csv",
+        csv="results/{protocol}/tables/{target}.cost.csv",
         md=report(
-            "results/{protocol}/tables/{table}.cost.md",
+            "results/{protocol}/tables/{target}.cost.md",
             caption="../report/cost.rst",
             category="Cost",
-            labels={"protocol": "{protocol}", "table": "{table}"},
+            labels={"protocol": "{protocol}", "table": "{target}"},
         ),
     log:
-        "results/{protocol}/logs/cost/{table}.log",
+        "results/{protocol}/logs/cost/{target}.log",
     wildcard_constraints:
-        table="|".join(ALL_TABLES),
+        target="|".join(ALL_TABLES) or "none",
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **REPORT_JOB,
     params:
         prefix=subpath(output.csv, strip_suffix=".csv"),
         results=RESULTS,
     shell:
         script(
             "cost",
-            " --table {wildcards.table} --protocol {wildcards.protocol}"
+            " --table {wildcards.target} --protocol {wildcards.protocol}"
             " --results {params.results} --out-prefix {params.prefix}",
         )

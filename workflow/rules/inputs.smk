@@ -8,13 +8,12 @@ from condensery.experiment.trajectories import RECIPE, steps_of, trajectories
 
 
 def get_sets(wildcards) -> list[str]:
-    return [set_path(s) for s in CONFIG.target_sets(wildcards.figure)]
+    return [set_path(s) for s in CONFIG.target_sets(wildcards.target)]
 
 
 def get_rows(w) -> list[str]:
-    target = w.get("table") or w.curve
-    trained = CONFIG.target_evaluations(target) + CONFIG.whole_evaluations(target)
-    return [*map(rows_path, trained)]
+    on_sets = CONFIG.target_evaluations(w.target)
+    return [*map(rows_path, on_sets + CONFIG.whole_evaluations(w.target))]
 
 
 def get_shards(w) -> list[str]:
@@ -67,6 +66,19 @@ def get_trained(w) -> str:
     return f"--with {' '.join(words)}" if words else ""
 
 
+def get_mapped(w) -> dict[str, str | list[str]]:
+    # The data, the network and the sets of a map of features.
+    shown = embedding(CONFIG, w.target)
+    features = FEATURES.format(
+        dataset=shown.dataset, network=shown.network, seed=EMBEDDING_SEED
+    )
+    return {
+        "data": f"{DATA}/prepared/{shown.dataset}/info.json",
+        "features": f"{RESULTS}/{features}.safetensors",
+        "sets": [*map(set_path, shown.sets)],
+    }
+
+
 # Continual learning: memories are in the folder of their tasks: a data set, or several joined by "+".
 STEPS = "{tasks}/steps{steps}"
 MEMORY = f"{STEPS}/{{method}}/{{network}}/ipc{{ipc}}/order{{order}}"
@@ -109,8 +121,8 @@ def get_memory_files(w) -> list[str]:
     return list(dict.fromkeys(files))
 
 
-def get_memory_rows(target: str) -> list[str]:
-    made = (MEMORY.format(**m._asdict()) for m in memories.memories(CONFIG, target))
+def get_memory_rows(w) -> list[str]:
+    made = (MEMORY.format(**m._asdict()) for m in memories.memories(CONFIG, w.target))
     return [f"{RESULTS}/continual/{path}/accuracy.parquet" for path in made]
 
 
@@ -135,12 +147,13 @@ def get_learning_view(w) -> str:
     return f"--seed {w.order}"
 
 
-# Figure 4: the rows of the snapshots that it follows.
-SNAPSHOT_ROWS = [
-    f"{RESULTS}/trajectory_accuracy/{SET.format(**s._asdict())}/step{step}/{RECIPE}-{s.network}.parquet"
-    for s, steps in trajectories(CONFIG).items()
-    for step in steps
-]
+def get_snapshot_rows(w) -> list[str]:
+    # The rows of the snapshots that a figure of trajectories follows.
+    return [
+        f"{RESULTS}/trajectory_accuracy/{SET.format(**s._asdict())}/step{step}/{RECIPE}-{s.network}.parquet"
+        for s, steps in trajectories(CONFIG, w.target).items()
+        for step in steps
+    ]
 
 
 # The architecture search: folder of the rows -> what the networks are trained on.

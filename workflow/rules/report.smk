@@ -1,81 +1,133 @@
+# One rule per kind of target, whose wildcard `target` is one of the targets of this kind that the protocol lists. Those of
+# continual learning, of trajectories and of the search are with their jobs.
 LABELS = [CONFIG.spec["description"], *(m["title"] for m in CONFIG.methods.values())]
+PUBLISHED = sorted(map(str, (SETTINGS / "published").glob("*.csv")))
+
+# What every target depends on besides its inputs.
+TARGET = {"labels": LABELS}
 
 
 rule table:
     input:
         rows=get_rows,
-        published=sorted(map(str, (SETTINGS / "published").glob("*.csv"))),
+        published=PUBLISHED,
     output:
-        csv="results/{protocol}/tables/{table}.csv",
-        md=report(
-            "results/{protocol}/tables/{table}.md",
-            caption="../report/table.rst",
-            category="Tables",
-            labels={
-                "protocol": "{protocol}",
-                "table": "{table}",
-                "format": "Markdown",
-            },
-        ),
-        tex="results/{protocol}/tables/{table}.tex",
-        json="results/{protocol}/tables/{table}.json",
+        **table_outputs("table"),
     log:
-        "results/{protocol}/logs/tables/{table}.log",
+        "results/{protocol}/logs/tables/{target}.log",
     benchmark:
-        "results/{protocol}/benchmarks/tables/{table}.tsv"
+        "results/{protocol}/benchmarks/tables/{target}.tsv"
+    wildcard_constraints:
+        target=named(ACCURACIES),
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **REPORT_JOB,
     params:
-        labels=LABELS,
+        **TARGET,
         prefix=subpath(output.csv, strip_suffix=".csv"),
         folder=f"{RESULTS}/accuracy",  # the rows of a large table do not fit a command line
     shell:
         script(
             "table",
-            " --table {wildcards.table} --protocol {wildcards.protocol}"
+            " --table {wildcards.target} --protocol {wildcards.protocol}"
             " --rows {params.folder:q} --only-target --out-prefix {params.prefix}",
+        )
+
+
+rule curve:
+    input:
+        rows=get_rows,
+        published=PUBLISHED,
+    output:
+        **figure_outputs("curve"),
+    log:
+        "results/{protocol}/logs/figures/{target}.log",
+    benchmark:
+        "results/{protocol}/benchmarks/figures/{target}.tsv"
+    wildcard_constraints:
+        target=named(CURVES),
+    conda:
+        "../../environment.yml"
+    resources:
+        **REPORT_JOB,
+    params:
+        **TARGET,
+        prefix=subpath(output.png, strip_suffix=".png"),
+        folder=f"{RESULTS}/accuracy",
+    shell:
+        script(
+            "curve",
+            " --figure {wildcards.target} --protocol {wildcards.protocol}"
+            " --rows {params.folder:q} --only-target --out {params.prefix}",
         )
 
 
 rule figure:
     input:
         sets=get_sets,
-        rows=lambda w: [*map(rows_path, CONFIG.target_evaluations(w.figure))],
+        rows=lambda w: [*map(rows_path, CONFIG.target_evaluations(w.target))],
     output:
-        png=report(
-            "results/{protocol}/figures/{figure}.png",
-            caption="../report/images.rst",
-            category="Figures",
-            labels={"protocol": "{protocol}", "figure": "{figure}", "format": "PNG"},
-        ),
-        pdf="results/{protocol}/figures/{figure}.pdf",
+        **figure_outputs("images"),
     log:
-        "results/{protocol}/logs/figures/{figure}.log",
+        "results/{protocol}/logs/figures/{target}.log",
     benchmark:
-        "results/{protocol}/benchmarks/figures/{figure}.tsv"
+        "results/{protocol}/benchmarks/figures/{target}.tsv"
+    wildcard_constraints:
+        target=named(IMAGES),
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=10,
+        **REPORT_JOB | {"mem_mb": 4000},
     params:
-        labels=LABELS,
+        **TARGET,
         prefix=subpath(output.png, strip_suffix=".png"),
     shell:
         script(
             "figure",
-            " --figure {wildcards.figure} --protocol {wildcards.protocol}"
+            " --figure {wildcards.target} --protocol {wildcards.protocol}"
             " --sets {input.sets} --rows {input.rows} --out-prefix {params.prefix}",
+        )
+
+
+rule embedding:
+    input:
+        unpack(get_mapped),
+    output:
+        **figure_outputs("embedding"),
+        csv="results/{protocol}/figures/{target}.csv",
+    log:
+        "results/{protocol}/logs/figures/{target}.log",
+    benchmark:
+        "results/{protocol}/benchmarks/figures/{target}.tsv"
+    wildcard_constraints:
+        target=named(EMBEDDING),
+    conda:
+        "../../environment.yml"
+    threads: THREADS["evaluate"]
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        **TARGET,
+        map=lambda w: embedding(CONFIG, w.target),
+        precision=PRECISION,
+        prepared=subpath(input.data, parent=True),
+    shell:
+        script(
+            "embedding",
+            " --data {params.map.dataset} --prepared {params.prepared:q}"
+            " --network {params.map.network} --features {input.features} --sets {input.sets}"
+            " --classes {params.map.classes} --real-images {params.map.real_images}"
+            " --protocol {wildcards.protocol} --device cpu"
+            " --threads {threads} --out {output.png}",
         )
 
 
 rule page:
     input:
-        tables=expand("results/{{protocol}}/tables/{table}.csv", table=ALL_TABLES),
-        figures=expand("results/{{protocol}}/figures/{figure}.png", figure=ALL_FIGURES),
+        tables=expand("results/{{protocol}}/tables/{target}.csv", target=ALL_TABLES),
+        figures=expand("results/{{protocol}}/figures/{target}.png", target=ALL_FIGURES),
     output:
         "results/{protocol}/report.html",
     log:
@@ -85,10 +137,9 @@ rule page:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **REPORT_JOB,
     params:
-        labels=LABELS,
+        **TARGET,
     shell:
         script(
             "report",

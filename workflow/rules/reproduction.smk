@@ -1,6 +1,6 @@
 rule reproduction:
     input:
-        published=sorted(map(str, (SETTINGS / "published").glob("*.csv"))),
+        published=PUBLISHED,
     output:
         csv="results/reproduction.csv",
         md="results/reproduction.md",
@@ -22,8 +22,7 @@ rule reproduction:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **REPORT_JOB,
     params:
         rows=row_digest,
         prefix=subpath(output.csv, strip_suffix=".csv"),

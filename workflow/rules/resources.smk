@@ -57,5 +57,6 @@ def short(rule: str):
     return group
 
 
-# The resources of every job that computes on a GPU, if there is one.
+# The resources of a job that makes a table or a figure, and of every job that computes on a GPU, if there is one.
+REPORT_JOB = {"mem_mb": 2000, "runtime": 10}
 GPU_JOB = {"mem_mb": megabytes, "runtime": minutes, "gpu": GPU, "device": DEVICE}

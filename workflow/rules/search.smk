@@ -1,4 +1,8 @@
 # The architecture search. Only the last of its jobs that train, search_test, sees a test image.
+TABLE = CONFIG.listed(SEARCH_TABLE)[0]
+FIGURE = CONFIG.listed(SEARCH_FIGURE)[0]
+
+
 use rule condense as condense_proxy with:
     output:
         f"results/{{protocol}}/search/synthetic/{SET}.safetensors",
@@ -78,38 +82,19 @@ rule search_report:
         tests=f"{SEARCHED}/chosen/{SEARCH.dataset}.parquet",
         published=f"{SETTINGS}/published/table5_nas.csv",
     output:
-        csv="results/{protocol}/tables/table5.csv",
-        md=report(
-            "results/{protocol}/tables/table5.md",
-            caption="../report/table5.rst",
-            category="Tables",
-            labels={"protocol": "{protocol}", "table": "table5", "format": "Markdown"},
-        ),
-        tex="results/{protocol}/tables/table5.tex",
-        json="results/{protocol}/tables/table5.json",
-        png=report(
-            "results/{protocol}/figures/figure_nas.png",
-            caption="../report/figure_nas.rst",
-            category="Figures",
-            labels={
-                "protocol": "{protocol}",
-                "figure": "figure_nas",
-                "format": "PNG",
-            },
-        ),
-        pdf="results/{protocol}/figures/figure_nas.pdf",
+        **table_outputs("search_table", TABLE),
+        **figure_outputs("search_figure", FIGURE),
     log:
-        "results/{protocol}/logs/tables/table5.log",
+        f"results/{{protocol}}/logs/tables/{TABLE}.log",
     benchmark:
-        "results/{protocol}/benchmarks/tables/table5.tsv"
+        f"results/{{protocol}}/benchmarks/tables/{TABLE}.tsv"
     localrule: True
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **REPORT_JOB,
     params:
-        labels=LABELS,
+        **TARGET,
         table=subpath(output.csv, strip_suffix=".csv"),
         figure=subpath(output.png, strip_suffix=".png"),
     shell:

@@ -1,8 +1,5 @@
-# What figure 4 follows is condensed in jobs of its own: the time of a set that table 1 has may be that of several
-# jobs, or unknown because the set was fetched.
-from condensery.experiment.trajectories import steps_of
-
-
+# What a figure of trajectories follows is condensed in jobs of its own: the time of a set that a table has may be that of
+# several jobs, or unknown because the set was fetched.
 use rule condense as trajectory with:
     output:
         directory(f"results/{{protocol}}/trajectories/{SET}"),
@@ -50,35 +47,30 @@ rule evaluate_snapshot:
 
 rule figure_of_trajectories:
     input:
-        rows=lambda w: SNAPSHOT_ROWS,
+        rows=get_snapshot_rows,
         published=f"{SETTINGS}/published/cost.csv",
     output:
-        png=report(
-            "results/{protocol}/figures/figure4.png",
-            caption="../report/figure4.rst",
-            category="Figures",
-            labels={"protocol": "{protocol}", "figure": "figure4", "format": "PNG"},
-        ),
-        pdf="results/{protocol}/figures/figure4.pdf",
-        csv="results/{protocol}/figures/figure4.csv",
-        md="results/{protocol}/figures/figure4.md",
+        **figure_outputs("trajectories"),
+        csv="results/{protocol}/figures/{target}.csv",
+        md="results/{protocol}/figures/{target}.md",
     log:
-        "results/{protocol}/logs/figures/figure4.log",
+        "results/{protocol}/logs/figures/{target}.log",
     benchmark:
-        "results/{protocol}/benchmarks/figures/figure4.tsv"
+        "results/{protocol}/benchmarks/figures/{target}.tsv"
+    wildcard_constraints:
+        target=named(TRAJECTORIES),
     localrule: True
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **REPORT_JOB,
     params:
-        labels=LABELS,
+        **TARGET,
         prefix=subpath(output.png, strip_suffix=".png"),
         folder=f"{RESULTS}/trajectory_accuracy",  # too many for a command line
     shell:
         script(
             "trajectory",
-            " --protocol {wildcards.protocol} --rows {params.folder:q}"
+            " --figure {wildcards.target} --protocol {wildcards.protocol} --rows {params.folder:q}"
             " --out-prefix {params.prefix}",
         )

@@ -1,4 +1,4 @@
-r"""Make figure 4, accuracy against the time of condensing: PREFIX.png, .pdf, and its numbers, .csv and .md.
+r"""Make a figure of accuracy against the time of condensing: PREFIX.png, .pdf, and its numbers, .csv and .md.
 
 Example:
   python scripts/trajectory.py --protocol laptop \
@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from condensery import console, rows
-from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
-from condensery.experiment.trajectories import RECIPE, TARGET, trajectories
+from condensery.experiment.catalog import TRAJECTORIES, of_kind
+from condensery.experiment.trajectories import RECIPE, trajectories
 from condensery.reporting import published, trajectory_cells, trajectory_figure
 from condensery.reporting.labels import Labels
 from condensery.rows import SNAPSHOT
@@ -21,6 +21,14 @@ from condensery.rows import SNAPSHOT
 def main() -> None:
     """Parse, read, aggregate, write."""
     parser = console.parser(__doc__)
+    figures = of_kind(TRAJECTORIES)
+    parser.add_argument(
+        "--figure",
+        choices=figures,
+        default=figures[0],
+        metavar="NAME",
+        help="%(choices)s; default: %(default)s",
+    )
     console.add_config_arguments(parser)
     console.add_rows_argument(parser, "of snapshots, every one that the protocol lists")
     parser.add_argument(
@@ -28,7 +36,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     config = load_config(arguments.config, arguments.protocol)
-    names, wanted = Labels.of(config), _target(config)
+    names, wanted = Labels.of(config), _wanted(config, arguments.figure)
     measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, SNAPSHOT)
     frame = trajectory_cells.points(rows.select(measured, wanted), names)
     times = published.costs(arguments.config / "published")
@@ -36,13 +44,9 @@ def main() -> None:
     trajectory_figure.draw(frame, times, names).write(arguments.out)
 
 
-def _target(config: Config) -> list[dict[str, str | int]]:
-    """Return the coordinates of every snapshot that the protocol lists.
-
-    Raises:
-        CondenseryError: it does not list any.
-    """
-    wanted: list[dict[str, str | int]] = [
+def _wanted(config: Config, figure: str) -> list[dict[str, str | int]]:
+    """Return the coordinates of every snapshot that the figure shows."""
+    return [
         {
             "dataset": followed.dataset,
             "method": followed.method,
@@ -53,9 +57,6 @@ def _target(config: Config) -> list[dict[str, str | int]]:
             "evaluate_network": followed.network,
             "step": step,
         }
-        for followed, steps in trajectories(config).items()
+        for followed, steps in trajectories(config, figure).items()
         for step in steps
     ]
-    if not wanted:
-        raise CondenseryError(f"protocol {config.protocol} has no target {TARGET}: add it to its file")
-    return wanted

@@ -65,6 +65,11 @@ TARGETS: Mapping[str, Kind] = {
 }
 
 
+def of_kind(*kinds: Kind) -> list[str]:
+    """Return the targets of some kinds."""
+    return [name for name, kind in TARGETS.items() if kind in kinds]
+
+
 def of_section(section: str) -> list[str]:
     """Return the targets that a protocol lists under a key."""
     return [name for name, kind in TARGETS.items() if kind.section == section]

@@ -76,7 +76,7 @@ def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> No
             _check_block(config, block, protocol, ("targets", target, number))
     target_checks.check_memories(config, protocol)
     target_checks.check_trajectories(config, protocol)
-    target_checks.check_embedding(config, protocol)
+    target_checks.check_embeddings(config, protocol)
     target_checks.check_search(config, protocol)
     target_checks.check_needs(config, protocol)
 

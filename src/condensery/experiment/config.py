@@ -9,7 +9,7 @@ from typing import Any
 
 from condensery.architectures import has_batch_norm
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import TARGETS, of_section
+from condensery.experiment.catalog import TARGETS, Kind, of_section
 from condensery.experiment.plans import PoolPlan, Search
 from condensery.experiment.reading import base_of, unknown
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, whole_evaluations_of
@@ -203,6 +203,10 @@ class Config:
         searched = of_section("search") if "search" in self.spec else ()
         return [*self.spec["targets"], *self.spec.get("continual", {}), *searched]
 
+    def listed(self, *kinds: Kind) -> list[str]:
+        """Return the names of the targets of some kinds that the protocol lists."""
+        return [name for name in self.targets() if TARGETS[name] in kinds]
+
     def tables(self) -> list[str]:
         """Return the names of the targets that are tables."""
         return [name for name in self.targets() if TARGETS[name].tables]
@@ -225,15 +229,21 @@ class Config:
                     f"another protocol, or one of {', '.join(listed)}"
                 )
 
+    def blocks(self, target: str) -> list[dict[str, Any]]:
+        """Return what the protocol lists as a target of its section ``targets``.
+
+        Raises:
+            CondenseryError: the protocol does not list the target.
+        """
+        return _entry("target", target, self.spec["targets"], f"protocols/{self.protocol}.yaml")
+
     def target_sets(self, target: str) -> list[SetId]:
         """Return the coordinates of a target's synthetic sets, each once, in the order of the protocol.
 
         Raises:
             CondenseryError: the protocol does not list the target.
         """
-        sets = (
-            s for block in self._blocks(target) for s in sets_of(block, self._networks, self.spec["sets"])
-        )
+        sets = (s for block in self.blocks(target) for s in sets_of(block, self._networks, self.spec["sets"]))
         return list(dict.fromkeys(sets))
 
     def target_evaluations(self, target: str) -> list[Evaluation]:
@@ -244,7 +254,7 @@ class Config:
         """
         evaluations = (
             Evaluation(s, recipe, network)
-            for block in self._blocks(target)
+            for block in self.blocks(target)
             for s in sets_of(block, self._networks, self.spec["sets"])
             for recipe in block.get("recipes", self.method(s.method)["recipes"])
             for network in block.get("evaluate", [s.network])
@@ -259,7 +269,7 @@ class Config:
         """
         count = self.spec["whole_networks"]
         whole_set = (
-            w for block in self._blocks(target) for w in whole_evaluations_of(block, self._networks, count)
+            w for block in self.blocks(target) for w in whole_evaluations_of(block, self._networks, count)
         )
         return list(dict.fromkeys(whole_set))
 
@@ -276,9 +286,6 @@ class Config:
                 for override in _holding(entry, coordinates):
                     values |= override
         return values
-
-    def _blocks(self, target: str) -> list[dict[str, Any]]:
-        return _entry("target", target, self.spec["targets"], f"protocols/{self.protocol}.yaml")
 
 
 def _entry(what: str, name: str, entries: Mapping[str, Any], file: str) -> Any:

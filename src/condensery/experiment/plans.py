@@ -116,8 +116,6 @@ def state_steps(steps: int, states: int) -> list[int]:
     return sorted({round(steps ** (1 - number / max(1, states - 1))) for number in range(states)})
 
 
-EMBEDDING_TARGET = "figure3"
-
 EMBEDDING_SEED = 0
 """The seed of the sets and of the network whose features are mapped."""
 
@@ -132,11 +130,13 @@ class Embedding(NamedTuple):
     real_images: int
 
 
-def embedding(config: Config) -> Embedding | None:
-    """Return the map that the protocol lists, if any: with the set of seed 0 of each method and ipc."""
-    if EMBEDDING_TARGET not in config.spec["targets"]:
-        return None
-    (block,) = config.spec["targets"][EMBEDDING_TARGET]
+def embedding(config: Config, target: str) -> Embedding:
+    """Return the map that a target shows: with the set of seed 0 of each method and ipc.
+
+    Raises:
+        CondenseryError: the protocol does not list the target.
+    """
+    (block,) = config.blocks(target)
     (dataset,) = block["datasets"]
     network = block.get("networks", [config.network(dataset)])[0]
     sets = tuple(sets_of({**block, "sets": EMBEDDING_SEED + 1}, {dataset: network}, 1))

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from condensery.errors import CondenseryError
+from condensery.experiment.catalog import EMBEDDING, TRAJECTORIES
 from condensery.experiment.memories import datasets_of
 from condensery.experiment.needs import NEEDS
-from condensery.experiment.plans import EARLY_STOPPING, EMBEDDING_TARGET, PER_WIDTH, embedding
+from condensery.experiment.plans import EARLY_STOPPING, PER_WIDTH, embedding
 from condensery.experiment.reading import key_path, unknown
-from condensery.experiment.trajectories import TARGET
 
 if TYPE_CHECKING:
     from condensery.experiment.config import Config
@@ -61,29 +61,32 @@ def check_trajectories(config: Config, file: Path) -> None:
     Raises:
         CondenseryError: a method has no iterations after which a snapshot could be taken.
     """
-    for number, block in enumerate(config.spec["targets"].get(TARGET, [])):
-        for method in block["methods"]:
-            parameters = config.method(config.implementation(method))["parameters"]
-            if "iterations" not in parameters or "generator" in config.needs(method):
-                prefix = key_path(("targets", TARGET, number, "methods"))
-                raise CondenseryError(
-                    f"{file}: {prefix}: {method} does not learn its images in iterations; name one that does"
-                )
+    for target in config.listed(TRAJECTORIES):
+        for number, block in enumerate(config.blocks(target)):
+            for method in block["methods"]:
+                parameters = config.method(config.implementation(method))["parameters"]
+                if "iterations" not in parameters or "generator" in config.needs(method):
+                    prefix = key_path(("targets", target, number, "methods"))
+                    raise CondenseryError(
+                        f"{file}: {prefix}: {method} does not learn its images in iterations; name one that "
+                        "does"
+                    )
 
 
-def check_embedding(config: Config, file: Path) -> None:
-    """Check that the data set of the map has enough classes.
+def check_embeddings(config: Config, file: Path) -> None:
+    """Check that the data set of each map has enough classes.
 
     Raises:
-        CondenseryError: the data set has fewer classes.
+        CondenseryError: a data set has fewer classes than its map shows.
     """
-    wanted = embedding(config)
-    if wanted is None:
-        return
-    known = config.class_count(wanted.dataset)
-    if wanted.classes > known:
-        prefix = key_path(("targets", EMBEDDING_TARGET, 0, "classes"))
-        raise CondenseryError(f"{file}: {prefix}: {wanted.dataset} has {known} classes; give {known} or less")
+    for target in config.listed(EMBEDDING):
+        wanted = embedding(config, target)
+        known = config.class_count(wanted.dataset)
+        if wanted.classes > known:
+            prefix = key_path(("targets", target, 0, "classes"))
+            raise CondenseryError(
+                f"{file}: {prefix}: {wanted.dataset} has {known} classes; give {known} or less"
+            )
 
 
 def check_search(config: Config, file: Path) -> None:

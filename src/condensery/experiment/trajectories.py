@@ -6,24 +6,26 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
+from condensery.experiment.catalog import TRAJECTORIES, of_kind
 from condensery.experiment.targets import SetId, sets_of
 
 if TYPE_CHECKING:
     from condensery.experiment.config import Config
 
-TARGET = "figure4"
-
 RECIPE = "dsa"
 """The recipe of networks that train on snapshots, for every method."""
 
 
-def trajectories(config: Config) -> dict[SetId, list[int]]:
-    """Return the sets that are followed and after which iterations a snapshot of each is taken.
+def trajectories(config: Config, *targets: str) -> dict[SetId, list[int]]:
+    """Return the sets that targets follow and after which iterations a snapshot of each is taken.
 
-    A set that several blocks name has the snapshots of all of them. The result is empty without the target.
+    A set that several blocks name has the snapshots of all of them.
+
+    Raises:
+        CondenseryError: the protocol does not list a target.
     """
     found: dict[SetId, set[int]] = {}
-    for block in config.spec["targets"].get(TARGET, []):
+    for block in (block for target in targets for block in config.blocks(target)):
         networks = {dataset: config.network(dataset) for dataset in block["datasets"]}
         for each in sets_of(block, networks, config.spec["sets"]):
             parameters = config.parameters(each.dataset, each.method, each.network, each.ipc)
@@ -39,15 +41,15 @@ def steps_of(config: Config, coordinates: Mapping[str, Any]) -> list[int]:
         coordinates: ``dataset``, ``method``, ``network``, ``ipc`` and ``seed``; the numbers may be texts.
 
     Raises:
-        CondenseryError: the set is not followed under the protocol.
+        CondenseryError: no target of the protocol follows the set.
     """
     kinds = {"ipc": int, "seed": int}
     followed = SetId(*(kinds.get(name, str)(coordinates[name]) for name in SetId._fields))
-    steps = trajectories(config).get(followed)
+    steps = trajectories(config, *config.listed(TRAJECTORIES)).get(followed)
     if steps is None:
         raise CondenseryError(
-            f"protocols/{config.protocol}.yaml: {TARGET} does not follow {'/'.join(map(str, followed))}; "
-            "add it there"
+            f"protocols/{config.protocol}.yaml: no target follows {'/'.join(map(str, followed))}; add it to "
+            f"one of {', '.join(of_kind(TRAJECTORIES))}"
         )
     return steps
 
