@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,24 @@ def parser(text: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"condensery {condensery.__version__}")
     return parser
+
+
+def whole_number(option: str, least: int, most: int) -> Callable[[str], int]:
+    """Return what reads the value of an option that is a whole number, for ``type`` of an argument.
+
+    Args:
+        option: its name, for the message.
+        least: the smallest value.
+        most: the largest value.
+    """
+
+    def read(text: str) -> int:
+        # Not int() alone, which also takes "1_0" and digits of other scripts.
+        if not re.fullmatch(r"[-+]?[0-9]{1,30}", text) or not least <= int(text) <= most:
+            raise CondenseryError(f"{option} {text}: give a whole number from {least} to {most}")
+        return int(text)
+
+    return read
 
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,15 @@ from condensery.experiment import needs
 from condensery.experiment.needs import NEEDS
 from condensery.files import atomic, check_new_folder, provenance_of
 from condensery.identity import check_data
-from condensery.jobs.arguments import add_arguments, add_view_arguments, numbers, opened, training_data, view
+from condensery.jobs.arguments import (
+    add_arguments,
+    add_seed_argument,
+    add_view_arguments,
+    numbers,
+    opened,
+    training_data,
+    view,
+)
 from condensery.methods import Problem
 from condensery.progress import Progress
 from condensery.run import Recorder, Run, Snapshot
@@ -32,8 +40,14 @@ def parse() -> argparse.Namespace:
     add_arguments(parser)
     add_view_arguments(parser)
     parser.add_argument("--method", required=True, metavar="NAME", help="an entry of config/methods.yaml")
-    parser.add_argument("--ipc", type=int, required=True, metavar="N", help="images per class")
-    parser.add_argument("--seed", type=int, required=True, metavar="N", help="seed of the set")
+    parser.add_argument(
+        "--ipc",
+        type=console.whole_number("--ipc", 1, 10**6),
+        required=True,
+        metavar="N",
+        help="images per class",
+    )
+    add_seed_argument(parser, "the set")
     parser.add_argument(
         "--classes",
         metavar="LIST",

@@ -16,11 +16,10 @@ from pathlib import Path
 
 from condensery import console
 from condensery.continual import memory
-from condensery.continual.classes import SEEDS_PER_STEP, evaluate_step, network_seeds
-from condensery.errors import CondenseryError
+from condensery.continual.classes import evaluate_step, network_seeds
 from condensery.experiment.memories import RECIPE
 from condensery.experiment.orders import step_classes
-from condensery.jobs.arguments import add_arguments, opened
+from condensery.jobs.arguments import MOST_SEED, add_arguments, add_networks_argument, opened
 from condensery.progress import Progress
 from condensery.reporting import description
 from condensery.rows import MEMORY, write_rows
@@ -32,9 +31,19 @@ def parse() -> argparse.Namespace:
     parser = console.parser(__doc__)
     add_arguments(parser)
     parser.add_argument(
-        "--steps", type=int, required=True, metavar="N", help="groups of classes, all of one size"
+        "--steps",
+        type=console.whole_number("--steps", 1, 1000),
+        required=True,
+        metavar="N",
+        help="groups of classes, all of one size",
     )
-    parser.add_argument("--order", type=int, required=True, metavar="N", help="seed of the order of classes")
+    parser.add_argument(
+        "--order",
+        type=console.whole_number("--order", 0, MOST_SEED),
+        required=True,
+        metavar="N",
+        help="seed of the order of classes",
+    )
     parser.add_argument(
         "--sets",
         "--memory",
@@ -45,9 +54,7 @@ def parse() -> argparse.Namespace:
         metavar="SET",
         help="synthetic sets of one method that together hold all classes, such as one per step",
     )
-    parser.add_argument(
-        "--networks", type=int, metavar="N", help="networks per step; default: the protocol's number"
-    )
+    add_networks_argument(parser, " per step")
     return parser.parse_args()
 
 
@@ -58,8 +65,6 @@ def main() -> None:
     sets = [job.load_set(path) for path in args.memory]
     about = sets[0].experiment("method", "ipc", "network")
     count = job.config.spec["networks"] if args.networks is None else args.networks
-    if not 0 < count <= SEEDS_PER_STEP:
-        raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_STEP}")
     groups = step_classes(args.order, len(job.data.info.classes), args.steps)
     recipe = job.recipe(RECIPE, about["ipc"])
     provenance = job.provenance(

@@ -26,7 +26,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment.memories import JOIN, SEQUENCE_RECIPE, common_shape
 from condensery.identity import check_data, digest
 from condensery.jobs import Job
-from condensery.jobs.arguments import add_arguments, all_opened
+from condensery.jobs.arguments import add_arguments, add_networks_argument, add_seed_argument, all_opened
 from condensery.progress import Progress
 from condensery.reporting import description
 from condensery.rows import MEMORY, write_rows
@@ -40,7 +40,7 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = console.parser(__doc__)
     add_arguments(parser, several=True)
-    parser.add_argument("--seed", type=int, required=True, metavar="N", help="seed of the networks")
+    add_seed_argument(parser, "the networks")
     parser.add_argument(
         "--sets",
         "--memory",
@@ -51,7 +51,7 @@ def parse() -> argparse.Namespace:
         metavar="SET",
         help="synthetic sets of one method: one per data set except the last, in their order",
     )
-    parser.add_argument("--networks", type=int, metavar="N", help="networks; default: the protocol's number")
+    add_networks_argument(parser)
     return parser.parse_args()
 
 
@@ -67,8 +67,6 @@ def main() -> None:
         )
     about = sets[0].experiment("method", "ipc", "network")
     count = job.config.spec["networks"] if args.networks is None else args.networks
-    if not 0 < count <= SEEDS_PER_SEQUENCE:
-        raise CondenseryError(f"--networks {count} is out of range: give 1 to {SEEDS_PER_SEQUENCE}")
     tasks = tasks_of(jobs, sets, Shape(*common_shape(job.config, args.data)), about["ipc"])
     provenance = job.provenance(
         sequence=args.data,

@@ -35,10 +35,18 @@ def parse() -> argparse.Namespace:
         "--sets", nargs="+", type=Path, required=True, metavar="SET", help="synthetic sets, one panel each"
     )
     parser.add_argument(
-        "--classes", type=int, required=True, metavar="N", help="show the first N classes only"
+        "--classes",
+        type=console.whole_number("--classes", 1, 10**6),
+        required=True,
+        metavar="N",
+        help="show the first N classes only",
     )
     parser.add_argument(
-        "--real-images", type=int, required=True, metavar="N", help="real images of each class"
+        "--real-images",
+        type=console.whole_number("--real-images", 1, 10**9),
+        required=True,
+        metavar="N",
+        help="real images of each class",
     )
     return parser.parse_args()
 

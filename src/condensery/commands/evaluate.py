@@ -16,7 +16,7 @@ from typing import Any
 
 from condensery import console
 from condensery.identity import set_columns
-from condensery.jobs.arguments import add_arguments, opened
+from condensery.jobs.arguments import MOST_SEED, add_arguments, add_networks_argument, opened
 from condensery.progress import Progress
 from condensery.reporting import description
 from condensery.rows import EVALUATION, SNAPSHOT, write_rows
@@ -36,9 +36,12 @@ def parse() -> argparse.Namespace:
     )
     source.add_argument("--whole", action="store_true", help="train on the whole training set")
     parser.add_argument("--recipe", required=True, metavar="NAME", help="an entry of config/recipes.yaml")
-    parser.add_argument("--networks", type=int, metavar="N", help="networks; default: the protocol's number")
+    add_networks_argument(parser)
     parser.add_argument(
-        "--seed", type=int, metavar="N", help="seed of the set; default: the one in its provenance, or 0"
+        "--seed",
+        type=console.whole_number("--seed", 0, MOST_SEED),
+        metavar="N",
+        help="seed of the set; default: the one in its provenance, or 0",
     )
     return parser.parse_args()
 

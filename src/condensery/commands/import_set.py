@@ -37,7 +37,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--experiment",
-        type=int,
+        type=console.whole_number("--experiment", 0, 10**6),
         default=0,
         metavar="K",
         help="which experiment of a .pt; default: %(default)s",

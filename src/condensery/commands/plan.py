@@ -30,7 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--protocol", required=True, metavar="NAME", help="protocol of the dry run")
     parser.add_argument(
         "--devices",
-        type=int,
+        type=console.whole_number("--devices", 1, 10**6),
         nargs="+",
         default=[1, 4, 16],
         metavar="N",
@@ -82,8 +82,6 @@ def main() -> None:
         raise CondenseryError(
             f"no jobs on standard input, only: {lines[-1]}; give it the output of a dry run"
         )
-    if min(args.devices) < 1:
-        raise CondenseryError(f"--devices {min(args.devices)} is out of range: give 1 or more")
     config = load_config(
         args.config, args.protocol, {"precision": args.precision} if args.precision else None
     )

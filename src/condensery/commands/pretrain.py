@@ -10,7 +10,14 @@ import argparse
 
 from condensery import console
 from condensery.files import write_tensors
-from condensery.jobs.arguments import add_arguments, add_view_arguments, opened, training_data, view
+from condensery.jobs.arguments import (
+    add_arguments,
+    add_seed_argument,
+    add_view_arguments,
+    opened,
+    training_data,
+    view,
+)
 from condensery.progress import Progress
 from condensery.run import Run
 from condensery.training.pretrained import pretrain
@@ -21,7 +28,7 @@ def parse() -> argparse.Namespace:
     parser = console.parser(__doc__)
     add_arguments(parser)
     add_view_arguments(parser)
-    parser.add_argument("--seed", type=int, required=True, metavar="N", help="seed of the network")
+    add_seed_argument(parser, "the network")
     return parser.parse_args()
 
 

@@ -16,7 +16,7 @@ from condensery.data.views import training_only
 from condensery.errors import CondenseryError
 from condensery.files import write_tensors
 from condensery.generators import Setting
-from condensery.jobs.arguments import add_arguments, opened
+from condensery.jobs.arguments import add_arguments, add_seed_argument, opened
 from condensery.progress import Progress
 from condensery.run import Run
 
@@ -26,7 +26,7 @@ def parse() -> argparse.Namespace:
     parser = console.parser(__doc__)
     add_arguments(parser, network=False)
     parser.add_argument("--method", required=True, metavar="NAME", help="an entry of config/methods.yaml")
-    parser.add_argument("--seed", type=int, required=True, metavar="N", help="seed of the generator")
+    add_seed_argument(parser, "the generator")
     return parser.parse_args()
 
 

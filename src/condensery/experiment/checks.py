@@ -10,7 +10,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import target_checks
 from condensery.experiment.catalog import TARGETS
 from condensery.experiment.needs import NEEDS
-from condensery.experiment.reading import base_of, check, key_path, schema, unknown
+from condensery.experiment.reading import base_of, check, key_path, schema, shown, unknown
 from condensery.experiment.targets import WHOLE
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ def _check_set(
         _known("key", key, base, file, keys)
         if None not in (value, base[key]) and _kind(value) is not _kind(base[key]):
             raise CondenseryError(
-                f"{file}: {key_path((*keys, key))}: must be like {base[key]!r} of {kind}.yaml, not {value!r}"
+                f"{file}: {key_path((*keys, key))}: must be like {base[key]!r} of {kind}.yaml, not "
+                f"{shown(value)}"
             )
     _check_values(kind, name, values, file, keys, partial=True)
 

@@ -43,7 +43,9 @@ _LIMITS = {
 
 
 def _is_number(_checker: object, value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return _is_integer(_checker, value)
 
 
 def _is_integer(_checker: object, value: object) -> bool:
@@ -69,7 +71,7 @@ def _is_network(value: object) -> bool:
 
 # The loader in C reads config/ in a tenth of the time; not every build of PyYAML has it.
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """The safe loader, which also refuses a key that is given twice."""
+    """The safe loader, which also refuses keys that are given twice, and what YAML misreads."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -84,6 +86,38 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             seen.add(key)
         return super().construct_mapping(node, deep)
 
+    def construct_plain(self, node: yaml.ScalarNode) -> Any:
+        """Return a truth value, number or date, but only as everyone would write it.
+
+        YAML 1.1 reads ``yes`` as true, ``060`` as 48 and ``1:00`` as 60.
+        """
+        kind = node.tag.rpartition(":")[2]
+        value = self.yaml_constructors[f"plain {kind}"](self, node)
+        if not _PLAIN[kind].fullmatch(node.value):
+            meant = f"write {str(value).lower()}, or " if kind != "timestamp" else ""
+            raise yaml.constructor.ConstructorError(
+                None,
+                None,
+                f"{node.value} is {_READ_AS[kind]} {str(value).lower()} for YAML: {meant}"
+                f'"{node.value}" in quotes if it is a text',
+                node.start_mark,
+            )
+        return value
+
+
+_PLAIN = {
+    "bool": re.compile("true|false|True|False"),
+    "int": re.compile(r"[-+]?(0|[1-9][0-9]*)"),
+    "float": re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan"),
+    "timestamp": re.compile("(?!)"),
+}
+_READ_AS = {"bool": "the truth value", "int": "the number", "float": "the number", "timestamp": "the date"}
+
+for _kind in _PLAIN:
+    _tag = f"tag:yaml.org,2002:{_kind}"
+    _Loader.add_constructor(f"plain {_kind}", _Loader.yaml_constructors[_tag])
+    _Loader.add_constructor(_tag, _Loader.construct_plain)
+
 
 def read(path: Path) -> dict[str, Any]:
     """Read a YAML file that holds a mapping.
@@ -93,10 +127,15 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise CondenseryError(
-            f"{path}: cannot be read ({error.__class__.__name__}); restore the file"
+            f"{path}: cannot be read ({(error.strerror or str(error)).lower()}): restore the file, or say "
+            "where the folder config is (--config DIR)"
         ) from error
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        # PyYAML passes on what Python says of a number of 5,000 digits, a list as a key, or deep nesting.
+        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise CondenseryError(f"{path}: cannot be read as YAML ({reason}); correct the file") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
@@ -196,7 +235,7 @@ def _explain(error: ValidationError, keys: list[str | int]) -> str:
         return f"{prefix}key {missing!r} is missing; add it"
     if rule == "format":
         return f"{prefix}{error.cause}"
-    return f"{prefix}must be {_wanted(error.schema, rule, limit)}, not {_shown(value)}"
+    return f"{prefix}must be {_wanted(error.schema, rule, limit)}, not {shown(value)}{_quotes(error)}"
 
 
 def _wanted(schema: Mapping[str, Any], rule: str, limit: Any) -> str:
@@ -210,7 +249,18 @@ def _wanted(schema: Mapping[str, Any], rule: str, limit: Any) -> str:
     return schema.get("description", f"valid by the rule {rule!r} of its schema")
 
 
-def _shown(value: object) -> str:
+def _quotes(error: ValidationError) -> str:
+    """Return a word about quotes, where a text is wanted and YAML reads something else."""
+    for each in [error, *(error.context or [])]:
+        wanted = each.validator == "type" and "string" in each.validator_value
+        if wanted and isinstance(each.instance, bool | int | float | None):
+            text = "null" if each.instance is None else str(each.instance).lower()
+            return f': put "{text}" in quotes'
+    return ""
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it, with a word on exponents that YAML does not know."""
     text = repr(value)
     if isinstance(value, str) and _EXPONENT.fullmatch(value):
         text += " (a text for YAML: write exponents as 1.0e-3)"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections import Counter
 from pathlib import Path
 
 from condensery import console
@@ -12,6 +14,33 @@ from condensery.data.views import of_classes, reshaped, training_only
 from condensery.errors import CondenseryError
 from condensery.jobs.opening import Job
 from condensery.machine import device
+from condensery.training.evaluation import SEEDS_PER_SET
+
+MOST_THREADS = 1024
+MOST_SEED = 10**9
+MOST_NUMBERS = 10**6
+"""The longest list of numbers that an option may stand for."""
+
+
+def add_seed_argument(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the argument that gives the seed of something."""
+    parser.add_argument(
+        "--seed",
+        type=console.whole_number("--seed", 0, MOST_SEED),
+        required=True,
+        metavar="N",
+        help=f"seed of {what}",
+    )
+
+
+def add_networks_argument(parser: argparse.ArgumentParser, each: str = "") -> None:
+    """Add the argument that gives the number of networks."""
+    parser.add_argument(
+        "--networks",
+        type=console.whole_number("--networks", 1, SEEDS_PER_SET),
+        metavar="N",
+        help=f"networks{each}; default: the protocol's number",
+    )
 
 
 def add_arguments(
@@ -40,7 +69,12 @@ def add_arguments(
     parser.add_argument(
         "--precision", choices=device.PRECISIONS, help="default: config.yaml's, or the protocol's"
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: all cores")
+    parser.add_argument(
+        "--threads",
+        type=console.whole_number("--threads", 1, MOST_THREADS),
+        metavar="N",
+        help="CPU threads; default: all cores",
+    )
     default = f"; default: {default_out}" if default_out else ""
     parser.add_argument(
         "--out", type=Path, required=not default_out, metavar="FILE", help=f"the file to write{default}"
@@ -71,13 +105,18 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
     found: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
+        if not re.fullmatch("[0-9]{1,9}(-[0-9]{1,9})?", part):
             raise CondenseryError(f"{option} {text!r} is not a list of numbers: write 0-4 or 1,7")
         if int(last or first) < int(first):
             raise CondenseryError(f"{option} {text!r}: {part} runs backwards: write {last}-{first}")
+        if int(last or first) - int(first) >= MOST_NUMBERS:
+            raise CondenseryError(
+                f"{option} {text!r}: {part} has more than {MOST_NUMBERS} numbers: give fewer"
+            )
         found += range(int(first), int(last or first) + 1)
-    if again := sorted({number for number in found if found.count(number) > 1}):
-        raise CondenseryError(f"{option} {text!r}: {again[0]} comes twice: write it once")
+    if len(set(found)) < len(found):
+        again = min(number for number, count in Counter(found).items() if count > 1)
+        raise CondenseryError(f"{option} {text!r}: {again} comes twice: write it once")
     return tuple(found)
 
 
@@ -102,8 +141,6 @@ def all_opened(args: argparse.Namespace) -> list[Job]:
 
 
 def _open(args: argparse.Namespace, name: str, prepared: Path | None, on: device.Device | None = None) -> Job:
-    if args.threads is not None and args.threads < 1:
-        raise CondenseryError(f"--threads {args.threads}: give 1 or more, or leave it out for all cores")
     return Job.open(
         name,
         config=args.config,
@@ -127,8 +164,12 @@ def training_data(args: argparse.Namespace, job: Job) -> RealData:
     if args.only:
         real = of_classes(real, numbers("--only", args.only))
     if args.shape:
-        sides = args.shape.split("x")
-        if len(sides) != 3 or not all(side.isdigit() for side in sides):
-            raise CondenseryError(f"--shape {args.shape!r} is not CxHxW: write it like 3x32x32")
-        real = reshaped(real, Shape(*map(int, sides)))
+        match = re.fullmatch("([13])x([0-9]{1,2})x([0-9]{1,2})", args.shape)
+        sides = [int(side) for side in match.groups()] if match else []
+        if not match or not all(8 <= side <= 64 for side in sides[1:]):
+            raise CondenseryError(
+                f"--shape {args.shape!r} is not CxHxW with 1 or 3 channels and sides from 8 to 64: write "
+                "it like 3x32x32"
+            )
+        real = reshaped(real, Shape(*sides))
     return real

@@ -60,6 +60,8 @@ class Problem:
                     f"class {c} is not in {info.name}, which has classes 0 to {len(info.classes) - 1}"
                 )
             size = len(self.data.train.indices_of(c))
+            if not size:
+                raise CondenseryError(f"class {c} ({info.classes[c]}) of {info.name} has no training images")
             if self.ipc > size:
                 raise CondenseryError(
                     f"ipc {self.ipc} is more than the {size} training images of class {c} "

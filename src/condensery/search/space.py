@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -40,6 +41,6 @@ def part(names: Sequence[str], which: str) -> list[str]:
         CondenseryError: the text does not name a part.
     """
     number, _, parts = which.partition("-of-")
-    if not number.isdigit() or not parts.isdigit() or not 1 <= int(number) <= int(parts):
+    if not re.fullmatch("[0-9]{1,9}-of-[0-9]{1,9}", which) or not 1 <= int(number) <= int(parts):
         raise CondenseryError(f"part {which!r} of the networks does not exist: write K-of-N, such as 1-of-30")
     return list(names[int(number) - 1 :: int(parts)])
