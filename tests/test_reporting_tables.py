@@ -164,14 +164,58 @@ def test_latex_is_balanced_and_escaped() -> None:
     assert body.isascii()
     for environment in ("table*", "tabular"):
         assert body.count(f"\\begin{{{environment}}}") == body.count(f"\\end{{{environment}}}") == 1
-    columns = int(re.search(r"\*\{(\d+)\}\{c\}", body)[1]) + 3
+    columns = len(re.search(r"\\begin\{tabular\}\{([lrc]+)\}", body)[1])
     inside = body.split("\\toprule\n")[1].split("\\bottomrule")[0]
     lines = [line for line in inside.splitlines() if line != "\\midrule"]
     assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines} == {columns}
     assert all(line.endswith(" \\\\") for line in lines)
     assert "My\\_Method" in body
-    assert "48.5 $\\pm$ 1.1 {\\tiny(2$\\times$2)}" in body
-    assert "{[}48.9 $\\pm$ 0.6{]}" in body
+    assert "48.5{\\tiny$\\,\\pm\\,$1.1} {\\tiny(2$\\times$2)}" in body
+    assert "{[}48.9{\\tiny$\\,\\pm\\,$0.6}{]}" in body
+
+
+def test_latex_numbers_the_table_itself_and_states_the_common_count_once() -> None:
+    text = built().latex
+    assert "\\caption{Accuracy of networks trained on synthetic sets" in text
+    # Counts are 1x1, 1x2 twice, 2 and 2x2.
+    assert "Where none is stated, it is 1$\\times$2." in text
+    body = text.split("\\toprule")[1]
+    assert "1$\\times$2)" not in body
+    assert body.count("{\\tiny(") == 3
+    about = [line for line in text.splitlines() if line.startswith("%")]
+    assert any("11 networks, trained and tested in 28 s" in line for line in about)
+    assert "28 s" not in text.split("\\caption")[1]
+
+
+def test_latex_has_the_chosen_columns_and_the_best_value_in_bold() -> None:
+    choice = latex.Choice(("dm", "random", "whole"), best=True)
+    text = tables.build("table1", pd.DataFrame(rows()), PUBLISHED, LABELS, choice).latex
+    assert "Random & DM & Whole set" in text
+    assert "Herding" not in text.split("\\toprule")[1]
+    assert "My" not in text.split("\\toprule")[1]
+    # Of each line the highest, ties together; the whole set is no competitor.
+    assert re.findall(r"\\textbf\{([\d.]+)\}", text) == ["26.0", "48.5"]
+    assert "Bold: the highest" in text
+    equal = pd.DataFrame([row(method="dm", accuracy=48.54), row(method="dsa", accuracy=48.46)])
+    both = tables.build("table1", equal, PUBLISHED, LABELS, latex.Choice(best=True)).latex
+    assert both.count("\\textbf{48.5}") == 2
+    with pytest.raises(CondenseryError, match=r"table1: no column 'dmm'; choose from dsa, dm, whole"):
+        tables.build("table1", equal, PUBLISHED, LABELS, latex.Choice(("dmm",)))
+
+
+def test_latex_says_how_wide_a_table_is() -> None:
+    heads, line = ["Method", "Two words"], ["DM", "9.9 [8.8]"]
+    narrow = latex.tabular("mine", "Caption.", heads, [line])
+    assert "\\begin{table}" in narrow
+    assert "Method & \\shortstack{Two\\\\words} \\\\\n" in narrow
+    assert "DM & 9.9 \\\\\n & {[}8.8{]} \\\\\n" in narrow
+    broad = latex.tabular("mine", "Caption.", heads * 5, [line * 5])
+    assert "\\begin{table*}" in broad
+    assert "\\usepackage{booktabs}" in broad
+    widest = latex.tabular("mine", "Caption.", heads, [["x" * 100, "y"]])
+    assert "\\begin{table*}" in widest
+    assert "\\usepackage{booktabs,graphicx}" in widest
+    assert "\\resizebox" in widest
 
 
 def test_latex_escapes_every_special_character() -> None:
@@ -213,7 +257,7 @@ def test_a_cross_table_has_a_line_a_condensing_and_a_column_an_evaluation_networ
     assert of_convnet["convnet"] == "88.0 (n=1×1) [88.7 ± 0.6]"
     assert sum("[" in text for line in compact for text in line.values()) == 1
     assert len(every) == len(crossed)
-    assert "\\begin{tabular}{lrll*{3}{c}}" in result.latex
+    assert "\\begin{tabular}{lrllccc}" in result.latex
 
 
 def test_the_published_part_of_a_cross_table_is_shown_too() -> None:
@@ -278,7 +322,7 @@ def test_larger_sets_are_relative_to_the_whole_set_of_their_data_set() -> None:
     assert dm["DM"] == "62.0 ± 2.0, 77.5 % (n=1×2) [67.0 ± 0.3]"
     assert of_whole["Whole set"] == "80.0 ± 3.3 (n=3) [84.8 ± 0.1]"
     assert unknown["DM"] == "40.0 (n=1×1)"
-    assert "62.0 $\\pm$ 2.0, 77.5 \\% {" in result.latex
+    assert "62.0{\\tiny$\\,\\pm\\,$2.0}, 77.5 \\%" in result.latex
 
 
 def test_methods_that_have_recipes_of_their_own_stand_in_one_line() -> None:

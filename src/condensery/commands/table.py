@@ -6,7 +6,8 @@ between networks, the numbers of sets and networks, the published value and the 
 Examples:
   python scripts/table.py --table table1 --protocol laptop --rows results/laptop/accuracy --only-target \
       --out-prefix results/laptop/tables/table1
-  python scripts/table.py --table table1 --protocol smoke --rows mine.parquet --out-prefix mine
+  python scripts/table.py --table table1 --protocol smoke --rows mine.parquet --out-prefix mine \
+      --tex-columns random dsa dm --tex-best
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from condensery import console, rows
 from condensery.experiment import load_config
-from condensery.reporting import specs, tables
+from condensery.reporting import latex, specs, tables
 from condensery.reporting.labels import Labels
 from condensery.reporting.selection import of_target
 
@@ -32,6 +33,18 @@ def main() -> None:
         help="only the cells that the protocol lists for this table, all of which must have rows",
     )
     parser.add_argument(
+        "--tex-columns",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="only these columns in the .tex file: methods, or networks where the columns are such",
+    )
+    parser.add_argument(
+        "--tex-best",
+        action="store_true",
+        help="the highest measured accuracy of each line in bold, in the .tex file",
+    )
+    parser.add_argument(
         "--out", "--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write"
     )
     arguments = parser.parse_args()
@@ -40,5 +53,7 @@ def main() -> None:
     measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol)
     if arguments.only_target:
         measured = of_target(measured, config, arguments.table)
-    table = tables.build(arguments.table, measured, arguments.config / "published", Labels.of(config))
+    choice = latex.Choice(tuple(arguments.tex_columns), arguments.tex_best)
+    folder, names = arguments.config / "published", Labels.of(config)
+    table = tables.build(arguments.table, measured, folder, names, choice)
     table.write(arguments.out)

@@ -71,7 +71,13 @@ def read_cells(path: Path) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(_TEXTS, str)).astype(dict.fromkeys(NUMBERS, float))
 
 
-def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Table:
+def build(
+    name: str,
+    rows: pd.DataFrame,
+    folder: Path,
+    labels: Labels,
+    choice: latex.Choice = latex.WHOLE_TABLE,
+) -> Table:
     """Build a table.
 
     Args:
@@ -79,9 +85,10 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Table:
         rows: result rows as `rows.read_rows` returns them.
         folder: of the published numbers.
         labels: names for readers.
+        choice: what the table shows in LaTeX.
 
     Raises:
-        CondenseryError: the table is unknown, or the rows do not fit it.
+        CondenseryError: the table is unknown, the rows do not fit it, or a chosen column is not among them.
     """
     spec = find(name)
     known = spec.published(folder)
@@ -93,7 +100,7 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Table:
     return Table(
         frame,
         markdown.document(spec, frame, labels),
-        latex.document(name, spec, frame, labels),
+        latex.document(name, spec, frame, labels, choice),
         metrics.of(measured, metrics.cell_name, {"mean": "accuracy", "std": "std"}),
     )
 
