@@ -85,9 +85,10 @@ install-sshd: ## Install what the slow tests over SSH need, as root, on Debian o
 bench: env ## Measure the hot loops on this machine: a quarter of an hour on two idle cores, minutes on a GPU
 	python benchmarks/bench.py
 
-lint: env ## Check code and workflow style, changing nothing
+lint: env ## Check style and types of code and workflow, changing nothing
 	ruff check .
 	ruff format --check .
+	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
@@ -109,4 +110,4 @@ lock: ## Resolve the dependencies of pyproject.toml anew and rewrite requirement
 	rm -rf build/lock
 
 clean: ## Remove the results of smoke and quickstart, and the caches; keep data, environment and other results
-	rm -rf results/smoke results/quickstart build .pytest_cache .ruff_cache .hypothesis
+	rm -rf results/smoke results/quickstart build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -156,11 +156,11 @@ def _tensor_digest(tensor: Tensor) -> str:
     import torch
 
     found = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
-    found.update(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+    found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `write_tensors` wrote.
 
     Returns:
@@ -187,7 +187,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     return tensors, about
 
 
-def _described(entries: Mapping[str, str] | None, names: Iterable[str]) -> tuple[dict, dict[str, str]]:
+def _described(
+    entries: Mapping[str, str] | None, names: Iterable[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the description in the metadata of a file, checked, and the digests of its tensors."""
     text = (entries or {}).get(_METADATA)
     if text is None:

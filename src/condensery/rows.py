@@ -211,7 +211,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, kind: Kind = EVALU
     """
     if not rows:
         raise CondenseryError(f"{path}: no rows to write; evaluate at least one network")
-    rows = [dict.fromkeys(IDENTITY, "") | row for row in rows]
+    rows = [{**dict.fromkeys(IDENTITY, ""), **row} for row in rows]
     for row in rows:
         _check_names(set(row), path, kind)
         empty = [field.name for field in kind.schema if row[field.name] is None and not field.nullable]
@@ -277,7 +277,7 @@ def read_rows(paths: Iterable[Path], protocol: str, kind: Kind = EVALUATION) -> 
     return rows.drop(columns="file").sort_values(list(kind.coordinates), ignore_index=True)
 
 
-def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, str | int]]) -> pd.DataFrame:
+def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Return the rows at some coordinates.
 
     Args:

@@ -179,9 +179,9 @@ class Run:
             return 0
         step, tensors = found
         states: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            part, _, key = name.partition("/")
-            states.setdefault(part, {})[key] = tensor
+        for full, tensor in tensors.items():
+            name, _, key = full.partition("/")
+            states.setdefault(name, {})[key] = tensor
         if not self.parts.keys() <= states.keys():
             return 0
         for name, part in self.parts.items():
@@ -239,7 +239,7 @@ class Run:
         if self.may_diverge:
             _log.warning("%s: its accuracy is that of chance", message)
             return
-        kept = f"; {self.checkpoint.path} keeps step {saved}" if saved else ""
+        kept = f"; {self.checkpoint.path} keeps step {saved}" if self.checkpoint and saved else ""
         raise CondenseryError(
             f"{message}: lower the learning rate (config/methods.yaml, config/recipes.yaml or the "
             f"protocol){kept}"

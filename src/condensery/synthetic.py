@@ -204,7 +204,7 @@ class SyntheticSet:
 
     def as_dataset(
         self, space: Literal["normalised", "unit"], transform: Callable[[Tensor], Any] | None = None
-    ) -> Dataset[tuple[Any, Tensor]]:
+    ) -> Dataset[tuple[Any, ...]]:
         """Return a Torch data set of (image, label).
 
         Args:

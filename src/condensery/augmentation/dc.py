@@ -164,7 +164,8 @@ def scale(images: Tensor, sizes: Tensor) -> Tensor:
         position = torch.arange(side, device=images.device) + start[:, None]
         inside = (position >= 0) & (position < new[:, None])
         sources.append(torch.where(inside, position * side // new[:, None], -1))
-    return _pick(images, *sources, images.new_zeros(images.shape[1]))
+    rows, columns = sources
+    return _pick(images, rows, columns, images.new_zeros(images.shape[1]))
 
 
 def rotate(images: Tensor, degrees: Tensor, fill: Tensor) -> Tensor:
@@ -182,9 +183,9 @@ def rotate(images: Tensor, degrees: Tensor, fill: Tensor) -> Tensor:
     angle = torch.deg2rad(degrees.to(images.dtype))
     cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
     grown = [(cos.abs() * a + sin.abs() * b + 0.5).floor() for a, b in ((height, width), (width, height))]
-    like = {"dtype": images.dtype, "device": images.device}
-    y = torch.arange(height, **like)[:, None] - (height - 1) / 2 - (grown[0] - height) % 2 / 2
-    x = torch.arange(width, **like) - (width - 1) / 2 - (grown[1] - width) % 2 / 2
+    rows, columns = (torch.arange(s, dtype=images.dtype, device=images.device) for s in (height, width))
+    y = rows[:, None] - (height - 1) / 2 - (grown[0] - height) % 2 / 2
+    x = columns - (width - 1) / 2 - (grown[1] - width) % 2 / 2
     row = cos * y + sin * x + (height - 1) / 2
     column = cos * x - sin * y + (width - 1) / 2
     inside = (row >= 0) & (row <= height - 1) & (column >= 0) & (column <= width - 1)

@@ -68,7 +68,7 @@ def parse(strategy: str) -> tuple[str, ...]:
     return families
 
 
-def draw(strategy: str, rows: int, size: tuple[int, int], generator: torch.Generator) -> Draw:
+def draw(strategy: str, rows: int, size: Sequence[int], generator: torch.Generator) -> Draw:
     """Draw one family, uniform over those of the strategy, and ``rows`` independent rows of parameters.
 
     Args:
@@ -146,8 +146,8 @@ def crop(images: Tensor, values: Tensor) -> Tensor:
         values: (n, 2) of whole numbers (down, right): output pixel (i, j) is input (i + down, j + right).
     """
     if values.shape[0] == 1:
-        down, right = (int(shift) for shift in values[0].tolist())
-        return F.pad(images, (-right, right, -down, down))
+        y, x = (int(shift) for shift in values[0].tolist())
+        return F.pad(images, (-x, x, -y, y))
     _, channels, height, width = images.shape
     device = images.device
     down, right = values.to(device, torch.int64).unbind(1)
@@ -220,13 +220,12 @@ def _warp(images: Tensor, matrices: Tensor) -> Tensor:
     count, _, height, width = images.shape
     # Sampling positions need more than a half-precision mantissa.
     source = images if images.dtype in (torch.float32, torch.float64) else images.float()
-    like = {"dtype": source.dtype, "device": source.device}
-    x = torch.arange(width, **like) - (width - 1) / 2
-    y = torch.arange(height, **like)[:, None] - (height - 1) / 2
+    x = torch.arange(width, dtype=source.dtype, device=source.device) - (width - 1) / 2
+    y = torch.arange(height, dtype=source.dtype, device=source.device)[:, None] - (height - 1) / 2
     if matrices.shape[0] == 1:
         (a, b), (c, d) = matrices[0].tolist()
     else:
-        (a, b), (c, d) = (row.unbind(1) for row in matrices.to(**like)[..., None, None].unbind(1))
+        (a, b), (c, d) = (row.unbind(1) for row in matrices.to(source)[..., None, None].unbind(1))
     # By hand rather than by affine_grid, whose matrix product loses digits where TF32 is allowed.
     # With align_corners=False the coordinate 1 is the outer edge, half a side from the centre.
     grid = torch.stack(((a * x + b * y) * (2 / width), (c * x + d * y) * (2 / height)), dim=-1)
@@ -257,34 +256,34 @@ def _integers(uniform: Tensor, count: int) -> Tensor:
     return (uniform * count).floor()
 
 
-def _unit_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
+def _unit_values(uniform: Tensor, size: Sequence[int]) -> Tensor:
     return uniform
 
 
-def _crop_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
+def _crop_values(uniform: Tensor, size: Sequence[int]) -> Tensor:
     reach = [int(length * _CROP_RATIO + 0.5) for length in size]
     return torch.stack(
         [_integers(u, 2 * r + 1) - r for u, r in zip(uniform.unbind(1), reach, strict=True)], 1
     )
 
 
-def _cutout_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
+def _cutout_values(uniform: Tensor, size: Sequence[int]) -> Tensor:
     # An even square has no middle pixel, so its center may lie on either border: one position more.
     counts = [length + 1 - _side(length) % 2 for length in size]
     return torch.stack([_integers(u, p) for u, p in zip(uniform.unbind(1), counts, strict=True)], 1)
 
 
-def _scale_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
+def _scale_values(uniform: Tensor, size: Sequence[int]) -> Tensor:
     return uniform * (_SCALE_RATIO - 1 / _SCALE_RATIO) + 1 / _SCALE_RATIO
 
 
-def _rotate_values(uniform: Tensor, size: tuple[int, int]) -> Tensor:
+def _rotate_values(uniform: Tensor, size: Sequence[int]) -> Tensor:
     return (uniform - 0.5) * (2 * _ROTATE_DEGREES)
 
 
 # family -> (columns, values from uniform draws and the image size, the function that applies them)
 _TABLE: dict[
-    str, tuple[int, Callable[[Tensor, tuple[int, int]], Tensor], Callable[[Tensor, Tensor], Tensor]]
+    str, tuple[int, Callable[[Tensor, Sequence[int]], Tensor], Callable[[Tensor, Tensor], Tensor]]
 ] = {
     "color": (3, _unit_values, color),
     "crop": (2, _crop_values, crop),

@@ -19,7 +19,7 @@ from typing import Any
 from condensery import console
 from condensery.checkpoint import Checkpoint
 from condensery.continual import memory
-from condensery.continual.domains import Learned, Task, epochs, learn
+from condensery.continual.domains import Learned, Task, epochs, learn, memories
 from condensery.data.contents import Shape
 from condensery.data.views import reshaped
 from condensery.errors import CondenseryError
@@ -134,9 +134,8 @@ def tasks_of(jobs: list[Job], sets: list[SyntheticSet], shape: Shape, ipc: int) 
 
 def rows_of(learned: Learned, tasks: list[Task], names: list[str]) -> list[dict[str, Any]]:
     """Return the rows of a network after one task, which share its time."""
-    before = [task.memory for task in tasks[: learned.step]]
     task = tasks[learned.step]
-    sizes = memory.size(before)
+    sizes = memory.size(memories(tasks, learned.step))
     tests = len(learned.accuracies)
     # The first task has one training for both.
     shared = learned.step == 0 and not learned.distillation

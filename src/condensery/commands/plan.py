@@ -55,9 +55,13 @@ def arguments() -> argparse.Namespace:
 def of_this_machine(rates: cost.DeviceRates, config: Config) -> cost.DeviceRates:
     """Return the rates of this machine's CPU, from a measurement of a second, and print the comparison.
 
+    Rates of a device whose speed is not stated, because no others of its kind differ, stay as they are.
+
     Raises:
         CondenseryError: a CPU does not support the precision.
     """
+    if rates.speed is None:
+        return rates
     on = device.choose("cpu", config.precision, native_only=not config.settings["precision"])
     dtype = torch.bfloat16 if on.precision == "bf16" else torch.float32
     present = cost.Speed(speed.product_rate(dtype), speed.convolution_rate(dtype))
@@ -90,12 +94,11 @@ def main() -> None:
     print(f"{len(jobs)} jobs: {counts}")
     for name, rates in cost.read_rates(args.rates, config).items():
         print(f"\n{name}: {rates.device}\n  {rates.source}")
-        if rates.speed:
-            try:
-                rates = of_this_machine(rates, config)
-            except CondenseryError as error:  # the precision needs a GPU
-                print(f"  not planned: {error}")
-                continue
+        try:
+            rates = of_this_machine(rates, config)
+        except CondenseryError as error:  # the precision needs a GPU
+            print(f"  not planned: {error}")
+            continue
         durations = plan.seconds(amounts, rates)
         longest = max(durations, key=durations.__getitem__, default=None)
         print(f"  device hours      {sum(durations.values()) / 3600:,.1f}")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 
 from condensery import console
-from condensery.errors import CondenseryError
 from condensery.experiment.plans import POOL_RECIPE, state_steps
 from condensery.jobs.arguments import add_arguments, opened
 from condensery.pool import states, store
@@ -39,12 +38,7 @@ def main() -> None:
     """Train, test, write the states and print how many each group has."""
     args = parse()
     job = opened(args)
-    plan = job.config.pool
-    if plan is None:
-        raise CondenseryError(
-            f"protocol {job.config.protocol} has no pool: choose another, or add the key `pool` to its file "
-            "in config/protocols"
-        )
+    plan = job.config.required_pool()
     job = job.held_out(plan.split)
     recipe = job.recipe(POOL_RECIPE)
     steps = state_steps(recipe.epochs_run * states.batches(job.data, recipe), plan.states)

@@ -103,7 +103,7 @@ def main() -> None:
     """Train, validate, write the rows and print the ranking."""
     args = parse()
     job = opened(args).without_test_images()
-    search = job.config.search
+    search = job.config.required_search()
     recipe = recipe_of(args, job, search)
     samples, about = proxy(args, job, search)
     names = space.part(space.draw(search.networks, search.widths, search.seed), args.part)

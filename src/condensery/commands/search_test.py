@@ -33,7 +33,7 @@ def main() -> None:
     names = sorted({ranking.ranked(scores[proxy])[0] for proxy in scores})
     recipe = job.recipe("search_whole")
     samples = Samples.of_split(searching.data.train, job.device)
-    seeds = candidates.seeds(job.config.search.repeats, whole=True)
+    seeds = candidates.seeds(job.config.required_search().repeats, whole=True)
     provenance = searching.provenance(recipe=vars(recipe), networks=names, seeds=list(seeds), test=True)
     checkpoint = job.checkpoint(args.out, provenance)
     with Progress(f"test {args.data}", len(names)) as progress:

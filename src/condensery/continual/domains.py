@@ -72,6 +72,11 @@ class Learned:
     test_seconds: float
 
 
+def memories(tasks: Sequence[Task], step: int) -> list[SyntheticSet]:
+    """Return what is kept of the tasks before a step."""
+    return [task.memory for task in tasks[:step] if task.memory is not None]
+
+
 def common_shape(infos: Sequence[DataInfo]) -> Shape:
     """Return the shape that the images of all data sets can take: the most channels, rows and columns.
 
@@ -170,7 +175,7 @@ class _Sequence:
 
     def train(self, step: int, before: _State | None, *, distil: bool) -> _State:
         task, device = self._tasks[step], self._device
-        memory = [Samples.of_set(each.memory, device) for each in self._tasks[:step]]
+        memory = [Samples.of_set(each, device) for each in memories(self._tasks, step)]
         samples = Samples.joined([Samples.of_split(task.data.train, device), *memory])
         seen = len(samples) * task.recipe.epochs_run
         stacked = self._stacked(step, before, images=seen)

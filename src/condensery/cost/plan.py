@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,7 +46,9 @@ class Job:
 
 def parse(text: str) -> list[Job]:
     """Read the jobs from what ``snakemake --dry-run`` prints."""
-    jobs, fields, rule = [], {}, ""
+    jobs: list[Job] = []
+    fields: dict[str, list[str]] = {}
+    rule = ""
     for line in [*text.splitlines(), "rule end:"]:
         if found := re.fullmatch(r"\s*(?:local)?(?:rule|checkpoint) (\w+):", line):
             if rule:
@@ -113,7 +115,7 @@ def disk(jobs: Iterable[Job], config: Config) -> dict[str, float]:
 
     ``data`` are the prepared images, ``sets`` the synthetic ones, ``pools`` the states of networks.
     """
-    total: Counter[str] = Counter()
+    total: defaultdict[str, float] = defaultdict(float)
     for job in jobs:
         if job.rule == "prepare":
             dataset = job.wildcards["dataset"]

@@ -16,7 +16,7 @@ BYTES = 2
 
 def training(config: Config, w: Mapping[str, Any]) -> Work:
     """Return the work of one job's networks, which are tested whenever their states are taken."""
-    plan, dataset, network = config.pool, w["dataset"], w["network"]
+    plan, dataset, network = config.required_pool(), w["dataset"], w["network"]
     recipe = config.recipe(POOL_RECIPE, dataset, network=network)
     known = training_images(config, dataset)
     validated = plan.validation * known
@@ -33,9 +33,11 @@ def training(config: Config, w: Mapping[str, Any]) -> Work:
 
 def stored_bytes(config: Config, w: Mapping[str, Any]) -> float:
     """Return the bytes that one job writes."""
-    return BYTES * _networks(config) * config.pool.states * weights(config, w["dataset"], w["network"])
+    states = config.required_pool().states
+    return BYTES * _networks(config) * states * weights(config, w["dataset"], w["network"])
 
 
 def _networks(config: Config) -> float:
     """Return the networks of an average job."""
-    return config.pool.networks / len(config.pool.parts())
+    plan = config.required_pool()
+    return plan.networks / len(plan.parts())

@@ -16,16 +16,18 @@ from condensery.experiment.targets import WHOLE
 
 def search(config: Config, w: Mapping[str, Any]) -> Work:
     """Return the work of one job's networks on a proxy, or on the whole set."""
-    return _training(config, w["dataset"], config.search.networks_per_job, whole=w["candidate"] == WHOLE)
+    return _training(
+        config, w["dataset"], config.required_search().networks_per_job, whole=w["candidate"] == WHOLE
+    )
 
 
 def test(config: Config, w: Mapping[str, Any]) -> Work:
     """Return the work of training and testing the chosen networks, if every proxy chooses another."""
-    return _training(config, w["dataset"], len(config.search.candidates), whole=True)
+    return _training(config, w["dataset"], len(config.required_search().candidates), whole=True)
 
 
 def _training(config: Config, dataset: str, networks: int, *, whole: bool) -> Work:
-    plan = config.search
+    plan = config.required_search()
     known = training_images(config, dataset)
     validated = plan.validation * known
     if whole:
@@ -42,5 +44,5 @@ def _training(config: Config, dataset: str, networks: int, *, whole: bool) -> Wo
 
 def _average(config: Config, dataset: str) -> float:
     """Return the multiply-adds of an image in the networks of the search, on which norms have no effect."""
-    names = product((1, 2, 3, 4), config.search.widths, ("avg", "max", "nopool"))
+    names = product((1, 2, 3, 4), config.required_search().widths, ("avg", "max", "nopool"))
     return statistics.mean(of_image(config, dataset, f"convnet-d{d}-w{w}-{pool}") for d, w, pool in names)

@@ -156,11 +156,11 @@ class Split:
         return self.labels[self._order]
 
     @cached_property
-    def _file(self) -> int:
-        """A file descriptor of the memory-mapped file, closed with the split."""
-        descriptor = os.open(self._stored.filename, os.O_RDONLY)
-        weakref.finalize(self, os.close, descriptor)
-        return descriptor
+    def _file(self) -> _MappedFile | None:
+        """The file of the images, if it is too large to be read through its mapping."""
+        if isinstance(self._stored, np.memmap) and self._stored.nbytes > MAPPED_BYTES:
+            return _MappedFile(self._stored)
+        return None
 
     def _checked(self, indices: np.ndarray | Tensor) -> np.ndarray:
         chosen = indices.cpu().numpy() if isinstance(indices, Tensor) else np.asarray(indices)
@@ -175,17 +175,26 @@ class Split:
         rows = positions if self._rows is None else self._rows[positions]
         if isinstance(self._stored, Tensor):
             return self._stored.index_select(0, torch.from_numpy(rows).to(self._stored.device))
-        if isinstance(self._stored, np.memmap) and self._stored.nbytes > MAPPED_BYTES:
-            return self._read(rows)
+        if self._file is not None:
+            return self._file.read(rows)
         return np.asarray(np.take(self._stored, rows, axis=0))
 
-    def _read(self, rows: np.ndarray) -> np.ndarray:
+
+class _MappedFile:
+    """The file of a memory map of uint8 images, opened once more and closed with this object."""
+
+    def __init__(self, mapped: np.memmap) -> None:
+        self._mapped = mapped
+        self._descriptor = os.open(str(mapped.filename), os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
         """Copy rows out of the file itself: sorted for its read-ahead, neighbours in one call."""
-        images = np.empty((len(rows), *self._stored.shape[1:]), dtype=np.uint8)
+        images = np.empty((len(rows), *self._mapped.shape[1:]), dtype=np.uint8)
         if len(rows) == 0:
             return images
         size = images[0].nbytes
-        flat = memoryview(images.reshape(-1))
+        flat = images.reshape(-1).data
         order = np.argsort(rows, kind="stable")
         joined = (np.diff(rows[order]) == 1) & (np.diff(order) == 1)
         for run in np.split(order, np.flatnonzero(~joined) + 1):
@@ -195,10 +204,10 @@ class Split:
     def _read_run(self, target: memoryview, start: int) -> None:
         done = 0
         while done < len(target):
-            got = os.preadv(self._file, [target[done:]], self._stored.offset + start + done)
+            got = os.preadv(self._descriptor, [target[done:]], self._mapped.offset + start + done)
             if got == 0:
                 raise CondenseryError(
-                    f"{self._stored.filename}: became shorter while in use; prepare it again"
+                    f"{self._mapped.filename}: became shorter while in use; prepare it again"
                 )
             done += got
 

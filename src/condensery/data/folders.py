@@ -121,13 +121,13 @@ def _labelled(folder: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
 def _contents(
     root: Path, classes: list[str], train: list[tuple[Path, int]], test: list[tuple[Path, int]], shape: Shape
 ) -> Contents:
-    splits = [
+    train_parts, test_parts = (
         [partial(_part, rows[i : i + IMAGES_PER_PART], shape) for i in range(0, len(rows), IMAGES_PER_PART)]
         for rows in (train, test)
-    ]
+    )
     with readable(root):
         print_of_files = fingerprint([file for file, _ in (*train, *test)], root)
-    return Contents(root, tuple(classes), *splits, print_of_files)
+    return Contents(root, tuple(classes), train_parts, test_parts, print_of_files)
 
 
 def _part(rows: Sequence[tuple[Path, int]], shape: Shape) -> Iterator[Piece]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from condensery.data import formats
 from condensery.data.contents import Contents, Shape
@@ -62,7 +62,9 @@ def _cifar(source: type[datasets.CIFAR10], labels: str) -> Kind:
     return Kind(read, members, (Remote(source.filename, source.tgz_md5, (source.url,)),))
 
 
-def _files(source: type, folder: str, read: Callable[[Path, Shape], Contents]) -> Kind:
+def _files(
+    source: type[datasets.SVHN | datasets.USPS], folder: str, read: Callable[[Path, Shape], Contents]
+) -> Kind:
     rows = [source.split_list[split] for split in ("train", "test")]
     downloads = tuple(Remote(name, md5, (url,)) for url, name, md5 in rows)
     return Kind(read, tuple((file.name, file.md5) for file in downloads), downloads, folder)
@@ -79,7 +81,7 @@ _TINY = Remote(
 )
 
 
-def _published(name: str) -> type:
+def _published(name: str) -> type[Any]:
     """Return the class of torchvision that has a data set's addresses and checksums."""
     # It takes seconds and much memory to import, and most sources need nothing of it.
     from torchvision import datasets

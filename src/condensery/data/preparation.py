@@ -169,7 +169,7 @@ def _check_folder(name: str, classes: Sequence[str], shape: Shape, partial: Path
     """Refuse a class without training images and images of one value; say which classes are not tested."""
     for split in SPLITS:
         seen = np.bincount(np.load(partial / f"{split}_labels.npy"), minlength=len(classes))
-        empty = ", ".join(classes[c] for c in np.flatnonzero(seen == 0))
+        empty = ", ".join(classes[c] for c in np.flatnonzero(seen == 0).tolist())
         if empty and split == "train":
             raise CondenseryError(f"{name}: no training images of {empty}; add some, or remove the class")
         if empty:
@@ -241,8 +241,8 @@ def _write_split(
                 progress.step(number + 1)
     heads = (header((count, *shape), np.uint8), header((count,), np.int64))
     for file, head in zip(files, heads, strict=True):
-        with file.open("r+b") as stream:
-            stream.write(head)
+        with file.open("r+b") as whole:
+            whole.write(head)
 
 
 def _check_piece(path: Path, images: np.ndarray, labels: np.ndarray, shape: Shape, classes: int) -> None:

@@ -75,8 +75,13 @@ class Description:
             if fields.pop(_DIGEST, None) not in (None, _digest(fields)):
                 raise CondenseryError(f"{path}: altered since it was written; {again}")
             info = DataInfo(
-                **{key: fields[key] for key in ("name", "channels", "height", "width")},
-                **{key: tuple(fields[key]) for key in ("classes", "mean", "std")},
+                name=fields["name"],
+                channels=fields["channels"],
+                height=fields["height"],
+                width=fields["width"],
+                classes=tuple(fields["classes"]),
+                mean=tuple(fields["mean"]),
+                std=tuple(fields["std"]),
             )
             return cls(info, *(fields[k] for k in ("identity", "source", "counts", "sha256", "content")))
         except FileNotFoundError:
@@ -89,7 +94,7 @@ def _digest(fields: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def header(shape: tuple[int, ...], dtype: type) -> bytes:
+def header(shape: tuple[int, ...], dtype: type[np.generic]) -> bytes:
     """Return the header of a .npy file (format 1.0), always 128 bytes, so that rows can be appended first."""
     descriptor = np.lib.format.dtype_to_descr(np.dtype(dtype))
     text = repr({"descr": descriptor, "fortran_order": False, "shape": shape})
@@ -109,7 +114,7 @@ def load(prepared_dir: Path) -> RealData:
     info = described.info
     parts = []
 
-    def opened(name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    def opened(name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
         return _open(prepared_dir / name, shape, dtype, described.sha256.get(name, ""))
 
     for split in SPLITS:
@@ -122,7 +127,8 @@ def load(prepared_dir: Path) -> RealData:
                 "remove the folder and prepare it again"
             )
         parts.append(Split(images, labels, info))
-    return RealData(info, *parts, described.seen(), described.files())
+    train, test = parts
+    return RealData(info, train, test, described.seen(), described.files())
 
 
 def file_sha256(path: Path) -> str:
@@ -131,7 +137,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def rows_in_file(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[np.ndarray]:
+def rows_in_file(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> Iterator[np.ndarray]:
     """Read a prepared array (rows of `shape`) from its file, a few megabytes at a time."""
     row = int(np.prod(shape))
     step = max(1, READ_BYTES // row)
@@ -160,7 +166,7 @@ def content_checksum(images: Iterable[np.ndarray], labels: np.ndarray) -> str:
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
 
-def _open(path: Path, shape: tuple[int, ...], dtype: type, checksum: str) -> np.ndarray:
+def _open(path: Path, shape: tuple[int, ...], dtype: type[np.generic], checksum: str) -> np.ndarray:
     again = "remove the folder and prepare it again"
     wanted = HEADER_BYTES + int(np.prod(shape)) * np.dtype(dtype).itemsize
     try:

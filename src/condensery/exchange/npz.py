@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ def to_npz(synthetic: SyntheticSet, path: Path) -> None:
     Entries: ``images`` (N, C, H, W) float32 normalised, ``labels``, ``classes``, ``mean``, ``std``,
     ``provenance`` (JSON text), and ``learning_rate`` where there is one.
     """
-    entries: dict[str, np.ndarray] = {
+    entries: dict[str, Any] = {
         "images": synthetic.images.cpu().numpy(),
         "labels": synthetic.labels.cpu().numpy(),
         "classes": np.array(synthetic.classes),

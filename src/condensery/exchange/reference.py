@@ -7,7 +7,7 @@ import hashlib
 import io
 import pickle
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from condensery.synthetic import SyntheticSet
 
 # The published files carry their accuracies as NumPy numbers, which the safe reader of PyTorch refuses by
 # default. These few constructors make numbers and nothing else; NumPy 1 and 2 spell the first differently.
-_scalar = np.float64(0).__reduce__()[0]
-_SAFE = [
+_scalar: Any = np.float64(0).__reduce__()[0]
+_SAFE: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (_scalar, "numpy._core.multiarray.scalar"),
     (_scalar, "numpy.core.multiarray.scalar"),
     np.dtype,

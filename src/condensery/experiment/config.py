@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from condensery.architectures import has_batch_norm
 from condensery.errors import CondenseryError
@@ -13,6 +13,8 @@ from condensery.experiment.catalog import TARGETS, Kind, of_section
 from condensery.experiment.plans import PoolPlan, Search
 from condensery.experiment.reading import base_of, unknown
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, whole_evaluations_of
+
+_Plan = TypeVar("_Plan")
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,22 @@ class Config:
     def pool(self) -> PoolPlan | None:
         """The pools of trained networks of the protocol, if it has any."""
         return PoolPlan(**self.spec["pool"]) if "pool" in self.spec else None
+
+    def required_search(self) -> Search:
+        """Return :attr:`search`.
+
+        Raises:
+            CondenseryError: the protocol has none.
+        """
+        return _required(self.search, self.protocol, "architecture search", "search")
+
+    def required_pool(self) -> PoolPlan:
+        """Return :attr:`pool`.
+
+        Raises:
+            CondenseryError: the protocol has none.
+        """
+        return _required(self.pool, self.protocol, "pool", "pool")
 
     @property
     def precision(self) -> str:
@@ -279,13 +297,23 @@ class Config:
 
     def _resolve(self, kind: str, name: str, coordinates: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a method or recipe: of its base and its protocol, then of a variant."""
-        entries, values = getattr(self, kind), {}
+        entries: dict[str, dict[str, Any]] = getattr(self, kind)
+        values: dict[str, Any] = {}
         for each in dict.fromkeys([base_of(name, entries[name]), name]):
             for entry in (entries[each], self.spec.get(kind, {}).get(each, {})):
                 values |= entry.get("parameters", {})
                 for override in _holding(entry, coordinates):
                     values |= override
         return values
+
+
+def _required(plan: _Plan | None, protocol: str, what: str, key: str) -> _Plan:
+    if plan is None:
+        raise CondenseryError(
+            f"protocol {protocol} has no {what}: choose another, or add the key `{key}` to its file in "
+            "config/protocols"
+        )
+    return plan
 
 
 def _entry(what: str, name: str, entries: Mapping[str, Any], file: str) -> Any:

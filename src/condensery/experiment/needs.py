@@ -55,7 +55,7 @@ NEEDS: Mapping[str, Need] = {
         rule="pool",
         path="pool/{dataset}/{network}/{part}",
         section="pool",
-        parts=lambda config: config.pool.parts(),
+        parts=lambda config: config.required_pool().parts(),
     ),
     "generator": Need(
         rule="generator",

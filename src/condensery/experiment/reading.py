@@ -64,13 +64,15 @@ _Validator = validators.extend(
 _FORMATS = FormatChecker(formats=())
 
 
-@_FORMATS.checks("network", raises=CondenseryError)
 def _is_network(value: object) -> bool:
     return not isinstance(value, str) or bool(architectures.parse(value))
 
 
+_FORMATS.checks("network", raises=CondenseryError)(_is_network)
+
+
 # The loader in C reads config/ in a tenth of the time; not every build of PyYAML has it.
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # known when it runs
     """The safe loader, which also refuses keys that are given twice, and what YAML misreads."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

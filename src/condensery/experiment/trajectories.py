@@ -43,8 +43,8 @@ def steps_of(config: Config, coordinates: Mapping[str, Any]) -> list[int]:
     Raises:
         CondenseryError: no target of the protocol follows the set.
     """
-    kinds = {"ipc": int, "seed": int}
-    followed = SetId(*(kinds.get(name, str)(coordinates[name]) for name in SetId._fields))
+    dataset, method, network = (str(coordinates[name]) for name in ("dataset", "method", "network"))
+    followed = SetId(dataset, method, network, int(coordinates["ipc"]), int(coordinates["seed"]))
     steps = trajectories(config, *config.listed(TRAJECTORIES)).get(followed)
     if steps is None:
         raise CondenseryError(

@@ -52,6 +52,9 @@ class Generator(nn.Module, ABC):
         noise: length of the noise vector of an image.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, info: DataInfo, noise: int) -> None:
         super().__init__()
         self.noise_size = noise

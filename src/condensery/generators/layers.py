@@ -118,7 +118,7 @@ def initialize(module: nn.Module, stream: torch.Generator) -> None:
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.Linear | nn.Embedding):
             part.weight.copy_(0.02 * torch.randn(part.weight.shape, generator=stream))
-        if isinstance(part, nn.Conv2d | nn.Linear):
+        if isinstance(part, nn.Conv2d | nn.Linear) and part.bias is not None:
             part.bias.zero_()
         if isinstance(part, Spectral):
             part.u.copy_(F.normalize(torch.randn(part.u.shape, generator=stream), dim=0))

@@ -6,6 +6,7 @@ import argparse
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from condensery import console
 from condensery.data import RealData
@@ -54,7 +55,7 @@ def add_arguments(
         network: whether the job has one network, which an argument can name.
         default_out: the default of --out; --out is required if this is empty.
     """
-    many = {"nargs": "+"} if several else {}
+    many: dict[str, Any] = {"nargs": "+"} if several else {}
     parser.add_argument(
         "--data", required=True, metavar="NAME", help="data set, an entry of config/datasets.yaml", **many
     )

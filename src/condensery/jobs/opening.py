@@ -14,7 +14,6 @@ from condensery import data
 from condensery.checkpoint import Checkpoint
 from condensery.data import RealData
 from condensery.data.views import held_out, training_only
-from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
 from condensery.identity import check_data, digest, set_columns
 from condensery.machine import device
@@ -93,13 +92,7 @@ class Job:
         Raises:
             CondenseryError: the protocol has no search.
         """
-        search = self.config.search
-        if search is None:
-            raise CondenseryError(
-                f"protocol {self.config.protocol} has no architecture search: choose another, or add the key "
-                "`search` to its file in config/protocols"
-            )
-        return self.held_out(search.split)
+        return self.held_out(self.config.required_search().split)
 
     def held_out(self, split: dict[str, Any]) -> Self:
         """Return the job with some training images held out, which replace the test split.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,13 +20,14 @@ from condensery.machine import winograd
 
 _aten = torch.ops.aten
 _Target = Callable[..., Any]
+_Result = TypeVar("_Result")
 
 
-def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def compiled(function: Callable[..., _Result]) -> Callable[..., _Result]:
     """Return a function compiled this way; its arguments include images, (n, C, H, W)."""
     inner = torch.compile(function, dynamic=False, options={"post_grad_custom_pre_pass": _REPLACEMENT})
 
-    def call(*arguments: Any) -> Tensor:
+    def call(*arguments: Any) -> _Result:
         # Channels-last inputs stay channels-last in every layer.
         return inner(*(_channels_last(argument) for argument in arguments))
 
@@ -61,9 +62,10 @@ _REPLACEMENT = Replacement()
 
 
 def _replace_convolution(graph: Graph, node: Node) -> None:
-    images, weight, bias, *how = node.args
+    arguments: tuple[Any, ...] = node.args
+    images, weight, bias, *how = arguments
     *sizes, transposed, extra, groups = how
-    if not _regular(weight, *sizes, extra, groups):
+    if not _regular(weight, sizes, extra, groups):
         return
     if not winograd.serves(images.meta["val"], node.meta["val"].shape[1]):
         return
@@ -74,9 +76,10 @@ def _replace_convolution(graph: Graph, node: Node) -> None:
 
 
 def _replace_gradients(graph: Graph, node: Node) -> None:
-    gradient, images, weight, _, *how = node.args
+    arguments: tuple[Any, ...] = node.args
+    gradient, images, weight, _, *how = arguments
     *sizes, transposed, extra, groups, _ = how
-    if transposed or not _regular(weight, *sizes, extra, groups):
+    if transposed or not _regular(weight, sizes, extra, groups):
         return
     if not winograd.serves(images.meta["val"], gradient.meta["val"].shape[1]):
         return
@@ -95,12 +98,10 @@ def _replace_gradients(graph: Graph, node: Node) -> None:
     graph.erase_node(node)
 
 
-def _regular(
-    weight: Node, stride: list[int], padding: list[int], dilation: list[int], extra: list[int], groups: int
-) -> bool:
-    """Say whether a convolution is of 3 x 3 with stride 1 and padding 1, and nothing else."""
+def _regular(weight: Node, sizes: list[list[int]], extra: list[int], groups: int) -> bool:
+    """Say whether a convolution is of 3 x 3 with sizes (stride, padding, dilation) of 1, and nothing else."""
     taps = tuple(weight.meta["val"].shape[2:])
-    ones = all(list(each) == [1, 1] for each in (stride, padding, dilation))
+    ones = all(list(each) == [1, 1] for each in sizes)
     return taps == (3, 3) and ones and list(extra) == [0, 0] and groups == 1
 
 

@@ -8,10 +8,9 @@ import logging
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import torch
-from torch import Tensor
 
 from condensery.errors import CondenseryError
 from condensery.machine import slots, support
@@ -21,7 +20,8 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 
 _log = logging.getLogger(__name__)
 
-_Module = TypeVar("_Module", bound=Callable[..., Tensor])
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 # Activations below which compiling takes longer than it saves: ten seconds the first time, three from the
 # compiler's cache.
@@ -78,7 +78,7 @@ class Device:
         """Wait until the device has finished: a GPU works asynchronously."""
         torch.get_device_module(self.torch_device).synchronize(self.torch_device)
 
-    def compiled(self, function: _Module, work: float) -> _Module:
+    def compiled(self, function: Callable[_Arguments, _Result], work: float) -> Callable[_Arguments, _Result]:
         """Return ``function`` compiled for fixed shapes, or itself if compilation would not pay off.
 
         Args:

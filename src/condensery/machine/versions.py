@@ -68,8 +68,9 @@ def _statements(text: str) -> str:
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         for first in node.body[:1] if ast.get_docstring(node, clean=False) is not None else ():
+            docstring = slice(first.lineno - 1, first.end_lineno)
             if not lines[first.lineno - 1][: first.col_offset].strip():
-                lines[first.lineno - 1 : first.end_lineno] = [""] * (first.end_lineno - first.lineno + 1)
+                lines[docstring] = [""] * len(lines[docstring])
     rest = "\n".join(lines)
     kept = rest.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(rest).readline) if "#" in rest else ():

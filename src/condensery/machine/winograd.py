@@ -52,7 +52,8 @@ def convolve(images: Tensor, weight: Tensor, bias: Tensor | None, transposed: bo
     Returns:
         (n, K, H, W), channels-last.
     """
-    images, result = images.contiguous(memory_format=_CHANNELS_LAST), _convolved(images, weight, transposed)
+    images = images.contiguous(memory_format=_CHANNELS_LAST)
+    result = _convolved(images, weight, bias, transposed)
     out, into, down, right = weight.stride()
     first = weight.data_ptr()
     if transposed:
@@ -92,7 +93,7 @@ def correlate(images: Tensor, gradient: Tensor) -> Tensor:
     return result
 
 
-def _convolved(images: Tensor, weight: Tensor, transposed: bool) -> Tensor:
+def _convolved(images: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
     shape = (images.shape[0], weight.shape[1 if transposed else 0], *images.shape[2:])
     return torch.empty(shape, dtype=images.dtype, device=images.device, memory_format=_CHANNELS_LAST)
 
@@ -135,7 +136,7 @@ def _library() -> ctypes.CDLL:
         OSError: no compiler, or the library cannot be written or loaded.
         subprocess.SubprocessError: the compiler fails.
     """
-    from torch._inductor.runtime.runtime_utils import cache_dir
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
 
     program = os.environ.get("CXX", "g++")
     # The compiler's predefined macros identify its version and the processor's instructions.
@@ -158,13 +159,5 @@ _OPERATORS.define("convolve(Tensor images, Tensor weight, Tensor? bias, bool tra
 _OPERATORS.define("correlate(Tensor images, Tensor gradient) -> Tensor")
 _OPERATORS.impl("convolve", convolve, "CPU")
 _OPERATORS.impl("correlate", correlate, "CPU")
-
-
-@torch.library.register_fake("condensery::convolve", lib=_OPERATORS)
-def _(images: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
-    return _convolved(images, weight, transposed)
-
-
-@torch.library.register_fake("condensery::correlate", lib=_OPERATORS)
-def _(images: Tensor, gradient: Tensor) -> Tensor:
-    return _correlated(images, gradient)
+torch.library.register_fake("condensery::convolve", _convolved, lib=_OPERATORS)
+torch.library.register_fake("condensery::correlate", _correlated, lib=_OPERATORS)

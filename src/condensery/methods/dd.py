@@ -21,7 +21,7 @@ from torch import Tensor
 from condensery.checkpoint import adam_state, restore_adam
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem, register
-from condensery.methods.functional import FunctionalNetwork, dot
+from condensery.methods.functional import FunctionalNetwork, Weights, dot
 from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 
@@ -147,7 +147,8 @@ class Unrolled:
         for number in range(count):
             parts = self._one(images, known, (iteration, number), real)
             sums = [total + part / count for total, part in zip(sums, parts, strict=True)]
-        return tuple(sums)
+        of_images, of_rates, loss = sums
+        return of_images, of_rates, loss
 
     def _one(
         self, images: Tensor, rates: list[list[float]], address: tuple[int, int], real: tuple[Tensor, Tensor]
@@ -160,7 +161,7 @@ class Unrolled:
         of_images = torch.zeros_like(images)
         of_rates = images.new_zeros(len(rates), len(images))
         schedule = [(e, s, rate) for e, row in enumerate(rates) for s, rate in enumerate(row)]
-        path = [self.functional.initial(*address)]
+        path: list[Weights] = [self.functional.initial(*address)]
         for _, step, rate in schedule:
             change = self.functional.gradient(path[-1], images[step], self.labels)
             path.append(torch._foreach_sub(path[-1], torch._foreach_mul(change, rate)))

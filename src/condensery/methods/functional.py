@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,7 +9,7 @@ from torch import Tensor
 from condensery import networks, streams
 from condensery.methods.base import Problem
 
-Weights = Sequence[Tensor]
+Weights = list[Tensor] | tuple[Tensor, ...]
 """All weights of the network, in the order of its parameters; not attached to any graph."""
 
 

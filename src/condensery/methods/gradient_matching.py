@@ -257,12 +257,16 @@ class Matcher:
         Images go through the network in parts that fit the memory budget, which changes nothing: matching
         finds batch norm with fixed statistics, so that no image sees another.
         """
-        sums: Sequence[Tensor] | None = None
-        for part in real.split(self._at_once):
+
+        def of_part(part: Tensor) -> tuple[Tensor, ...]:
             labels = self._labels.new_full((len(part),), c)
             loss = self._loss(self._forward, part, labels) / len(real)
-            gradients = torch.autograd.grad(loss, self._parameters)
-            sums = gradients if sums is None else torch._foreach_add(sums, gradients)
+            return torch.autograd.grad(loss, self._parameters)
+
+        first, *others = real.split(self._at_once)
+        sums = of_part(first)
+        for part in others:
+            sums = torch._foreach_add(sums, of_part(part))
         return sums
 
     def _set_statistics(self, iteration: int, step: int) -> None:

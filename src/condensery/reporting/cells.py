@@ -84,7 +84,7 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     return frame[list(COLUMNS)]
 
 
-def _summary(key: tuple, group: pd.DataFrame) -> dict[str, object]:
+def _summary(key: tuple[str | int, ...], group: pd.DataFrame) -> dict[str, object]:
     cell = ", ".join(f"{part} {value}" for part, value in zip(KEYS, key, strict=True) if value != "")
     agreement.check(cell, group)
     for name in ("images", "epochs"):

@@ -136,7 +136,7 @@ def _about(frame: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def _line(cell: tuple, group: pd.DataFrame) -> list[str]:
+def _line(cell: tuple[Any, ...], group: pd.DataFrame) -> list[str]:
     rule, dataset, method, ipc, network = cell
     seconds, memory = group["seconds"].dropna(), group["memory_mb"].max()
     return [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
@@ -57,12 +58,18 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Drawin
         all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axes, (dataset, relative) in zip(all_axes, panels, strict=True):
             _panel(axes, frame[frame["dataset"] == dataset], relative, labels)
-        entries = {}
+        entries: dict[str, Artist] = {}
         for axes in all_axes:
             handles, texts = axes.get_legend_handles_labels()
             entries |= dict(zip(texts, handles, strict=True))
-        position = {"loc": "outside lower center", "ncols": 4}
-        figure.legend(entries.values(), entries.keys(), **position, fontsize=8, frameon=False)
+        figure.legend(
+            list(entries.values()),
+            list(entries),
+            loc="outside lower center",
+            ncols=4,
+            fontsize=8,
+            frameon=False,
+        )
     return Drawing(figure, FIGURES[name], caption(frame, labels))
 
 
@@ -89,8 +96,9 @@ def _panel(axes: Axes, frame: pd.DataFrame, relative: bool, labels: Labels) -> N
             axes.axhline(mean.iloc[0], color=color, lw=1, ls=line, label=label)
             continue
         at = [sizes.index(ipc) for ipc in curve["ipc"]]
-        kind = {"color": color, "marker": marker, "ms": 5, "lw": 1.2, "ls": line}
-        axes.errorbar(at, mean, spread, **kind, capsize=2, label=label)
+        axes.errorbar(
+            at, mean, spread, color=color, marker=marker, ms=5, lw=1.2, ls=line, capsize=2, label=label
+        )
         if curve["published_mean"].notna().any():
             known = curve["published_mean"] * scale
             axes.plot(at, known, ls="", color=color, marker=marker, ms=8, markerfacecolor="none")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,9 +14,12 @@ from matplotlib.figure import Figure
 
 from condensery.files import atomic
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # of matplotlib 3.11
+
 # Type 42 keeps the text of the PDF searchable; no dates, so that equal figures are equal files. A $ in the
 # name of a method or a class begins no formula.
-STYLE = {"font.family": "DejaVu Sans", "pdf.fonttype": 42, "text.parse_math": False}
+STYLE: dict[RcKeyType, Any] = {"font.family": "DejaVu Sans", "pdf.fonttype": 42, "text.parse_math": False}
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,8 @@ def _overview(summaries: Sequence[Summary]) -> Grid:
 def _table(path: Path, labels: Labels, folder: Path) -> tuple[Section, Summary]:
     """Return what the page shows of a table, and its line of the overview."""
     kind = TARGETS[path.stem].section if path.stem in TARGETS else "targets"
+    notes: tuple[str, ...]
+    grids: tuple[Grid, ...]
     if kind == "continual":
         frame = continual_cells.read_cells(path)
         title, notes = continual_table.TITLES[path.stem], (continual_table.caption(frame, labels),)
@@ -292,16 +294,16 @@ def _figure(path: Path, tabled: set[str], folder: Path) -> Section:
     """Return what the page shows of a figure."""
     try:
         with Image.open(path) as image:
-            known = {name: image.info.get(name) for name in ("Title", "Description")}
+            title, caption = (image.info.get(name) for name in ("Title", "Description"))
             width, height = image.size
     except (FileNotFoundError, UnidentifiedImageError) as error:
         raise CondenseryError(f"{path}: not a figure; make it with scripts/figure.py") from error
-    if not all(known.values()):
+    if not title or not caption:
         raise CondenseryError(f"{path}: has no title and caption inside; make it with scripts/figure.py")
     return Section(
         f"figure-{path.stem}" if path.stem in tabled else path.stem,
-        known["Title"],
-        (known["Description"],),
+        title,
+        (caption,),
         _files(path, _FIGURE_FILES, folder),
         image=Picture(base64.b64encode(path.read_bytes()).decode("ascii"), width // 2, height // 2),
     )

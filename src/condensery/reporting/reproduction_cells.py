@@ -149,7 +149,7 @@ def _reasons(number: Mapping[str, Any], line: Mapping[str, Any], config: Config,
     """Return why a measured number is not comparable with a published one."""
     if TARGETS[number["table"]] is SEARCH_TABLE:
         return search_differences(config, paper)
-    cell = number | {"recipe": line["recipe"]}
+    cell = {**number, "recipe": line["recipe"]}
     try:
         return cell_differences(config, paper, cell)
     except CondenseryError as error:  # a configuration that no longer knows one of the names

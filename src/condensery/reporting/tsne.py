@@ -56,10 +56,10 @@ def embed(
     for each in sets:
         experiment = each.experiment("method", "ipc", "seed")
         for c in range(classes):
-            rows = (each.class_indices == c).nonzero().flatten()
-            images.append(each.images[rows])
+            own = (each.class_indices == c).nonzero().flatten()
+            images.append(each.images[own])
             lines += [
-                (experiment["method"], experiment["ipc"], experiment["seed"], c, row) for row in rows.tolist()
+                (experiment["method"], experiment["ipc"], experiment["seed"], c, row) for row in own.tolist()
             ]
     frame = pd.DataFrame(lines, columns=["method", "ipc", "set_seed", "class", "image"])
     coordinates = _fit(_features(network, torch.cat(images), device))

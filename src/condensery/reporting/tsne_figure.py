@@ -24,10 +24,8 @@ TITLE = "Figure 3: synthetic images among real ones"
 _SET = ["method", "ipc", "set_seed"]
 _PANELS_A_ROW = 3
 _PANEL = 3.2  # inches
-_DOT, _STAR = (
-    {"marker": "o", "s": 5, "lw": 0, "alpha": 0.35},
-    {"marker": "*", "s": 60, "lw": 0.6, "ec": "0.1"},
-)
+_DOT: dict[str, Any] = {"marker": "o", "s": 5, "lw": 0, "alpha": 0.35}
+_STAR: dict[str, Any] = {"marker": "*", "s": 60, "lw": 0.6, "ec": "0.1"}
 
 
 def draw(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawing:
@@ -96,10 +94,9 @@ def _panel_name(key: tuple[str, int, int], labels: Labels) -> str:
 
 
 def _legend(colors: Mapping[str, str]) -> list[Line2D]:
-    none = {"ls": "", "color": "0.4"}
     marks = [
-        Line2D([], [], marker="o", ms=4, label="real", **none),
-        Line2D([], [], marker="*", ms=9, label="synthetic", **none),
+        Line2D([], [], marker="o", ms=4, ls="", color="0.4", label="real"),
+        Line2D([], [], marker="*", ms=9, ls="", color="0.4", label="synthetic"),
     ]
     return [
         *(Line2D([], [], marker="s", ls="", color=c, label=name) for name, c in colors.items()),

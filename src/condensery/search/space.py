@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 
 from condensery import networks, streams
 from condensery.errors import CondenseryError
+
+_Name = TypeVar("_Name")
 
 
 def draw(count: int, widths: Sequence[int], seed: int) -> list[str]:
@@ -32,7 +35,7 @@ def draw(count: int, widths: Sequence[int], seed: int) -> list[str]:
     return [space[index] for index in sorted(order[:count].tolist())]
 
 
-def part(names: Sequence[str], which: str) -> list[str]:
+def part(names: Sequence[_Name], which: str) -> list[_Name]:
     """Return one part of the networks, such as ``3-of-30``: every thirtieth, from the third on.
 
     Neighbors in the space take about the same time, so every part gets some of each kind.

@@ -42,7 +42,8 @@ class SGD:
     @torch.no_grad()
     def step(self) -> None:
         """Change the parameters along their gradients."""
-        change = [parameter.grad for parameter in self._parameters]
+        change: list[Tensor] | tuple[Tensor, ...]
+        change = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
         if self._weight_decay:
             change = torch._foreach_add(change, self._parameters, alpha=self._weight_decay)
         if self._momentum:

@@ -64,15 +64,19 @@ class StackedNetworks:
         self, name: str, info: DataInfo, seeds: Sequence[int], device: Device, *, images: int
     ) -> None:
         size = (info.height, info.width)
-        shape = {"channels": info.channels, "size": size, "classes": len(info.classes)}
         self.seeds, self.device = tuple(seeds), device
         nets = [
-            networks.initialize(networks.build(name, **shape), streams.generator(seed, "evaluation-network"))
+            networks.initialize(
+                networks.build(name, channels=info.channels, size=size, classes=len(info.classes)),
+                streams.generator(seed, "evaluation-network"),
+            )
             for seed in seeds
         ]
         stacked = torch.func.stack_module_state(nets) if len(nets) > 1 else None
         # After the stacking, which needs all networks on one device.
         self.network = nets[0].to(device.torch_device)
+        self.parameters: dict[str, Tensor]
+        self.buffers: dict[str, Tensor]
         if stacked is None:
             self.parameters = dict(self.network.named_parameters())
             self.buffers = dict(self.network.named_buffers())
