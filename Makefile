@@ -15,6 +15,11 @@ WORKERS := --numprocesses=logical --maxprocesses=8 --dist=worksteal
 # The jobs call `python`, pytest calls the scripts: both are to find this environment first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
+# Snakemake keeps a cache in the home folder, which the account of a service may not have.
+ifeq ($(XDG_CACHE_HOME)$(shell test -w "$$HOME" && echo writable),)
+export XDG_CACHE_HOME := $(abspath build/cache)
+endif
+
 PIP := python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help

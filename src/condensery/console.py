@@ -3,23 +3,61 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import logging
 import os
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import condensery
 from condensery.errors import CondenseryError
 
-_USER_PATH_ERRORS = (
-    FileNotFoundError,
-    FileExistsError,
-    PermissionError,
-    IsADirectoryError,
-    NotADirectoryError,
+_FULL = "free some space and start this again, which goes on from the last checkpoint"
+_ADVICE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.EROFS: "give a place that can be written",
+    errno.ENAMETOOLONG: "give a shorter name",
+}
+_NO_MEMORY = (
+    "give the job more memory, or choose less: smaller batches, fewer threads, a smaller network; starting "
+    "this again goes on from the last checkpoint"
 )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses an output that is an input as well."""
+
+    def parse_args(self, *args: Any, **options: Any) -> Any:
+        """Parse, and compare the paths that are written with those that are read."""
+        found = super().parse_args(*args, **options)
+        paths = {name: _paths(value) for name, value in vars(found).items()}
+        read = [path for name, each in paths.items() if not name.startswith("out") for path in each]
+        for name, written in paths.items():
+            for path in written if name.startswith("out") else ():
+                if any(_same(path, each) for each in read):
+                    option = f"--{name.replace('_', '-')}"
+                    raise CondenseryError(f"{option} {path}: would replace what is read: give another name")
+        return found
+
+
+def _paths(value: object) -> list[Path]:
+    """Return the paths in the value of an option, also in NAME=FILE."""
+    values = value if isinstance(value, list | tuple) else [value]
+    named = [Path(each.partition("=")[2]) for each in values if isinstance(each, str) and "=" in each]
+    return [*named, *(each for each in values if isinstance(each, Path))]
+
+
+def _same(one: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return one.samefile(other)
+    return one.absolute() == other.absolute()
 
 
 def parser(text: str | None) -> argparse.ArgumentParser:
@@ -28,7 +66,7 @@ def parser(text: str | None) -> argparse.ArgumentParser:
     Args:
         text: the docstring of the command's module, which --help prints unchanged.
     """
-    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"condensery {condensery.__version__}")
     return parser
 
@@ -91,9 +129,9 @@ def run(main: Callable[[], None]) -> int:
     """Run the body of a script and return its exit status; logging goes to standard error.
 
     Returns:
-        0 when `main` returns; 1 after a `CondenseryError`, or an error of the operating system about a named
-        file, printed as one line ``error: ...``; 130 when interrupted from the keyboard. A reader that
-        closes the pipe early ends the command silently with 1. Every other exception is a defect and
+        0 when `main` returns; 1 after a `CondenseryError`, an error of the operating system, or where memory
+        is not enough, printed as one line ``error: ...``; 130 when interrupted from the keyboard. A reader
+        that closes the pipe early ends the command silently with 1. Every other exception is a defect and
         propagates with its traceback.
     """
     logging.basicConfig(
@@ -111,11 +149,29 @@ def run(main: Callable[[], None]) -> int:
         # The interpreter flushes standard output once more when it exits; discard that.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except _USER_PATH_ERRORS as error:
-        if error.filename is None:
+    except OSError as error:
+        if error.errno is None:
             raise
-        return _fail(f"{os.fsdecode(error.filename)}: {(error.strerror or 'cannot be used').lower()}")
+        return _fail(_about(error))
+    except (MemoryError, RuntimeError) as error:
+        if not _is_about_memory(error):
+            raise
+        said = " ".join(str(error).split())[:200] or "MemoryError"
+        return _fail(f"not enough memory ({said}): {_NO_MEMORY}")
     return 0
+
+
+def _about(error: OSError) -> str:
+    """Return what the system says, about which file, and what to do."""
+    named = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    reason = (error.strerror or os.strerror(error.errno)).lower()
+    return ": ".join([*named[:1], reason, *filter(None, [_ADVICE.get(error.errno)])])
+
+
+def _is_about_memory(error: Exception) -> bool:
+    # PyTorch raises a RuntimeError of its own on a GPU, and a plain one on a CPU.
+    name, text = type(error).__name__, str(error)
+    return isinstance(error, MemoryError) or name == "OutOfMemoryError" or "can't allocate memory" in text
 
 
 def _fail(message: str) -> int:

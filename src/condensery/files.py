@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import hashlib
@@ -9,6 +10,8 @@ import json
 import os
 import secrets
 import shutil
+import stat
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +30,8 @@ _DIGESTS = "sha256"
 _DESCRIPTION = ""
 """The name of the description among the digests: no tensor has it."""
 _TOKEN_BYTES = 4
+_LONGEST_ADDITION = 64
+"""Bytes that names of temporary files and checkpoints have in addition to that of the output."""
 
 
 @contextmanager
@@ -45,9 +50,12 @@ def atomic(path: Path, *, folder: bool = False) -> Iterator[Path]:
         fills. After the block it is flushed to the disk and renamed; when the block raises, it is removed.
 
     Raises:
-        OSError: when the folder cannot be written, or the final name is a folder that is not empty.
+        OSError: when the folder cannot be written, or the final name is a folder that is not empty; it names
+            the final name.
+        CondenseryError: the final name is that of a device or of something else that is not to be replaced.
     """
     path = Path(path)
+    _check_replaceable(path, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
     temporary, lock = _locked(path, folder)
@@ -57,6 +65,9 @@ def atomic(path: Path, *, folder: bool = False) -> Iterator[Path]:
             _flush(file)
         _flush(temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        _delete(temporary)
+        raise _about(path, temporary, error) from error
     except BaseException:
         _delete(temporary)
         raise
@@ -102,6 +113,59 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _about(path: Path, temporary: Path, error: OSError) -> OSError:
+    """Return an error of writing a temporary file as one about the final name, unless it is about another."""
+    named = error.filename is not None and not str(error.filename).startswith(str(temporary))
+    if named:
+        return error
+    # NumPy says only how many values it could write.
+    number = error.errno or (errno.ENOSPC if not shutil.disk_usage(path.parent).free else errno.EIO)
+    return OSError(number, os.strerror(number), str(path))
+
+
+def _check_replaceable(path: Path, folder: bool) -> None:
+    """Check that a name is free, or that of something that `atomic` may replace.
+
+    Raises:
+        CondenseryError: it is neither.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if folder:
+        check_new_folder(path)
+    elif stat.S_ISDIR(mode):
+        raise CondenseryError(f"{path}: is a folder: give the name of a file")
+    elif not stat.S_ISREG(mode):
+        raise CondenseryError(f"{path}: is a device or a pipe: give the name of a file")
+
+
+def check_output(path: Path, *, folder: bool = False) -> None:
+    """Check, before any work is done, that `atomic` can write under this name, and checkpoints beside it.
+
+    Args:
+        path: the final name; missing parent folders are not made yet.
+        folder: whether it is a folder.
+
+    Raises:
+        CondenseryError: it cannot.
+    """
+    _check_replaceable(path, folder)
+    most = 255 - _LONGEST_ADDITION
+    if len(os.fsencode(path.name)) > most:
+        raise CondenseryError(f"{path}: the name is too long: give one of at most {most} bytes")
+    parent = path.absolute().parent
+    try:
+        while not parent.exists():
+            parent = parent.parent
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CondenseryError(f"{path}: {parent} cannot be written ({reason}): give another place") from error
 
 
 def check_new_folder(folder: Path) -> None:

@@ -41,8 +41,8 @@ def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -
     """Make the prepared folder of a data set from the first of its sources that exists.
 
     A complete folder of the same entry is kept. Work in progress is in ``out_dir/.partial``;
-    a run that was killed is continued from there, a run that fails removes it. Images are streamed, so that
-    memory does not grow with the data set.
+    a run that was killed, or that lacked disk or memory, is continued from there; a run that fails otherwise
+    removes it. Images are streamed, so that memory does not grow with the data set.
 
     Args:
         name: the name of the data set.
@@ -62,14 +62,17 @@ def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -
     partial.mkdir(parents=True, exist_ok=True)
     try:
         _make(name, spec, identity, raw_root, out_dir, partial)
-    except Exception as error:
+    except OSError as error:
+        raise CondenseryError(
+            f"{out_dir}: {name} cannot be prepared ({error}); check the disk and run this again, which goes "
+            "on with what was prepared"
+        ) from error
+    except MemoryError:
+        raise
+    except Exception:
         shutil.rmtree(partial, ignore_errors=True)
         if not existed:
             shutil.rmtree(out_dir, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise CondenseryError(
-                f"{out_dir}: {name} cannot be prepared ({error}); check the disk"
-            ) from error
         raise
     shutil.rmtree(partial)
 

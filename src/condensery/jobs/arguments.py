@@ -13,6 +13,7 @@ from condensery.data import RealData
 from condensery.data.contents import Shape
 from condensery.data.views import of_classes, reshaped, training_only
 from condensery.errors import CondenseryError
+from condensery.files import check_output
 from condensery.jobs.opening import Job
 from condensery.machine import device
 from condensery.training.evaluation import SEEDS_PER_SET
@@ -142,6 +143,7 @@ def all_opened(args: argparse.Namespace) -> list[Job]:
 
 
 def _open(args: argparse.Namespace, name: str, prepared: Path | None, on: device.Device | None = None) -> Job:
+    check_output(args.out, folder=getattr(args, "snapshots", None) is not None)
     return Job.open(
         name,
         config=args.config,
