@@ -11,9 +11,10 @@ from condensery.errors import CondenseryError
 from condensery.files import read_tensors
 from condensery.methods.herding import herd
 from condensery.methods.kcenter import k_center
-from condensery.training.evaluation import StackedNetworks, accuracies
+from condensery.training.evaluation import accuracies
 from condensery.training.pretrained import Forgetting, pretrain
 from condensery.training.recipes import Recipe
+from condensery.training.stacking import StackedNetworks
 from tests import problems
 
 

@@ -16,7 +16,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.dd import Unrolled
 from condensery.run import Recorder, Run
-from condensery.training import evaluation, recipes
+from condensery.training import evaluation, loop, recipes, stacking
 from condensery.training.samples import Samples
 from tests import problems
 
@@ -193,8 +193,8 @@ def test_the_learned_recipe_takes_the_very_steps_of_the_condensation():
     recipe = recipes.resolve({"name": "learned"}, synthetic)
     assert (recipe.name, recipe.epochs, recipe.epochs_run, recipe.batch) == ("learned", 2, 2, 6)
     for seeds in ([5], [5, 6]):
-        stacked = evaluation.StackedNetworks(case.network, case.data.info, seeds, problems.CPU, images=0)
-        evaluation.train(stacked, Samples.of_set(synthetic, problems.CPU), recipe)
+        stacked = stacking.StackedNetworks(case.network, case.data.info, seeds, problems.CPU, images=0)
+        loop.train(stacked, Samples.of_set(synthetic, problems.CPU), recipe)
         for number, seed in enumerate(seeds):
             net = networks.build(case.network, channels=3, size=(16, 16), classes=3)
             networks.initialize(net, streams.generator(seed, "evaluation-network"))

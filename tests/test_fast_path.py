@@ -12,9 +12,10 @@ from torch import Tensor
 from condensery import methods
 from condensery.machine import device
 from condensery.machine.device import Device
-from condensery.training.evaluation import StackedNetworks, train
+from condensery.training.loop import train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
+from condensery.training.stacking import StackedNetworks
 from tests import problems
 from tests.test_gradient_matching import problem as matching_problem
 

@@ -18,11 +18,11 @@ from condensery.checkpoint import Checkpoint
 from condensery.data import Split
 from condensery.machine.device import Device
 from condensery.run import Run
-from condensery.training import evaluation
+from condensery.training import evaluation, loop
 from condensery.training.descent import SGD
-from condensery.training.evaluation import StackedNetworks
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
+from condensery.training.stacking import StackedNetworks
 from tests import problems
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,7 +68,7 @@ def test_training_equals_a_plain_loop_however_many_networks(network, count, augm
     data = problems.real_data()
     recipe = dataclasses.replace(RECIPE, augmentation=augmentation)
     stacked = StackedNetworks(network, data.info, [5, 6, 7][:count], problems.CPU, images=0)
-    evaluation.train(stacked, samples_of(data), recipe)
+    loop.train(stacked, samples_of(data), recipe)
     for k in range(count):
         expected = plain_training(data, network, recipe, 5 + k).state_dict()
         for name, tensor in stacked.state().items():
@@ -95,10 +95,10 @@ def test_descent_is_that_of_pytorch_to_the_bit(momentum, weight_decay):
 TRAINING = """
 import sys
 from tests import problems, test_training
-from condensery.training import evaluation
+from condensery.training import loop, stacking
 data = problems.real_data()
-stacked = evaluation.StackedNetworks("convnet-d2-w16", data.info, [1, 2], problems.CPU, images=0)
-evaluation.train(stacked, test_training.samples_of(data), test_training.RECIPE)
+stacked = stacking.StackedNetworks("convnet-d2-w16", data.info, [1, 2], problems.CPU, images=0)
+loop.train(stacked, test_training.samples_of(data), test_training.RECIPE)
 print("torch._dynamo" in sys.modules)
 """
 
@@ -112,11 +112,11 @@ def test_training_does_not_wait_for_the_compiler_to_be_imported():
 def test_networks_trained_at_once_score_as_one_by_one():
     data = problems.real_data(per_class=40)
     together = StackedNetworks("convnet-d2-w16", data.info, [1, 2, 3], problems.CPU, images=0)
-    evaluation.train(together, samples_of(data), RECIPE)
+    loop.train(together, samples_of(data), RECIPE)
     alone = []
     for seed in (1, 2, 3):
         stacked = StackedNetworks("convnet-d2-w16", data.info, [seed], problems.CPU, images=0)
-        evaluation.train(stacked, samples_of(data), RECIPE)
+        loop.train(stacked, samples_of(data), RECIPE)
         alone += evaluation.accuracies(stacked, data.test)
     assert evaluation.accuracies(together, data.test) == alone
 
@@ -133,7 +133,7 @@ def test_schedule(epochs, at_first_rate):
 def test_accuracy_counts_every_test_image_once(monkeypatch, network):
     data = problems.real_data(per_class=30)
     stacked = StackedNetworks(network, data.info, [0], problems.CPU, images=0)
-    evaluation.train(stacked, samples_of(data), dataclasses.replace(RECIPE, epochs=1))
+    loop.train(stacked, samples_of(data), dataclasses.replace(RECIPE, epochs=1))
     monkeypatch.setattr(evaluation, "TEST_BATCH", 16)  # the last batch is partial
     # Hard images, darker and darker: what a batch has in common says nothing about the next.
     rng = np.random.default_rng(0)
@@ -153,7 +153,7 @@ def test_soft_labels_train_as_hard_ones_when_they_are_one_hot():
     stacks = []
     for samples in (hard, soft):
         stacks.append(StackedNetworks("mlp", data.info, [0], problems.CPU, images=0))
-        evaluation.train(stacks[-1], samples, RECIPE)
+        loop.train(stacks[-1], samples, RECIPE)
     for a, b in zip(stacks[0].state().values(), stacks[1].state().values(), strict=True):
         torch.testing.assert_close(a, b)
 
@@ -164,7 +164,7 @@ def test_soft_labels_count_by_their_probabilities():
     soft = torch.rand(len(hard), 3, generator=torch.Generator().manual_seed(0)).softmax(1)
     recipe = dataclasses.replace(RECIPE, epochs=1, momentum=0.0, weight_decay=0.0, augmentation="none")
     stacked = StackedNetworks("mlp", data.info, [3, 4], problems.CPU, images=0)
-    evaluation.train(stacked, Samples(soft, hard.batch), recipe)
+    loop.train(stacked, Samples(soft, hard.batch), recipe)
     for k, seed in enumerate((3, 4)):
         net = networks.build("mlp", channels=3, size=(16, 16), classes=3)
         networks.initialize(net, streams.generator(seed, "evaluation-network"))

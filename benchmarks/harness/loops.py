@@ -18,9 +18,11 @@ from condensery.methods import Problem, dm, gradient_matching
 from condensery.methods.pixels import Pixels
 from condensery.synthetic import SyntheticSet
 from condensery.training import recipes
-from condensery.training.evaluation import StackedNetworks, accuracies, train
+from condensery.training.evaluation import accuracies
+from condensery.training.loop import train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
+from condensery.training.stacking import StackedNetworks
 from harness.case import TEST_IMAGES, Case
 
 # Does one step; its argument is the number of the step.

@@ -14,9 +14,11 @@ from condensery.machine import device as devices
 from condensery.methods import dm, gradient_matching
 from condensery.methods.pixels import Pixels
 from condensery.synthetic import SyntheticSet
-from condensery.training.evaluation import StackedNetworks, accuracies, train
+from condensery.training.evaluation import accuracies
+from condensery.training.loop import train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
+from condensery.training.stacking import StackedNetworks
 from harness import loops
 from harness.pair_case import PairCase
 from harness.plan import STACKED

@@ -15,9 +15,10 @@ from condensery.data import RealData
 from condensery.machine.device import Device
 from condensery.methods import Problem, dd, dm, gradient_matching, ld, mmd
 from condensery.methods.pixels import Pixels
-from condensery.training.evaluation import StackedNetworks, train
+from condensery.training.loop import train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
+from condensery.training.stacking import StackedNetworks
 
 NETWORK = "convnet-d2-w16"
 AUGMENTATION = "_".join(FAMILIES)

@@ -25,9 +25,11 @@ from condensery.progress import Progress
 from condensery.run import Run, Stopwatch
 from condensery.synthetic import SyntheticSet
 from condensery.training import stacking
-from condensery.training.evaluation import StackedNetworks, accuracies, train
+from condensery.training.evaluation import accuracies
+from condensery.training.loop import train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
+from condensery.training.stacking import StackedNetworks
 
 TEMPERATURE = 2.0
 """Of the distillation (Castro et al. 2018)."""

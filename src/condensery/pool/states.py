@@ -11,9 +11,11 @@ from condensery.data import RealData, Split
 from condensery.machine.device import Device
 from condensery.pool.store import State
 from condensery.run import UNATTENDED, Run
-from condensery.training.evaluation import StackedNetworks, accuracies, train
+from condensery.training.evaluation import accuracies
+from condensery.training.loop import train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
+from condensery.training.stacking import StackedNetworks
 
 FIRST_SEED = 1_000_000
 """Seed of a pool's first network: none may start like a network that sets are evaluated with."""

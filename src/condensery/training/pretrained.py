@@ -18,9 +18,10 @@ from condensery.files import read_tensors
 from condensery.machine.device import Device
 from condensery.networks import Network
 from condensery.run import UNATTENDED, Run
-from condensery.training.evaluation import StackedNetworks, train
+from condensery.training.loop import train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
+from condensery.training.stacking import StackedNetworks
 
 FIRST_SEED = 2_000_000
 """Seed of the network of seed 0: none may start like a network that sets are evaluated with."""

@@ -1,10 +1,13 @@
-"""Which of several networks of one shape are trained at once."""
+"""Networks of one shape that are trained at once: which of several, and how they become one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from condensery import networks
+import torch
+from torch import Tensor
+
+from condensery import networks, streams
 from condensery.data import DataInfo
 from condensery.machine.device import Device
 
@@ -32,3 +35,63 @@ def groups(
     images = device.images_at_once(networks.activations(net, info.channels, size))
     count = max(1, images // batch)
     return [tuple(seeds[first : first + count]) for first in range(0, len(seeds), count)]
+
+
+class StackedNetworks:
+    """K networks of one shape, trained and tested at once or, where K is 1, as plain modules.
+
+    Their parameters are stacked along a new first dimension, (K, ...), and each network sees batches,
+    augmentations and initial weights from streams of its own seed, so that a network's result does not
+    depend on which others are trained with it. ``images`` is how many each will see, in all epochs.
+    """
+
+    def __init__(
+        self, name: str, info: DataInfo, seeds: Sequence[int], device: Device, *, images: int
+    ) -> None:
+        size = (info.height, info.width)
+        self.seeds, self.device = tuple(seeds), device
+        nets = [
+            networks.initialize(
+                networks.build(name, channels=info.channels, size=size, classes=len(info.classes)),
+                streams.generator(seed, "evaluation-network"),
+            )
+            for seed in seeds
+        ]
+        stacked = torch.func.stack_module_state(nets) if len(nets) > 1 else None
+        # After the stacking, which needs all networks on one device.
+        self.network = nets[0].to(device.torch_device)
+        self.parameters: dict[str, Tensor]
+        self.buffers: dict[str, Tensor]
+        if stacked is None:
+            self.parameters = dict(self.network.named_parameters())
+            self.buffers = dict(self.network.named_buffers())
+        else:
+            self.parameters, self.buffers = (
+                {name: t.detach().to(device.torch_device) for name, t in part.items()} for part in stacked
+            )
+            for parameter in self.parameters.values():
+                parameter.requires_grad_()
+        work = images * networks.activations(self.network, info.channels, size)
+        self._forward = device.compiled(self.network, work)
+
+    def logits(self, images: Tensor, *, train: bool) -> Tensor:
+        """Return the logits, float32 (K, n, classes), of images (K, n, C, H, W), a batch for each network."""
+        self.network.train(train)
+        with self.device.autocast():
+            if len(self.seeds) == 1:
+                return self._forward(images[0]).float().unsqueeze(0)
+            call = torch.func.vmap(self._call, randomness="error")
+            return call(self.parameters, self.buffers, images).float()
+
+    def _call(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
+        return torch.func.functional_call(self.network, (parameters, buffers), (images,))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return parameters and buffers under the names of the module, each (K, ...) where K > 1."""
+        return self.parameters | self.buffers
+
+    @torch.no_grad()
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Set parameters and buffers to what :meth:`state` returned."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
