@@ -286,8 +286,7 @@ def test_leftovers_are_no_classes_and_no_images(tmp_path, caplog):
     with caplog.at_level("WARNING"):
         data = prepared(tmp_path, 1)
     assert len(data.train) == 1
-    assert ".ipynb_checkpoints, __MACOSX" in caplog.text
-    assert "1 .jfif, 1 hidden" in caplog.text
+    assert "1 .ipynb_checkpoints/, 1 .jfif, 1 .thumbs/, 1 __MACOSX/, 1 hidden" in caplog.text
 
 
 def test_an_empty_class_and_constant_images_are_refused(tmp_path):

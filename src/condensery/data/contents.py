@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
-import hashlib
+import math
+import os
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -35,15 +38,14 @@ class Contents:
     """The two splits of a source.
 
     ``path`` is its file or folder, ``classes`` are the names that the source itself gives (None if it gives
-    none), ``fingerprint`` changes when its files do, so that a half-finished preparation is not continued
-    from other files.
+    none), ``files`` are those that the images, labels and names are read from.
     """
 
     path: Path
     classes: tuple[str, ...] | None
     train: Sequence[Part]
     test: Sequence[Part]
-    fingerprint: str
+    files: Sequence[Path] = ()
 
     def parts(self, split: str) -> Sequence[Part]:
         """Return the parts of ``"train"`` or ``"test"``."""
@@ -51,16 +53,25 @@ class Contents:
 
 
 def one_piece(images: np.ndarray, labels: np.ndarray) -> Iterator[Piece]:
-    """Yield arrays that are in memory already, (N, C, H, W) uint8 and (N,), as one piece; labels as int64."""
-    yield np.ascontiguousarray(images), labels.astype(np.int64)
+    """Yield arrays that are in memory already, (N, C, H, W) uint8 and (N,), as one piece; labels as int64.
+
+    Raises:
+        ValueError: the labels are not whole numbers.
+    """
+    yield np.ascontiguousarray(images), whole_numbers(labels)
 
 
-def fingerprint(files: Sequence[Path], root: Path) -> str:
-    """Return a digest of the names under `root` and the sizes of the files of a source."""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.relative_to(root).as_posix()}\0{file.stat().st_size}\0".encode())
-    return digest.hexdigest()
+_OF_THE_SYSTEM = frozenset(
+    {errno.EACCES, errno.EIO, errno.EISDIR, errno.ELOOP, errno.EMFILE, errno.ENAMETOOLONG, errno.ENOENT}
+    | {errno.ENOTDIR, errno.EPERM, errno.ESTALE}
+)
+"""What says that a file cannot be had; other errors of the type OSError are also raised by parsers."""
+
+LARGEST_RATIO = 100
+"""Of what a compressed file may unpack to and its own size; images and labels compress by far less."""
+
+ALWAYS_UNPACKED = 256 * 2**20
+"""Bytes that any file may unpack to, however small it is."""
 
 
 @contextmanager
@@ -74,21 +85,119 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except CondenseryError:
         raise
+    except MemoryError:
+        raise CondenseryError(
+            f"{path}: not enough memory to read it; use a machine with more, or check the file"
+        ) from None
     except Exception as error:  # what a library raises on a damaged file is of any kind
-        reason = str(error).replace("\n", " ") or type(error).__name__
+        if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
+            named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else path
+            raise CondenseryError(
+                f"{named}: cannot be read ({error.strerror.lower()}); check that it is there and may be read"
+            ) from None
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CondenseryError(
             f"{path}: truncated or altered, cannot be read ({reason}); replace it"
         ) from None
+
+
+def largest_unpacked(path: Path) -> int:
+    """Return how many bytes a compressed file may unpack to."""
+    return max(ALWAYS_UNPACKED, LARGEST_RATIO * path.stat().st_size)
+
+
+def check_unpacked(path: Path, size: int) -> None:
+    """Check the bytes that a compressed file unpacks to, as far as they are known.
+
+    Raises:
+        CondenseryError: they are more than the contents of an honest file can be.
+    """
+    if size > largest_unpacked(path):
+        raise CondenseryError(
+            f"{path}: unpacks to {size:,} bytes or more, over {LARGEST_RATIO} times its size; "
+            "check where it comes from, or unpack it yourself"
+        )
 
 
 def decompressed(path: Path) -> bytes:
     """Return the bytes of a file that may be compressed with gzip or bzip2 (by its ending).
 
     Raises:
-        CondenseryError: the file cannot be read.
+        CondenseryError: the file cannot be read, or unpacks to far more than its size.
     """
+    openers = {".gz": gzip.open, ".bz2": bz2.open}
     with readable(path):
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            return gzip.decompress(data)
-        return bz2.decompress(data) if path.suffix == ".bz2" else data
+        if path.suffix not in openers:
+            return path.read_bytes()
+        with openers[path.suffix](path, "rb") as stream:
+            data = stream.read(largest_unpacked(path) + 1)
+        check_unpacked(path, len(data))
+        return data
+
+
+def arrays_of_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Read arrays of a NumPy archive without pickles; what they claim is checked before it is allocated.
+
+    Args:
+        path: the .npz.
+        names: the arrays to read; default: all.
+
+    Raises:
+        CondenseryError: the archive cannot be read, unpacks to far more than its size, or lacks an array.
+    """
+    with readable(path), zipfile.ZipFile(path) as archive:
+        check_unpacked(path, sum(entry.file_size for entry in archive.infolist()))
+        known = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+        found = {}
+        for name in known if names is None else names:
+            if name not in known:
+                raise CondenseryError(f"{path}: has no array {name!r}; give a file of this kind")
+            with archive.open(known[name]) as stream:
+                found[name] = _array(stream, known[name].file_size)
+        return found
+
+
+def npy_head(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read the head of a .npy file: the shape, whether in the order of Fortran, and the type."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    return np.lib.format.read_array_header_2_0(stream)
+
+
+def _array(stream: IO[bytes], size: int) -> np.ndarray:
+    shape, fortran, dtype = npy_head(stream)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    wanted = math.prod(shape) * dtype.itemsize
+    if not 0 <= wanted <= size:
+        raise ValueError(f"claims an array of shape {shape}, larger than the file")
+    return np.ndarray(shape, dtype, stream.read(), order="F" if fortran else "C").copy()
+
+
+def whole_numbers(labels: object) -> np.ndarray:
+    """Return labels, (N,), as int64.
+
+    Raises:
+        ValueError: they are not whole numbers; the message says what they are instead.
+    """
+    # A list in a list may stand for exponentially many values.
+    if isinstance(labels, list | tuple) and any(isinstance(label, list | tuple) for label in labels):
+        raise ValueError("labels are not one number for each image")
+    values = np.asarray(labels)
+    if values.dtype.kind in "iub":
+        return values.astype(np.int64)
+    if values.dtype.kind == "f" and np.array_equal(values, np.rint(values)):
+        return values.astype(np.int64)
+    raise ValueError(f"labels such as {values.reshape(-1)[:1].tolist()} are not whole numbers from 0")
+
+
+def class_names(values: Sequence[object]) -> tuple[str, ...]:
+    """Return the class names that a file holds.
+
+    Raises:
+        ValueError: they are not texts.
+    """
+    if not all(isinstance(name, str) for name in values):
+        raise ValueError("its class names are not texts")
+    return tuple(map(str, values))

@@ -7,21 +7,44 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from condensery.data.contents import readable
 from condensery.errors import CondenseryError
 
+ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+"""Of the files that are taken for images, in any case."""
 
-def eight_bit(opened: Image.Image, path: Path) -> Image.Image:
-    """Return an image upright, opaque and with 8 bits per channel, whatever its file format.
 
-    It is turned by its EXIF orientation, 16-bit pixels are scaled, transparent ones are laid on white.
+def read_image(path: Path, channels: int) -> Image.Image:
+    """Read an image file as grey (1 channel) or RGB, upright, opaque and with 8 bits per channel.
+
+    Of several frames the first is read. The image is turned by its EXIF orientation, 16-bit pixels are
+    scaled, transparent ones are laid on white; CMYK and other color spaces become RGB by the formulas of
+    Pillow, whatever color profile the file holds.
 
     Raises:
-        CondenseryError: its pixels are floating-point or 32-bit numbers, whose range nothing tells.
+        CondenseryError: it is not a whole image, is larger than any image is, or its pixels are
+            floating-point or 32-bit numbers, whose range nothing tells.
     """
+    with readable(path):
+        try:
+            opened = Image.open(path)
+        except Image.DecompressionBombError:
+            most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+            raise CondenseryError(
+                f"{path}: more than {most:,} pixels, which may fill the memory; make it smaller"
+            ) from None
+        with opened:
+            return _eight_bit(opened, path).convert("L" if channels == 1 else "RGB")
+
+
+def _eight_bit(opened: Image.Image, path: Path) -> Image.Image:
     image = ImageOps.exif_transpose(opened)
     # Pillow gives a 16-bit PGM as 32-bit numbers that it has scaled to 65,535.
     if image.mode.startswith("I;16") or (image.mode == "I" and opened.format in ("PNG", "PPM")):
-        return Image.fromarray(np.rint(np.asarray(image).astype(np.float64) / 257).astype(np.uint8))
+        values = np.asarray(image).astype(np.float64)
+        grey = np.rint(values / 257).astype(np.uint8)
+        clear = opened.info.get("transparency")
+        return Image.fromarray(grey if clear is None else np.where(values == clear, np.uint8(255), grey))
     if image.mode in ("I", "F"):
         kind = "floating-point" if image.mode == "F" else "32-bit"
         raise CondenseryError(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,11 +15,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from condensery.data.contents import Contents, Piece, Shape, fingerprint, readable
-from condensery.data.decoding import eight_bit
+from condensery.data.contents import Contents, Piece, Shape, readable
+from condensery.data.decoding import ENDINGS, read_image
 from condensery.errors import CondenseryError
 
-ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 IMAGES_PER_PART = 2_000
 
 # What file managers, archivers and notebooks leave behind; names that begin with a dot are skipped too.
@@ -29,14 +30,15 @@ log = logging.getLogger(__name__)
 def read_image_folder(root: Path, shape: Shape) -> Contents:
     """Read ``train/<class>/...`` and ``test/<class>/...`` (or ``val/<class>/...``), sub-folders included.
 
-    The classes are the sorted names of the folders of ``train``. An image is turned upright by its EXIF
-    orientation, its 16-bit pixels are scaled to 8 bits, transparent pixels are laid on white, and it becomes
-    grey or RGB. Then it is cut to the center with the prepared aspect ratio and is resized with antialiasing
-    (bicubic); one that has the size already is taken as it is. Hidden files and folders, and files with other
-    endings, are left out, which the log says.
+    The classes are the sorted names of the folders of ``train`` (Unicode's form NFC). An image is read as
+    `condensery.data.decoding.read_image` does. Then it is cut to the center with the prepared aspect ratio
+    and is resized with antialiasing (bicubic); one that has the size already is taken as it is. Links are
+    followed, each folder once. Hidden files and folders, and files with other endings, are left out, which
+    the log says.
 
     Raises:
-        CondenseryError: a split is missing or empty, or a test class has no training images.
+        CondenseryError: a split is missing or empty, a test class has no training images, a folder may not be
+            read, a link is broken, or the name of a class is not UTF-8.
     """
     folders = {
         "train": root / "train",
@@ -47,8 +49,11 @@ def read_image_folder(root: Path, shape: Shape) -> Contents:
             raise CondenseryError(
                 f"{folder}: no such folder; an image folder has train/<class>/ and test/<class>/"
             )
-    classes = _class_folders(folders["train"])
-    files = {split: _labelled(folder, classes) for split, folder in folders.items()}
+    reading = _Reading(root)
+    there = {split: reading.classes(folder) for split, folder in folders.items()}
+    classes = list(there["train"])
+    files = {split: reading.labelled(folder, there[split], classes) for split, folder in folders.items()}
+    reading.say()
     return _contents(root, classes, files["train"], files["test"], shape)
 
 
@@ -59,63 +64,125 @@ def read_tiny_imagenet(root: Path, shape: Shape) -> Contents:
         CondenseryError: a folder holds no images, or the annotations cannot be read.
     """
     annotations = root / "val" / "val_annotations.txt"
-    classes = _class_folders(root / "train")
+    reading = _Reading(root)
+    there = reading.classes(root / "train")
+    classes = list(there)
     label = {name: c for c, name in enumerate(classes)}
     with readable(annotations):
         rows = [line.split("\t")[:2] for line in annotations.read_text(encoding="utf-8").splitlines() if line]
         test = sorted((root / "val" / "images" / name, label[wnid]) for name, wnid in rows)
-    return _contents(root, classes, _labelled(root / "train", classes), test, shape)
+    train = reading.labelled(root / "train", there, classes)
+    reading.say()
+    return _contents(root, classes, train, test, shape)
 
 
 def _leftover(name: str) -> bool:
     return name.startswith(".") or name in _LEFTOVERS
 
 
-def _class_folders(folder: Path) -> list[str]:
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    if skipped := [name for name in names if _leftover(name)]:
-        log.warning("%s: left out %s, which no class is", folder, ", ".join(skipped))
-    return [name for name in names if not _leftover(name)]
+class _Reading:
+    """The image files of the class folders of a source, and how many files were left out, by ending."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._skipped: Counter[str] = Counter()
+
+    def classes(self, folder: Path) -> dict[str, Path]:
+        """Return the class folders of a split by the names of the classes, in the order of the names."""
+        found: dict[str, Path] = {}
+        for entry in _listed(folder):
+            if _leftover(entry.name):
+                self._leave(entry)
+            elif entry.is_dir():
+                name = _class_name(entry)
+                if name in found:
+                    raise CondenseryError(
+                        f"{folder}: has two folders {name}, written with other code points; join them"
+                    )
+                found[name] = entry
+            elif entry.is_symlink() and not entry.exists():
+                raise _broken(entry)
+            else:
+                self._skipped[f"outside of {folder.name}/<class>/"] += 1
+        return dict(sorted(found.items()))
+
+    def labelled(
+        self, folder: Path, there: Mapping[str, Path], classes: Sequence[str]
+    ) -> list[tuple[Path, int]]:
+        """Return the images of a split, class by class, with their labels."""
+        if unknown := there.keys() - set(classes):
+            raise CondenseryError(
+                f"{there[min(unknown)]}: no training images for this class; add or remove the folder"
+            )
+        found: list[tuple[Path, int]] = []
+        for c, name in enumerate(classes):
+            if name in there:
+                found += [(file, c) for file in self._images(there[name])]
+        if not found:
+            self.say()
+            raise CondenseryError(
+                f"{folder}: holds no images; an image folder has {folder.name}/<class>/<image>, with one of "
+                f"the endings {' '.join(sorted(ENDINGS))}"
+            )
+        return found
+
+    def _images(self, folder: Path) -> list[Path]:
+        """Return the image files below a class folder, sorted; links are followed, each folder once."""
+        found: list[Path] = []
+        left, seen = [folder], set()
+        while left:
+            inner = left.pop()
+            with readable(inner):
+                status = inner.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                self._skipped["link to a folder that is read already"] += 1
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            for entry in _listed(inner):
+                if _leftover(entry.name):
+                    self._leave(entry)
+                elif entry.is_dir():
+                    left.append(entry)
+                elif entry.suffix.lower() not in ENDINGS:
+                    self._skipped[entry.suffix.lower() or "no ending"] += 1
+                elif entry.is_file():
+                    found.append(entry)
+                else:
+                    raise _broken(entry)
+        return sorted(found)
+
+    def _leave(self, hidden: Path) -> None:
+        self._skipped[f"{hidden.name}/" if hidden.is_dir() else "hidden"] += 1
+
+    def say(self) -> None:
+        """Say which files were left out, if any."""
+        if self._skipped:
+            listed = ", ".join(f"{count} {ending}" for ending, count in sorted(self._skipped.items()))
+            log.warning(
+                "%s: left out, by ending: %s; read are %s", self._root, listed, " ".join(sorted(ENDINGS))
+            )
+        self._skipped.clear()
 
 
-def _images(folder: Path, skipped: Counter[str]) -> list[Path]:
-    """Return the image files below a class folder, sorted, and count the others by ending."""
-    found = []
-    for file in sorted(folder.rglob("*")):
-        inside = file.relative_to(folder).parts
-        if file.is_dir() or any(_leftover(part) for part in inside[:-1]):
-            continue
-        if _leftover(file.name):
-            skipped["hidden"] += 1
-        elif file.suffix.lower() in ENDINGS:
-            found.append(file)
-        else:
-            skipped[file.suffix.lower() or "no ending"] += 1
-    return found
+def _listed(folder: Path) -> list[Path]:
+    with readable(folder):
+        return sorted(folder.iterdir())
 
 
-def _labelled(folder: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
-    unknown = set(_class_folders(folder)) - set(classes)
-    if unknown:
+def _broken(entry: Path) -> CondenseryError:
+    what = "a link to what does not exist" if entry.is_symlink() else "not a file that can be read"
+    return CondenseryError(f"{entry}: {what}; remove it")
+
+
+def _class_name(folder: Path) -> str:
+    """Return the name of a class; one name is written with other code points on a Mac than elsewhere."""
+    try:
+        folder.name.encode("utf-8")
+    except UnicodeEncodeError:
         raise CondenseryError(
-            f"{folder / min(unknown)}: no training images for this class; add or remove the folder"
-        )
-    found: list[tuple[Path, int]] = []
-    skipped: Counter[str] = Counter()
-    for c, name in enumerate(classes):
-        if (folder / name).is_dir():
-            found += [(file, c) for file in _images(folder / name, skipped)]
-    if skipped:
-        listed = ", ".join(f"{count} {ending}" for ending, count in sorted(skipped.items()))
-        log.warning(
-            "%s: files left out, by ending: %s; read are %s", folder, listed, " ".join(sorted(ENDINGS))
-        )
-    if not found:
-        raise CondenseryError(
-            f"{folder}: holds no images; an image folder has {folder.name}/<class>/<image>, with one of the "
-            f"endings {' '.join(sorted(ENDINGS))}"
-        )
-    return found
+            f"{os.fsencode(folder)!r}: the name of this class is not {sys.getfilesystemencoding()}; rename it"
+        ) from None
+    return unicodedata.normalize("NFC", folder.name)
 
 
 def _contents(
@@ -125,9 +192,7 @@ def _contents(
         [partial(_part, rows[i : i + IMAGES_PER_PART], shape) for i in range(0, len(rows), IMAGES_PER_PART)]
         for rows in (train, test)
     )
-    with readable(root):
-        print_of_files = fingerprint([file for file, _ in (*train, *test)], root)
-    return Contents(root, tuple(classes), train_parts, test_parts, print_of_files)
+    return Contents(root, tuple(classes), train_parts, test_parts, [file for file, _ in (*train, *test)])
 
 
 def _part(rows: Sequence[tuple[Path, int]], shape: Shape) -> Iterator[Piece]:
@@ -140,8 +205,7 @@ def _part(rows: Sequence[tuple[Path, int]], shape: Shape) -> Iterator[Piece]:
 
 
 def _image(path: Path, shape: Shape) -> np.ndarray:
-    with readable(path), Image.open(path) as opened:
-        image = eight_bit(opened, path).convert("L" if shape.channels == 1 else "RGB")
+    image = read_image(path, shape.channels)
     if image.size != (shape.width, shape.height):
         image = _fitted(image, shape.width, shape.height)
     pixels = np.asarray(image)

@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from condensery.data.contents import Contents, Piece, Shape, decompressed, fingerprint, one_piece, readable
+from condensery.data.contents import (
+    Contents,
+    Piece,
+    Shape,
+    arrays_of_npz,
+    class_names,
+    decompressed,
+    one_piece,
+    readable,
+    whole_numbers,
+)
 
 IDX_FILES = tuple(f"{s}-{p}-ubyte" for s in ("train", "t10k") for p in ("images-idx3", "labels-idx1"))
 
@@ -30,18 +40,18 @@ def read_idx(folder: Path, shape: Shape, *, compressed: bool = False) -> Content
     files = [locate(name) for name in IDX_FILES]
 
     def part(images: Path, labels: Path) -> Iterator[Piece]:
-        yield from one_piece(_idx(images)[:, None], _idx(labels))
+        yield from one_piece(_idx(images, 3)[:, None], _idx(labels, 1))
 
     train, test = ([partial(part, *pair)] for pair in (files[:2], files[2:]))
-    return Contents(folder, None, train, test, fingerprint(files, folder))
+    return Contents(folder, None, train, test, files)
 
 
-def _idx(path: Path) -> np.ndarray:
+def _idx(path: Path, dimensions: int) -> np.ndarray:
     """Read one idx file: two zero bytes, type 8 (bytes), the number of dimensions, the sizes, the values."""
     data = decompressed(path)
     with readable(path):
-        if data[:3] != b"\0\0\x08":
-            raise ValueError("not an idx file of unsigned bytes")
+        if data[:4] != bytes([0, 0, 8, dimensions]):
+            raise ValueError(f"not an idx file of unsigned bytes in {dimensions} dimensions")
         sides = np.frombuffer(data, ">u4", count=data[3], offset=4).astype(int)
         values = np.frombuffer(data, np.uint8, offset=4 + 4 * data[3])
         return values.reshape(tuple(sides))
@@ -105,15 +115,21 @@ def read_cifar(
     def part(path: Path) -> Iterator[Piece]:
         batch = unpickle(path)
         with readable(path):
-            images = np.asarray(batch["data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
-            found = np.asarray(batch[labels], dtype=np.int64)
-        yield from one_piece(images, found)
+            images = _bytes(batch["data"]).reshape(-1, 3, 32, 32)
+            yield from one_piece(images, batch[labels])
 
     with readable(folder / meta):
-        classes = tuple(str(c) for c in unpickle(folder / meta)[name_key])
+        classes = class_names(unpickle(folder / meta)[name_key])
     files = [folder / name for name in (*train, test)]
     parts = [partial(part, file) for file in files]
-    return Contents(folder, classes, parts[:-1], parts[-1:], fingerprint(files, folder))
+    return Contents(folder, classes, parts[:-1], parts[-1:], (*files, folder / meta))
+
+
+def _bytes(values: object) -> np.ndarray:
+    """Return an array of bytes as it is; numbers of another type would wrap around or lose their fraction."""
+    if not isinstance(values, np.ndarray) or values.dtype != np.uint8:
+        raise ValueError("its images are not arrays of unsigned bytes")
+    return values
 
 
 def read_svhn(folder: Path, shape: Shape) -> Contents:
@@ -123,20 +139,23 @@ def read_svhn(folder: Path, shape: Shape) -> Contents:
     def part(path: Path) -> Iterator[Piece]:
         with readable(path):
             values = loadmat(path)
-            images, labels = values["X"].transpose(3, 2, 0, 1), values["y"].reshape(-1).astype(np.int64)
-        yield from one_piece(images, np.where(labels == 10, 0, labels))
+            images, labels = values["X"].transpose(3, 2, 0, 1), whole_numbers(values["y"].reshape(-1))
+            yield from one_piece(images, np.where(labels == 10, 0, labels))
 
     files = [folder / "train_32x32.mat", folder / "test_32x32.mat"]
-    return Contents(
-        folder, None, [partial(part, files[0])], [partial(part, files[1])], fingerprint(files, folder)
-    )
+    return Contents(folder, None, [partial(part, files[0])], [partial(part, files[1])], files)
 
 
 def usps_bytes(values: np.ndarray) -> np.ndarray:
     """Turn USPS values in [-1, 1] into uint8 as torchvision does: (value + 1) / 2 * 255, rounded down.
 
     torchvision computes in float32, which determines the rounding.
+
+    Raises:
+        ValueError: values outside [-1, 1].
     """
+    if values.size and not (values.min() >= -1 and values.max() <= 1):
+        raise ValueError("its values are not in [-1, 1]")
     return ((values.astype(np.float32) + 1) / 2 * 255).astype(np.uint8)
 
 
@@ -149,30 +168,28 @@ def read_usps(folder: Path, shape: Shape) -> Contents:
             values, labels = np.full((len(lines), 256), -1.0), np.empty(len(lines), dtype=np.int64)
             for row, line in enumerate(lines):
                 label, *pixels = line.split()
-                labels[row] = int(float(label)) - 1
+                labels[row] = whole_numbers(float(label)) - 1
                 for pixel in pixels:
                     position, value = pixel.split(":")
+                    if not 1 <= int(position) <= 256:
+                        raise ValueError(f"it has a pixel {position} of 256")
                     values[row, int(position) - 1] = float(value)
-        yield from one_piece(usps_bytes(values).reshape(-1, 1, 16, 16), labels)
+            yield from one_piece(usps_bytes(values).reshape(-1, 1, 16, 16), labels)
 
     files = [folder / "usps.bz2", folder / "usps.t.bz2"]
-    return Contents(
-        folder, None, [partial(part, files[0])], [partial(part, files[1])], fingerprint(files, folder)
-    )
+    return Contents(folder, None, [partial(part, files[0])], [partial(part, files[1])], files)
 
 
 def read_usps_npz(path: Path, shape: Shape) -> Contents:
     """Read USPS from an .npz: x_train_milli, x_test_milli (int16, value times 1000), y_train, y_test."""
 
     def part(split: str) -> Iterator[Piece]:
-        with readable(path), np.load(path, allow_pickle=False) as values:
-            images = usps_bytes(values[f"x_{split}_milli"][:, None] / 1000)
-            labels = values[f"y_{split}"]
-        yield from one_piece(images, labels)
+        pixels, labels = (f"x_{split}_milli", f"y_{split}")
+        values = arrays_of_npz(path, (pixels, labels))
+        with readable(path):
+            yield from one_piece(usps_bytes(values[pixels][:, None] / 1000), values[labels])
 
-    return Contents(
-        path, None, [partial(part, "train")], [partial(part, "test")], fingerprint([path], path.parent)
-    )
+    return Contents(path, None, [partial(part, "train")], [partial(part, "test")], [path])
 
 
 def read_digits(folder: Path, shape: Shape, *, inverted: bool = False) -> Contents:
@@ -191,7 +208,7 @@ def read_digits(folder: Path, shape: Shape, *, inverted: bool = False) -> Conten
     for c in range(10):
         tested[np.flatnonzero(labels == c)[4::5]] = True
     train, test = ([partial(one_piece, pixels[chosen], labels[chosen])] for chosen in (~tested, tested))
-    return Contents(Path("scikit-learn"), None, train, test, "digits")
+    return Contents(Path("scikit-learn"), None, train, test)
 
 
 def read_tensors(path: Path, shape: Shape) -> Contents:
@@ -199,17 +216,30 @@ def read_tensors(path: Path, shape: Shape) -> Contents:
     with readable(path):
         values = torch.load(path, weights_only=True, mmap=True)
         splits = [(values[f"images_{s}"], values[f"labels_{s}"]) for s in ("train", "val")]
-        classes = tuple(str(c) for c in values["classes"])
+        classes = class_names(values["classes"])
         if any(images.dtype != torch.uint8 or len(images) != len(labels) for images, labels in splits):
             raise ValueError("the images are not uint8 or do not fit the labels")
+        for tensor in (each for split in splits for each in split):
+            check_stored(tensor)
 
     def part(images: torch.Tensor, labels: torch.Tensor) -> Iterator[Piece]:
         with readable(path):
-            chunk = images.numpy(), labels.numpy()
-        yield from one_piece(*chunk)
+            yield from one_piece(images.numpy(), labels.numpy())
 
     train, test = (
         [partial(part, images[i : i + 10_000], labels[i : i + 10_000]) for i in range(0, len(images), 10_000)]
         for images, labels in splits
     )
-    return Contents(path, classes, train, test, fingerprint([path], path.parent))
+    return Contents(path, classes, train, test, [path])
+
+
+def check_stored(tensor: torch.Tensor) -> None:
+    """Check that a file holds every value of a tensor: a few bytes can claim any shape, which a copy makes.
+
+    Raises:
+        ValueError: the tensor is larger than what is stored of it, or not an ordinary one.
+    """
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+        raise ValueError("it holds tensors of another kind than dense ones")
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise ValueError(f"it claims a tensor of shape {tuple(tensor.shape)}, larger than the file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -9,7 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from condensery.data.contents import Contents, Part, Piece, Shape, fingerprint, readable
+from condensery.data.contents import (
+    Contents,
+    Part,
+    Piece,
+    Shape,
+    arrays_of_npz,
+    npy_head,
+    readable,
+    whole_numbers,
+)
 from condensery.data.formats import unpickle
 
 BATCHES = (*(f"train_data_batch_{n}" for n in range(1, 11)), "val_data")
@@ -32,7 +42,7 @@ def read_batches(folder: Path, shape: Shape) -> Contents:
     files = [_batch_file(folder, name) for name in BATCHES]
     parts: list[Part] = [partial(_part, file, shape, numbers) for file in files]
     listed = [folder / CLASS_LIST] if classes else []
-    return Contents(folder, classes, parts[:-1], parts[-1:], fingerprint([*files, *listed], folder))
+    return Contents(folder, classes, parts[:-1], parts[-1:], [*files, *listed])
 
 
 def _batch_file(folder: Path, name: str) -> Path:
@@ -52,11 +62,11 @@ def _class_list(path: Path) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
 
 
 def _part(file: Path, shape: Shape, numbers: np.ndarray | None) -> Iterator[Piece]:
-    rows = _npz_rows(file) if file.suffix == ".npz" else _pickle_rows(file)
+    rows = _npz_rows(file, math.prod(shape)) if file.suffix == ".npz" else _pickle_rows(file)
     for data, labels in rows:
         with readable(file):
             images = data.reshape(-1, *shape)
-            found = labels.astype(np.int64) - 1
+            found = whole_numbers(labels) - 1
             if len(found) and found.min() < 0:
                 raise ValueError("labels do not start at 1")
             yield images, found if numbers is None else numbers[found]
@@ -72,22 +82,14 @@ def _pickle_rows(file: Path) -> Iterator[Piece]:
         yield data[start : start + ROWS], labels[start : start + ROWS]
 
 
-def _npz_rows(file: Path) -> Iterator[Piece]:
+def _npz_rows(file: Path, width: int) -> Iterator[Piece]:
     """Stream the rows out of the archive, so that a batch of 1.5 GB is never in memory at once."""
-    with readable(file):
-        with np.load(file, allow_pickle=False) as values:
-            labels = values["labels"]
-        with zipfile.ZipFile(file) as archive, archive.open("data.npy") as stream:
-            version = np.lib.format.read_magic(stream)
-            reader = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
-            (count, width), fortran, dtype = reader(stream)
-            if fortran or dtype != np.uint8 or count != len(labels):
-                raise ValueError("data are not rows of uint8 or do not fit the labels")
-            for start in range(0, count, ROWS):
-                wanted = min(ROWS, count - start)
-                data = stream.read(wanted * width)
-                yield np.frombuffer(data, np.uint8).reshape(wanted, width), labels[start : start + wanted]
+    labels = arrays_of_npz(file, ["labels"])["labels"]
+    with readable(file), zipfile.ZipFile(file) as archive, archive.open("data.npy") as stream:
+        found, fortran, dtype = npy_head(stream)
+        if fortran or dtype != np.uint8 or found != (len(labels), width):
+            raise ValueError(f"data are not rows of {width} bytes or do not fit the labels")
+        for start in range(0, len(labels), ROWS):
+            wanted = min(ROWS, len(labels) - start)
+            data = stream.read(wanted * width)
+            yield np.frombuffer(data, np.uint8).reshape(wanted, width), labels[start : start + wanted]

@@ -32,7 +32,7 @@ class Kind:
 
     ``read`` opens a folder (or a file) of the kind; ``members`` are the files that must exist, with the
     MD5 to check (None: any origin will do), each with one of the ``endings``; ``downloads`` are fetched
-    into ``folder`` under the raw root; ``built_in`` needs no file.
+    into ``folder`` under the raw root; ``built_in`` needs no file. ``layout`` tells people what is wanted.
     """
 
     read: Callable[[Path, Shape], Contents]
@@ -41,6 +41,7 @@ class Kind:
     folder: str = ""
     endings: tuple[str, ...] = ("",)
     built_in: bool = False
+    layout: str = ""
 
 
 def _idx(source: type[datasets.MNIST]) -> Kind:
@@ -102,7 +103,11 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "cifar100": lambda: _cifar(_published("CIFAR100"), "fine_labels"),
     "tinyimagenet": lambda: Kind(read_tiny_imagenet, _unchecked(["val/val_annotations.txt"]), (_TINY,)),
     "tensors": lambda: Kind(formats.read_tensors),
-    "image-folder": lambda: Kind(read_image_folder, _unchecked(["train"])),
+    "image-folder": lambda: Kind(
+        read_image_folder,
+        _unchecked(["train"]),
+        layout="where train/<class>/<image> and test/<class>/<image> are wanted",
+    ),
     "imagenet-batches": lambda: Kind(read_batches, _unchecked(BATCHES), endings=("", ".npz")),
 }
 """The kinds by their names, each made when a source of it is opened."""

@@ -7,15 +7,18 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from condensery.data import origin
+from condensery.data.alone import alone
 from condensery.data.arrays import DataInfo
-from condensery.data.contents import Contents, Shape
-from condensery.data.sources import open_first
+from condensery.data.contents import Contents, Part, Piece, Shape, readable
+from condensery.data.sources import files_of, open_first
 from condensery.data.storage import (
     FILES,
     HEADER_BYTES,
@@ -33,16 +36,18 @@ from condensery.progress import Progress
 
 log = logging.getLogger(__name__)
 
-FOLDERS_READ = 2
+FOLDERS_READ = 3
 """Changes where image folders are read otherwise: what was prepared from them is then prepared anew."""
 
 
 def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -> None:
     """Make the prepared folder of a data set from the first of its sources that exists.
 
-    A complete folder of the same entry is kept. Work in progress is in ``out_dir/.partial``;
-    a run that was killed, or that lacked disk or memory, is continued from there; a run that fails otherwise
-    removes it. Images are streamed, so that memory does not grow with the data set.
+    A complete folder of the same entry is kept if it has the published content, or if the files of its source
+    are those that it was made from (or are not there any more). Work in progress is in ``out_dir/.partial``;
+    a run that was killed, or that lacked disk or memory, is continued from there, unless a file of the source
+    has changed; a run that fails otherwise removes it. Two processes wait for each other. Images are
+    streamed, so that memory does not grow with the data set.
 
     Args:
         name: the name of the data set.
@@ -51,10 +56,15 @@ def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -
         out_dir: the folder to make (see `condensery.data.storage` for its layout).
 
     Raises:
-        CondenseryError: no source exists, or one is truncated or altered.
+        CondenseryError: no source exists, or one is truncated or altered, or changes meanwhile.
     """
+    with alone(out_dir):
+        _prepare(name, spec, raw_root, out_dir)
+
+
+def _prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -> None:
     identity = _identity(name, spec)
-    if _complete(out_dir, identity, spec):
+    if _complete(out_dir, identity, spec, raw_root):
         log.info("%s: already prepared in %s", name, out_dir)
         return
     existed = out_dir.exists()
@@ -85,7 +95,7 @@ def _identity(name: str, spec: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps([LAYOUT, name, known], sort_keys=True).encode()).hexdigest()
 
 
-def _complete(out_dir: Path, identity: str, spec: Mapping[str, Any]) -> bool:
+def _complete(out_dir: Path, identity: str, spec: Mapping[str, Any], raw_root: Path) -> bool:
     if not (out_dir / "info.json").exists():
         return False
     try:
@@ -94,7 +104,30 @@ def _complete(out_dir: Path, identity: str, spec: Mapping[str, Any]) -> bool:
     except CondenseryError as error:
         log.warning("preparing again: %s", error)
         return False
-    return found.identity == identity and found.content == spec.get("content", found.content)
+    if found.identity != identity:
+        return False
+    if spec.get("content"):
+        return found.content == spec["content"]
+    return _of_same_files(found, spec, raw_root)
+
+
+def _of_same_files(found: Description, spec: Mapping[str, Any], raw_root: Path) -> bool:
+    """Return whether a source has the files that a folder was made from, as far as they can be compared."""
+    name = found.info.name
+    source = next((each for each in spec["sources"] if _source_text(each) == found.source), None)
+    if source is None:
+        log.warning("%s: preparing again: its entry no longer lists the source that it was made from", name)
+        return False
+    files = files_of(source, Shape(spec["channels"], *spec["size"]), raw_root)
+    if files is None:
+        log.info("%s: its source is not there any more to compare it with", name)
+        return True
+    if not found.origin or found.origin["listing"] == origin.listing(files, raw_root):
+        return True
+    if found.origin["content"] == origin.content(files, raw_root):
+        return True
+    log.warning("%s: preparing again: the files of its source are not those that it was made from", name)
+    return False
 
 
 def _make(
@@ -105,11 +138,15 @@ def _make(
     classes = _classes(name, spec["classes"], contents)
     positions = _positions(classes, contents)
     parts = [len(contents.parts(split)) for split in SPLITS]
-    address = hashlib.sha256(json.dumps([identity, source, contents.fingerprint, parts]).encode()).hexdigest()
+    listed = origin.listing(contents.files, raw_root)
+    address = hashlib.sha256(json.dumps([identity, source, listed, parts]).encode()).hexdigest()
     journal = _Journal(partial / "progress.json", address)
     for split in SPLITS:
         _write_split(split, contents, shape, positions, journal, partial)
     counts = {split: journal.images(split) for split in SPLITS}
+    for split in SPLITS:
+        if not counts[split]:
+            raise CondenseryError(f"{contents.path}: holds no {split} images; add some or change the source")
     if source["kind"] == "image-folder":
         _check_folder(name, classes, shape, partial)
     content = {
@@ -128,7 +165,12 @@ def _make(
     mean, std = _statistics(spec, shape.channels, rows_in_file(partial / "train_images.npy", shape, np.uint8))
     info = DataInfo(name, shape.channels, shape.height, shape.width, classes, mean, std)
     sums = {file: file_sha256(partial / file) for file in FILES}
-    described = Description(info, identity, _source_text(source), counts, sums, content)
+    files = {"listing": listed, "content": origin.content(contents.files, raw_root)}
+    if origin.listing(contents.files, raw_root) != listed:
+        raise CondenseryError(
+            f"{contents.path}: its files changed while they were read; prepare {name} again"
+        )
+    described = Description(info, identity, _source_text(source), counts, sums, content, files)
     described.write(partial / "info.json")
     (out_dir / "info.json").unlink(missing_ok=True)
     for file in (*FILES, "info.json"):
@@ -143,23 +185,30 @@ def _source_text(source: Mapping[str, Any]) -> dict[str, str]:
 
 def _classes(name: str, wanted: int | list[str], contents: Contents) -> tuple[str, ...]:
     """Determine the class names: those of the entry, or those of the source if the entry only counts them."""
-    named = wanted if isinstance(wanted, list) else contents.classes
+    there = contents.classes
+    named = wanted if isinstance(wanted, list) else there
     count = wanted if isinstance(wanted, int) else len(wanted)
+    if there is not None and len(there) != count:
+        raise CondenseryError(
+            f"{name}: its source has {len(there)} classes ({_some(there)}), config/datasets.yaml has "
+            f"{count}; correct one of them"
+        )
     if named is None:
         named = [str(c) for c in range(count)]
-    if len(named) != count or (contents.classes is not None and len(contents.classes) != count):
-        found = len(contents.classes if contents.classes is not None else named)
+    # As the source's names are: a text editor may write an accent as a letter of its own.
+    named = [unicodedata.normalize("NFC", str(c)) for c in named]
+    listed, found = set(named), set(there or named)
+    if listed != found:
         raise CondenseryError(
-            f"{name}: its source has {found} classes, config/datasets.yaml has {count}; correct it"
+            f"{name}: config/datasets.yaml lists the classes {_some(sorted(listed - found))}, which its "
+            f"source does not have; it has {_some(sorted(found - listed))}: list these, or give their number "
+            "alone"
         )
-    listed, there = {str(c) for c in named}, set(contents.classes or map(str, named))
-    if listed != there:
-        raise CondenseryError(
-            f"{name}: config/datasets.yaml lists the classes {', '.join(sorted(listed - there))}, which its "
-            f"source does not have; it has {', '.join(sorted(there - listed))}: list these, or give their "
-            "number alone"
-        )
-    return tuple(str(c) for c in named)
+    return tuple(named)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
 
 
 def _positions(classes: tuple[str, ...], contents: Contents) -> np.ndarray:
@@ -172,7 +221,7 @@ def _check_folder(name: str, classes: Sequence[str], shape: Shape, partial: Path
     """Refuse a class without training images and images of one value; say which classes are not tested."""
     for split in SPLITS:
         seen = np.bincount(np.load(partial / f"{split}_labels.npy"), minlength=len(classes))
-        empty = ", ".join(classes[c] for c in np.flatnonzero(seen == 0).tolist())
+        empty = _some([classes[c] for c in np.flatnonzero(seen == 0).tolist()])
         if empty and split == "train":
             raise CondenseryError(f"{name}: no training images of {empty}; add some, or remove the class")
         if empty:
@@ -231,7 +280,7 @@ def _write_split(
         Progress(f"{split} images, parts", len(parts)) as progress,
     ):
         for number in range(done, len(parts)):
-            for images, labels in parts[number]():
+            for images, labels in _pieces(contents.path, parts[number]):
                 _check_piece(contents.path, images, labels, shape, len(positions))
                 images_file.write(np.ascontiguousarray(images).data)
                 labels_file.write(positions[labels].astype("<i8").data)
@@ -248,17 +297,30 @@ def _write_split(
             whole.write(head)
 
 
+def _pieces(path: Path, part: Part) -> Iterator[Piece]:
+    """Read a part; whatever its reader raises becomes one line, which at least names the source."""
+    with readable(path):
+        yield from part()
+
+
 def _check_piece(path: Path, images: np.ndarray, labels: np.ndarray, shape: Shape, classes: int) -> None:
-    if images.dtype != np.uint8 or images.shape[1:] != tuple(shape) or len(images) != len(labels):
+    if images.dtype != np.uint8 or images.shape[1:] != tuple(shape):
         raise CondenseryError(
-            f"{path}: holds {images.dtype} images of shape {images.shape[1:]}, not uint8 {tuple(shape)}; "
-            "correct channels and size in config/datasets.yaml or change the source"
+            f"{path}: holds {images.dtype} images of shape {images.shape[1:]}, not uint8 "
+            f"{tuple(shape)}; correct channels and size in config/datasets.yaml or change the source"
         )
-    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+    if labels.shape != (len(images),):
         raise CondenseryError(
-            f"{path}: labels from {labels.min()} to {labels.max()} instead of 0 to {classes - 1}; "
-            "correct classes in config/datasets.yaml or change the source"
+            f"{path}: holds labels of shape {labels.shape} for {len(images)} images; replace it"
         )
+    if not len(labels) or 0 <= labels.min() <= labels.max() < classes:
+        return
+    found = f"{path}: labels from {labels.min()} to {labels.max()} instead of 0 to {classes - 1}; "
+    if labels.min() == 1 and labels.max() == classes:
+        raise CondenseryError(
+            f"{found}this source counts its classes from 1: write its labels anew, each less 1"
+        )
+    raise CondenseryError(f"{found}correct classes in config/datasets.yaml or change the source")
 
 
 def _statistics(

@@ -9,17 +9,19 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from condensery.data.contents import Contents, Shape
+from condensery.data.contents import Contents, Shape, check_unpacked, readable
 from condensery.data.kinds import KINDS, Kind
 from condensery.errors import CondenseryError
 
 log = logging.getLogger(__name__)
 
+READ_BYTES = 2**20
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
 
 
@@ -56,7 +58,10 @@ def open_first(
         try:
             path = _locate(source, kind, raw_root, scratch)
             log.info("%s: reading %s from %s", name, source["kind"], path)
-            return dict(source), kind.read(path, shape)
+            with readable(path):
+                contents = kind.read(path, shape)
+            packed = _whole_files(source, kind, raw_root)
+            return dict(source), contents if packed is None else replace(contents, files=packed)
         except _AbsentError as reason:
             reasons.append(str(reason))
     raise CondenseryError(
@@ -65,12 +70,46 @@ def open_first(
     )
 
 
+def files_of(source: Mapping[str, Any], shape: Shape, raw_root: Path) -> Sequence[Path] | None:
+    """Return the files that a source consists of on this machine; nothing is fetched or unpacked.
+
+    Returns:
+        An archive itself, not what is in it; None if the source is not there.
+
+    Raises:
+        CondenseryError: as `open_first`, for a source that is there.
+    """
+    kind = KINDS[source["kind"]]()
+    files = _whole_files(source, kind, raw_root)
+    if files is None:
+        path = _path(source, raw_root)
+        if not kind.built_in and (not path.exists() or _lacking(path, kind)):
+            return None
+        with readable(path):
+            return kind.read(path, shape).files
+    return files if all(file.is_file() for file in files) else None
+
+
+def _whole_files(source: Mapping[str, Any], kind: Kind, raw_root: Path) -> Sequence[Path] | None:
+    """Return the archive or the downloads that a source is; None if it is a folder or a file to read."""
+    if kind.built_in:
+        return None
+    if "path" not in source:
+        return [raw_root / kind.folder / file.name for file in kind.downloads]
+    path = _path(source, raw_root)
+    return [path] if path.name.endswith(ARCHIVES) and not path.is_dir() else None
+
+
+def _path(source: Mapping[str, Any], raw_root: Path) -> Path:
+    return raw_root / Path(source.get("path", "")).expanduser()
+
+
 def _locate(source: Mapping[str, Any], kind: Kind, raw_root: Path, scratch: Path) -> Path:
     """Return the folder (or the one file) that the kind's reader reads, its checksums checked."""
     if kind.built_in:
         return raw_root
     if "path" in source:
-        path = raw_root / source["path"]
+        path = _path(source, raw_root)
         if not path.exists():
             raise _AbsentError(f"{path} does not exist")
         if path.is_file() and path.name.endswith(ARCHIVES):
@@ -80,7 +119,7 @@ def _locate(source: Mapping[str, Any], kind: Kind, raw_root: Path, scratch: Path
         path = _download(source.get("url"), kind, raw_root, scratch)
     lacking = _lacking(path, kind)
     if lacking:
-        raise _AbsentError(f"{path} lacks {lacking}")
+        raise _AbsentError(f"{path} lacks {lacking}{kind.layout and f', {kind.layout}'}")
     for name, md5 in kind.members:
         _check_md5(path / name, md5)
     return path
@@ -153,20 +192,11 @@ def _unpack(archive: Path, kind: Kind, scratch: Path) -> Path:
     target = scratch / "unpacked"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    try:
+    with readable(archive):
         if archive.name.endswith(".zip"):
-            with zipfile.ZipFile(archive) as bundle:
-                bundle.extractall(target)
+            _unpack_zip(archive, target)
         else:
-            with tarfile.open(archive) as bundle:
-                # Python 3.11.4 brought the filters, 3.12 warns without one.
-                if hasattr(tarfile, "data_filter"):
-                    bundle.extraction_filter = tarfile.data_filter
-                bundle.extractall(target)
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
-        raise CondenseryError(
-            f"{archive}: cannot be unpacked, truncated or altered ({error}); replace it"
-        ) from None
+            _unpack_tar(archive, target)
     folder = target
     while lacking := _lacking(folder, kind):
         inner = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("__")]
@@ -174,3 +204,40 @@ def _unpack(archive: Path, kind: Kind, scratch: Path) -> Path:
             raise CondenseryError(f"{archive}: lacks {lacking}; it is not an archive of this kind")
         folder = inner[0]
     return folder
+
+
+def _unpack_zip(archive: Path, target: Path) -> None:
+    """Unpack a .zip, whose links become files with the name that they point to."""
+    with zipfile.ZipFile(archive) as bundle:
+        entries = bundle.infolist()
+        _check_room(archive, sum(entry.file_size for entry in entries), target)
+        if any(entry.flag_bits & 1 for entry in entries):
+            raise CondenseryError(f"{archive}: is encrypted; unpack it yourself")
+        # Of each entry no more is read than the size that it claims.
+        bundle.extractall(target)
+
+
+def _unpack_tar(archive: Path, target: Path) -> None:
+    if not hasattr(tarfile, "data_filter"):
+        raise CondenseryError(f"{archive}: unpack it yourself, or use Python 3.11.4 or newer")
+    size = 0
+    with tarfile.open(archive) as bundle:
+        for member in bundle:
+            # A head of 512 bytes, and a file in the file system, also for those that are empty.
+            size += 512 + member.size
+            _check_room(archive, size, target)
+            # It refuses names and links that lead out of the folder, and devices.
+            bundle.extract(member, target, filter="data")
+        # What a compressed archive is checked by comes after its last file.
+        while rest := len(bundle.fileobj.read(READ_BYTES)) if bundle.fileobj else 0:
+            size += rest
+            _check_room(archive, size, target)
+
+
+def _check_room(archive: Path, size: int, target: Path) -> None:
+    check_unpacked(archive, size)
+    free = shutil.disk_usage(target).free
+    if size > free:
+        raise CondenseryError(
+            f"{archive}: unpacks to {size:,} bytes, but {target} has room for {free:,}; free some"
+        )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Description:
 
     ``identity`` is what the folder was prepared for, ``source`` where the images came from; ``counts``
     has the images of each split, ``sha256`` the checksum of each file and ``content`` that of each split.
+    ``origin`` has the digests of the files of the source (see `condensery.data.origin`): ``listing`` and
+    ``content``; it is empty if earlier code prepared the folder.
     """
 
     info: DataInfo
@@ -41,6 +43,7 @@ class Description:
     counts: dict[str, int]
     sha256: dict[str, str]
     content: dict[str, str]
+    origin: dict[str, str] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write the description as JSON, with a digest of itself."""
@@ -66,7 +69,8 @@ class Description:
             CondenseryError: the folder is not complete, or its info.json is not one of this version.
         """
         path = folder / "info.json"
-        again = f"prepare it again with scripts/prepare.py --data {folder.name}"
+        name = folder.name if folder.parent.name == "prepared" else f"NAME --out {folder}"
+        again = f"prepare it again with scripts/prepare.py --data {name}"
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
             if fields["layout"] != LAYOUT:
@@ -83,10 +87,19 @@ class Description:
                 mean=tuple(fields["mean"]),
                 std=tuple(fields["std"]),
             )
-            return cls(info, *(fields[k] for k in ("identity", "source", "counts", "sha256", "content")))
-        except FileNotFoundError:
-            raise CondenseryError(f"{folder}: no prepared data set (no info.json); {again}") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            known = (fields[key] for key in ("identity", "source", "counts", "sha256", "content"))
+            return cls(info, *known, fields.get("origin", {}))
+        except (FileNotFoundError, NotADirectoryError):
+            inside = sorted(found.parent.name for found in folder.glob("*/info.json"))
+            if inside:
+                raise CondenseryError(
+                    f"{folder}: holds the prepared data sets {', '.join(inside)}; give the folder of one, "
+                    f"such as {folder / inside[0]}"
+                ) from None
+            raise CondenseryError(
+                f"{folder}: no prepared data set (no info.json); {again.replace(' again', '')}"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CondenseryError(f"{path}: damaged ({error!r}); {again}") from None
 
 

@@ -1,0 +1,212 @@
+"""A prepared folder and its source: whether files that change, move or go are noticed, and two at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from condensery.data import folders, load, prepare
+from condensery.data.alone import alone
+from condensery.errors import CondenseryError
+
+ENTRY = {
+    "channels": 1,
+    "size": [8, 8],
+    "classes": 2,
+    "mean": "auto",
+    "std": "auto",
+    "sources": [{"kind": "image-folder", "path": "own"}],
+}
+
+
+def save(path, value):
+    """Write an image of one value but for one corner; all such files have one size."""
+    pixels = np.full((8, 8), value, dtype=np.uint8)
+    pixels[0, 0] = 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, format="bmp")
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Four training images of class a, four of b, with values of their own, and a test image of each."""
+    for k in range(8):
+        save(tmp_path / "own/train" / "ab"[k // 4] / f"{k}.bmp", 10 * (k + 1))
+    for name in "ab":
+        save(tmp_path / "own/test" / name / "t.bmp", 200)
+    return tmp_path
+
+
+def prepared(root, entry=ENTRY):
+    prepare("own", entry, root, root / "out")
+    data = load(root / "out")
+    return sorted(
+        zip(
+            np.asarray(data.train.images).max(axis=(1, 2, 3)).tolist(),
+            data.train.labels.tolist(),
+            strict=True,
+        )
+    )
+
+
+WANTED = [(10 * (k + 1), k // 4) for k in range(8)]
+
+
+def replaced(own):
+    """Another image of equal size whose times are those of the old one."""
+    path = own / "own/train/a/1.bmp"
+    before = path.stat()
+    save(path, 99)
+    assert path.stat().st_size == before.st_size
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (lambda own: (own / "own/train/a/1.bmp").unlink(), WANTED[:1] + WANTED[2:]),
+        (lambda own: save(own / "own/train/b/new.bmp", 150), [*WANTED, (150, 1)]),
+        (
+            lambda own: (own / "own/train/a/1.bmp").rename(own / "own/train/b/1.bmp"),
+            [WANTED[0], (20, 1), *WANTED[2:]],
+        ),
+        (replaced, [WANTED[0], *WANTED[2:], (99, 0)]),
+    ],
+    ids=["removed", "added", "labelled otherwise", "replaced"],
+)
+def test_a_source_that_has_changed_is_prepared_anew(own, change, wanted, caplog):
+    assert prepared(own) == WANTED
+    change(own)
+    assert prepared(own) == sorted(wanted)
+    assert "preparing again: the files of its source are not those" in caplog.text
+
+
+def test_another_folder_under_the_same_name_is_prepared_anew(own):
+    prepared(own)
+    (own / "own").rename(own / "before")
+    for name in "ab":
+        save(own / "own/train" / name / "0.bmp", 77)
+        save(own / "own/test" / name / "0.bmp", 77)
+    assert prepared(own) == [(77, 0), (77, 1)]
+    other = {**ENTRY, "sources": [{"kind": "image-folder", "path": "before"}]}
+    assert prepared(own, other) == WANTED
+
+
+@pytest.mark.parametrize("act", ["copied", "absent"])
+def test_the_same_files_elsewhere_and_no_files_keep_what_is_prepared(own, act):
+    prepared(own)
+    before = (own / "out/info.json").stat().st_mtime_ns
+    if act == "absent":
+        (own / "own").rename(own / "away")
+    else:
+        path = own / "own/train/a/1.bmp"
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content)
+    assert prepared(own) == WANTED
+    assert (own / "out/info.json").stat().st_mtime_ns == before
+
+
+def test_an_archive_that_has_changed_is_prepared_anew(own):
+    entry = {**ENTRY, "sources": [{"kind": "image-folder", "path": "own.zip"}]}
+
+    def pack():
+        with zipfile.ZipFile(own / "own.zip", "w") as bundle:
+            for file in sorted((own / "own").rglob("*.bmp")):
+                bundle.write(file, file.relative_to(own))
+
+    pack()
+    assert prepared(own, entry) == WANTED
+    replaced(own)
+    pack()
+    assert prepared(own, entry) == sorted([WANTED[0], *WANTED[2:], (99, 0)])
+
+
+def test_a_resumed_preparation_never_mixes_two_versions(own, monkeypatch):
+    monkeypatch.setattr(folders, "IMAGES_PER_PART", 2)
+    inner = folders._image
+
+    def until(path, shape):
+        if path.name == "5.bmp":
+            raise KeyboardInterrupt
+        return inner(path, shape)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "_image", until)
+        with pytest.raises(KeyboardInterrupt):
+            prepare("own", ENTRY, own, own / "out")
+    replaced(own)  # in a part that has been written
+    assert prepared(own) == sorted([WANTED[0], *WANTED[2:], (99, 0)])
+
+
+def test_a_source_that_changes_meanwhile_is_refused(own, monkeypatch):
+    inner = folders._image
+
+    def change(path, shape):
+        if path.name == "5.bmp":
+            replaced(own)
+        return inner(path, shape)
+
+    monkeypatch.setattr(folders, "_image", change)
+    with pytest.raises(CondenseryError, match="own: its files changed while they were read"):
+        prepare("own", ENTRY, own, own / "out")
+    assert not (own / "out").exists()
+
+
+TWICE = """
+import logging, sys, time
+from pathlib import Path
+from condensery.data import folders, prepare
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+inner = folders._image
+def slow(path, shape):
+    time.sleep(0.1)
+    return inner(path, shape)
+folders._image = slow
+print("starting", flush=True)
+prepare("own", eval(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[2]) / "out")
+"""
+
+
+def test_two_at_once_wait_for_each_other(own):
+    words = [sys.executable, "-c", TWICE, repr(ENTRY), own]
+    runs = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    logs = sorted((run.communicate(timeout=60)[1] for run in runs), key=len)
+    assert [run.returncode for run in runs] == [0, 0]
+    assert sum("waiting for another process" in log for log in logs) == 1
+    assert sum("already prepared" in log for log in logs) == 1
+    assert prepared(own) == WANTED
+    assert not (own / ".out.lock").exists()
+
+
+HELD = """
+import sys, time
+from pathlib import Path
+from condensery.data.alone import alone
+with alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_process_holds_nothing(own, caplog):
+    caplog.set_level(logging.INFO)
+    with subprocess.Popen([sys.executable, "-c", HELD, own / "out"], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        assert (own / ".out.lock").exists()
+        holder.send_signal(signal.SIGKILL)
+    began = time.monotonic()
+    assert prepared(own) == WANTED
+    assert time.monotonic() - began < 5
+    assert "waiting" not in caplog.text
+    with alone(own / "out"):
+        pass
