@@ -355,7 +355,7 @@ def test_wrong_png_folders_are_refused(tmp_path: Path) -> None:
     assert "class 1 is 'dog / wolf', but four calls it 'dog'" in refused(read, folder, other)
     image = folder / "0_cat" / "00000.png"
     image.write_bytes(image.read_bytes()[:40])
-    assert f"{image}: not a readable image" in refused(read, folder, INFO)
+    assert f"{image}: truncated or altered" in refused(read, folder, INFO)
     image.unlink()
     assert f"{image}: listed in set.json but absent" in refused(read, folder, INFO)
     (folder / "set.json").write_text("{")

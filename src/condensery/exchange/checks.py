@@ -29,8 +29,9 @@ def existing(path: Path) -> Path:
 def for_data(path: Path, info: DataInfo, *, classes: Sequence[str] | None, **parts: Any) -> SyntheticSet:
     """Build an imported set, normalised as the data is, with errors that name the file.
 
-    If the source does not name its classes, every class of the data must have an image: otherwise a set of
-    ten classes would be accepted for a data set of a hundred.
+    If the source names its classes in no way, neither by names nor by a column of soft labels for each, every
+    class of the data must have an image: otherwise a set of ten classes would be accepted for a data set of a
+    hundred.
 
     Args:
         path: where the set comes from.
@@ -57,7 +58,7 @@ def for_data(path: Path, info: DataInfo, *, classes: Sequence[str] | None, **par
         )
     synthetic.check_against(info)
     present = len(synthetic.class_indices.unique())
-    if classes is None and present != len(info.classes):
+    if classes is None and synthetic.labels.ndim == 1 and present != len(info.classes):
         raise CondenseryError(
             f"{path}: images of {present} classes, but {info.name} has {len(info.classes)}; "
             "give the set's own data"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from condensery.data.contents import arrays_of_npz
 from condensery.errors import CondenseryError
 from condensery.exchange.checks import existing
 from condensery.files import atomic
@@ -46,8 +46,7 @@ def from_npz(path: Path) -> SyntheticSet:
     """
     path = existing(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            entries = {name: archive[name] for name in archive.files}
+        entries = arrays_of_npz(path)
         rate = entries.get("learning_rate")
         synthetic = SyntheticSet(
             torch.from_numpy(entries["images"]),
@@ -60,7 +59,7 @@ def from_npz(path: Path) -> SyntheticSet:
         )
     except KeyError as error:
         raise CondenseryError(f"{path}: has no entry {error}; write it as export_set.py does") from error
-    except (ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, CondenseryError) as error:
+    except Exception as error:  # of whatever type and shape the entries are
         raise CondenseryError(f"{path}: not a synthetic set as .npz ({error}); export it again") from error
     synthetic.source = str(path)
     return synthetic

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,16 @@ from PIL import Image
 from torch import Tensor
 
 from condensery.data import DataInfo, normalize
-from condensery.data.decoding import eight_bit
+from condensery.data.contents import readable
+from condensery.data.decoding import ENDINGS, read_image
 from condensery.errors import CondenseryError
 from condensery.exchange.checks import for_data
 from condensery.files import atomic, check_new_folder
 from condensery.synthetic import SyntheticSet
 
 _INDEX = "set.json"
-_MODES = {1: "L", 3: "RGB"}
+
+log = logging.getLogger(__name__)
 
 
 def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
@@ -35,7 +39,7 @@ def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
     """
     folder = Path(folder)
     channels = synthetic.images.shape[1]
-    if channels not in _MODES:
+    if channels not in (1, 3):
         raise CondenseryError(f"{synthetic.source}: PNG holds 1 or 3 channels, not {channels}; use npz")
     check_new_folder(folder)
     pixels = synthetic.uint8_images().permute(0, 2, 3, 1).cpu().numpy()
@@ -61,12 +65,13 @@ def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
 
 
 def from_png_folders(folder: Path, info: DataInfo) -> SyntheticSet:
-    """Read class folders of PNG images, of this package or of any other tool, for a data set.
+    """Read class folders of PNG images, or of other image files, of this package or any other tool.
 
     Args:
         folder: holds folders named ``<class index>`` or ``<class index>_<anything>``. With the ``set.json``
             of `to_png_folders` the set is restored, its pixels within half an 8-bit step of the clamped
-            values; without it, images are ordered by class and file name.
+            values; without it, images are ordered by class and file name, and the log says which files were
+            left out.
         info: the data set, whose mean and std normalise the pixels.
 
     Raises:
@@ -76,7 +81,12 @@ def from_png_folders(folder: Path, info: DataInfo) -> SyntheticSet:
     if not folder.is_dir():
         raise CondenseryError(f"{folder}: no such folder; give the folder that holds the class folders")
     index = _read_index(folder)
-    names = index.get("files") or sorted(str(path.relative_to(folder)) for path in folder.glob("*/*.png"))
+    with readable(folder / _INDEX if index else folder):
+        return _restored(folder, index, info)
+
+
+def _restored(folder: Path, index: dict[str, Any], info: DataInfo) -> SyntheticSet:
+    names = index.get("files") or _image_files(folder)
     labelled = [(_class_of(folder, name), name) for name in names]
     if not labelled:
         raise CondenseryError(
@@ -99,6 +109,20 @@ def from_png_folders(folder: Path, info: DataInfo) -> SyntheticSet:
     )
 
 
+def _image_files(folder: Path) -> list[str]:
+    """Return the images in the class folders, from `folder` on; the log says how many files are none."""
+    images, left = [], Counter[str]()
+    for path in sorted(folder.glob("*/*")):
+        if path.suffix.lower() in ENDINGS and not path.name.startswith("."):
+            images.append(str(path.relative_to(folder)))
+        else:
+            left["folder" if path.is_dir() else path.suffix.lower() or path.name] += 1
+    if left:
+        listed = ", ".join(f"{count} {ending}" for ending, count in sorted(left.items()))
+        log.warning("%s: left out, by ending: %s", folder, listed)
+    return images
+
+
 def _class_folder(index: int, classes: Sequence[str]) -> str:
     plain = re.sub(r"[^A-Za-z0-9]+", "_", classes[index]).strip("_")[:40]
     return f"{index:0{len(str(len(classes) - 1))}d}_{plain}".rstrip("_")
@@ -119,19 +143,15 @@ def _read_index(folder: Path) -> dict[str, Any]:
         return {}
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CondenseryError(f"{path}: not JSON ({error}); delete it or export the set again") from error
 
 
 def _read_png(path: Path, info: DataInfo) -> Tensor:
     """Read one image as (C, H, W) uint8."""
-    try:
-        with Image.open(path) as image:
-            pixels = np.array(eight_bit(image, path).convert(_MODES.get(info.channels)))
-    except FileNotFoundError as error:
-        raise CondenseryError(f"{path}: listed in {_INDEX} but absent; export the set again") from error
-    except OSError as error:
-        raise CondenseryError(f"{path}: not a readable image; export the set again") from error
+    if not path.exists():
+        raise CondenseryError(f"{path}: listed in {_INDEX} but absent; export the set again")
+    pixels = np.array(read_image(path, info.channels))
     if pixels.shape[:2] != (info.height, info.width):
         height, width = pixels.shape[:2]
         raise CondenseryError(

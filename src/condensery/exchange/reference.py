@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from condensery.data import DataInfo
+from condensery.data.contents import readable
+from condensery.data.formats import check_stored
 from condensery.errors import CondenseryError
 from condensery.exchange.checks import existing, for_data
 from condensery.files import atomic
@@ -88,14 +90,11 @@ def from_reference_pt(
     entry = data[experiment]
     if not isinstance(entry, (list, tuple)) or len(entry) != 2 or not all(map(torch.is_tensor, entry)):
         raise CondenseryError(f"{path}: experiment {experiment} is not [images, labels]; give another file")
-    if not entry[0].is_floating_point() and normalization is None:
-        raise CondenseryError(
-            f"{path}: its pixels are whole numbers, which no normalized ones are; for 0 to 255 give --mean "
-            f"and --std, {info.channels} times 0 and 0.0039216"
-        )
-    if entry[1].is_floating_point() and not torch.equal(entry[1], entry[1].round()):
-        raise CondenseryError(f"{path}: its labels are not whole numbers; give hard labels, one per image")
-    images, labels = entry[0].detach().float().contiguous(), entry[1].detach().long().flatten()
+    with readable(path):
+        for tensor in entry:
+            check_stored(tensor)
+        images = _pixels(path, entry[0].detach(), info, normalization is not None)
+        labels = _labels(path, entry[1].detach(), info)
     if not images.isfinite().all():
         raise CondenseryError(
             f"{path}: experiment {experiment} has pixels that are not finite; choose another"
@@ -118,6 +117,43 @@ def from_reference_pt(
     )
 
 
+def _pixels(path: Path, images: Tensor, info: DataInfo, normalization: bool) -> Tensor:
+    """Return the images as float32, if their values can be what they are said to be."""
+    if images.is_complex():
+        raise CondenseryError(f"{path}: its pixels are complex numbers; give real ones")
+    if not images.is_floating_point() and not normalization:
+        raise CondenseryError(
+            f"{path}: its pixels are whole numbers, which no normalized ones are; for 0 to 255 give --mean "
+            f"and --std, {info.channels} times 0 and 0.0039216"
+        )
+    # Normalized, dark pixels are negative.
+    low, high = images.aminmax() if images.numel() else (images.new_zeros(()), images.new_zeros(()))
+    if not normalization and 0 <= low < high <= 1 and min(info.mean) > 0:
+        raise CondenseryError(
+            f"{path}: its pixels are all from 0 to 1, as they are before normalization; give --mean and "
+            f"--std, {info.channels} times 0 and 1"
+        )
+    return images.float().contiguous()
+
+
+def _labels(path: Path, labels: Tensor, info: DataInfo) -> Tensor:
+    """Return classes, (N,) int64, or one probability per class, (N, classes) float32."""
+    if labels.is_complex():
+        raise CondenseryError(f"{path}: its labels are complex numbers; give classes or probabilities")
+    if labels.ndim == 2 and labels.shape[1] == len(info.classes) > 1:
+        return labels.float().contiguous()
+    if labels.is_floating_point() and not torch.equal(labels, labels.round()):
+        raise CondenseryError(
+            f"{path}: its labels are not whole numbers; give a class per image, or a probability per class"
+        )
+    labels = labels.long().flatten()
+    if len(labels) and labels.min() == 1 and labels.max() == len(info.classes):
+        raise CondenseryError(
+            f"{path}: its labels count the {labels.max()} classes of {info.name} from 1; save each less 1"
+        )
+    return labels
+
+
 def _load_safely(path: Path) -> Any:
     try:
         # PyTorch does not compare the checksums of the archive.
@@ -135,7 +171,7 @@ def _load_safely(path: Path) -> Any:
         ) from error
     except PermissionError:
         raise
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # what a damaged file makes PyTorch raise is of any kind
         raise CondenseryError(f"{path}: not a complete file of torch.save; fetch it again") from error
 
 
