@@ -1,4 +1,4 @@
-"""Folders, archives and sets as people have them: the right images under the right names, or one clear line."""
+"""Folders, archives and sets as people have them: right images under right names, or one clear line."""
 
 from __future__ import annotations
 
@@ -61,9 +61,8 @@ def own(tmp_path):
 
 
 def values(data):
-    return [
-        (int(image.max()), data.info.classes[c]) for image, c in zip(data.train.images, data.train.labels)
-    ]
+    largest = np.asarray(data.train.images).max(axis=(1, 2, 3)).tolist()
+    return [(value, data.info.classes[c]) for value, c in zip(largest, data.train.labels, strict=True)]
 
 
 USUAL = [(100, "rose")] * 3 + [(200, "tulip")] * 3
@@ -172,7 +171,7 @@ def test_one_name_in_two_normal_forms_is_one_class(own):
 
 
 def test_any_name_of_a_class_will_do(own):
-    names = ("Rösslein rot", "白い 花", 'a\'b "c" $x$', "∕")
+    names = ("Rösslein rot", "白い 花", 'a\'b "c" $x$', "{}")
     for split in ("train", "test"):
         (own / split / "rose").rename(own / split / names[0])
         (own / split / "tulip").rename(own / split / names[1])
@@ -306,7 +305,7 @@ def test_an_archive_is_read_and_a_bomb_is_not_unpacked(own, kind, monkeypatch):
     assert values(load(root / "fine")) == USUAL
     Image.fromarray(np.zeros((2_000, 2_000), np.uint8)).save(own / "train/rose/zeros.bmp")
     with open(own / "train/rose/zeros.bmp", "ab") as file:
-        file.truncate(64 * 2**20)
+        file.truncate(16 * 2**20)
     monkeypatch.setattr(contents, "ALWAYS_UNPACKED", 2**20)
     if kind == "own.tar.":
         return
@@ -316,7 +315,7 @@ def test_an_archive_is_read_and_a_bomb_is_not_unpacked(own, kind, monkeypatch):
 
 def bomb(own):
     with zipfile.ZipFile(own.parent / "own.zip", "w", zipfile.ZIP_DEFLATED) as bundle:
-        bundle.writestr("own/train/rose/0.png", b"\0" * 64 * 2**20)
+        bundle.writestr("own/train/rose/0.png", b"\0" * 16 * 2**20)
 
 
 @pytest.mark.parametrize("name", ["../out.png", "/tmp/out-of-the-archive.png", "own/../../out.png"])
@@ -339,7 +338,7 @@ def test_no_archive_writes_outside(own, kind, name, tmp_path):
     assert not os.path.exists("/tmp/out-of-the-archive.png")
 
 
-@pytest.mark.parametrize("target", ["/etc", "../../.."])
+@pytest.mark.parametrize("target", ["/etc", "../../../../.."])
 def test_links_of_an_archive_do_not_lead_outside(own, target):
     with tarfile.open(own.parent / "own.tar.gz", "w:gz") as bundle:
         bundle.add(own, "own")
@@ -513,8 +512,11 @@ def test_a_folder_of_anybodys_images_of_any_ending(tmp_path, caplog):
 
 @pytest.mark.parametrize(
     "index",
-    ["[" * 100_000, "[1]", '{"files": [1]}', '{"files": ["0/../../x"]}', '{"provenance": 3}', "{", "\udcff"]
-    + ['{"files": ["' + "9" * 5_000 + '/a.png"]}', '{"soft_labels": [[[1]]]}', '{"learning_rate": ["x"]}'],
+    [
+        *("[" * 100_000, "[1]", "{", "\udcff", '{"files": [1]}', '{"files": ["0/../../x"]}'),
+        *('{"provenance": 3}', '{"soft_labels": [[[1]]]}', '{"learning_rate": ["x"]}'),
+        '{"files": ["' + "9" * 5_000 + '/a.png"]}',
+    ],
 )
 def test_a_strange_index_of_a_folder_is_one_line(tmp_path, index):
     (tmp_path / "0").mkdir()

@@ -93,7 +93,7 @@ def readable(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
             named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else path
             raise CondenseryError(
-                f"{named}: cannot be read ({error.strerror.lower()}); check that it is there and may be read"
+                f"{named}: cannot be read ({str(error.strerror).lower()}); check that it is there and may be read"
             ) from None
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CondenseryError(
@@ -125,11 +125,11 @@ def decompressed(path: Path) -> bytes:
     Raises:
         CondenseryError: the file cannot be read, or unpacks to far more than its size.
     """
-    openers = {".gz": gzip.open, ".bz2": bz2.open}
+    openers: dict[str, Callable[[Path], IO[bytes]]] = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File}
     with readable(path):
         if path.suffix not in openers:
             return path.read_bytes()
-        with openers[path.suffix](path, "rb") as stream:
+        with openers[path.suffix](path) as stream:
             data = stream.read(largest_unpacked(path) + 1)
         check_unpacked(path, len(data))
         return data

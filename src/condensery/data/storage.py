@@ -87,8 +87,8 @@ class Description:
                 mean=tuple(fields["mean"]),
                 std=tuple(fields["std"]),
             )
-            known = (fields[key] for key in ("identity", "source", "counts", "sha256", "content"))
-            return cls(info, *known, fields.get("origin", {}))
+            known = {key: fields[key] for key in ("identity", "source", "counts", "sha256", "content")}
+            return cls(info, **known, origin=fields.get("origin", {}))
         except (FileNotFoundError, NotADirectoryError):
             inside = sorted(found.parent.name for found in folder.glob("*/info.json"))
             if inside:
