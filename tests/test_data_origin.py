@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from condensery.data import folders, load, prepare
-from condensery.data.alone import alone
+from condensery.data import alone, folders, load, prepare
 from condensery.errors import CondenseryError
 
 ENTRY = {
@@ -162,51 +164,63 @@ def test_a_source_that_changes_meanwhile_is_refused(own, monkeypatch):
     assert not (own / "out").exists()
 
 
-TWICE = """
-import logging, sys, time
-from pathlib import Path
-from condensery.data import folders, prepare
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-inner = folders._image
-def slow(path, shape):
-    time.sleep(0.1)
-    return inner(path, shape)
-folders._image = slow
-print("starting", flush=True)
-prepare("own", eval(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[2]) / "out")
-"""
+def test_two_at_once_wait_for_each_other(own, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    inner, reading, go_on = folders._image, threading.Event(), threading.Event()
 
+    def slow(path, shape):
+        reading.set()
+        assert go_on.wait(timeout=30)
+        return inner(path, shape)
 
-def test_two_at_once_wait_for_each_other(own):
-    words = [sys.executable, "-c", TWICE, repr(ENTRY), own]
-    runs = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    logs = sorted((run.communicate(timeout=60)[1] for run in runs), key=len)
-    assert [run.returncode for run in runs] == [0, 0]
-    assert sum("waiting for another process" in log for log in logs) == 1
-    assert sum("already prepared" in log for log in logs) == 1
+    monkeypatch.setattr(folders, "_image", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(prepare, "own", ENTRY, own, own / "out")
+        assert reading.wait(timeout=30)
+        second = pool.submit(prepare, "own", ENTRY, own, own / "out")
+        while "waiting" not in caplog.text and not second.done():
+            time.sleep(0.01)
+        assert not second.done()
+        go_on.set()
+        first.result(timeout=30)
+        second.result(timeout=30)
+    assert caplog.text.count("waiting for another process that is preparing it") == 1
+    assert caplog.text.count("already prepared") == 1
     assert prepared(own) == WANTED
     assert not (own / ".out.lock").exists()
 
 
 HELD = """
-import sys, time
-from pathlib import Path
-from condensery.data.alone import alone
-with alone(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
+import fcntl, sys, time
+lock = open(sys.argv[1], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(60)
 """
 
 
 def test_a_killed_process_holds_nothing(own, caplog):
     caplog.set_level(logging.INFO)
-    with subprocess.Popen([sys.executable, "-c", HELD, own / "out"], stdout=subprocess.PIPE) as holder:
+    words = [sys.executable, "-c", HELD, own / ".out.lock"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as holder, ThreadPoolExecutor(1) as pool:
         assert holder.stdout.readline() == b"held\n"
-        assert (own / ".out.lock").exists()
+        waits = pool.submit(prepare, "own", ENTRY, own, own / "out")
+        while "waiting" not in caplog.text and not waits.done():
+            time.sleep(0.01)
+        assert not waits.done()
         holder.send_signal(signal.SIGKILL)
-    began = time.monotonic()
+        waits.result(timeout=30)
     assert prepared(own) == WANTED
-    assert time.monotonic() - began < 5
-    assert "waiting" not in caplog.text
-    with alone(own / "out"):
+
+
+def test_what_is_prepared_is_found_where_nothing_can_be_written(own, monkeypatch, caplog):
+    prepared(own)
+    caplog.set_level(logging.INFO)
+
+    def denied(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(alone.os, "open", denied)
+    with alone.alone(own / "out"):
         pass
+    assert "waiting" not in caplog.text

@@ -80,20 +80,22 @@ def readable(path: Path) -> Iterator[None]:
 
     Raises:
         CondenseryError: the file cannot be read.
+        MemoryError: it is too large, or claims to be; the message names it too.
+        OSError: what was read from it cannot be written: the disk is full or read-only.
     """
     try:
         yield
     except CondenseryError:
         raise
-    except MemoryError:
-        raise CondenseryError(
-            f"{path}: not enough memory to read it; use a machine with more, or check the file"
-        ) from None
+    except MemoryError as error:
+        raise MemoryError(f"{path}: {error}") from None
     except Exception as error:  # what a library raises on a damaged file is of any kind
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
         if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
             named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else path
             raise CondenseryError(
-                f"{named}: cannot be read ({str(error.strerror).lower()}); check that it is there and may be read"
+                f"{named}: cannot be read ({str(error.strerror).lower()}); is it there, and yours to read?"
             ) from None
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CondenseryError(
@@ -125,11 +127,10 @@ def decompressed(path: Path) -> bytes:
     Raises:
         CondenseryError: the file cannot be read, or unpacks to far more than its size.
     """
-    openers: dict[str, Callable[[Path], IO[bytes]]] = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File}
     with readable(path):
-        if path.suffix not in openers:
+        if path.suffix not in (".gz", ".bz2"):
             return path.read_bytes()
-        with openers[path.suffix](path) as stream:
+        with gzip.open(path) if path.suffix == ".gz" else bz2.open(path) as stream:
             data = stream.read(largest_unpacked(path) + 1)
         check_unpacked(path, len(data))
         return data
