@@ -121,7 +121,8 @@ def test_panels_show_their_set_over_the_same_real_images(frame):
     assert len(limits) == 1
     (legend,) = drawn.figure.legends
     names = [text.get_text() for text in legend.get_texts()]
-    assert names == ["class 0", "class 1", "class 2", "real", "synthetic"]
+    assert names == ["class 0", "class 1", "class 2", "real image", "synthetic image"]
+    assert drawn.figure.get_suptitle() == "patterns, protocol smoke, n = 20 real images/class"
 
 
 def test_files_carry_caption_and_places(tmp_path: Path, frame):

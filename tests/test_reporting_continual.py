@@ -163,6 +163,10 @@ def test_curves_are_the_cells(tmp_path: Path) -> None:
     crosses = [line.get_ydata()[0] for line in axes.lines if line.get_marker() == "x"]
     assert sorted(crosses) == [24.8, 34.4]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["60", "80", "100"]
+    entries = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert entries == ["Random", "DM", "published"]
+    title = axes.get_title(loc="left")
+    assert title == "cifar100, memory of 20 images/class, protocol test, n = 2\N{MULTIPLICATION SIGN}2"
     for name in ("a", "b"):
         continual_figure.draw("continual5", frame, LABELS).write(tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

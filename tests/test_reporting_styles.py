@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from condensery.reporting.styles import style
+from condensery.reporting.styles import class_colors, style
 
 # The methods that tables of the papers put side by side.
 TOGETHER = ["random", "herding", "forgetting", "kcenter", "dc", "dsa", "dm", "whole"]
@@ -51,6 +51,15 @@ def test_condensed_and_random_differ_in_color_for_every_reader() -> None:
         for one, other in combinations(["random", "dsa", "dm"], 2):
             colors = (lab(style(name, TOGETHER).color, vision) for name in (one, other))
             assert np.linalg.norm(np.subtract(*colors)) > 20, (vision, one, other)
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_classes_differ_in_color_for_every_reader(vision: str) -> None:
+    colors = class_colors("abc")
+    assert list(colors) == ["a", "b", "c"]
+    for one, other in combinations(colors.values(), 2):
+        assert np.linalg.norm(lab(one, vision) - lab(other, vision)) > 20
+    assert len(class_colors(map(str, range(20)))) == 20
 
 
 def test_a_method_of_ones_own_has_a_style_that_no_other_has() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,14 @@ def test_the_figure_has_every_network_in_every_panel(searched, tmp_path) -> None
         assert sorted(rest + top) == sorted(expected), title
         assert len(top) == 2
         assert min(x for x, _ in top) >= max(x for x, _ in rest)
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+            "others",
+            "best 2 by the proxy",
+        ]
+        # Two networks have no rank correlation that says anything; all forty have one.
+        (text,) = [text.get_text() for text in axes.texts]
+        assert re.fullmatch(r"all 40: \u03c1 = \S+, \u03c4 = \S+", text)
+    assert drawing.figure.get_suptitle() == "cifar10, protocol test, n = 40 networks, trained 3 times each"
     drawing.write(tmp_path / "a")
     search_figure.build(rows.sample(frac=1, random_state=1), LABELS).write(tmp_path / "b")
     for kind in ("png", "pdf"):

@@ -214,7 +214,9 @@ def test_curves_show_the_points_and_their_deviations(tmp_path):
     (axes,) = drawing.figure.axes
     assert axes.get_xscale() == "log"
     curves = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
-    assert list(curves) == ["DSA", "DM"]
+    assert list(curves) == ["DSA", "DM", "DSA's last accuracy"]
+    assert "protocol" in axes.get_title(loc="left")
+    del curves["DSA's last accuracy"]
     for method, line in zip(("dsa", "dm"), curves.values(), strict=True):
         own = frame[frame["method"] == method]
         assert line.get_xydata().tolist() == own[["condense_seconds", "mean"]].to_numpy().tolist()

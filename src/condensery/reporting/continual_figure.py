@@ -6,9 +6,11 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from condensery.reporting import layout
 from condensery.reporting.continual_table import TITLES, caption, is_sequence, line_name, step_name
-from condensery.reporting.drawing import STYLE, Drawing
+from condensery.reporting.drawing import STYLE, Drawing, heading
 from condensery.reporting.labels import Labels
 from condensery.reporting.styles import Style, style
 
@@ -40,8 +42,17 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
         axes.set_axisbelow(True)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-        axes.legend(frameon=False, fontsize=8)
-    known = frame["published_mean"].notna().any()
+        first = frame.iloc[0]
+        tasks = " then ".join(dict.fromkeys(frame.sort_values("step")["task"]))
+        what = f"{tasks}, memory of {first['ipc']} {'image' if first['ipc'] == 1 else 'images'}/class"
+        n = layout.distinct(layout.count(cell) for cell in frame.to_dict("records"))
+        axes.set_title(heading(what, labels.protocol, n), fontsize=9, loc="left", fontweight="bold")
+        known = frame["published_mean"].notna().any()
+        entries = axes.get_legend_handles_labels()[0]
+        if known:
+            cross = Line2D([], [], ls="", color="0.4", marker="x", ms=8, mew=1.8, label="published")
+            entries.append(cross)
+        axes.legend(handles=entries, frameon=False, fontsize=8)
     notes = "Bands: one standard deviation." + (" Crosses: published." if known else "")
     return Drawing(figure, f"{TITLES[name]}: curves", f"{caption(frame, labels)} {notes}")
 

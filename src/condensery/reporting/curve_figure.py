@@ -9,13 +9,14 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from condensery.errors import CondenseryError
 from condensery.experiment.targets import WHOLE
 from condensery.reporting import layout, published
 from condensery.reporting.cells import cells
-from condensery.reporting.drawing import STYLE, Drawing
+from condensery.reporting.drawing import STYLE, Drawing, heading
 from condensery.reporting.labels import Labels
 from condensery.reporting.styles import style
 
@@ -62,6 +63,9 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Drawin
         for axes in all_axes:
             handles, texts = axes.get_legend_handles_labels()
             entries |= dict(zip(texts, handles, strict=True))
+        if frame["published_mean"].notna().any():
+            hollow = Line2D([], [], ls="", color="0.4", marker="o", ms=8, markerfacecolor="none")
+            entries["published"] = hollow
         figure.legend(
             list(entries.values()),
             list(entries),
@@ -102,7 +106,8 @@ def _panel(axes: Axes, frame: pd.DataFrame, relative: bool, labels: Labels) -> N
         if curve["published_mean"].notna().any():
             known = curve["published_mean"] * scale
             axes.plot(at, known, ls="", color=color, marker=marker, ms=8, markerfacecolor="none")
-    axes.set_title(f"{frame['dataset'].iloc[0]}, {labels.protocol}, n = {_counts(frame)}", fontsize=8)
+    title = heading(frame["dataset"].iloc[0], labels.protocol, _counts(frame))
+    axes.set_title(title, fontsize=9, loc="left", fontweight="bold")
     axes.set_xticks(range(len(sizes)), [f"{ipc:,}" for ipc in sizes])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("images per class")

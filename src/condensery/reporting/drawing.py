@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 STYLE: dict[RcKeyType, Any] = {"font.family": "DejaVu Sans", "pdf.fonttype": 42, "text.parse_math": False}
 
 
+def heading(what: str, protocol: str, n: str) -> str:
+    """Return the heading of a panel: what it shows, under which protocol, and of how many."""
+    return f"{what}, protocol {protocol}, n = {n}"
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A finished figure with its title and its caption, which also travel inside the files."""

@@ -31,7 +31,7 @@ _COORDINATES = ("protocol", "dataset", "method", "network", "ipc", "seed")
 _PANELS_A_ROW = 3
 # In device pixels.
 _DPI = 200
-_TILE, _NAMES, _TITLE, _MARGIN, _NARROWEST = 96, 200, 110, 20, 500
+_TILE, _TITLE, _MARGIN, _NARROWEST, _LETTER = 96, 150, 20, 780, 23
 # In image pixels; smaller images are enlarged to about this size, so that gaps look alike.
 _GAP, _COMMON_SIDE = 2, 32
 
@@ -133,7 +133,7 @@ def _panels(sets: Sequence[SyntheticSet], tiles: Sequence[list[np.ndarray]], lab
     rows = [
         range(first, min(first + _PANELS_A_ROW, len(sets))) for first in range(0, len(sets), _PANELS_A_ROW)
     ]
-    across = max(sum(_NAMES + max(widths[i], _NARROWEST) for i in row) for row in rows) + _MARGIN
+    across = max(sum(_names(sets[i]) + max(widths[i], _NARROWEST) for i in row) for row in rows) + _MARGIN
     down = sum(_TITLE + max(heights[i] for i in row) for row in rows) + _MARGIN
     figure = Figure(figsize=(across / _DPI, down / _DPI), dpi=_DPI, facecolor="white")
     top = down
@@ -141,12 +141,21 @@ def _panels(sets: Sequence[SyntheticSet], tiles: Sequence[list[np.ndarray]], lab
         left = 0
         top -= _TITLE
         for i in row:
-            left += _NAMES
+            left += _names(sets[i])
             box = (left / across, (top - heights[i]) / down, widths[i] / across, heights[i] / down)
             _panel(figure.add_axes(box), mosaics[i], sets[i], tiles[i], labels)
             left += max(widths[i], _NARROWEST)
         top -= max(heights[i] for i in row)
     return figure
+
+
+def _names(synthetic: SyntheticSet) -> int:
+    """Return the width that the names of the classes take, in device pixels."""
+    return _LETTER * (1 + max(map(len, map(_shortened, synthetic.classes))))
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 14 else f"{name[:13]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _mosaic(tiles: Sequence[np.ndarray]) -> np.ndarray:
@@ -176,11 +185,8 @@ def _panel(
     rows, columns = len(tiles), max(map(len, tiles))
     axes.imshow(mosaic, interpolation="nearest", vmin=0, vmax=1, aspect="auto")
     side = (mosaic.shape[0] + _GAP) / rows
-    names = [
-        name if len(name) <= 14 else f"{name[:13]}\N{HORIZONTAL ELLIPSIS}"
-        for name in synthetic.classes[:rows]
-    ]
-    axes.set_yticks([side * (row + 0.5) - _GAP / 2 - 0.5 for row in range(rows)], names, fontsize=7)
+    places = [side * (row + 0.5) - _GAP / 2 - 0.5 for row in range(rows)]
+    axes.set_yticks(places, map(_shortened, synthetic.classes[:rows]), fontsize=13)
     axes.set_xticks([])
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -190,7 +196,7 @@ def _panel(
     per_class = f"{experiment['ipc']} {'image' if experiment['ipc'] == 1 else 'images'}/class"
     axes.set_title(
         f"{experiment['dataset']}, {method}, {per_class}\n",
-        fontsize=8.5,
+        fontsize=13,
         loc="left",
         fontweight="bold",
     )
@@ -205,7 +211,7 @@ def _panel(
         (0, 5),
         xycoords="axes fraction",
         textcoords="offset points",
-        fontsize=6.5,
+        fontsize=10,
         color="0.35",
     )
 

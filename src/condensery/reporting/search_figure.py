@@ -11,16 +11,18 @@ from matplotlib.figure import Figure
 
 from condensery.progress import duration
 from condensery.reporting import layout, search_table
-from condensery.reporting.drawing import STYLE, Drawing
+from condensery.reporting.drawing import STYLE, Drawing, heading
 from condensery.reporting.labels import Labels
 from condensery.reporting.search_cells import WHOLE, in_order
+from condensery.reporting.styles import Style, style
 from condensery.search import ranking
 
 TITLE = "Figure F8: networks trained on a proxy and on the whole set"
 _PANEL_INCHES = 3.4
 _PANELS_A_ROW = 4
 _RHO, _TAU = "\N{GREEK SMALL LETTER RHO}", "\N{GREEK SMALL LETTER TAU}"
-_ALL, _TOP = "0.75", "#0b5cad"
+_OTHERS = "0.75"
+_FEWEST = 10  # networks that a rank correlation is printed of
 
 
 def build(rows: pd.DataFrame, labels: Labels) -> Drawing:
@@ -37,24 +39,29 @@ def build(rows: pd.DataFrame, labels: Labels) -> Drawing:
     sizes = rows.groupby("proxy")["ipc"].max()
     proxies = [proxy for proxy in in_order(scores.columns) if proxy != WHOLE]
     columns = min(len(proxies), _PANELS_A_ROW)
+    repeats = len(rows) // scores.size
+    often = "once" if repeats == 1 else f"{repeats} times"
     lines = -(-len(proxies) // columns)
     with mpl.rc_context(STYLE):
-        size = (columns * _PANEL_INCHES, lines * _PANEL_INCHES)
+        size = (columns * _PANEL_INCHES, 0.4 + lines * _PANEL_INCHES)
         figure = Figure(figsize=size, dpi=200, facecolor="white", layout="constrained")
         for number, proxy in enumerate(proxies, start=1):
             axes = figure.add_subplot(lines, columns, number)
-            _panel(axes, scores[proxy], scores[WHOLE])
-            axes.set_title(search_table.title(proxy, sizes[proxy], labels), fontsize=9, fontweight="bold")
-        figure.supxlabel("Validation accuracy, trained on the proxy (%)", fontsize=8)
-        figure.supylabel("Validation accuracy, trained on the whole set (%)", fontsize=8)
+            _panel(axes, scores[proxy], scores[WHOLE], style(proxy, proxies))
+            axes.set_title(search_table.title(proxy, sizes[proxy], labels), fontsize=10, fontweight="bold")
+        n = f"{len(scores)} networks, trained {often} each"
+        title = heading(rows["dataset"].iloc[0], labels.protocol, n)
+        figure.suptitle(title, fontsize=10, x=0.005, ha="left")
+        figure.supxlabel("validation accuracy, trained on the proxy (%)", fontsize=10)
+        figure.supylabel("validation accuracy,\ntrained on the whole set (%)", fontsize=10)
     count = len(ranking.top(scores[WHOLE]))
     versions = {name: sorted(set(rows[name])) for name in layout.VERSIONS}
     machine = ", ".join(layout.distinct(sorted(rows[name])) for name in ("device", "precision"))
     seconds = math.fsum(rows["train_seconds"]) + math.fsum(rows["test_seconds"])
     caption = (
         f"{labels.sentence()} Each of {len(scores)} networks is a point, its mean over "
-        f"{len(rows) // scores.size} repeats. In color the {count} best by the proxy "
-        f"({ranking.TOP_PERCENT} %), with their rank correlation: Spearman's {_RHO} and Kendall's {_TAU}. "
+        f"{repeats} repeats. In color the {count} best by the proxy ({ranking.TOP_PERCENT} %). "
+        f"Rank correlations, of {_FEWEST} networks or more: Spearman's {_RHO} and Kendall's {_TAU}. "
         "Validation images are held out of the training images; DM Figure F8 has test accuracies instead. "
         f"{len(rows)} trainings in {duration(seconds)} on {machine}. "
         f"Made with {layout.versions_text(versions)}."
@@ -62,27 +69,27 @@ def build(rows: pd.DataFrame, labels: Labels) -> Drawing:
     return Drawing(figure, TITLE, caption)
 
 
-def _panel(axes: Axes, proxy: pd.Series, whole: pd.Series) -> None:
+def _panel(axes: Axes, proxy: pd.Series, whole: pd.Series, chosen: Style) -> None:
     top = ranking.top(proxy)
     rest = proxy.index.difference(top)
-    axes.scatter(proxy.loc[rest], whole.loc[rest], s=6, color=_ALL, linewidths=0)
-    axes.scatter(proxy.loc[top], whole.loc[top], s=14, color=_TOP, linewidths=0)
-    found = ranking.agreement(proxy.loc[top], whole)
-    correlations = (f"{name} = {value:.2f}".replace("-", layout.MINUS) for name, value in _named(found))
-    axes.annotate(
-        "\n".join(correlations),
-        (0.03, 0.97),
-        xycoords="axes fraction",
-        verticalalignment="top",
-        fontsize=8,
-        color=_TOP,
-    )
-    axes.tick_params(labelsize=7)
+    axes.scatter(proxy.loc[rest], whole.loc[rest], s=8, color=_OTHERS, linewidths=0, label="others")
+    best = f"best {len(top)} by the proxy"
+    color, marker = chosen
+    axes.scatter(proxy.loc[top], whole.loc[top], s=30, color=color, marker=marker, linewidths=0, label=best)
+    shown = {f"all {len(proxy)}": proxy, f"best {len(top)}": proxy.loc[top]}
+    texts = [_correlations(name, ranking.agreement(part, whole)) for name, part in shown.items()]
+    text = "\n".join(filter(None, texts))
+    axes.annotate(text, (0.03, 0.98), xycoords="axes fraction", verticalalignment="top", fontsize=9)
+    axes.legend(loc="lower right", frameon=False, fontsize=8, handletextpad=0.1, borderpad=0)
+    axes.tick_params(labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
 
-def _named(found: ranking.Agreement) -> list[tuple[str, float]]:
-    """Return the correlations that are defined, with their symbols."""
+def _correlations(name: str, found: ranking.Agreement) -> str:
+    """Write the correlations that are defined and of enough networks, or nothing."""
     named = [(_RHO, found.spearman), (_TAU, found.kendall)]
-    return [(name, value) for name, value in named if not math.isnan(value)]
+    texts = [f"{symbol} = {value:.2f}" for symbol, value in named if not math.isnan(value)]
+    if not texts or found.networks < _FEWEST:
+        return ""
+    return f"{name}: {', '.join(texts)}".replace("-", layout.MINUS)

@@ -1,7 +1,9 @@
-"""One color and one marker for each method, in every figure."""
+"""One color and one marker for each method, in every figure, and colors for classes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import cycle
 from typing import NamedTuple
 
 from condensery.experiment.targets import WHOLE
@@ -35,6 +37,7 @@ _STYLES = {
     "dd": Style(ORANGE, "d"),
     "ld": Style(GREEN, "p"),
 }
+_CLASSES = (SKY, ORANGE, BLACK, PURPLE, GREEN, BLUE, RED, YELLOW)
 _OTHERS = tuple(Style(color, marker) for marker in "*8" for color in (PURPLE, ORANGE, SKY, GREEN, BLUE, RED))
 
 
@@ -49,3 +52,8 @@ def style(method: str, methods: list[str]) -> Style:
         return _STYLES[method]
     others = [name for name in methods if name not in _STYLES]
     return _OTHERS[others.index(method) % len(_OTHERS)]
+
+
+def class_colors(classes: Iterable[str]) -> dict[str, str]:
+    """Return a color for each class, in their order; beyond eight classes they repeat."""
+    return dict(zip(classes, cycle(_CLASSES)))

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from condensery.files import atomic
 from condensery.progress import duration
 from condensery.reporting import layout, markdown
-from condensery.reporting.drawing import STYLE, Drawing
+from condensery.reporting.drawing import STYLE, Drawing, heading
 from condensery.reporting.labels import Labels
 from condensery.reporting.styles import style
 from condensery.reporting.trajectory_cells import CURVE, ERRORS, Comparison, comparisons
@@ -42,7 +42,8 @@ def draw(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> Drawin
             figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
             _panel(axes, group, labels)
-            axes.set_title(f"{dataset}, {_per_class(ipc)}", fontsize=9, loc="left", fontweight="bold")
+            title = heading(f"{dataset}, {_per_class(ipc)}", labels.protocol, _counts(group))
+            axes.set_title(title, fontsize=9, loc="left", fontweight="bold")
     marks = "Bands: one standard deviation. Dotted: the final accuracy of DSA."
     sentences = [caption(frame, labels), marks, *statements(frame, labels)]
     return Drawing(figure, TITLE, " ".join([*sentences, *quoted(frame, published, labels)]))
@@ -66,13 +67,12 @@ def write_numbers(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels, 
 
 def caption(frame: pd.DataFrame, labels: Labels) -> str:
     """Return the caption: what the numbers are, what they rest on, on which machine and how long."""
-    counts = layout.distinct(layout.count(point) for point in frame.to_dict("records"))
     versions = {name: frame[name] for name in layout.VERSIONS}
     return " ".join(
         [
             labels.sentence(),
             f"Accuracy in percent, mean and population standard deviation; n = sets {layout.TIMES} networks "
-            f"per point: {counts}; recipe {layout.distinct(frame['recipe'])}.",
+            f"per point: {_counts(frame)}; recipe {layout.distinct(frame['recipe'])}.",
             f"Time of condensing alone, mean of the sets, on {_several(frame['condense_device'])}, "
             f"{duration(_whole(frame))} in all; networks trained and tested in "
             f"{duration(frame['seconds'].sum())} on {_several(frame['device'])}, "
@@ -131,7 +131,8 @@ def _panel(axes: Axes, group: pd.DataFrame, labels: Labels) -> None:
         axes.plot(seconds, mean, color=color, marker=marker, ms=4, label=name)
         axes.fill_between(seconds, mean - spread, mean + spread, color=color, alpha=0.15, lw=0)
     for each in comparisons(group):
-        axes.axhline(each.goal["mean"], color="0.6", lw=0.8, ls=":", zorder=0)
+        name = f"{labels.method(each.goal['method'])}'s last accuracy"
+        axes.axhline(each.goal["mean"], color="0.4", lw=0.9, ls=":", zorder=0, label=name)
     axes.set_xscale("log")
     span = _span(group["condense_seconds"])
     axes.set_xlim(*span)
@@ -176,6 +177,10 @@ def _line(point: pd.Series, labels: Labels) -> Sequence[str]:
         layout.measured(point),
         layout.count(point),
     )
+
+
+def _counts(frame: pd.DataFrame) -> str:
+    return layout.distinct(layout.count(point) for point in frame.to_dict("records"))
 
 
 def _whole(frame: pd.DataFrame) -> float:

@@ -15,8 +15,9 @@ from matplotlib.lines import Line2D
 from condensery.files import atomic
 from condensery.progress import duration
 from condensery.reporting import layout
-from condensery.reporting.drawing import STYLE, Drawing
+from condensery.reporting.drawing import STYLE, Drawing, heading
 from condensery.reporting.labels import Labels
+from condensery.reporting.styles import class_colors
 from condensery.reporting.tsne import REAL
 
 TITLE = "Figure 3: synthetic images among real ones"
@@ -41,18 +42,27 @@ def draw(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawi
     sets = dict(list(frame[frame["method"] != REAL].groupby(_SET)))
     methods = labels.order(method for method, _, _ in sets)
     panels = sorted(sets, key=lambda key: (methods.index(key[0]), *key[1:]))
-    colors = {name: f"C{number}" for number, name in enumerate(real["class_name"].unique())}
+    colors = class_colors(real["class_name"].unique())
+    n_real = layout.distinct(f"{n:,}" for n in real.groupby("class").size())
     across, down = min(len(panels), _PANELS_A_ROW), -(-len(panels) // _PANELS_A_ROW)
     with mpl.rc_context(STYLE):
-        size = (_PANEL * across, 0.6 + (_PANEL + 0.2) * down)
+        size = (_PANEL * across, 0.9 + (_PANEL + 0.2) * down)
         figure = Figure(figsize=size, dpi=200, facecolor="white", layout="constrained")
         figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
         for axes in figure.axes[len(panels) :]:
             axes.set_axis_off()
         for axes, key in zip(figure.axes, panels, strict=False):
             _panel(axes, real, sets[key], colors)
-            axes.set_title(_panel_name(key, labels), fontsize=9, loc="left", fontweight="bold")
-        figure.legend(handles=_legend(colors), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+            axes.set_title(_panel_name(key, labels), fontsize=10, loc="left", fontweight="bold")
+        n = f"{n_real} real images/class"
+        figure.suptitle(heading(real["dataset"].iloc[0], labels.protocol, n), fontsize=10, x=0.005, ha="left")
+        figure.legend(
+            handles=_legend(colors),
+            loc="outside lower center",
+            ncols=5 if across > 1 else 2,
+            frameon=False,
+            fontsize=10,
+        )
     return Drawing(figure, TITLE, caption(frame, about, labels))
 
 
@@ -95,8 +105,8 @@ def _panel_name(key: tuple[str, int, int], labels: Labels) -> str:
 
 def _legend(colors: Mapping[str, str]) -> list[Line2D]:
     marks = [
-        Line2D([], [], marker="o", ms=4, ls="", color="0.4", label="real"),
-        Line2D([], [], marker="*", ms=9, ls="", color="0.4", label="synthetic"),
+        Line2D([], [], marker="o", ms=4, ls="", color="0.4", label="real image"),
+        Line2D([], [], marker="*", ms=9, ls="", color="0.4", label="synthetic image"),
     ]
     return [
         *(Line2D([], [], marker="s", ls="", color=c, label=name) for name, c in colors.items()),
