@@ -44,9 +44,9 @@ _TITLES = {
 CONTINUAL = "continual"
 """The panel of the targets of continual learning, one line each."""
 _LEFT = ("table1",)
-_CELL = 0.44, 0.25
+_CELL = 0.46, 0.31
 """Width and height of a tile in inches."""
-_LINES, _HEAD, _GAP = 1.35, 0.62, 0.12
+_LINES, _HEAD, _GAP = 1.6, 0.78, 0.12
 """Margins of a panel in inches: left for the names of its lines, top for its title and columns, bottom."""
 
 
@@ -162,12 +162,12 @@ def _axes(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
 
 def _draw_panel(axes: Axes, title: str, lines: list[str], heads: list[str], tiles: Tiles) -> None:
     axes.set(xlim=(0, len(heads)), ylim=(len(lines), 0))
-    axes.set_xticks([x + 0.5 for x in range(len(heads))], heads, fontsize=6.5, rotation=20, ha="left")
-    axes.set_yticks([y + 0.5 for y in range(len(lines))], lines, fontsize=6.5)
+    axes.set_xticks([x + 0.5 for x in range(len(heads))], heads, fontsize=8.5, rotation=25, ha="left")
+    axes.set_yticks([y + 0.5 for y in range(len(lines))], lines, fontsize=8.5)
     axes.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
     for side in axes.spines.values():
         side.set_visible(False)
-    axes.set_title(title, fontsize=8, loc="left", pad=6)
+    axes.set_title(title, fontsize=10, loc="left", pad=6)
     for (y, x), number in tiles.items():
         verdict = number["verdict"]
         face = _FACES[verdict]
@@ -181,11 +181,11 @@ def _draw_panel(axes: Axes, title: str, lines: list[str], heads: list[str], tile
         color = "0.55" if verdict == NOT_MEASURED else "0"
         alone = not below
         axes.text(
-            x + 0.5, y + (0.5 if alone else 0.3), above, fontsize=6, color=color, ha="center", va="center"
+            x + 0.5, y + (0.5 if alone else 0.3), above, fontsize=8, color=color, ha="center", va="center"
         )
         if below:
             text = f"{_SIGNS[verdict]} {below}".strip()
-            axes.text(x + 0.5, y + 0.7, text, fontsize=6, weight=weight, ha="center", va="center")
+            axes.text(x + 0.5, y + 0.7, text, fontsize=8, weight=weight, ha="center", va="center")
 
 
 def _legend(figure: Figure, count: dict[str, int]) -> None:
@@ -197,9 +197,9 @@ def _legend(figure: Figure, count: dict[str, int]) -> None:
         handles=patches,
         loc="upper left",
         ncols=4,
-        fontsize=8,
+        fontsize=10,
         frameon=False,
-        title_fontsize=8,
+        title_fontsize=10,
         title="each tile: the published number above, the measured below",
         alignment="left",
     )
