@@ -13,18 +13,20 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+import time
 from pathlib import Path
 
 from condensery import console
 from condensery.errors import CondenseryError
 from condensery.files import atomic
 from condensery.machine import device as devices
+from condensery.run import OutOfTime
 from harness import paired
 from harness.folders import of_device
 from harness.study import STUDIES
 from harness.study_run import StudyRun
-from harness.time_box import OutOfTime, TimeBox
 
 
 def parse() -> argparse.Namespace:
@@ -59,13 +61,13 @@ def main() -> None:
     if "fp32" not in precisions:
         raise CondenseryError("--precisions: fp32 is missing, with which the others are compared: add it")
     out = args.out or of_device(device.label) / f"precision-{study.name}"
-    box = TimeBox(args.minutes)
-    run = StudyRun(study, out, args.prepared, str(device.torch_device), box)
+    until = math.inf if args.minutes is None else time.monotonic() + 60 * args.minutes
+    run = StudyRun(study, out, args.prepared, str(device.torch_device), until)
     tasks = list(study.tasks(precisions))
     try:
         for task in tasks:
             if not run.done(task):
-                if box.over():
+                if time.monotonic() >= until:
                     raise OutOfTime
                 run.compute(task)
     except OutOfTime:

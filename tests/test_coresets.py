@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from condensery import methods, networks
+from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.files import read_tensors
 from condensery.methods.herding import herd
 from condensery.methods.kcenter import k_center
+from condensery.run import Run
 from condensery.training.evaluation import accuracies
 from condensery.training.pretrained import Forgetting, pretrain
 from condensery.training.recipes import Recipe
@@ -82,6 +84,28 @@ def test_images_that_were_never_right_are_the_most_forgotten(data):
     assert 0 < wrong.sum() < len(wrong)
     # More often than E + 1 = 4 epochs could lose it.
     assert trained["forgetting_events"].tolist() == [5 if each else 0 for each in wrong]
+
+
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_a_stopped_pretraining_goes_on_to_the_same_tensors(data, tmp_path, epochs):
+    class Stopping(Checkpoint):
+        def save(self, step, state):
+            super().save(step, state)
+            if step == epochs:
+                raise KeyboardInterrupt
+
+    def trained(run: Run) -> dict[str, torch.Tensor]:
+        return pretrain(data, "mlp", learning, 0, problems.CPU, run=run)
+
+    learning = Recipe(
+        "features", epochs=4, lr=0.01, momentum=0.9, weight_decay=0, batch=16, augmentation="none"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        trained(Run(Stopping(tmp_path / "state", "test", every_seconds=0)))
+    resumed = trained(Run(Checkpoint(tmp_path / "state", "test")))
+    whole = trained(Run())
+    assert resumed.keys() == whole.keys()
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in whole.items())
 
 
 def test_forgetting_takes_the_most_forgotten(data, features):

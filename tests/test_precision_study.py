@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 
 from harness import paired
 from harness.study import STUDIES
-from harness.time_box import OutOfTime, TimeBox
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -72,15 +70,6 @@ def test_study_that_is_cut_short_has_all_precisions_of_its_seeds() -> None:
     first = tasks[: 2 * len(study.cells)]
     assert {t.set_seed for t in first} == {0}
     assert all(t.condensed == t.evaluated for t in first)
-
-
-def test_time_box_stops_with_the_state_saved(tmp_path: Path) -> None:
-    checkpoint = TimeBox(1e-9).checkpoint(tmp_path / "state", "identity")
-    assert checkpoint.due()
-    with pytest.raises(OutOfTime):
-        checkpoint.save(7, {"x": torch.ones(1)})
-    assert TimeBox(None).checkpoint(tmp_path / "state", "identity").load()[0] == 7
-    assert not TimeBox(None).checkpoint(tmp_path / "state", "identity").due()
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:

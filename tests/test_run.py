@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from condensery import run as module
 from condensery.checkpoint import Checkpoint
 from condensery.progress import Progress
-from condensery.run import Recorder, Run, Stopwatch
+from condensery.run import OutOfTime, Recorder, Run, Stopwatch
 
 
 class Sum:
@@ -66,6 +67,47 @@ def test_a_stage_reports_its_steps_among_those_of_the_whole(capsys: pytest.Captu
     with Progress("test", 20, every_seconds=0) as progress:
         Run(progress=progress).counting(before=10, times=3).report(2, loss=torch.tensor(0.5))
     assert capsys.readouterr().err.startswith("test 16/20  loss 0.5")
+    with Progress("test", 50, every_seconds=0) as progress:
+        Run(progress=progress).counting(before=10, times=3).counting(before=4, times=2).report(1)
+    assert capsys.readouterr().err.startswith("test 28/50")  # 10 + 3 (4 + 2)
+
+
+def test_work_out_of_time_stops_with_its_last_step_saved(tmp_path: Path) -> None:
+    late, work = Run(Checkpoint(tmp_path / "state", "test"), until=time.monotonic()), Sum()
+    with pytest.raises(OutOfTime):
+        add(late, 4, Sum())
+    in_time = Run(Checkpoint(tmp_path / "state", "test"), until=time.monotonic() + 60)
+    assert add(in_time, 4, work) == [1, 2, 3]
+    assert work.total == 0 + 1 + 2 + 3
+
+
+@pytest.mark.parametrize("stop_at", range(1, 10))
+def test_work_of_several_stages_goes_on_within_the_stage_that_was_stopped(
+    tmp_path: Path, stop_at: int
+) -> None:
+    class Stopping(Checkpoint):
+        def save(self, step, state):
+            super().save(step, state)
+            saves.append(step)
+            if len(saves) == stop_at:
+                raise KeyboardInterrupt
+
+    def stages(run: Run) -> int:
+        ended = Sum()
+        whole = run.resumed({"ended": ended})
+        while ended.total < 3:
+            work = Sum()
+            for step in whole.steps(2, work):
+                done.append((ended.total, step))
+            ended.total += 1
+            whole.save(0)
+        return ended.total
+
+    saves, done = [], []
+    with pytest.raises(KeyboardInterrupt):
+        stages(Run(Stopping(tmp_path / "state", "test", every_seconds=0)))
+    assert stages(Run(checkpoint(tmp_path))) == 3
+    assert done == [(stage, step) for stage in range(3) for step in range(2)]
 
 
 def test_a_stopwatch_counts_earlier_runs_and_no_halts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.experiment.plans import PER_WIDTH, WIDTHS, Search
 from condensery.machine.device import Device
+from condensery.run import Run
 from condensery.search import candidates, ranking, space
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
@@ -168,8 +169,8 @@ def test_a_stopped_job_resumes_where_it_was(search_data, tmp_path, monkeypatch, 
 
     monkeypatch.setattr(Checkpoint, "save", stopping)
     with pytest.raises(KeyboardInterrupt):
-        train(search_data, checkpoint=checkpoint())
-    assert accuracies(train(search_data, checkpoint=checkpoint())) == expected
+        train(search_data, run=Run(checkpoint()))
+    assert accuracies(train(search_data, run=Run(checkpoint()))) == expected
     # Each of 3 networks has 2 repeats of 4 passes; each repeat and each network is saved once more. Nothing
     # that was saved is done again.
     assert len(saves) == 3 * (2 * (4 + 1) + 1)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import torch
 
 from condensery import data, methods
+from condensery.checkpoint import Checkpoint
 from condensery.experiment import Config, load_config
 from condensery.jobs import Job
 from condensery.machine import device as devices
@@ -27,7 +28,6 @@ from condensery.training.evaluation import evaluate, network_seeds
 from condensery.training.samples import Samples
 from harness.loops import CONFIG
 from harness.study import Study, Task
-from harness.time_box import TimeBox
 
 KIND = Kind(
     SCHEMA.append(pa.field("condense_precision", pa.string(), nullable=False)),
@@ -42,7 +42,7 @@ RECIPE = "dsa"
 class StudyRun:
     """A study in a folder: ``rows.parquet``, one row per trained network, and the sets in ``sets/``."""
 
-    def __init__(self, study: Study, folder: Path, prepared: Path, device: str, box: TimeBox) -> None:
+    def __init__(self, study: Study, folder: Path, prepared: Path, device: str, until: float) -> None:
         """Read what is there already.
 
         Args:
@@ -50,10 +50,10 @@ class StudyRun:
             folder: where results lie.
             prepared: folder with the prepared data sets.
             device: cpu, cuda or cuda:N.
-            box: when to stop.
+            until: when to stop, as `time.monotonic` tells the time.
         """
         self._study, self._folder, self._prepared = study, folder, prepared
-        self._device, self._box = device, box
+        self._device, self._until = device, until
         self._config: Config = load_config(CONFIG, "paper")
         self._file, self._protocol = folder / "rows.parquet", f"precision-{study.name}"
         exists = self._file.exists()
@@ -95,7 +95,7 @@ class StudyRun:
         test = real.test.subset(np.arange(count)) if count else real.test
         label = f"{_name(task)}, evaluated in {task.evaluated}"
         identity = _identity(task=label, recipe=vars(recipe), networks=self._study.networks)
-        checkpoint = self._box.checkpoint(path.with_suffix(f".{task.evaluated}-evaluation"), identity)
+        checkpoint = Checkpoint(path.with_suffix(f".{task.evaluated}-evaluation"), identity)
         with Progress(label, self._study.networks * recipe.epochs_run) as progress:
             outcomes = evaluate(
                 network,
@@ -104,7 +104,7 @@ class StudyRun:
                 recipe,
                 network_seeds(task.set_seed, self._study.networks),
                 device,
-                run=Run(checkpoint, progress),
+                run=Run(checkpoint, progress, until=self._until),
             )
         about = {"method": cell.method, "ipc": cell.ipc, "network": network}
         common = job.training_columns(about, recipe) | {
@@ -123,9 +123,11 @@ class StudyRun:
         job = replace(job, device=devices.choose(self._device, task.condensed))
         problem = job.problem(cell.method, cell.ipc, task.set_seed, **cell.parameters)
         experiment = {"set": _name(task), "parameters": problem.parameters}
-        checkpoint = self._box.checkpoint(path.with_suffix(".condensation"), _identity(**experiment))
+        checkpoint = Checkpoint(path.with_suffix(".condensation"), _identity(**experiment))
         with Progress(_name(task), problem.parameters["iterations"]) as progress:
-            synthetic = methods.get(cell.method).condense(problem, run=Run(checkpoint, progress))
+            synthetic = methods.get(cell.method).condense(
+                problem, run=Run(checkpoint, progress, until=self._until)
+            )
         synthetic.provenance = {
             "experiment": experiment,
             "versions": versions(),

@@ -152,7 +152,7 @@ def run(main: Callable[[], None]) -> int:
     except OSError as error:
         if error.errno is None:
             raise
-        return _fail(_about(error))
+        return _fail(_about(error, error.errno))
     except (MemoryError, RuntimeError) as error:
         if not _is_about_memory(error):
             raise
@@ -161,11 +161,11 @@ def run(main: Callable[[], None]) -> int:
     return 0
 
 
-def _about(error: OSError) -> str:
+def _about(error: OSError, number: int) -> str:
     """Return what the system says, about which file, and what to do."""
     named = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    reason = (error.strerror or os.strerror(error.errno)).lower()
-    return ": ".join([*named[:1], reason, *filter(None, [_ADVICE.get(error.errno)])])
+    reason = (error.strerror or os.strerror(number)).lower()
+    return ": ".join([*named[:1], reason, *filter(None, [_ADVICE.get(number)])])
 
 
 def _is_about_memory(error: Exception) -> bool:

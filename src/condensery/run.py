@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Protocol, Self
 
 import torch
@@ -121,6 +121,10 @@ class Stopwatch:
         self._before = state["seconds"].item()
 
 
+class OutOfTime(Exception):
+    """The time that work was given has passed; what was done is in its checkpoint."""
+
+
 @dataclass(frozen=True)
 class Run:
     """How long work is run: where its state is saved, and who receives its progress and its images.
@@ -133,6 +137,7 @@ class Run:
             one of them belongs to other work and is not used.
         before: steps of the progress that were done before this work.
         times: steps of the progress per step of this work.
+        until: when to stop, as `time.monotonic` tells the time.
         may_diverge: whether work goes on when its values are no longer finite, with a warning at its end:
             a network that diverges is one of the outcomes of a search.
     """
@@ -143,15 +148,30 @@ class Run:
     parts: Mapping[str, Part] = field(default_factory=dict)
     before: int = 0
     times: int = 1
+    until: float = math.inf
     may_diverge: bool = False
 
     def carrying(self, parts: Mapping[str, Part]) -> Run:
         """Return the run with these parts too."""
         return replace(self, parts={**self.parts, **parts})
 
-    def counting(self, before: int, times: int) -> Run:
-        """Return the run of one stage of this work: see :attr:`before` and :attr:`times`."""
-        return replace(self, before=before, times=times)
+    def resumed(self, parts: Mapping[str, Part]) -> Run:
+        """Return the run with these parts too, all restored if there is a checkpoint of them all.
+
+        Work of several stages begins so, saves after each, and goes on with the first that is missing.
+        """
+        whole = self.carrying(parts)
+        whole.resume()
+        return whole
+
+    def counting(self, before: int, times: int = 1) -> Run:
+        """Return the run of one stage of this work.
+
+        Args:
+            before: steps of this work that were done before the stage.
+            times: steps of this work per step of the stage.
+        """
+        return replace(self, before=self.before + self.times * before, times=self.times * times)
 
     def steps(self, total: int, work: Part) -> Iterator[int]:
         """Restore the work, yield the number of every step still to be done, and save after each if due.
@@ -162,13 +182,17 @@ class Run:
 
         Raises:
             CondenseryError: a value of the state is not finite when it is saved, or after the last step.
+            OutOfTime: :attr:`until` has passed; the state after the last step that was done is saved.
         """
         whole = self.carrying({"work": work})
         first = whole.resume()
         for step in range(first, total):
             yield step
-            if self.checkpoint and self.checkpoint.due():
+            over = monotonic() >= self.until
+            if self.checkpoint and (over or self.checkpoint.due()):
                 whole.save(step + 1)
+            if over:
+                raise OutOfTime
         if first < total:
             whole._check(total, whole._state())
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from condensery import console
-from condensery.checkpoint import Checkpoint
 from condensery.continual import memory
 from condensery.continual.domains import Learned, Task, epochs, learn, memories
 from condensery.data.contents import Shape
@@ -30,6 +29,7 @@ from condensery.jobs.arguments import add_arguments, add_networks_argument, add_
 from condensery.progress import Progress
 from condensery.reporting import description
 from condensery.rows import MEMORY, write_rows
+from condensery.run import Run
 from condensery.synthetic import SyntheticSet
 
 # Networks of different seeds of a sequence have different seeds themselves.
@@ -77,23 +77,12 @@ def main() -> None:
         networks=count,
         seed=args.seed,
     )
-    checkpoints: dict[str, Checkpoint] = {}
-
-    def checkpoint(name: str) -> Checkpoint:
-        return checkpoints.setdefault(name, job.checkpoint(args.out, provenance, name))
-
+    checkpoint = job.checkpoint(args.out, provenance)
     first = args.seed * SEEDS_PER_SEQUENCE
     label = f"{about['method']} {JOIN.join(args.data)} seed {args.seed}"
     with Progress(label, count * epochs(tasks)) as progress:
-        learned = list(
-            learn(
-                job.network,
-                tasks,
-                range(first, first + count),
-                job.device,
-                checkpoint=checkpoint,
-                progress=progress,
-            )
+        learned = learn(
+            job.network, tasks, range(first, first + count), job.device, run=Run(checkpoint, progress)
         )
     common = job.training_columns(about, tasks[0].recipe, sets) | {
         "dataset": JOIN.join(args.data),
@@ -103,8 +92,7 @@ def main() -> None:
     }
     rows = [common | row for one in learned for row in rows_of(one, tasks, args.data)]
     write_rows(rows, args.out, MEMORY)
-    for each in checkpoints.values():
-        each.remove()
+    checkpoint.remove()
     print(description.numbers(args.out, args.config / "published"))
 
 

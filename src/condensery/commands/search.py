@@ -26,6 +26,7 @@ from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
 from condensery.reporting import description
 from condensery.rows import SEARCH, write_rows
+from condensery.run import Run
 from condensery.search import candidates, ranking, space
 from condensery.search.candidates import rows_of
 from condensery.training.recipes import Recipe
@@ -111,7 +112,8 @@ def main() -> None:
     checkpoint = job.checkpoint(
         args.out, job.provenance(recipe=vars(recipe), networks=names, seeds=list(seeds), **about)
     )
-    with Progress(f"search {args.data} {about['proxy']} {args.part}", len(names)) as progress:
+    epochs = len(names) * len(seeds) * recipe.epochs_run
+    with Progress(f"search {args.data} {about['proxy']} {args.part}", epochs) as progress:
         outcomes = candidates.train_all(
             names,
             samples,
@@ -119,8 +121,7 @@ def main() -> None:
             recipe,
             seeds,
             job.device,
-            checkpoint=checkpoint,
-            on_network=progress.step,
+            run=Run(checkpoint, progress),
         )
     common = job.columns() | about | {"recipe": recipe.name, "epochs": recipe.epochs}
     common |= {"images": len(samples), "steps": candidates.steps(samples, recipe)}

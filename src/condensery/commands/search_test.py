@@ -15,6 +15,7 @@ from condensery.jobs.arguments import add_arguments, opened
 from condensery.progress import Progress
 from condensery.reporting import description
 from condensery.rows import SEARCH, read_rows, row_files, write_rows
+from condensery.run import Run
 from condensery.search import candidates, ranking
 from condensery.search.candidates import rows_of
 from condensery.training.samples import Samples
@@ -36,7 +37,8 @@ def main() -> None:
     seeds = candidates.seeds(job.config.required_search().repeats, whole=True)
     provenance = searching.provenance(recipe=vars(recipe), networks=names, seeds=list(seeds), test=True)
     checkpoint = job.checkpoint(args.out, provenance)
-    with Progress(f"test {args.data}", len(names)) as progress:
+    epochs = len(names) * len(seeds) * recipe.epochs_run
+    with Progress(f"test {args.data}", epochs) as progress:
         outcomes = candidates.train_all(
             names,
             samples,
@@ -44,8 +46,7 @@ def main() -> None:
             recipe,
             seeds,
             job.device,
-            checkpoint=checkpoint,
-            on_network=progress.step,
+            run=Run(checkpoint, progress),
         )
     common = job.columns() | {"proxy": "whole", "ipc": 0, "condense_network": "", "set_seed": 0}
     common |= {"recipe": recipe.name, "epochs": recipe.epochs}

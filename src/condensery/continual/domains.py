@@ -8,21 +8,19 @@ incremental learning*); without distillation only the memory does. DSA compares 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, RealData
 from condensery.data.contents import Shape
 from condensery.data.views import shape_of
 from condensery.errors import CondenseryError
 from condensery.machine.device import Device
-from condensery.progress import Progress
-from condensery.run import Run, Stopwatch
+from condensery.run import UNATTENDED, Run, Stopwatch
 from condensery.synthetic import SyntheticSet
 from condensery.training import stacking
 from condensery.training.evaluation import accuracies
@@ -113,9 +111,8 @@ def learn(
     seeds: Sequence[int],
     device: Device,
     *,
-    checkpoint: Callable[[str], Checkpoint | None] = lambda name: None,
-    progress: Progress | None = None,
-) -> Iterator[Learned]:
+    run: Run = UNATTENDED,
+) -> list[Learned]:
     """Learn the tasks in their order, with and without distillation.
 
     On the first task there is nothing to distil, so that both continue from the same network.
@@ -125,24 +122,23 @@ def learn(
         tasks: at most `TASKS`.
         seeds: one per network.
         device: where to compute; it determines which networks are trained at once.
-        checkpoint: returns the checkpoint of a part of the work, by its name; kept until all is done.
-        progress: shown the epochs done, of `epochs` for every seed.
+        run: where to save what was learned and the training under way, and to resume from; and who is shown
+            the epochs done, of `epochs` for every seed.
 
-    Yields:
+    Returns:
         For every network, each task once with and once without distillation.
     """
-    done = 0
+    finished = _Results()
+    whole = run.resumed({"finished": finished})
+    ready = {each.network_seed for each in finished.learned}
+    left = [seed for seed in seeds if seed not in ready]
     batch = max(task.recipe.batch for task in tasks)
-    for group in stacking.groups(network, tasks[0].data.info, batch, seeds, device):
-        sequence = _Sequence(network, tasks, group, device, checkpoint, progress, done)
-        first = sequence.train(0, None, distil=False)
-        for distil in (True, False):
-            state = first
-            yield from sequence.test(0, state, distil)
-            for step in range(1, len(tasks)):
-                state = sequence.train(step, state, distil=distil)
-                yield from sequence.test(step, state, distil)
-        done = sequence.epochs_done
+    for group in stacking.groups(network, tasks[0].data.info, batch, left, device):
+        networks = len(finished.learned) // (2 * len(tasks))
+        sequence = _Sequence(network, tasks, group, device)
+        finished.learned += sequence.learn(whole.counting(networks * epochs(tasks)))
+        whole.save(0)
+    return finished.learned
 
 
 def epochs(tasks: Sequence[Task]) -> int:
@@ -151,67 +147,111 @@ def epochs(tasks: Sequence[Task]) -> int:
     return first + 2 * sum(others)
 
 
-@dataclass(frozen=True)
-class _State:
-    """Trained networks: their tensors and how long the last task took."""
+class _Results:
+    """What networks learned, in the order of their training."""
 
-    tensors: dict[str, Tensor]
-    seconds: float
+    def __init__(self) -> None:
+        self.learned: list[Learned] = []
+
+    def state(self) -> dict[str, Tensor]:
+        state = {}
+        for number, one in enumerate(self.learned):
+            about = (one.step, one.distillation, one.network_seed, one.train_seconds, one.test_seconds)
+            state[str(number)] = torch.tensor([*about, *one.accuracies], dtype=torch.float64)
+        return state
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.learned = []
+        for number in range(len(state)):
+            step, distillation, seed, trained, tested, *scores = state[str(number)].tolist()
+            self.learned.append(
+                Learned(int(step), bool(distillation), int(seed), tuple(scores), trained, tested)
+            )
+
+
+class _Trained:
+    """The networks after the first task and after the latest: name -> tensor, and ``seconds`` of the task."""
+
+    def __init__(self) -> None:
+        self.first: dict[str, Tensor] = {}
+        self.latest: dict[str, Tensor] = {}
+
+    def state(self) -> dict[str, Tensor]:
+        return {f"first {name}": tensor for name, tensor in self.first.items()} | {
+            f"latest {name}": tensor for name, tensor in self.latest.items()
+        }
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        parts = [(*full.partition(" "), tensor) for full, tensor in state.items()]
+        self.first = {name: tensor for when, _, name, tensor in parts if when == "first"}
+        self.latest = {name: tensor for when, _, name, tensor in parts if when == "latest"}
 
 
 class _Sequence:
     """The networks of some seeds, trained at once on one task after another."""
 
-    def __init__(
-        self,
-        network: str,
-        tasks: Sequence[Task],
-        seeds: tuple[int, ...],
-        device: Device,
-        checkpoint: Callable[[str], Checkpoint | None],
-        progress: Progress | None,
-        epochs_done: int,
-    ) -> None:
+    def __init__(self, network: str, tasks: Sequence[Task], seeds: tuple[int, ...], device: Device) -> None:
         self._network, self._tasks, self._seeds, self._device = network, tasks, seeds, device
-        self._checkpoint, self._progress, self.epochs_done = checkpoint, progress, epochs_done
 
-    def train(self, step: int, before: _State | None, *, distil: bool) -> _State:
+    def learn(self, run: Run) -> list[Learned]:
+        """Learn all tasks with distillation, then all but the first, which is the same, without."""
+        results, trained = _Results(), _Trained()
+        # On another device, other networks may have been trained at once: their state is not resumed.
+        names = " ".join(map(str, self._seeds))
+        run = run.resumed({f"results of {names}": results, f"networks of {names}": trained})
+        count = len(self._seeds)
+        stages = [(step, distil) for distil in (True, False) for step in range(len(self._tasks))]
+        for number in range(len(results.learned) // count, len(stages)):
+            step, distil = stages[number]
+            done = sum(self._tasks[s].recipe.epochs_run for s, d in stages[:number] if s or d)
+            stage = run.counting(count * done, count)
+            if step:
+                trained.latest = self._train(step, trained.latest, distil, stage)
+            elif distil:
+                trained.first = trained.latest = self._train(0, {}, False, stage)
+            else:
+                trained.latest = trained.first
+            results.learned += self._test(step, trained.latest, distil)
+            run.save(0)
+        return results.learned
+
+    def _train(self, step: int, before: dict[str, Tensor], distil: bool, run: Run) -> dict[str, Tensor]:
+        """Return the networks that ``before`` are after one more task; new ones learn the first task."""
         task, device = self._tasks[step], self._device
         memory = [Samples.of_set(each, device) for each in memories(self._tasks, step)]
         samples = Samples.joined([Samples.of_split(task.data.train, device), *memory])
         seen = len(samples) * task.recipe.epochs_run
         stacked = self._stacked(step, before, images=seen)
-        teacher = self._stacked(step, before, images=seen) if before and distil else None
-        name = f"{self._seeds[0]}to{self._seeds[-1]}-{step}" + ("-distilled" if distil else "")
-        clock, count = Stopwatch().start(), len(self._seeds)
-        run = Run(self._checkpoint(name), self._progress).carrying({"clock": clock})
-        descent = train(
+        teacher = self._stacked(step, before, images=seen) if distil else None
+        clock = Stopwatch().start()
+        train(
             stacked,
             samples,
             task.recipe,
-            run=run.counting(self.epochs_done, count),
+            run=run.carrying({"clock": clock}),
             extra_loss=_held_to(teacher) if teacher else None,
         )
-        run.carrying({"work": descent}).save(task.recipe.epochs_run)
-        self.epochs_done += count * task.recipe.epochs_run
-        return _State(stacked.state(), clock.stop())
+        return stacked.state() | {"seconds": torch.tensor(clock.stop(), dtype=torch.float64)}
 
-    def test(self, step: int, state: _State, distil: bool) -> Iterator[Learned]:
+    def _test(self, step: int, trained: dict[str, Tensor], distil: bool) -> list[Learned]:
         splits = [task.data.test for task in self._tasks[: step + 1]]
-        stacked = self._stacked(step, state, images=sum(map(len, splits)))
+        stacked = self._stacked(step, trained, images=sum(map(len, splits)))
         started = time.perf_counter()
-        scores = zip(*(accuracies(stacked, split) for split in splits), strict=True)
-        for seed, of_tasks in zip(self._seeds, list(scores), strict=True):
-            tested = (time.perf_counter() - started) / len(self._seeds)
-            yield Learned(step, distil, seed, of_tasks, state.seconds / len(self._seeds), tested)
+        scores = list(zip(*(accuracies(stacked, split) for split in splits), strict=True))
+        count = len(self._seeds)
+        seconds = (trained["seconds"].item() / count, (time.perf_counter() - started) / count)
+        return [
+            Learned(step, distil, seed, of_tasks, *seconds)
+            for seed, of_tasks in zip(self._seeds, scores, strict=True)
+        ]
 
-    def _stacked(self, step: int, state: _State | None, *, images: int) -> StackedNetworks:
+    def _stacked(self, step: int, trained: dict[str, Tensor], *, images: int) -> StackedNetworks:
         streams = [seed * TASKS + step for seed in self._seeds]
         stacked = StackedNetworks(
             self._network, self._tasks[0].data.info, streams, self._device, images=images
         )
-        if state is not None:
-            stacked.load(state.tensors)
+        if trained:
+            stacked.load(trained)
         return stacked
 
 

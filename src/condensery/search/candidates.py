@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from condensery.checkpoint import Checkpoint
 from condensery.data import Split
 from condensery.machine.device import Device
-from condensery.run import Run
-from condensery.training.evaluation import Outcome, evaluate
+from condensery.run import UNATTENDED, Run
+from condensery.training.evaluation import Outcome, Outcomes, evaluate
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 
@@ -62,8 +61,7 @@ def train_all(
     seeds: Sequence[int],
     device: Device,
     *,
-    checkpoint: Checkpoint | None = None,
-    on_network: Callable[[int], None] | None = None,
+    run: Run = UNATTENDED,
 ) -> list[list[Outcome]]:
     """Train every network once for every seed and test it after its last epoch.
 
@@ -77,40 +75,20 @@ def train_all(
         recipe: how to train.
         seeds: one per repeat.
         device: where to compute.
-        checkpoint: where to save finished networks, and to resume from. The current network has a file of
-            its own next to it.
-        on_network: called with the number of networks done.
+        run: where to save finished networks and the training under way, and to resume from; and who is
+            shown the epochs done, over all networks and repeats. A network may diverge.
 
     Returns:
         One list per network, with an outcome for each seed.
     """
     device = replace(device, compile=False)
-    done = _load(checkpoint)
-    for name in names[len(done) :]:
-        part = _part(checkpoint, name)
-        done.append(evaluate(name, samples, test, recipe, seeds, device, run=Run(part, may_diverge=True)))
-        if part:
-            part.remove()
-        if checkpoint:
-            finished = torch.tensor([[astuple(o) for o in each] for each in done], dtype=torch.float64)
-            checkpoint.save(len(done), {"outcomes": finished})
-        if on_network:
-            on_network(len(done))
-    return done
-
-
-def _load(checkpoint: Checkpoint | None) -> list[list[Outcome]]:
-    found = checkpoint.load() if checkpoint else None
-    rows = found[1]["outcomes"].tolist() if found else []
-    return [[Outcome(int(seed), *figures) for seed, *figures in each] for each in rows]
-
-
-def _part(checkpoint: Checkpoint | None, what: str) -> Checkpoint | None:
-    """Return the checkpoint of the current networks."""
-    if checkpoint is None:
-        return None
-    path = checkpoint.path.with_name(f"{checkpoint.path.name}.network")
-    return Checkpoint(path, f"{checkpoint.identity} {what}", checkpoint.every_seconds)
+    searched, repeats = Outcomes(), len(seeds)
+    whole = replace(run, may_diverge=True).resumed({"searched": searched})
+    for number in range(len(searched.outcomes) // repeats, len(names)):
+        stage = whole.counting(number * repeats * recipe.epochs_run)
+        searched.outcomes += evaluate(names[number], samples, test, recipe, seeds, device, run=stage)
+        whole.save(0)
+    return [searched.outcomes[first : first + repeats] for first in range(0, len(names) * repeats, repeats)]
 
 
 def rows_of(

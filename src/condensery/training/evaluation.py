@@ -67,17 +67,20 @@ def accuracies(stacked: StackedNetworks, split: Split) -> list[float]:
     return [100 * count / len(split) for count in correct.tolist()]
 
 
-class _Finished:
-    """The outcomes of the networks that have been trained and tested."""
+class Outcomes:
+    """The outcomes of the networks that have been trained and tested, in the order of their training."""
 
     def __init__(self) -> None:
+        """Begin without any."""
         self.outcomes: list[Outcome] = []
 
     def state(self) -> dict[str, Tensor]:
+        """See `condensery.run.Part`."""
         rows = [astuple(outcome) for outcome in self.outcomes]
         return {"outcomes": torch.tensor(rows, dtype=torch.float64)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
+        """See `condensery.run.Part`."""
         self.outcomes = [Outcome(int(seed), *figures) for seed, *figures in state["outcomes"].tolist()]
 
 
@@ -106,9 +109,8 @@ def evaluate(
     Returns:
         One outcome per seed. Networks that were trained at once share their time equally.
     """
-    finished = _Finished()
-    whole = run.carrying({"finished": finished})
-    whole.resume()
+    finished = Outcomes()
+    whole = run.resumed({"finished": finished})
     ready = {outcome.network_seed for outcome in finished.outcomes}
     left = [seed for seed in seeds if seed not in ready]
     for group in stacking.groups(network, test.info, min(recipe.batch, len(samples)), left, device):
