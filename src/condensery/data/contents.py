@@ -74,6 +74,14 @@ ALWAYS_UNPACKED = 256 * 2**20
 """Bytes that any file may unpack to, however small it is."""
 
 
+SURELY_IN_MEMORY = 64 * 2**20
+"""Bytes of a file whose contents any machine has memory for."""
+
+
+class _OutOfMemoryError(MemoryError):
+    """Memory is not enough for a file, which the message names."""
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Turn the exception of a parser on a damaged file into one line that names the file.
@@ -87,8 +95,14 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except CondenseryError:
         raise
+    except _OutOfMemoryError:
+        raise
     except MemoryError as error:
-        raise MemoryError(f"{path}: {error}") from None
+        if path.is_file() and path.stat().st_size < SURELY_IN_MEMORY:
+            raise CondenseryError(
+                f"{path}: truncated or altered, claims more than memory holds; replace it"
+            ) from None
+        raise _OutOfMemoryError(f"{path}: {error or 'larger than memory'}") from None
     except Exception as error:  # what a library raises on a damaged file is of any kind
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise

@@ -241,9 +241,12 @@ class _Journal:
         self._state: dict[str, Any] = {"address": address}
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            known = found["address"] == address and all(
+                len(found[split]) == 2 and min(found[split]) >= 0 for split in SPLITS if split in found
+            )
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return
-        if found.get("address") == address:
+        if known:
             self._state = found
 
     def parts(self, split: str) -> int:

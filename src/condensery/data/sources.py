@@ -189,8 +189,9 @@ def _fetch(addresses: Sequence[str], name: str, md5: str, folder: Path) -> Path:
 
 def _unpack(archive: Path, kind: Kind, scratch: Path) -> Path:
     """Unpack an archive into the scratch folder and return the folder in it that holds the kind's files."""
-    target = scratch / "unpacked"
-    shutil.rmtree(target, ignore_errors=True)
+    shutil.rmtree(scratch / "unpacked", ignore_errors=True)
+    # Messages about a file in it show where it comes from.
+    target = scratch / "unpacked" / archive.name
     target.mkdir(parents=True)
     with readable(archive):
         if archive.name.endswith(".zip"):
