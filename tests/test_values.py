@@ -67,7 +67,10 @@ def test_what_everyone_reads_alike_is_read(tmp_path: Path, written: str) -> None
         ("a: 2024-13-45\n", "cannot be read as YAML"),
         ("a: !!int x\n", "cannot be read as YAML"),
         (f"a: {'1' * 5000}\n", "cannot be read as YAML"),
-        (f"a: {'[' * 3000}\n", "a.yaml"),
+        (f"a: {'[' * 100_000}\n", "nested more than 200 deep"),  # beyond the stack of the loader in C
+        ("- " * 100_000 + "\n", "nested more than 200 deep"),
+        ("a: &a [*a]\n", "an alias that contains itself"),
+        ("a0: &a0 1\n" + "".join(f"a{i}: &a{i} [{f'*a{i - 1}, ' * 9}]\n" for i in range(1, 9)), "stand for"),
         ("a: \t1\n\tb: 2\n", "a.yaml"),
     ],
 )

@@ -128,7 +128,12 @@ def read(path: Path) -> dict[str, Any]:
         CondenseryError: the file is absent, is not a YAML mapping, or gives a key twice.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
+        if _depth(text) > _DEEPEST:
+            raise ValueError(f"nested more than {_DEEPEST} deep")
+        content = yaml.load(text, Loader=_Loader)
+        if _size(content, {}) > _LARGEST:
+            raise ValueError(f"its aliases stand for more than {_LARGEST:,} values")
     except OSError as error:
         raise CondenseryError(
             f"{path}: cannot be read ({(error.strerror or str(error)).lower()}): restore the file, or say "
@@ -146,6 +151,38 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CondenseryError(f"{path}: must hold keys and values; correct the file")
     return content
+
+
+_DEEPEST = 200
+_LARGEST = 1_000_000
+
+
+def _depth(text: str) -> int:
+    """Return how deep a text of YAML can be nested at most: the loader in C has no limit but its stack."""
+    brackets = deepest = 0
+    for line in text.splitlines():
+        opened = line.count("[") + line.count("{")
+        indent = len(line) - len(line.lstrip()) + line.count("- ") + line.count("? ")
+        deepest = max(deepest, brackets + opened + indent)
+        brackets = max(0, brackets + opened - line.count("]") - line.count("}"))
+    return deepest
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """Return how many values there are if each alias is written out.
+
+    Raises:
+        ValueError: one contains itself.
+    """
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = -1
+        inner = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(each, known) for each in inner)
+    if known[id(value)] < 0:
+        raise ValueError("an alias that contains itself")
+    return known[id(value)]
 
 
 @cache
