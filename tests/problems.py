@@ -11,6 +11,7 @@ import torch
 from condensery.data import DataInfo, RealData, Split
 from condensery.machine.device import Device
 from condensery.methods import Problem
+from condensery.progress import Progress
 
 CPU = Device(torch.device("cpu"), "fp32", compile=False, memory_bytes=10**9)
 STRATEGY = "color_crop_cutout_flip_scale_rotate"
@@ -54,6 +55,17 @@ def problem(data: RealData | None = None, **changes: Any) -> Problem:
         "device": CPU,
     }
     return Problem(**(fields | changes))
+
+
+class Steps(Progress):
+    """Keeps what it is told, in ``seen``."""
+
+    def __init__(self) -> None:
+        super().__init__("test", 0)
+        self.seen: list[int] = []
+
+    def step(self, done: int, **values: float) -> None:
+        self.seen.append(done)
 
 
 def features_file(folder: Path, data: RealData, network: str = "convnet-d2-w16", lr: float = 0.01) -> Path:

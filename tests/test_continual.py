@@ -396,6 +396,15 @@ class Interrupted(Exception):
     """Raised in the middle of a run."""
 
 
+def test_progress_counts_the_epochs_of_a_sequence() -> None:
+    both = tasks(two_domains())
+    steps = problems.Steps()
+    domains.learn("mlp", both, [0, 1], problems.CPU, run=Run(progress=steps))
+    # Of each network: the first task once, the second with and without distillation.
+    assert steps.seen == list(range(1, 2 * domains.epochs(both) + 1))
+    assert domains.epochs(both) == 3 * RECIPE.epochs_run
+
+
 @pytest.mark.parametrize("stop_at", [1, 4, 6, 9, 12, 14, 20])
 def test_an_interrupted_sequence_gives_the_same_accuracies(tmp_path: Path, stop_at: int) -> None:
     both = tasks(two_domains())

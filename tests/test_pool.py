@@ -26,7 +26,6 @@ from condensery.machine.device import Device
 from condensery.methods.dm import Matcher
 from condensery.pool import states, store
 from condensery.pool.store import Pool, State
-from condensery.progress import Progress
 from condensery.run import Run
 from condensery.training.recipes import Recipe
 from tests import problems
@@ -214,21 +213,17 @@ def test_a_stopped_training_resumes_to_the_same_states(tmp_path: Path, epochs: i
             if step == epochs:
                 raise Stopped
 
-    class Seen(Progress):
-        def step(self, done, **values):
-            seen.append(done)
-
     def run(kind: type[Checkpoint]) -> Run:
-        return Run(kind(tmp_path / "state", "test", every_seconds=0), Seen("test", RECIPE.epochs_run))
+        return Run(kind(tmp_path / "state", "test", every_seconds=0), steps)
 
-    seen = []
+    steps = problems.Steps()
     with pytest.raises(Stopped):
         trained([0, 1], run=run(Stopping))
-    seen.clear()
+    steps.seen.clear()
     resumed = trained([0, 1], run=run(Checkpoint))
-    assert seen == list(range(epochs + 1, RECIPE.epochs_run + 1))
+    assert steps.seen == list(range(epochs + 1, RECIPE.epochs_run + 1))
     again = trained([0, 1], run=run(Checkpoint))  # it is finished
-    assert seen == list(range(epochs + 1, RECIPE.epochs_run + 1))
+    assert steps.seen == list(range(epochs + 1, RECIPE.epochs_run + 1))
     for one, other, third in zip(trained([0, 1]), resumed, again, strict=True):
         assert one.accuracy == other.accuracy == third.accuracy
         assert torch.equal(one.weights, other.weights)

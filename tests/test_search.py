@@ -152,6 +152,15 @@ def test_repeats_trained_at_once_score_as_one_by_one(search_data, monkeypatch, m
     assert np.abs(np.subtract(accuracies(train(search_data, device)), expected)).max() <= once + 1e-9
 
 
+@pytest.mark.parametrize("stacked", [False, True])
+def test_progress_counts_the_epochs_of_all_networks_and_repeats(search_data, monkeypatch, stacked) -> None:
+    monkeypatch.setattr(Device, "stack_networks", stacked)
+    steps = problems.Steps()
+    train(search_data, run=Run(progress=steps))
+    at_once = 2 if stacked else 1
+    assert steps.seen == list(range(at_once, 3 * 2 * RECIPE.epochs_run + 1, at_once))
+
+
 @pytest.mark.parametrize("stop_at", [1, 5, 13, 22])
 def test_a_stopped_job_resumes_where_it_was(search_data, tmp_path, monkeypatch, stop_at: int) -> None:
     def checkpoint() -> Checkpoint:
