@@ -48,12 +48,12 @@ if POOL:
     include: "workflow/rules/pool.smk"
 
 
-if CONFIG.listed(CLASSES_IN_STEPS, SEQUENCE):
+if CONFIG.listed(catalog.Memories):
 
     include: "workflow/rules/continual.smk"
 
 
-if CONFIG.listed(TRAJECTORIES):
+if CONFIG.listed(catalog.Trajectories):
 
     include: "workflow/rules/trajectory.smk"
 

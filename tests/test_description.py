@@ -138,7 +138,7 @@ def test_a_published_accuracy_comes_once() -> None:
         on=frame["condense_network"].where(frame["condense_network"] != "", frame["evaluate_network"])
     )
     assert not named.duplicated(["dataset", "ipc", "method", "on", "evaluate_network"]).any()
-    assert len(frame) > len(published.table1(PUBLISHED))
+    assert len(frame) > len(published.table("table1", PUBLISHED))
 
 
 def test_what_it_does_not_know_is_refused(tmp_path: Path) -> None:

@@ -160,7 +160,10 @@ def test_a_protocol(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_figure(project: Path) -> None:
-    follow("A figure", project)
+def test_a_table_or_a_figure(project: Path) -> None:
+    follow("A table or a figure", project)
+    table = pd.read_csv(project / "results/coresets/tables/coresets.csv")
+    assert dict(zip(table["method"], table["n"], strict=True)) == {"random": "1x2", "herding": "1x2"}
+    assert (project / "results/coresets/tables/coresets.md").read_text().startswith("# Coresets of digits\n")
     with Image.open(project / "results/coresets/figures/figure_coresets.png") as figure:
         assert "Images of the coreset methods" in figure.text.values()

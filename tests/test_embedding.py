@@ -104,7 +104,7 @@ def test_the_same_image_twice_has_the_same_place(data, network):
 
 
 def test_panels_show_their_set_over_the_same_real_images(frame):
-    drawn = drawing.draw(frame, ABOUT, LABELS)
+    drawn = drawing.draw("figure3", frame, ABOUT, LABELS)
     panels = [axes for axes in drawn.figure.axes if axes.collections]
     # As in the papers: selections before what is learned.
     assert [axes.get_title(loc="left") for axes in panels] == ["Random, 2 images/class", "DM, 2 images/class"]
@@ -127,7 +127,7 @@ def test_panels_show_their_set_over_the_same_real_images(frame):
 
 def test_files_carry_caption_and_places(tmp_path: Path, frame):
     drawing.write_coordinates(frame, tmp_path / "figure3")
-    drawing.draw(frame, ABOUT, LABELS).write(tmp_path / "figure3")
+    drawing.draw("figure3", frame, ABOUT, LABELS).write(tmp_path / "figure3")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "figure3.csv"), frame, atol=1e-4, check_dtype=False)
     assert (tmp_path / "figure3.pdf").read_bytes().startswith(b"%PDF")
     with Image.open(tmp_path / "figure3.png") as image:

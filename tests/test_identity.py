@@ -232,18 +232,18 @@ def imported_rows(digits: Path, files: list[Path], *names: str) -> list[Path]:
 def test_two_imported_sets_are_not_one_cell(digits: Path, imported: list[Path]) -> None:
     rows = read_rows(imported_rows(digits, imported), "smoke")
     with pytest.raises(CondenseryError, match=r"kind of set .*import_set\.py --name"):
-        cells(rows, published.table1(PUBLISHED))
+        cells(rows, published.table("table1", PUBLISHED))
 
 
 def test_imported_sets_with_names_are_cells_of_these_names(digits: Path, imported: list[Path]) -> None:
     rows = read_rows(imported_rows(digits, imported, "theirs", "mine"), "smoke")
-    frame = cells(rows, published.table1(PUBLISHED))
+    frame = cells(rows, published.table("table1", PUBLISHED))
     assert frame[["method", "n"]].to_numpy().tolist() == [["mine", "1x1"], ["theirs", "1x1"]]
 
 
 def test_imported_sets_of_one_name_are_seeds_of_one_method(digits: Path, imported: list[Path]) -> None:
     rows = read_rows(imported_rows(digits, imported, "theirs", "theirs"), "smoke")
-    assert cells(rows, published.table1(PUBLISHED))["n"].tolist() == ["2x1"]
+    assert cells(rows, published.table("table1", PUBLISHED))["n"].tolist() == ["2x1"]
 
 
 def test_a_name_is_not_given_to_a_set_that_has_one(digits: Path, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def pooled(*rows: dict[str, Any]) -> pd.DataFrame:
     return cells(pd.DataFrame([dict.fromkeys(IDENTITY, "") | each for each in rows]), NOTHING)
 
 
-NOTHING = published.table1(PUBLISHED)
+NOTHING = published.table("table1", PUBLISHED)
 ALIKE = ("19fe1b4a4bfd085fc8fa71399505def33ba46ff7", "34b73866b611832a9b77d9b3277f6e391418447f")
 
 

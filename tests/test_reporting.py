@@ -61,7 +61,7 @@ def table(by_set: Sequence[Sequence[float]], **changes: Any) -> list[dict[str, A
 
 def one_cell(rows: list[dict[str, Any]]) -> pd.Series:
     """Aggregate rows of one cell."""
-    frame = cells(pd.DataFrame(rows), published.table1(PUBLISHED))
+    frame = cells(pd.DataFrame(rows), published.table("table1", PUBLISHED))
     assert len(frame) == 1
     return frame.iloc[0]
 
@@ -236,7 +236,7 @@ def test_published_value_stands_only_beside_its_like(changes: dict[str, Any], ex
 
 
 def test_published_numbers_are_those_of_the_papers() -> None:
-    known = published.table1(PUBLISHED).set_index(["dataset", "ipc", "method"])
+    known = published.table("table1", PUBLISHED).set_index(["dataset", "ipc", "method"])
     assert tuple(known.loc[("cifar10", 50, "dm"), ["published_mean", "published_std"]]) == (63.0, 0.4)
     tiny = known.loc[("tinyimagenet", 10, "dm")]
     assert (tiny["evaluate_network"], tiny["published_mean"]) == ("convnet-d4", 12.9)
@@ -247,34 +247,33 @@ def test_published_numbers_are_those_of_the_papers() -> None:
 
 def test_published_networks_have_the_norm_of_their_table() -> None:
     names = ["dataset", "method", "condense_network", "evaluate_network"]
-    second = published.table2(PUBLISHED).set_index(names)["published_mean"]
+    second = published.table("table2_normalization", PUBLISHED).set_index(names)["published_mean"]
     assert second["cifar10", "dm", "convnet", "convnet"] == 63.0
     assert second["cifar100", "dsa", "convnet-bn", "convnet-bn"] == 44.6
     assert second["tinyimagenet", "dm", "convnet-d4-bn", "convnet-d4-bn"] == 28.2
-    third = published.table3(PUBLISHED).set_index(names)["published_mean"]
+    third = published.table("table3_cross_architecture", PUBLISHED).set_index(names)["published_mean"]
     assert third["cifar10", "dsa", "convnet-bn", "alexnet-bn"] == 53.3
     assert third["cifar10", "dm", "resnet18ap-bn", "resnet18-bn"] == 52.2
     assert (len(second), len(third)) == (10, 20)
 
 
-def _table4(folder: Path) -> pd.DataFrame:
+def _table4() -> pd.DataFrame:
     """Return the published cells of DM Table 4, whose random networks are those of DM itself."""
-    known = published.table4(folder)
+    known = published.table("table4_network_distribution", PUBLISHED)
     twins = known[known["method"] == "dm-pool-random"]
     assert twins["published_mean"].tolist() == [26.0, 48.9, 63.0]
     return known.drop(twins.index)
 
 
 @pytest.mark.parametrize(
-    ("table", "target"),
+    ("known", "target"),
     [
-        (published.table2, "table2"),
-        (published.table3, "table3"),
-        (_table4, "table4"),
+        (published.table("table2_normalization", PUBLISHED), "table2"),
+        (published.table("table3_cross_architecture", PUBLISHED), "table3"),
+        (_table4(), "table4"),
     ],
 )
-def test_the_paper_protocol_has_exactly_the_published_cells(table: Any, target: str) -> None:
-    known = table(PUBLISHED)
+def test_the_paper_protocol_has_exactly_the_published_cells(known: pd.DataFrame, target: str) -> None:
     names = ["dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network"]
     wanted = {
         (e.set.dataset, e.set.ipc, e.set.method, e.recipe, e.set.network, e.network)
@@ -284,7 +283,7 @@ def test_the_paper_protocol_has_exactly_the_published_cells(table: Any, target: 
 
 
 def test_the_paper_protocol_has_the_published_larger_sets() -> None:
-    known = published.table1(PUBLISHED)
+    known = published.table("table1", PUBLISHED)
     larger = known[known["source"].str.startswith("DM larger sets")]
     sets = {
         (s.dataset, s.method, s.ipc)
@@ -312,7 +311,7 @@ def test_wrong_published_file_is_refused(tmp_path: Path, text: str | None, messa
     if text is not None:
         (tmp_path / "table1.csv").write_text(text)
     with pytest.raises(CondenseryError, match=message):
-        published.table1(tmp_path)
+        published.table("table1", tmp_path)
 
 
 def test_cells_of_different_training_are_not_mixed() -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from condensery.reporting.specs import SPECS
+from condensery.experiment.catalog import Accuracies, of_kind
 from condensery.reporting.tables import read_cells
 from condensery.synthetic import SyntheticSet
 from tests.scripts import ROOT, run
@@ -96,7 +96,7 @@ def test_matching_pixels_is_between_random_images_and_matching_features(clone: P
 def test_released_sets_are_those_that_the_rows_were_made_with(clone: Path) -> None:
     measured = set()
     for table in (clone / LAPTOP / "tables").glob("*.csv"):
-        if table.stem not in SPECS:
+        if table.stem not in of_kind(Accuracies):
             continue
         cells = read_cells(table)
         measured |= set(zip(cells["dataset"], cells["method"], cells["ipc"], strict=True))

@@ -113,7 +113,7 @@ def test_the_published_numbers_are_beside_cifar10_only(searched) -> None:
 
 def test_readers_see_the_numbers_with_the_published_beside(searched, tmp_path) -> None:
     cells = search_cells.summary(*searched, PUBLISHED)
-    search_table.build(cells, LABELS).write(tmp_path / "table5")
+    search_table.build("table5", cells, LABELS).write(tmp_path / "table5")
     text = (tmp_path / "table5.md").read_text()
     dm = cells.set_index("proxy").loc["dm"]
     (line,) = [line for line in text.splitlines() if line.startswith("| DM, 10 images/class")]
@@ -132,7 +132,7 @@ def test_readers_see_the_numbers_with_the_published_beside(searched, tmp_path) -
     assert r"5 \%" in latex
 
     again = search_cells.read(tmp_path / "table5.csv")
-    assert search_table.build(again, LABELS).markdown == text
+    assert search_table.build("table5", again, LABELS).markdown == text
     page.build([tmp_path / "table5.csv"], [], LABELS, tmp_path / "page.html")
     html = (tmp_path / "page.html").read_text()
     for entry in entries:
@@ -145,7 +145,7 @@ def test_a_correlation_of_one_network_is_a_dash_and_no_metric(searched) -> None:
     table = search_table.grid(cells, LABELS)
     assert [line[5].split()[0] for line in table.lines] == ["\N{EN DASH}"] * 4
     assert [line[6] for line in table.lines] == ["\N{EN DASH}"] * 4
-    metrics = search_table.build(cells, LABELS).metrics
+    metrics = search_table.build("table5", cells, LABELS).metrics
     assert set(metrics) == {f"cifar10/{proxy}" for proxy in ("random", "dm", "early_stopping", "whole")}
     assert set(metrics["cifar10/dm"]) == {"accuracy", "std", "spearman_all", "kendall_all"}
     assert metrics["cifar10/whole"]["spearman_all"] == 1
@@ -174,7 +174,7 @@ def test_what_is_missing_is_named(searched) -> None:
 
 def test_the_figure_has_every_network_in_every_panel(searched, tmp_path) -> None:
     rows, _ = searched
-    drawing = search_figure.build(rows, LABELS)
+    drawing = search_figure.build("figure_nas", rows, LABELS)
     mean = rows.groupby(["proxy", "network"])["validation_accuracy"].mean()
     panels = {axes.get_title(): axes for axes in drawing.figure.axes}
     assert list(panels) == ["Random, 10 images/class", "DM, 10 images/class", "Early stopping"]
@@ -193,7 +193,7 @@ def test_the_figure_has_every_network_in_every_panel(searched, tmp_path) -> None
         assert re.fullmatch(r"all 40: \u03c1 = \S+, \u03c4 = \S+", text)
     assert drawing.figure.get_suptitle() == "cifar10, protocol test, n = 40 networks, trained 3 times each"
     drawing.write(tmp_path / "a")
-    search_figure.build(rows.sample(frac=1, random_state=1), LABELS).write(tmp_path / "b")
+    search_figure.build("figure_nas", rows.sample(frac=1, random_state=1), LABELS).write(tmp_path / "b")
     for kind in ("png", "pdf"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
     with Image.open(tmp_path / "a.png") as image:

@@ -210,7 +210,7 @@ def test_one_method_alone_is_compared_with_nothing(tmp_path):
 
 def test_curves_show_the_points_and_their_deviations(tmp_path):
     frame = points(tmp_path)
-    drawing = trajectory_figure.draw(frame, COSTS, LABELS)
+    drawing = trajectory_figure.draw("figure4", frame, COSTS, LABELS)
     (axes,) = drawing.figure.axes
     assert axes.get_xscale() == "log"
     curves = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
@@ -228,8 +228,8 @@ def test_curves_show_the_points_and_their_deviations(tmp_path):
 
 def test_figure_and_numbers_say_what_stands_behind_them(tmp_path):
     frame = points(tmp_path)
-    trajectory_figure.draw(frame, COSTS, LABELS).write(tmp_path / "figure4")
-    trajectory_figure.write_numbers(frame, COSTS, LABELS, tmp_path / "figure4")
+    trajectory_figure.draw("figure4", frame, COSTS, LABELS).write(tmp_path / "figure4")
+    trajectory_figure.write_numbers("figure4", frame, COSTS, LABELS, tmp_path / "figure4")
     with Image.open(tmp_path / "figure4.png") as image:
         caption = image.info["Description"]
     page = (tmp_path / "figure4.md").read_text(encoding="utf-8")

@@ -358,5 +358,5 @@ def test_the_snakemake_report_has_captions_and_labels(finished: Path) -> None:
     snakemake(finished, "--report", "report.zip", targets=("table1", "figure2"), protocol="small")
     with zipfile.ZipFile(finished / "report.zip") as archive:
         text = "".join(archive.read(name).decode(errors="replace") for name in archive.namelist())
-    for words in ("population standard deviation", "synthetic images that DM learned", "Markdown", "Figures"):
+    for words in ("population standard deviation", "one panel per set", "Markdown", "Figures"):
         assert words in text

@@ -5,19 +5,12 @@ import sys
 from pathlib import Path
 
 from condensery.errors import CondenseryError
-from condensery.experiment import Evaluation, SetId, WholeEvaluation, load_config
-from condensery.experiment.catalog import (
-    ACCURACIES,
-    CLASSES_IN_STEPS,
-    CURVES,
-    EMBEDDING,
-    IMAGES,
-    SEARCH_FIGURE,
-    SEARCH_TABLE,
-    SEQUENCE,
-    TARGETS,
-    TRAJECTORIES,
-    Kind,
+from condensery.experiment import (
+    Evaluation,
+    SetId,
+    WholeEvaluation,
+    catalog,
+    load_config,
 )
 from condensery.experiment.plans import EMBEDDING_SEED, embedding
 
@@ -69,18 +62,17 @@ TABLE_FILES = ["csv", "md", "tex", "json", "cost.csv", "cost.md"]
 FIGURE_FILES = ["png", "pdf"]
 
 
-def named(*kinds: Kind) -> str:
-    # The constraint of a rule to the targets of its kinds. Nothing is called "none"; an empty one would allow any.
-    return "|".join(CONFIG.listed(*kinds)) or "none"
+def named(kind: type[catalog.Target]) -> str:
+    # The constraint of a rule to the targets of its kind. Nothing is called "none"; an empty one would allow any.
+    return "|".join(CONFIG.listed(kind)) or "none"
 
 
 def target_files(name: str) -> list[str]:
     tables = [f"tables/{name}.{suffix}" for suffix in TABLE_FILES]
     figures = [f"figures/{name}.{suffix}" for suffix in FIGURE_FILES]
-    kind = TARGETS[name]
-    return [
-        f"{RESULTS}/{file}" for file in tables * kind.tables + figures * kind.figures
-    ]
+    target = catalog.TARGETS[name]
+    files = tables * target.tables + figures * target.figures
+    return [f"{RESULTS}/{file}" for file in files]
 
 
 def table_outputs(caption: str, name: str = "{target}") -> dict[str, str]:

@@ -103,7 +103,7 @@ rule continual_report:
     benchmark:
         "results/{protocol}/benchmarks/tables/{target}.tsv"
     wildcard_constraints:
-        target=named(CLASSES_IN_STEPS, SEQUENCE),
+        target=named(catalog.Memories),
     localrule: True
     conda:
         "../../environment.yml"

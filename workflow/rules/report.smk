@@ -18,7 +18,7 @@ rule table:
     benchmark:
         "results/{protocol}/benchmarks/tables/{target}.tsv"
     wildcard_constraints:
-        target=named(ACCURACIES),
+        target=named(catalog.Accuracies),
     conda:
         "../../environment.yml"
     resources:
@@ -46,7 +46,7 @@ rule curve:
     benchmark:
         "results/{protocol}/benchmarks/figures/{target}.tsv"
     wildcard_constraints:
-        target=named(CURVES),
+        target=named(catalog.Curves),
     conda:
         "../../environment.yml"
     resources:
@@ -74,7 +74,7 @@ rule figure:
     benchmark:
         "results/{protocol}/benchmarks/figures/{target}.tsv"
     wildcard_constraints:
-        target=named(IMAGES),
+        target=named(catalog.Images),
     conda:
         "../../environment.yml"
     resources:
@@ -101,7 +101,7 @@ rule embedding:
     benchmark:
         "results/{protocol}/benchmarks/figures/{target}.tsv"
     wildcard_constraints:
-        target=named(EMBEDDING),
+        target=named(catalog.Embedding),
     conda:
         "../../environment.yml"
     threads: THREADS["evaluate"]
@@ -116,7 +116,7 @@ rule embedding:
     shell:
         script(
             "embedding",
-            " --data {params.map.dataset} --prepared {params.prepared:q}"
+            " --figure {wildcards.target} --data {params.map.dataset} --prepared {params.prepared:q}"
             " --network {params.map.network} --features {input.features} --sets {input.sets}"
             " --classes {params.map.classes} --real-images {params.map.real_images}"
             " --protocol {wildcards.protocol} --device cpu"

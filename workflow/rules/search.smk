@@ -1,6 +1,6 @@
 # The architecture search. Only the last of its jobs that train, search_test, sees a test image.
-TABLE = CONFIG.listed(SEARCH_TABLE)[0]
-FIGURE = CONFIG.listed(SEARCH_FIGURE)[0]
+TABLE = CONFIG.listed(catalog.SearchTable)[0]
+FIGURE = CONFIG.listed(catalog.SearchFigure)[0]
 
 
 use rule condense as condense_proxy with:

@@ -58,7 +58,7 @@ rule figure_of_trajectories:
     benchmark:
         "results/{protocol}/benchmarks/figures/{target}.tsv"
     wildcard_constraints:
-        target=named(TRAJECTORIES),
+        target=named(catalog.Trajectories),
     localrule: True
     conda:
         "../../environment.yml"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from condensery import console, rows
 from condensery.experiment import load_config
+from condensery.experiment.catalog import Memories, of_kind
 from condensery.experiment.memories import memories
 from condensery.reporting import continual_cells, continual_figure, continual_table, published
 from condensery.reporting.labels import Labels
@@ -23,7 +24,7 @@ def main() -> None:
     """Parse, read, aggregate, write."""
     parser = console.parser(__doc__)
     parser.add_argument(
-        "--target", required=True, choices=continual_table.TITLES, metavar="NAME", help="%(choices)s"
+        "--target", required=True, choices=list(of_kind(Memories)), metavar="NAME", help="%(choices)s"
     )
     console.add_config_arguments(parser)
     console.add_rows_argument(parser, "of continual learning; rows of other targets are left out")

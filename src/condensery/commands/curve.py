@@ -11,6 +11,7 @@ from pathlib import Path
 
 from condensery import console
 from condensery.experiment import load_config
+from condensery.experiment.catalog import Curves, of_kind
 from condensery.reporting import curve_figure
 from condensery.reporting.labels import Labels
 from condensery.reporting.selection import of_target
@@ -21,7 +22,7 @@ def main() -> None:
     """Parse, read, draw, write."""
     parser = console.parser(__doc__)
     parser.add_argument(
-        "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(curve_figure.FIGURES)}"
+        "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(of_kind(Curves))}"
     )
     console.add_config_arguments(parser)
     console.add_rows_argument(parser, "of scripts/evaluate.py")

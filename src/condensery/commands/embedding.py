@@ -1,4 +1,4 @@
-r"""Make figure 3, a map of synthetic and real images in the feature space of a trained network.
+r"""Make a figure that is a map of synthetic and real images in the feature space of a trained network.
 
 Writes the figure as .png and .pdf, and the coordinates of every image as .csv.
 
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from condensery import console
 from condensery.errors import CondenseryError
+from condensery.experiment.catalog import Embedding, of_kind
 from condensery.jobs.arguments import add_arguments, opened
 from condensery.reporting import tsne_figure
 from condensery.reporting.labels import Labels
@@ -27,6 +28,14 @@ from condensery.training.pretrained import trained_network
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = console.parser(__doc__)
+    figures = list(of_kind(Embedding))
+    parser.add_argument(
+        "--figure",
+        choices=figures,
+        default=figures[0],
+        metavar="NAME",
+        help="%(choices)s; default: %(default)s",
+    )
     add_arguments(parser)
     parser.add_argument(
         "--features", type=Path, required=True, metavar="FILE", help="the file that scripts/pretrain.py wrote"
@@ -76,4 +85,4 @@ def main() -> None:
     about = job.columns() | {"network": job.network, "seconds": time.perf_counter() - started}
     prefix = args.out.with_suffix("")
     tsne_figure.write_coordinates(frame, prefix)
-    tsne_figure.draw(frame, about, Labels.of(job.config)).write(prefix)
+    tsne_figure.draw(args.figure, frame, about, Labels.of(job.config)).write(prefix)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from condensery import console, rows
 from condensery.experiment import load_config
+from condensery.experiment.catalog import Images, of_kind
 from condensery.reporting import images_figure
 from condensery.reporting.labels import Labels
 from condensery.synthetic import SyntheticSet
@@ -21,7 +22,7 @@ def main() -> None:
     """Parse, load, draw, write."""
     parser = console.parser(__doc__)
     parser.add_argument(
-        "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(images_figure.FIGURES)}"
+        "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(of_kind(Images))}"
     )
     console.add_config_arguments(parser)
     parser.add_argument(

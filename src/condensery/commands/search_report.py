@@ -13,6 +13,7 @@ from pathlib import Path
 
 from condensery import console
 from condensery.experiment import load_config
+from condensery.experiment.catalog import SearchFigure, SearchTable, of_kind
 from condensery.reporting import search_cells, search_figure, search_table
 from condensery.reporting.labels import Labels
 from condensery.rows import SEARCH, read_rows, row_files
@@ -35,7 +36,9 @@ def main() -> None:
     rows = read_rows(row_files(arguments.rows), arguments.protocol, SEARCH)
     tests = read_rows([arguments.tests], arguments.protocol, SEARCH)
     cells = search_cells.summary(rows, tests, arguments.config / "published")
-    table = search_table.build(cells, names)
-    drawing = search_figure.build(rows, names)
+    # A protocol has one search, and so one table and one figure of it.
+    (name_of_table,), (name_of_figure,) = of_kind(SearchTable), of_kind(SearchFigure)
+    table = search_table.build(name_of_table, cells, names)
+    drawing = search_figure.build(name_of_figure, rows, names)
     table.write(arguments.out_table)
     drawing.write(arguments.out_figure)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from condensery import console, rows
 from condensery.experiment import load_config
-from condensery.reporting import latex, specs, tables
+from condensery.experiment.catalog import Accuracies, find, of_kind
+from condensery.reporting import latex, tables
 from condensery.reporting.labels import Labels
 from condensery.reporting.selection import of_target
 
@@ -24,7 +25,9 @@ from condensery.reporting.selection import of_target
 def main() -> None:
     """Parse, read, aggregate, write."""
     parser = console.parser(__doc__)
-    parser.add_argument("--table", required=True, metavar="NAME", help=f"one of: {', '.join(specs.SPECS)}")
+    parser.add_argument(
+        "--table", required=True, metavar="NAME", help=f"one of: {', '.join(of_kind(Accuracies))}"
+    )
     console.add_config_arguments(parser)
     console.add_rows_argument(parser, "of scripts/evaluate.py")
     parser.add_argument(
@@ -48,7 +51,7 @@ def main() -> None:
         "--out", "--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write"
     )
     arguments = parser.parse_args()
-    specs.find(arguments.table)
+    find(Accuracies, arguments.table)
     config = load_config(arguments.config, arguments.protocol)
     measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol)
     if arguments.only_target:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from condensery import console, rows
 from condensery.experiment import Config, load_config
-from condensery.experiment.catalog import TRAJECTORIES, of_kind
+from condensery.experiment.catalog import Trajectories, of_kind
 from condensery.experiment.trajectories import RECIPE, trajectories
 from condensery.reporting import published, trajectory_cells, trajectory_figure
 from condensery.reporting.labels import Labels
@@ -21,7 +21,7 @@ from condensery.rows import SNAPSHOT
 def main() -> None:
     """Parse, read, aggregate, write."""
     parser = console.parser(__doc__)
-    figures = of_kind(TRAJECTORIES)
+    figures = list(of_kind(Trajectories))
     parser.add_argument(
         "--figure",
         choices=figures,
@@ -40,8 +40,8 @@ def main() -> None:
     measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, SNAPSHOT)
     frame = trajectory_cells.points(rows.select(measured, wanted), names)
     times = published.costs(arguments.config / "published")
-    trajectory_figure.write_numbers(frame, times, names, arguments.out)
-    trajectory_figure.draw(frame, times, names).write(arguments.out)
+    trajectory_figure.write_numbers(arguments.figure, frame, times, names, arguments.out)
+    trajectory_figure.draw(arguments.figure, frame, times, names).write(arguments.out)
 
 
 def _wanted(config: Config, figure: str) -> list[dict[str, str | int]]:

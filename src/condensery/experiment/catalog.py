@@ -1,75 +1,338 @@
-"""All targets by name, and the files that they make.
+"""All targets by name: what each is called, how it is laid out, and which published numbers stand beside it.
 
-Another target of an existing kind is an entry, and its cells in a protocol. The layout of a table of
-accuracies is an entry in `condensery.reporting.specs`.
+Another target of an existing kind is an entry in `TARGETS` and its cells in a protocol; the schema of
+protocols, the rules, the page of results and the stages of DVC follow from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from condensery.errors import CondenseryError
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of target.
+class Layout:
+    """The lines and columns of a table of accuracies.
+
+    Cells that agree in lines and columns are one cell of the table, so all else must follow from these.
 
     Attributes:
-        section: the key of a protocol that lists them.
+        lines: the columns of cells that identify a line, names of `layout.HEADS`; the data set comes first.
+        columns: the column of cells whose values are the table's columns, a name of `layout.HEADS`.
+        relative: whether an accuracy is also given in percent of that on the whole set.
+    """
+
+    lines: tuple[str, ...] = ("dataset", "ipc", "recipe")
+    columns: str = "method"
+    relative: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The panel of a table in the figure of all published numbers; tables may share one.
+
+    Attributes:
+        title: its title.
+        lines: what its lines are, a key of `reproduction_figure.HEADS`.
+        columns: what its columns are, likewise.
+    """
+
+    title: str
+    lines: str = "size"
+    columns: str = "method"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target. A kind of target is a class.
+
+    Attributes:
+        title: what readers see; the number in the paper first, if it has one.
+        panel: where its published numbers are in the figure of all of them; None for one of its own.
+        section: the key of a protocol that lists targets of this kind.
         entry: the definition of a target's value in protocol.schema.yaml, if each has one of its own.
-        tables: whether they are tables.
+        tables: whether targets of this kind are tables.
         figures: whether they are figures; they may be both.
         whole_set: whether they may list networks on the whole set among their methods.
     """
 
-    section: str
-    entry: str = ""
-    tables: bool = False
-    figures: bool = False
-    whole_set: bool = False
+    title: str
+    panel: Panel | None = None
+    section: ClassVar[str] = "targets"
+    entry: ClassVar[str] = ""
+    tables: ClassVar[bool] = False
+    figures: ClassVar[bool] = False
+    whole_set: ClassVar[bool] = False
 
 
-ACCURACIES = Kind("targets", "blocks", tables=True, whole_set=True)
-IMAGES = Kind("targets", "blocks", figures=True)
-CURVES = Kind("targets", "blocks", figures=True, whole_set=True)
-EMBEDDING = Kind("targets", "embedding", figures=True)
-TRAJECTORIES = Kind("targets", "trajectories", figures=True)
-CLASSES_IN_STEPS = Kind("continual", "incremental", tables=True, figures=True)
-SEQUENCE = Kind("continual", "sequence", tables=True, figures=True)
-SEARCH_TABLE = Kind("search", tables=True)
-SEARCH_FIGURE = Kind("search", figures=True)
+@dataclass(frozen=True)
+class Accuracies(Target):
+    """A table of accuracies of networks trained on sets.
 
-TARGETS: Mapping[str, Kind] = {
-    "table1": ACCURACIES,
-    "table2": ACCURACIES,
-    "table3": ACCURACIES,
-    "table4": ACCURACIES,
-    "table6": ACCURACIES,
-    "larger_sets": ACCURACIES,
-    "imagenet": ACCURACIES,
-    "dsa_ablation": ACCURACIES,
-    "dsa_siamese": ACCURACIES,
-    "dsa_cross_architecture": ACCURACIES,
-    "summary": CURVES,
-    "figure_larger_sets": CURVES,
-    "dsa_curve": CURVES,
-    "figure2": IMAGES,
-    "figure3": EMBEDDING,
-    "figure4": TRAJECTORIES,
-    "figure_distributions": IMAGES,
-    "continual5": CLASSES_IN_STEPS,
-    "continual10": CLASSES_IN_STEPS,
-    "dsa_continual": SEQUENCE,
-    "table5": SEARCH_TABLE,
-    "figure_nas": SEARCH_FIGURE,
+    Attributes:
+        notes: how to read it, one sentence each.
+        layout: its lines and its columns.
+        published: the file of the published numbers, without the folder and ``.csv``.
+        gaps: whether cells that are only published are shown too, for data sets, sizes and recipes that were
+            measured.
+    """
+
+    notes: tuple[str, ...] = ()
+    layout: Layout = Layout()
+    published: str = "table1"
+    gaps: bool = False
+    entry = "blocks"
+    tables = True
+    whole_set = True
+
+
+@dataclass(frozen=True)
+class Images(Target):
+    """A figure of synthetic images, one panel per set."""
+
+    entry = "blocks"
+    figures = True
+
+
+@dataclass(frozen=True)
+class Curves(Target):
+    """A figure of accuracy against images per class.
+
+    Attributes:
+        relative: whether a second panel has the accuracy in percent of that on the whole set in recipe whole.
+    """
+
+    relative: bool = False
+    entry = "blocks"
+    figures = True
+    whole_set = True
+
+
+@dataclass(frozen=True)
+class Embedding(Target):
+    """A map of synthetic and real images in the features of a network."""
+
+    entry = "embedding"
+    figures = True
+
+
+@dataclass(frozen=True)
+class Trajectories(Target):
+    """A figure of accuracy against the time of condensing."""
+
+    entry = "trajectories"
+    figures = True
+
+
+@dataclass(frozen=True)
+class Memories(Target):
+    """A table and a figure of continual learning."""
+
+    section = "continual"
+    tables = True
+    figures = True
+
+
+@dataclass(frozen=True)
+class ClassesInSteps(Memories):
+    """Classes of one data set that come in steps.
+
+    Attributes:
+        steps: the number of steps of the published numbers that this target measures.
+    """
+
+    steps: int = 0
+    entry = "incremental"
+
+
+@dataclass(frozen=True)
+class Sequence(Memories):
+    """Data sets that come one after another."""
+
+    entry = "sequence"
+
+
+@dataclass(frozen=True)
+class SearchTable(Target):
+    """The table of the architecture search of a protocol."""
+
+    section = "search"
+    tables = True
+
+
+@dataclass(frozen=True)
+class SearchFigure(Target):
+    """The figure of the same search."""
+
+    section = "search"
+    figures = True
+
+
+_ACCURACY = (
+    "Accuracy on the test split in percent: mean and population standard deviation over the pooled "
+    "networks of all sets."
+)
+_OURS = "The other numbers of this experiment in the DSA paper are not in config/published."
+_CROSSED = Layout(lines=("dataset", "ipc", "method", "condense_network"), columns="evaluate_network")
+_CONTINUAL = Panel("DM section 3.5: continual learning", lines="steps")
+
+TARGETS: Mapping[str, Target] = {
+    "table1": Accuracies(
+        "Table 1: accuracy of networks trained on synthetic sets and coresets",
+        Panel("DM and DSA Table 1, larger sets"),
+        notes=(
+            _ACCURACY,
+            "In brackets the published value (DM Table 1, DSA Table 1), only in the recipe and on the "
+            "network of the papers.",
+            "Recipe dsa trains with DSA augmentation; recipe dc is that of the evaluation of DC and of the "
+            "published coresets. Recipe learned uses the learning rates that DD learned; recipe plain, that "
+            "of LD, trains without augmentation.",
+            "DD and LD use LeNet for MNIST and AlexNet for CIFAR.",
+            "A dash: not measured under this protocol.",
+        ),
+        gaps=True,
+    ),
+    "table2": Accuracies(
+        "Table 2: instance norm against batch norm",
+        Panel("DM Table 2: norms", lines="norm"),
+        notes=(
+            _ACCURACY,
+            "Each set is evaluated on the network that it was condensed on, which has batch norm if its name "
+            "ends with -bn and instance norm otherwise.",
+            "In brackets the published value (DM Table 2).",
+        ),
+        layout=Layout(lines=("dataset", "ipc", "condense_network")),
+        published="table2_normalization",
+        gaps=True,
+    ),
+    "table3": Accuracies(
+        "Table 3: condensed on one network, evaluated on another, with batch norm",
+        Panel("DM Table 3: other networks, batch norm", lines="condensed_on", columns="network"),
+        notes=(
+            _ACCURACY,
+            "Lines: the method and the network that a set was condensed on. Columns: the network that was "
+            "trained on it.",
+            "In brackets the published value (DM Table 3).",
+        ),
+        layout=_CROSSED,
+        published="table3_cross_architecture",
+        gaps=True,
+    ),
+    "table4": Accuracies(
+        "Table 4: DM with networks of different accuracy",
+        Panel("DM Table 4: trained networks", columns="group"),
+        notes=(
+            _ACCURACY,
+            "Columns: the group of condensing networks, which are new random ones (DM), trained ones grouped "
+            "by validation accuracy, or all of these.",
+            "In brackets the published value (DM Table 4, which prints no deviation).",
+        ),
+        layout=Layout(lines=("dataset", "ipc")),
+        published="table4_network_distribution",
+    ),
+    "table5": SearchTable(
+        "Table 5: architecture search with proxies",
+        Panel("DM Table 5: architecture search", lines="quantity"),
+    ),
+    "table6": Accuracies(
+        "Table 6: against generative models, and matching in pixel space",
+        Panel("DM Table T6: generators"),
+        notes=(
+            _ACCURACY,
+            "GMMN, VAE and BigGAN are images sampled from a generator that was trained on the whole set; MMD "
+            "matches the distribution of pixels, with a linear kernel unless its name states another.",
+            "In brackets the published value (DM Table 6); for GMMN, VAE, BigGAN and MMD the paper does not "
+            "state the recipe, so the value is repeated for each. The VAE of the paper is DC-VAE; this one "
+            "is a plain VAE.",
+        ),
+        published="table6_generative",
+        gaps=True,
+    ),
+    "larger_sets": Accuracies(
+        "Larger sets: DM against random selection",
+        notes=(
+            _ACCURACY,
+            "Then the mean relative to that of networks trained on the whole set in recipe whole, in "
+            "percent.",
+            "In brackets the published accuracy (DM section 3.2; whole sets: DM Table 1).",
+        ),
+        layout=Layout(relative=True),
+    ),
+    "imagenet": Accuracies(
+        "ImageNet-1K: DM against random selection",
+        notes=(
+            _ACCURACY,
+            "In brackets the published value (DM section 3.2), only in the recipes of Table 1.",
+        ),
+    ),
+    "dsa_ablation": Accuracies(
+        "DSA's families of augmentation, alone and combined",
+        notes=(
+            _ACCURACY,
+            "Columns: the families that a set is condensed with and that its networks are trained with; DSA "
+            "uses all families of the data set.",
+            f"In brackets the published value of all families (DSA Table 1). {_OURS}",
+        ),
+        layout=Layout(lines=("dataset", "ipc")),
+    ),
+    "dsa_siamese": Accuracies(
+        "DSA's Siamese augmentation against others in the matching",
+        notes=(
+            _ACCURACY,
+            "Columns: what the matching augments; DSA augments real and synthetic images with the same draw, "
+            "the names of the others state what they augment.",
+            "Recipe dsa trains the evaluation networks with DSA augmentation, recipe plain without.",
+            f"In brackets the published value of DSA (DSA Table 1). {_OURS}",
+        ),
+    ),
+    "dsa_cross_architecture": Accuracies(
+        "DSA: condensed on one network, evaluated on another",
+        notes=(
+            _ACCURACY,
+            "Lines: the network that a set was condensed on. Columns: the network that was trained on it.",
+            f"In brackets the published value of ConvNet on itself (DSA Table 1). {_OURS}",
+        ),
+        layout=_CROSSED,
+    ),
+    "summary": Curves("Accuracy against images per class"),
+    "figure_larger_sets": Curves(
+        "Larger sets: accuracy, absolute and in percent of that on the whole set", relative=True
+    ),
+    "dsa_curve": Curves("DSA: accuracy against images per class"),
+    "figure2": Images("Figure 2: synthetic images"),
+    "figure3": Embedding("Figure 3: synthetic images among real ones"),
+    "figure4": Trajectories("Figure 4: accuracy against the time of condensing"),
+    "figure_distributions": Images("Figure F9: synthetic images by the accuracy of the condensing networks"),
+    "figure_nas": SearchFigure("Figure F8: networks trained on a proxy and on the whole set"),
+    "continual5": ClassesInSteps("Continual learning in 5 steps", _CONTINUAL, steps=5),
+    "continual10": ClassesInSteps("Continual learning in 10 steps", _CONTINUAL, steps=10),
+    "dsa_continual": Sequence("Continual learning of one data set after another"),
 }
 
+Kind = TypeVar("Kind", bound=Target)
 
-def of_kind(*kinds: Kind) -> list[str]:
-    """Return the targets of some kinds."""
-    return [name for name, kind in TARGETS.items() if kind in kinds]
+
+def of_kind(kind: type[Kind]) -> dict[str, Kind]:
+    """Return the targets of a kind by name."""
+    return {name: target for name, target in TARGETS.items() if isinstance(target, kind)}
+
+
+def find(kind: type[Kind], name: str) -> Kind:
+    """Return a target of a kind.
+
+    Raises:
+        CondenseryError: there is no such target of this kind.
+    """
+    known = of_kind(kind)
+    if name not in known:
+        what = "table" if kind.tables else "figure"
+        raise CondenseryError(f"{what} {name!r} is unknown; choose from {', '.join(known)}")
+    return known[name]
 
 
 def of_section(section: str) -> list[str]:
     """Return the targets that a protocol lists under a key."""
-    return [name for name, kind in TARGETS.items() if kind.section == section]
+    return [name for name, target in TARGETS.items() if target.section == section]

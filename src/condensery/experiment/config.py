@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from condensery.architectures import has_batch_norm
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import TARGETS, Kind, of_section
+from condensery.experiment.catalog import TARGETS, Target, of_section
 from condensery.experiment.plans import PoolPlan, Search
 from condensery.experiment.reading import base_of, unknown
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, whole_evaluations_of
@@ -221,9 +221,9 @@ class Config:
         searched = of_section("search") if "search" in self.spec else ()
         return [*self.spec["targets"], *self.spec.get("continual", {}), *searched]
 
-    def listed(self, *kinds: Kind) -> list[str]:
-        """Return the names of the targets of some kinds that the protocol lists."""
-        return [name for name in self.targets() if TARGETS[name] in kinds]
+    def listed(self, kind: type[Target]) -> list[str]:
+        """Return the names of the targets of a kind that the protocol lists."""
+        return [name for name in self.targets() if isinstance(TARGETS[name], kind)]
 
     def tables(self) -> list[str]:
         """Return the names of the targets that are tables."""

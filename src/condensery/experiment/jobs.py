@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from condensery.experiment import memories
-from condensery.experiment.catalog import TARGETS
+from condensery.experiment.catalog import TARGETS, Memories, SearchTable
 from condensery.experiment.config import Config
 from condensery.experiment.needs import NEEDS, needed, needed_in_step
 from condensery.experiment.plans import Search
@@ -40,10 +40,10 @@ def jobs_of(config: Config, table: str) -> list[JobId]:
     Raises:
         CondenseryError: the protocol does not list the table.
     """
-    section = TARGETS[table].section if table in TARGETS else "targets"
-    if section == "continual":
+    target = TARGETS.get(table)
+    if isinstance(target, Memories):
         jobs = list(_of_memories(config, table))
-    elif section == "search" and config.search:
+    elif isinstance(target, SearchTable) and config.search:
         jobs = list(_of_search(config, config.search))
     else:
         jobs = list(_of_sets(config, table))

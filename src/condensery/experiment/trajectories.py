@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import TRAJECTORIES, of_kind
+from condensery.experiment.catalog import Trajectories, of_kind
 from condensery.experiment.targets import SetId, sets_of
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ def steps_of(config: Config, coordinates: Mapping[str, Any]) -> list[int]:
     """
     dataset, method, network = (str(coordinates[name]) for name in ("dataset", "method", "network"))
     followed = SetId(dataset, method, network, int(coordinates["ipc"]), int(coordinates["seed"]))
-    steps = trajectories(config, *config.listed(TRAJECTORIES)).get(followed)
+    steps = trajectories(config, *config.listed(Trajectories)).get(followed)
     if steps is None:
         raise CondenseryError(
             f"protocols/{config.protocol}.yaml: no target follows {'/'.join(map(str, followed))}; add it to "
-            f"one of {', '.join(of_kind(TRAJECTORIES))}"
+            f"one of {', '.join(of_kind(Trajectories))}"
         )
     return steps
 

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from condensery.experiment.catalog import Memories, find
 from condensery.reporting import layout
-from condensery.reporting.continual_table import TITLES, caption, is_sequence, line_name, step_name
+from condensery.reporting.continual_table import caption, is_sequence, line_name, step_name
 from condensery.reporting.drawing import STYLE, Drawing, heading
 from condensery.reporting.labels import Labels
 from condensery.reporting.styles import Style, style
@@ -21,10 +22,14 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
     Bands are one standard deviation to either side; crosses are the published accuracies after the last step.
 
     Args:
-        name: of the table, a key of `continual_table.TITLES`.
+        name: of the target.
         frame: as `continual_cells.cells` returns it.
         labels: names for readers.
+
+    Raises:
+        CondenseryError: the target is unknown.
     """
+    target = find(Memories, name)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.2), dpi=200, facecolor="white", layout="constrained")
         axes = figure.add_subplot()
@@ -54,7 +59,7 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
             entries.append(cross)
         axes.legend(handles=entries, frameon=False, fontsize=8)
     notes = "Bands: one standard deviation." + (" Crosses: published." if known else "")
-    return Drawing(figure, f"{TITLES[name]}: curves", f"{caption(frame, labels)} {notes}")
+    return Drawing(figure, f"{target.title}: curves", f"{caption(frame, labels)} {notes}")
 
 
 def _curve(axes: Axes, line: pd.DataFrame, method: Style, dashes: str, labels: Labels) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from condensery.experiment.catalog import Memories, find
 from condensery.progress import duration
 from condensery.reporting import layout, markdown, metrics
 from condensery.reporting.labels import Labels
@@ -11,25 +12,22 @@ from condensery.reporting.latex import tabular
 from condensery.reporting.layout import Cell, Grid
 from condensery.reporting.tables import Table
 
-TITLES = {
-    "continual5": "Continual learning in 5 steps",
-    "continual10": "Continual learning in 10 steps",
-    "dsa_continual": "Continual learning of one data set after another",
-}
-"""Every table by name."""
-
 
 def build(name: str, frame: pd.DataFrame, labels: Labels) -> Table:
     """Build a table.
 
     Args:
-        name: of the table, a key of `TITLES`.
+        name: of the table.
         frame: as `continual_cells.cells` returns it, of one data set or sequence.
         labels: names for readers.
+
+    Raises:
+        CondenseryError: the table is unknown.
     """
+    target = find(Memories, name)
     table, description = grid(frame, labels), caption(frame, labels)
-    text = f"# {TITLES[name]}\n\n{description}\n\n{markdown.table(table.heads, table.lines)}\n"
-    latex = tabular(name, f"{TITLES[name]}. {description}", table.heads, table.lines)
+    text = f"# {target.title}\n\n{description}\n\n{markdown.table(table.heads, table.lines)}\n"
+    latex = tabular(name, f"{target.title}. {description}", table.heads, table.lines)
     return Table(frame, text, latex, metrics.of(frame, _metric, {"mean": "accuracy", "std": "std"}))
 
 

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from condensery.errors import CondenseryError
+from condensery.experiment.catalog import Curves, find
 from condensery.experiment.targets import WHOLE
 from condensery.reporting import layout, published
 from condensery.reporting.cells import cells
@@ -20,22 +21,12 @@ from condensery.reporting.drawing import STYLE, Drawing, heading
 from condensery.reporting.labels import Labels
 from condensery.reporting.styles import style
 
-FIGURES = {
-    "summary": "Accuracy against images per class",
-    "figure_larger_sets": "Larger sets: accuracy, absolute and in percent of that on the whole set",
-    "dsa_curve": "DSA: accuracy against images per class",
-}
-"""The title of each figure, by target."""
-
-RELATIVE = frozenset({"figure_larger_sets"})
-"""The figures with a second panel: accuracy in percent of that on the whole set in recipe whole."""
-
 
 def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Drawing:
     """Draw a figure from rows.
 
     Args:
-        name: which figure, a key of `FIGURES`.
+        name: which figure.
         rows: as `rows.read_rows` returns them.
         folder: where the published numbers are.
         labels: names for readers.
@@ -43,15 +34,14 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Drawin
     Raises:
         CondenseryError: there is no such figure, or it lacks the networks on the whole set.
     """
-    if name not in FIGURES:
-        raise CondenseryError(f"figure {name!r} is unknown; choose from {', '.join(FIGURES)}")
+    target = find(Curves, name)
     frame = cells(rows, published.accuracies(folder))
     frame["whole"] = frame["dataset"].map(
         frame[(frame["method"] == WHOLE) & (frame["recipe"] == WHOLE)].set_index("dataset")["mean"].to_dict()
     )
-    if name in RELATIVE and frame["whole"].isna().any():
+    if target.relative and frame["whole"].isna().any():
         raise CondenseryError(f"{name}: no rows of the whole set in recipe {WHOLE}; evaluate it too")
-    relatives = (False, True) if name in RELATIVE else (False,)
+    relatives = (False, True) if target.relative else (False,)
     panels = [(dataset, relative) for dataset in dict.fromkeys(frame["dataset"]) for relative in relatives]
     with mpl.rc_context(STYLE):
         size = (3.6 * len(panels), 3.4)
@@ -74,7 +64,7 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Drawin
             fontsize=8,
             frameon=False,
         )
-    return Drawing(figure, FIGURES[name], caption(frame, labels))
+    return Drawing(figure, target.title, caption(frame, labels))
 
 
 def caption(frame: pd.DataFrame, labels: Labels) -> str:

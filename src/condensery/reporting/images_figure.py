@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -14,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from condensery.errors import CondenseryError
+from condensery.experiment.catalog import Images, find
 from condensery.progress import duration
 from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
@@ -39,7 +39,7 @@ _GAP, _COMMON_SIDE = 2, 32
 def build(
     name: str, sets: Sequence[SyntheticSet], labels: Labels, rows: pd.DataFrame | None = None
 ) -> Drawing:
-    """Build a figure.
+    """Show the synthetic images as a person wants to see them, one panel per set.
 
     Args:
         name: of the figure.
@@ -51,8 +51,7 @@ def build(
     Raises:
         CondenseryError: the figure is unknown, no sets, or a set of another protocol or without provenance.
     """
-    if name not in FIGURES:
-        raise CondenseryError(f"figure {name!r} is unknown; choose from {', '.join(FIGURES)}")
+    target = find(Images, name)
     if not sets:
         raise CondenseryError(f"no synthetic sets for {name}; give the files of its sets")
     for each in sets:
@@ -62,13 +61,6 @@ def build(
                 f"{each.source}: made under protocol {experiment['protocol']!r}, not {labels.protocol!r}; "
                 "give sets of one protocol"
             )
-    return FIGURES[name](sets, labels, rows)
-
-
-def _images(
-    sets: Sequence[SyntheticSet], labels: Labels, rows: pd.DataFrame | None, *, title: str
-) -> Drawing:
-    """Show the synthetic images as a person wants to see them, one panel per set."""
     with mpl.rc_context(STYLE):
         tiles = [_tiles(each) for each in sets]
         figure = _panels(sets, tiles, labels)
@@ -84,7 +76,7 @@ def _images(
         _origin(sets),
         _evaluated(rows) if rows is not None else "",
     ]
-    return Drawing(figure, title, " ".join(part for part in caption if part))
+    return Drawing(figure, target.title, " ".join(part for part in caption if part))
 
 
 def _experiment(synthetic: SyntheticSet) -> Mapping[str, Any]:
@@ -214,12 +206,3 @@ def _panel(
         fontsize=10,
         color="0.35",
     )
-
-
-FIGURES: dict[str, Callable[[Sequence[SyntheticSet], Labels, pd.DataFrame | None], Drawing]] = {
-    "figure2": partial(_images, title="Figure 2: synthetic images"),
-    "figure_distributions": partial(
-        _images, title="Figure F9: synthetic images by the accuracy of the condensing networks"
-    ),
-}
-"""Every figure by name."""

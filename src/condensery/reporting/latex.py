@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from condensery.errors import CondenseryError
+from condensery.experiment.catalog import Accuracies
 from condensery.experiment.targets import WHOLE
 from condensery.reporting import layout
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import ABSENT, MINUS, TIMES, Cell
-from condensery.reporting.specs import Spec
 
 _SPACE = 3  # points at either side of an entry
 _COLUMN, _PAGE = 230, 400  # points: a column of two-column papers, and what the narrowest have across
@@ -63,7 +63,7 @@ WHOLE_TABLE = Choice()
 
 
 def document(
-    label: str, spec: Spec, frame: pd.DataFrame, labels: Labels, choice: Choice = WHOLE_TABLE
+    label: str, target: Accuracies, frame: pd.DataFrame, labels: Labels, choice: Choice = WHOLE_TABLE
 ) -> str:
     """Write a table in the paper's layout; it needs the package booktabs, and graphicx where it is wide.
 
@@ -73,14 +73,14 @@ def document(
     Raises:
         CondenseryError: the cells do not fit the paper's layout, or a chosen column is not among them.
     """
-    columns, lines = layout.matrix(frame, spec.layout, labels)
+    columns, lines = layout.matrix(frame, target.layout, labels)
     unknown = sorted(set(choice.columns) - set(columns))
     if unknown:
         raise CondenseryError(f"{label}: no column {unknown[0]!r}; choose from {', '.join(columns)}")
     columns = [column for column in columns if not choice.columns or column in choice.columns]
-    names = spec.layout.lines
+    names = target.layout.lines
     heads = [_SHORT_HEADS.get(name, layout.HEADS[name]) for name in names]
-    heads += [layout.shown(spec.layout.columns, column, labels) for column in columns]
+    heads += [layout.shown(target.layout.columns, column, labels) for column in columns]
     shown = [line.cells[column] for line in lines for column in columns if column in line.cells]
     counts = Counter(cell["n"] for cell in shown if cell["networks"])
     common = counts.most_common(1)[0][0] if counts else ""
@@ -103,7 +103,7 @@ def document(
     if len(counts) > 1:
         of_all += f" Where none is stated, it is {common.replace('x', TIMES)}."
     bold = ["Bold: the highest measured accuracy of each line."] if choice.best else []
-    caption = " ".join([f"{spec.title}.", labels.sentence(), of_all, *spec.notes, *bold])
+    caption = " ".join([f"{target.title}.", labels.sentence(), of_all, *target.notes, *bold])
     sides = "".join("r" if name == "ipc" else "l" for name in names) + "c" * len(columns)
     return _table(label, caption, sides, heads, body, about)
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from condensery import architectures
 from condensery.errors import CondenseryError
+from condensery.experiment.catalog import Layout
 from condensery.progress import duration
 from condensery.reporting.labels import Labels
 
@@ -37,32 +38,11 @@ HEADS = {
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The paper's layout.
-
-    Cells that agree in lines and columns are one cell of the table, so all else must follow from these.
-
-    Attributes:
-        lines: the columns of cells that identify a line, names of `HEADS`; the data set comes first.
-        columns: the column of cells whose values are the table's columns, a name of `HEADS`.
-        relative: whether an accuracy is also given in percent of that on the whole set.
-    """
-
-    lines: tuple[str, ...]
-    columns: str = "method"
-    relative: bool = False
-
-
-@dataclass(frozen=True)
 class Grid:
     """A table as text: its head and its lines."""
 
     heads: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
-
-
-TABLE1 = Layout(lines=("dataset", "ipc", "recipe"))
-"""The layout of DM Table 1."""
 
 
 @dataclass(frozen=True)

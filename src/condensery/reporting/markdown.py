@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from condensery.experiment.catalog import Accuracies
 from condensery.reporting import layout
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import Cell
-from condensery.reporting.specs import Spec
 
 _LONG = (
     "Data set",
@@ -27,20 +27,20 @@ _LONG = (
 )
 
 
-def document(spec: Spec, frame: pd.DataFrame, labels: Labels) -> str:
+def document(target: Accuracies, frame: pd.DataFrame, labels: Labels) -> str:
     """Write a table: its caption, the paper's layout, then one line per cell.
 
     Raises:
         CondenseryError: the cells do not fit the paper's layout.
     """
-    columns, lines = layout.matrix(frame, spec.layout, labels)
+    columns, lines = layout.matrix(frame, target.layout, labels)
     compact = [[*line.titles, *(_compact(line.cells.get(column)) for column in columns)] for line in lines]
-    heads = [layout.HEADS[name] for name in spec.layout.lines]
-    heads += [layout.shown(spec.layout.columns, column, labels) for column in columns]
+    heads = [layout.HEADS[name] for name in target.layout.lines]
+    heads += [layout.shown(target.layout.columns, column, labels) for column in columns]
     parts = [
-        f"# {spec.title}",
+        f"# {target.title}",
         " ".join([labels.sentence(), *layout.facts(frame)]),
-        " ".join(spec.notes),
+        " ".join(target.notes),
         table(heads, compact),
         "## Every cell",
         table(_LONG, [_long(cell, labels) for cell in frame.to_dict("records")]),

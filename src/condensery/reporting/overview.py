@@ -89,7 +89,7 @@ def of_search(frame: pd.DataFrame, labels: Labels) -> tuple[Comparison, ...]:
     """Compare the networks that a search chose, as `search_cells.read` returns them."""
     return tuple(
         Comparison(
-            f"{cell['dataset']}, {search_table.title(cell['proxy'], cell['ipc'], labels)}",
+            f"{cell['dataset']}, {search_table.proxy_title(cell['proxy'], cell['ipc'], labels)}",
             cell["test_mean"],
             known,
         )

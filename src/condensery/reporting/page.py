@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, UnidentifiedImageError
 
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import TARGETS
+from condensery.experiment.catalog import TARGETS, Accuracies, Layout, Memories, SearchTable, find
 from condensery.experiment.targets import WHOLE
 from condensery.files import atomic
 from condensery.reporting import (
@@ -24,11 +24,10 @@ from condensery.reporting import (
     overview,
     search_cells,
     search_table,
-    specs,
     tables,
 )
 from condensery.reporting.labels import Labels
-from condensery.reporting.layout import ABSENT, Cell, Layout
+from condensery.reporting.layout import ABSENT, Cell
 from condensery.reporting.overview import Summary
 
 _LONG = (
@@ -187,29 +186,28 @@ def _overview(summaries: Sequence[Summary]) -> Grid:
 
 def _table(path: Path, labels: Labels, folder: Path) -> tuple[Section, Summary]:
     """Return what the page shows of a table, and its line of the overview."""
-    kind = TARGETS[path.stem].section if path.stem in TARGETS else "targets"
+    target = TARGETS.get(path.stem)
     notes: tuple[str, ...]
     grids: tuple[Grid, ...]
-    if kind == "continual":
+    if isinstance(target, Memories):
         frame = continual_cells.read_cells(path)
-        title, notes = continual_table.TITLES[path.stem], (continual_table.caption(frame, labels),)
+        notes = (continual_table.caption(frame, labels),)
         grids = (_texts(continual_table.grid(frame, labels)),)
         measured, compared = len(frame), overview.of_continual(frame, labels)
-    elif kind == "search":
+    elif isinstance(target, SearchTable):
         frame = search_cells.read(path)
-        title, notes = search_table.TITLE, (search_table.caption(frame, labels),)
+        notes = (search_table.caption(frame, labels),)
         grids = (_texts(search_table.grid(frame, labels)),)
         measured, compared = len(frame), overview.of_search(frame, labels)
     else:
-        spec = specs.find(path.stem)
+        target = find(Accuracies, path.stem)
         frame = tables.read_cells(path)
-        title = spec.title
-        notes = (" ".join([labels.sentence(), *layout.facts(frame)]), " ".join(spec.notes))
-        grids = _accuracies(frame, spec.layout, labels, folder)
+        notes = (" ".join([labels.sentence(), *layout.facts(frame)]), " ".join(target.notes))
+        grids = _accuracies(frame, target.layout, labels, folder)
         measured, compared = int((frame["networks"] > 0).sum()), overview.of_accuracies(frame, labels)
     _check_protocol(path, frame, labels)
-    section = Section(path.stem, title, notes, _files(path, _TABLE_FILES, folder), grids)
-    return section, Summary(path.stem, title, measured, compared)
+    section = Section(path.stem, target.title, notes, _files(path, _TABLE_FILES, folder), grids)
+    return section, Summary(path.stem, target.title, measured, compared)
 
 
 def _check_protocol(path: Path, frame: pd.DataFrame, labels: Labels) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from condensery.errors import CondenseryError
+from condensery.experiment.catalog import Accuracies, ClassesInSteps, SearchTable, of_kind
 from condensery.experiment.groups import ALL, BINS, RANDOM
 
 _COSTS = dict.fromkeys(("dataset", "ipc", "method", "network", "hardware"), str) | {
@@ -50,8 +51,15 @@ _SEARCH_IPC = 50  # DM Table 5
 _CONDENSING = {"resnet18": "resnet18ap"}
 
 
-def table1(folder: Path) -> pd.DataFrame:
-    """Read table1.csv: the accuracies of DM Table 1, DSA Table 1, DM section 3.2 and DM's larger sets.
+def table(name: str, folder: Path) -> pd.DataFrame:
+    """Read a file of accuracies.
+
+    ``table1`` holds those of DM Table 1, DSA Table 1, DM section 3.2 and DM's larger sets, the others those
+    of one table of DM each.
+
+    Args:
+        name: of the file, without ``.csv``.
+        folder: where it is.
 
     Returns:
         One line per published cell, in the order of the file: dataset, ipc (0 for the whole set), method,
@@ -61,58 +69,60 @@ def table1(folder: Path) -> pd.DataFrame:
     Raises:
         CondenseryError: the file is absent, or has other columns, a repetition or an empty mean.
     """
-    return _on_own_networks(_read(folder / "table1.csv"))
+    return _READERS.get(name, _on_own_networks)(folder / f"{name}.csv")
 
 
-def table6(folder: Path) -> pd.DataFrame:
-    """Read table6_generative.csv: DM Table 6, in the appendix there.
+def _on_own_networks(path: Path) -> pd.DataFrame:
+    """Read a table that names no network: each set is evaluated on the network that it was made for."""
+    frame = _read(path)
+    frame["evaluate_network"] = [
+        _network(dataset, method) for dataset, method in zip(frame["dataset"], frame["method"], strict=True)
+    ]
+    frame["condense_network"] = ""
+    return frame[list(CELL)]
 
-    Returns, raises: as `table1`.
-    """
-    return _on_own_networks(_read(folder / "table6_generative.csv"))
 
-
-def table2(folder: Path) -> pd.DataFrame:
-    """Read table2_normalization.csv: DM Table 2, each set evaluated on the network that it was condensed on.
-
-    Returns, raises: as `table1`.
-    """
-    frame = _read(folder / "table2_normalization.csv", ("normalization",))
+def _with_norms(path: Path) -> pd.DataFrame:
+    """Read DM Table 2: each set is evaluated on the network that it was condensed on."""
+    frame = _read(path, ("normalization",))
     networks = pd.Series([_NETWORKS.get(dataset, "convnet") for dataset in frame["dataset"]])
     frame["condense_network"] = frame["evaluate_network"] = networks + frame["normalization"].map(_NORMS)
     return frame[list(CELL)]
 
 
-def table3(folder: Path) -> pd.DataFrame:
-    """Read table3_cross_architecture.csv: DM Table 3.
-
-    Returns, raises: as `table1`.
-    """
+def _between_networks(path: Path) -> pd.DataFrame:
+    """Read DM Table 3."""
     names = ("condense_network", "evaluate_network", "normalization")
-    frame = _read(folder / "table3_cross_architecture.csv", names)
+    frame = _read(path, names)
     norms = frame["normalization"].map(_NORMS)
     frame["condense_network"] = frame["condense_network"].replace(_CONDENSING) + norms
     frame["evaluate_network"] = frame["evaluate_network"] + norms
     return frame[list(CELL)]
 
 
-def table4(folder: Path) -> pd.DataFrame:
-    """Read table4_network_distribution.csv: DM Table 4, a method for every group of networks.
-
-    Returns, raises: as `table1`; with the group as one more column.
-    """
-    frame = _read(folder / "table4_network_distribution.csv", ("network_accuracy_group",), deviations=False)
+def _by_group(path: Path) -> pd.DataFrame:
+    """Read DM Table 4: a method for every group of networks, and the group as one more column."""
+    frame = _read(path, ("network_accuracy_group",), deviations=False)
     frame["method"] = frame["network_accuracy_group"].map(_GROUPS)
     frame["condense_network"] = frame["evaluate_network"] = "convnet"
     return frame.explode("method", ignore_index=True)[[*CELL, "network_accuracy_group"]]
 
 
+_READERS = {
+    "table2_normalization": _with_norms,
+    "table3_cross_architecture": _between_networks,
+    "table4_network_distribution": _by_group,
+}
+"""The files that name the networks of their cells."""
+
+
 def accuracies(folder: Path) -> pd.DataFrame:
     """Return the published accuracies of all tables whose lines are cells; one in two tables comes once.
 
-    Returns, raises: as `table1`.
+    Returns, raises: as `table`.
     """
-    frame = pd.concat([table(folder) for table in (table1, table2, table3, table4, table6)])
+    files = dict.fromkeys(target.published for target in of_kind(Accuracies).values())
+    frame = pd.concat([table(name, folder) for name in files])
     condensed_on = frame["condense_network"].where(frame["condense_network"] != "", frame["evaluate_network"])
     names = ["dataset", "ipc", "method", "condensed_on", "evaluate_network"]
     again = frame.assign(condensed_on=condensed_on).duplicated(names)
@@ -137,19 +147,27 @@ def numbers(folder: Path) -> pd.DataFrame:
 
     Returns:
         One line per printed number with `NUMBER`, so that a cell of two tables comes twice. ``table`` is the
-        target that measures it. ``quantity`` is `ACCURACY` in percent, or `CORRELATION`, from -1 to 1.
-        ``steps`` is the number of steps of continual learning, after the last of which the accuracy stands,
-        and 0 elsewhere. For architecture search, ``method`` is the proxy and ``evaluate_network`` "".
+        target that measures it, or the first of several. ``quantity`` is `ACCURACY` in percent, or
+        `CORRELATION`, from -1 to 1. ``steps`` is the number of steps of continual learning, after the last of
+        which the accuracy stands, and 0 elsewhere. For architecture search, ``method`` is the proxy and
+        ``evaluate_network`` "".
 
     Raises:
         CondenseryError: a file is absent, or has other columns.
     """
-    tables = {"table1": table1, "table2": table2, "table3": table3, "table4": table4, "table6": table6}
-    frames = [read(folder).assign(table=name) for name, read in tables.items()]
-    # Two methods correspond to one group of networks, for which one number was printed.
-    frames[3] = frames[3].drop_duplicates(["dataset", "ipc", "network_accuracy_group"])
+    first: dict[str, str] = {}
+    for name, target in of_kind(Accuracies).items():
+        first.setdefault(target.published, name)
+    frames = []
+    for file, name in first.items():
+        found = table(file, folder).assign(table=name)
+        if "network_accuracy_group" in found:
+            # Two methods correspond to one group of networks, for which one number was printed.
+            found = found.drop_duplicates(["dataset", "ipc", "network_accuracy_group"])
+        frames.append(found)
     learned = continual(folder)
-    learned["table"] = "continual" + learned["steps"].astype(str)
+    by_steps = {target.steps: name for name, target in of_kind(ClassesInSteps).items()}
+    learned["table"] = learned["steps"].map(by_steps)
     learned["evaluate_network"] = learned["dataset"].map(lambda name: _NETWORKS.get(name, "convnet"))
     frame = pd.concat([*frames, learned], ignore_index=True)
     frame["quantity"] = ACCURACY
@@ -187,7 +205,8 @@ def _of_search(folder: Path) -> pd.DataFrame:
         for quantity, mean in values.items()
     ]
     found = pd.concat(lines, ignore_index=True).rename(columns={"proxy": "method"})
-    found = found.assign(table="table5", dataset="cifar10", ipc=_SEARCH_IPC, published_std=math.nan)
+    (name,) = of_kind(SearchTable)
+    found = found.assign(table=name, dataset="cifar10", ipc=_SEARCH_IPC, published_std=math.nan)
     found.loc[found["method"].isin(("whole", "early_stopping")), "ipc"] = 0
     return found.dropna(subset="published_mean")
 
@@ -240,15 +259,6 @@ def _read(path: Path, more: tuple[str, ...] = (), *, deviations: bool = True) ->
         raise CondenseryError(f"{path}: {dataset}, ipc {ipc}, {', '.join(names)} comes twice; keep one line")
     frame["recipe"] = [_RECIPES.get(method, "") for method in frame["method"]]
     return frame
-
-
-def _on_own_networks(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells of a table that names no network: each set on the network that it was made for."""
-    frame["evaluate_network"] = [
-        _network(dataset, method) for dataset, method in zip(frame["dataset"], frame["method"], strict=True)
-    ]
-    frame["condense_network"] = ""
-    return frame[list(CELL)]
 
 
 def _network(dataset: str, method: str) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from condensery.errors import CondenseryError
 from condensery.experiment import Config
-from condensery.experiment.catalog import SEARCH_TABLE, TARGETS
+from condensery.experiment.catalog import TARGETS, SearchTable
 from condensery.experiment.comparable import cell_differences, search_differences
 from condensery.reporting import cells, continual_cells, published, search_cells
 from condensery.reporting.labels import Labels
@@ -147,7 +147,7 @@ def _matching(number: Mapping[str, Any], frame: pd.DataFrame) -> Iterator[dict[s
 
 def _reasons(number: Mapping[str, Any], line: Mapping[str, Any], config: Config, paper: Config) -> list[str]:
     """Return why a measured number is not comparable with a published one."""
-    if TARGETS[number["table"]] is SEARCH_TABLE:
+    if isinstance(TARGETS[number["table"]], SearchTable):
         return search_differences(config, paper)
     cell = {**number, "recipe": line["recipe"]}
     try:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from condensery import architectures
-from condensery.experiment.catalog import CLASSES_IN_STEPS, TARGETS
+from condensery.experiment.catalog import TARGETS, Panel
 from condensery.reporting import layout, published
 from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels
@@ -32,18 +32,6 @@ from condensery.reporting.reproduction_table import TITLE
 _FACES = {WITHIN: "#9ecae1", OUTSIDE: "#fdae6b", NOT_COMPARABLE: "#e6e6e6", NOT_MEASURED: "#ffffff"}
 _SIGNS = {WITHIN: "=", OUTSIDE: "≠", NOT_COMPARABLE: "", NOT_MEASURED: ""}
 
-_TITLES = {
-    "table1": "DM and DSA Table 1, larger sets",
-    "table2": "DM Table 2: norms",
-    "table3": "DM Table 3: other networks, batch norm",
-    "table4": "DM Table 4: trained networks",
-    "table5": "DM Table 5: architecture search",
-    "table6": "DM Table T6: generators",
-    "continual": "DM section 3.5: continual learning",
-}
-CONTINUAL = "continual"
-"""The panel of the targets of continual learning, one line each."""
-_LEFT = ("table1",)
 _CELL = 0.46, 0.31
 """Width and height of a tile in inches."""
 _LINES, _HEAD, _GAP = 1.6, 0.78, 0.12
@@ -57,23 +45,29 @@ def draw(frame: pd.DataFrame, labels: Labels) -> Drawing:
         frame: as `reproduction_cells.verdicts` returns it.
         labels: names for readers.
     """
-    panels = {name: _panel(part, labels) for name, part in frame.groupby(frame["table"].map(_group))}
-    panels = {name: panels[name] for name in _TITLES if name in panels}
-    columns = [[n for n in panels if n in _LEFT], [n for n in panels if n not in _LEFT]]
+    shown = {name: target.panel or Panel(target.title) for name, target in TARGETS.items()}
+    of_tables = frame["table"].map(shown)
+    panels = {
+        panel: _content(panel, frame[of_tables == panel], labels)
+        for panel in dict.fromkeys(shown.values())
+        if (of_tables == panel).any()
+    }
+    columns = [[*panels][:1], [*panels][1:]]  # the first is by far the largest
     with mpl.rc_context(STYLE):
         widths = [
-            max((_LINES + 0.3 + _CELL[0] * len(panels[n][1]) for n in names), default=0) for names in columns
+            max((_LINES + 0.3 + _CELL[0] * len(panels[p][1]) for p in column), default=0)
+            for column in columns
         ]
-        heights = [sum(_HEAD + _GAP + _CELL[1] * len(panels[n][0]) for n in names) for names in columns]
+        heights = [sum(_HEAD + _GAP + _CELL[1] * len(panels[p][0]) for p in column) for column in columns]
         figure = Figure(figsize=(sum(widths), max(heights) + 0.6), dpi=200, facecolor="white")
         left = 0.0
-        for names, width in zip(columns, widths, strict=True):
+        for column, width in zip(columns, widths, strict=True):
             top = figure.get_figheight() - 0.5
-            for name in names:
-                rows, heads, tiles = panels[name]
+            for panel in column:
+                rows, heads, tiles = panels[panel]
                 height = _CELL[1] * len(rows)
                 box = (left + _LINES, top - _HEAD - height, _CELL[0] * len(heads), height)
-                _draw_panel(_axes(figure, box), _TITLES[name], rows, heads, tiles)
+                _draw_panel(_axes(figure, box), panel.title, rows, heads, tiles)
                 top -= height + _HEAD + _GAP
             left += width
         _legend(figure, counts(frame))
@@ -81,17 +75,11 @@ def draw(frame: pd.DataFrame, labels: Labels) -> Drawing:
 
 
 Tiles = dict[tuple[int, int], dict[str, Any]]
-Panel = tuple[list[str], list[str], Tiles]
 
 
-def _group(table: str) -> str:
-    return CONTINUAL if TARGETS[table] is CLASSES_IN_STEPS else table
-
-
-def _panel(part: pd.DataFrame, labels: Labels) -> Panel:
+def _content(panel: Panel, part: pd.DataFrame, labels: Labels) -> tuple[list[str], list[str], Tiles]:
     """Return the heads of lines and columns of a panel, and its numbers by (line, column)."""
-    name = _group(part["table"].iloc[0])
-    line, column = _AXES[name]
+    line, column = HEADS[panel.lines], HEADS[panel.columns]
     numbers = part.to_dict("records")
     if column is _method:
         order = labels.order(part["method"])
@@ -131,7 +119,7 @@ def _network(number: dict[str, Any], labels: Labels) -> str:
     return number["network"].removesuffix("-bn")
 
 
-def _pool(number: dict[str, Any], labels: Labels) -> str:
+def _group(number: dict[str, Any], labels: Labels) -> str:
     return number["method"].removeprefix("dm-pool-").replace("dm-pool", "all").replace("dm", "new")
 
 
@@ -143,16 +131,17 @@ def _steps(number: dict[str, Any], labels: Labels) -> str:
     return f"{number['dataset']}, {number['steps']} steps"
 
 
-_AXES: dict[str, tuple[Callable[[dict[str, Any], Labels], str], Callable[[dict[str, Any], Labels], str]]] = {
-    "table1": (_size, _method),
-    "table2": (_norm, _method),
-    "table3": (_condensed, _network),
-    "table4": (_size, _pool),
-    "table5": (_quantity, _method),
-    "table6": (_size, _method),
-    "continual": (_steps, _method),
+HEADS: dict[str, Callable[[dict[str, Any], Labels], str]] = {
+    "size": _size,
+    "method": _method,
+    "norm": _norm,
+    "condensed_on": _condensed,
+    "network": _network,
+    "group": _group,
+    "quantity": _quantity,
+    "steps": _steps,
 }
-"""The columns of the frame that give the lines and the columns of a panel."""
+"""What the lines or the columns of a panel can be: the head that a number belongs to."""
 
 
 def _axes(figure: Figure, box: tuple[float, float, float, float]) -> Axes:

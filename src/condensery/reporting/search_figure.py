@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from condensery.experiment.catalog import SearchFigure, find
 from condensery.progress import duration
 from condensery.reporting import layout, search_table
 from condensery.reporting.drawing import STYLE, Drawing, heading
@@ -17,7 +18,6 @@ from condensery.reporting.search_cells import WHOLE, in_order
 from condensery.reporting.styles import Style, style
 from condensery.search import ranking
 
-TITLE = "Figure F8: networks trained on a proxy and on the whole set"
 _PANEL_INCHES = 3.4
 _PANELS_A_ROW = 4
 _RHO, _TAU = "\N{GREEK SMALL LETTER RHO}", "\N{GREEK SMALL LETTER TAU}"
@@ -25,16 +25,18 @@ _OTHERS = "0.75"
 _FEWEST = 10  # networks that a rank correlation is printed of
 
 
-def build(rows: pd.DataFrame, labels: Labels) -> Drawing:
+def build(name: str, rows: pd.DataFrame, labels: Labels) -> Drawing:
     """Draw one panel per proxy, one point per network.
 
     Args:
+        name: of the figure.
         rows: of scripts/search.py, those of the whole set among them.
         labels: names for readers.
 
     Raises:
-        CondenseryError: some rows of a network are missing.
+        CondenseryError: the figure is unknown, or some rows of a network are missing.
     """
+    target = find(SearchFigure, name)
     scores = ranking.scores(rows)
     sizes = rows.groupby("proxy")["ipc"].max()
     proxies = [proxy for proxy in in_order(scores.columns) if proxy != WHOLE]
@@ -48,7 +50,9 @@ def build(rows: pd.DataFrame, labels: Labels) -> Drawing:
         for number, proxy in enumerate(proxies, start=1):
             axes = figure.add_subplot(lines, columns, number)
             _panel(axes, scores[proxy], scores[WHOLE], style(proxy, proxies))
-            axes.set_title(search_table.title(proxy, sizes[proxy], labels), fontsize=10, fontweight="bold")
+            axes.set_title(
+                search_table.proxy_title(proxy, sizes[proxy], labels), fontsize=10, fontweight="bold"
+            )
         n = f"{len(scores)} networks, trained {often} each"
         title = heading(rows["dataset"].iloc[0], labels.protocol, n)
         figure.suptitle(title, fontsize=10, x=0.005, ha="left")
@@ -66,7 +70,7 @@ def build(rows: pd.DataFrame, labels: Labels) -> Drawing:
         f"{len(rows)} trainings in {duration(seconds)} on {machine}. "
         f"Made with {layout.versions_text(versions)}."
     )
-    return Drawing(figure, TITLE, caption)
+    return Drawing(figure, target.title, caption)
 
 
 def _panel(axes: Axes, proxy: pd.Series, whole: pd.Series, chosen: Style) -> None:

@@ -1,10 +1,11 @@
-"""Table 5: proxies in an architecture search (DM section 3.6)."""
+"""The table of proxies in an architecture search (DM section 3.6)."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from condensery.experiment import EARLY_STOPPING
+from condensery.experiment.catalog import SearchTable, find
 from condensery.progress import duration
 from condensery.reporting import latex, layout, markdown, metrics
 from condensery.reporting.labels import Labels
@@ -12,8 +13,6 @@ from condensery.reporting.layout import Cell, Grid
 from condensery.reporting.tables import Table
 from condensery.search import ranking
 
-NAME = "table5"
-TITLE = "Table 5: architecture search with proxies"
 _NOTES = (
     "Every network is trained on each proxy and on the whole set, and ranked by its mean accuracy on "
     "validation images, which are held out of the training images. "
@@ -30,25 +29,30 @@ _METRICS = {"test_mean": "accuracy", "test_std": "std"} | {
 _AGREEMENT = {"Spearman": "spearman", "Kendall": "kendall"}
 
 
-def build(frame: pd.DataFrame, labels: Labels) -> Table:
-    """Build the table; arguments as for `grid`."""
+def build(name: str, frame: pd.DataFrame, labels: Labels) -> Table:
+    """Build the table.
+
+    Args:
+        name: of the table.
+        frame: as `search_cells.summary` or `search_cells.read` returns it.
+        labels: names for readers.
+
+    Raises:
+        CondenseryError: the table is unknown.
+    """
+    target = find(SearchTable, name)
     table, description = grid(frame, labels), caption(frame, labels)
-    text = f"# {TITLE}\n\n{description}\n\n{markdown.table(table.heads, table.lines)}\n"
+    text = f"# {target.title}\n\n{description}\n\n{markdown.table(table.heads, table.lines)}\n"
     return Table(
         frame,
         text,
-        latex.tabular(NAME, f"{TITLE}. {description}", table.heads, table.lines),
+        latex.tabular(name, f"{target.title}. {description}", table.heads, table.lines),
         metrics.of(frame, lambda cell: f"{cell['dataset']}/{cell['proxy']}", _METRICS),
     )
 
 
 def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
-    """Return one line per proxy.
-
-    Args:
-        frame: as `search_cells.summary` or `search_cells.read` returns it.
-        labels: names for readers.
-    """
+    """Return one line per proxy; arguments as for `build`."""
     parts = (f"top {frame['top'].iloc[0]}", "all")
     correlations = [f"{name}, {part}" for part in parts for name in _AGREEMENT]
     heads = (
@@ -64,7 +68,7 @@ def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
 
 
 def caption(frame: pd.DataFrame, labels: Labels) -> str:
-    """Return the caption: what the table rests on, and how to read it; arguments as for `grid`."""
+    """Return the caption: what the table rests on, and how to read it; arguments as for `build`."""
     first = frame.iloc[0]
     often = "once" if first["repeats"] == 1 else f"{first['repeats']} times"
     versions = layout.versions_text({name: layout.parts(frame[name]) for name in layout.VERSIONS})
@@ -76,7 +80,7 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
     )
 
 
-def title(proxy: str, ipc: int, labels: Labels) -> str:
+def proxy_title(proxy: str, ipc: int, labels: Labels) -> str:
     """Return the title of a proxy."""
     if proxy == EARLY_STOPPING:
         return "Early stopping"
@@ -89,7 +93,7 @@ def _line(cell: Cell, labels: Labels) -> tuple[str, ...]:
     correlations = [_correlation(cell[name]) for name in names]
     correlations[0] += _published(cell["published_spearman"], "{:.2f}")
     return (
-        title(cell["proxy"], cell["ipc"], labels),
+        proxy_title(cell["proxy"], cell["ipc"], labels),
         f"{cell['images']}" + _published(cell["published_images"], "{:.0f}"),
         str(cell["steps"]),
         cell["chosen"],

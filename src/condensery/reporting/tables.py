@@ -1,4 +1,4 @@
-"""Build tables: each is a function of result rows, which reporting/specs.py describes."""
+"""Tables of accuracies: each is a function of result rows, and laid out as its entry in the catalog says."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from condensery.errors import CondenseryError
+from condensery.experiment.catalog import Accuracies, Layout, find
 from condensery.files import atomic
-from condensery.reporting import latex, markdown, metrics
+from condensery.reporting import latex, markdown, metrics, published
 from condensery.reporting.cells import COLUMNS, KEYS, NUMBERS, cells
 from condensery.reporting.labels import Labels
-from condensery.reporting.layout import Layout, order
+from condensery.reporting.layout import order
 from condensery.reporting.metrics import Metrics
-from condensery.reporting.specs import find
 
 _COUNTS = ("ipc", "sets", "networks", "images", "epochs")
 _TEXTS = [name for name in COLUMNS if name not in (*NUMBERS, *_COUNTS)]
@@ -90,17 +90,17 @@ def build(
     Raises:
         CondenseryError: the table is unknown, the rows do not fit it, or a chosen column is not among them.
     """
-    spec = find(name)
-    known = spec.published(folder)
+    target = find(Accuracies, name)
+    known = published.table(target.published, folder)
     frame = cells(rows, known)
-    if spec.gaps:
-        frame = _with_gaps(frame, known, spec.layout)
-    frame = _in_order(frame, spec.layout, list(dict.fromkeys(known["dataset"])), labels)
+    if target.gaps:
+        frame = _with_gaps(frame, known, target.layout)
+    frame = _in_order(frame, target.layout, list(dict.fromkeys(known["dataset"])), labels)
     measured = frame[frame["networks"] > 0]
     return Table(
         frame,
-        markdown.document(spec, frame, labels),
-        latex.document(name, spec, frame, labels, choice),
+        markdown.document(target, frame, labels),
+        latex.document(name, target, frame, labels, choice),
         metrics.of(measured, metrics.cell_name, {"mean": "accuracy", "std": "std"}),
     )
 

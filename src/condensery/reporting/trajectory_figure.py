@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from condensery.experiment.catalog import Trajectories, find
 from condensery.files import atomic
 from condensery.progress import duration
 from condensery.reporting import layout, markdown
@@ -19,21 +20,24 @@ from condensery.reporting.labels import Labels
 from condensery.reporting.styles import style
 from condensery.reporting.trajectory_cells import CURVE, ERRORS, Comparison, comparisons
 
-TITLE = "Figure 4: accuracy against the time of condensing"
-
 _HEADS = ("Data set", "Images/class", "Method", "Network", "Iterations", "Time", "Accuracy", "n")
 # Possible ticks of an axis of time: every second one, or all if that leaves too few.
 _TICKS = (0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10800, 36000, 108000, 360000)
 
 
-def draw(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> Drawing:
+def draw(name: str, frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> Drawing:
     """Draw points: a panel per data set and ipc, a curve per method, on a logarithmic axis of time.
 
     Args:
-        frame: as `trajectory.points` returns it.
+        name: of the figure.
+        frame: as `trajectory_cells.points` returns it.
         published: as `published.costs` returns it; it is only quoted.
         labels: names for readers.
+
+    Raises:
+        CondenseryError: the figure is unknown.
     """
+    target = find(Trajectories, name)
     with mpl.rc_context(STYLE):
         panels = list(frame.groupby(["dataset", "ipc"], sort=False))
         size = (0.8 + 4.6 * len(panels), 3.6)
@@ -46,17 +50,24 @@ def draw(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> Drawin
             axes.set_title(title, fontsize=9, loc="left", fontweight="bold")
     marks = "Bands: one standard deviation. Dotted: the final accuracy of DSA."
     sentences = [caption(frame, labels), marks, *statements(frame, labels)]
-    return Drawing(figure, TITLE, " ".join([*sentences, *quoted(frame, published, labels)]))
+    return Drawing(figure, target.title, " ".join([*sentences, *quoted(frame, published, labels)]))
 
 
-def write_numbers(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels, prefix: Path) -> None:
+def write_numbers(
+    name: str, frame: pd.DataFrame, published: pd.DataFrame, labels: Labels, prefix: Path
+) -> None:
     """Write the numbers behind the figure, one line per point, as prefix.csv and prefix.md, each atomically.
 
     The arguments are those of `draw`, and the prefix of the paths.
     """
     sentences = [*statements(frame, labels), *quoted(frame, published, labels)]
     lines = [_line(point, labels) for _, point in frame.iterrows()]
-    parts = [f"# {TITLE}", caption(frame, labels), *sentences, markdown.table(_HEADS, lines)]
+    parts = [
+        f"# {find(Trajectories, name).title}",
+        caption(frame, labels),
+        *sentences,
+        markdown.table(_HEADS, lines),
+    ]
     for suffix, text in (
         (".csv", frame.to_csv(index=False, float_format="%.4f", lineterminator="\n")),
         (".md", "\n\n".join(parts) + "\n"),

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from condensery.experiment.catalog import Embedding, find
 from condensery.files import atomic
 from condensery.progress import duration
 from condensery.reporting import layout
@@ -20,8 +21,6 @@ from condensery.reporting.labels import Labels
 from condensery.reporting.styles import class_colors
 from condensery.reporting.tsne import REAL
 
-TITLE = "Figure 3: synthetic images among real ones"
-
 _SET = ["method", "ipc", "set_seed"]
 _PANELS_A_ROW = 3
 _PANEL = 3.2  # inches
@@ -29,15 +28,20 @@ _DOT: dict[str, Any] = {"marker": "o", "s": 5, "lw": 0, "alpha": 0.35}
 _STAR: dict[str, Any] = {"marker": "*", "s": 60, "lw": 0.6, "ec": "0.1"}
 
 
-def draw(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawing:
+def draw(name: str, frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawing:
     """Draw a map: one panel per set in the order of the methods, the same real images in each.
 
     Args:
+        name: of the figure.
         frame: as `tsne.embed` returns it.
         about: further values of the caption: ``network``, ``seconds`` and the columns of a result row that
             `Job.columns` returns.
         labels: names for readers.
+
+    Raises:
+        CondenseryError: the figure is unknown.
     """
+    target = find(Embedding, name)
     real = frame[frame["method"] == REAL]
     sets = dict(list(frame[frame["method"] != REAL].groupby(_SET)))
     methods = labels.order(method for method, _, _ in sets)
@@ -63,7 +67,7 @@ def draw(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> Drawi
             frameon=False,
             fontsize=10,
         )
-    return Drawing(figure, TITLE, caption(frame, about, labels))
+    return Drawing(figure, target.title, caption(frame, about, labels))
 
 
 def write_coordinates(frame: pd.DataFrame, prefix: Path) -> None:
