@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -294,22 +294,56 @@ def test_a_gpu_is_compiled_for_where_triton_can(
         assert "compute capability 7.0" in caplog.text
 
 
-@pytest.mark.slow
-def test_without_a_compiler_that_works_nothing_is_compiled(tmp_path: Path) -> None:
-    broken = tmp_path / "g++"
+@pytest.mark.parametrize("compiler", ["/opt/missing/icpx", "ccache g++", ""])
+def test_a_compiler_that_is_not_there_is_said_in_one_line(
+    compiler: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CXX", compiler)
+    with caplog.at_level("INFO"):
+        assert not support.can_compile(torch.device("cpu"))
+    assert caplog.messages == [
+        f"not compiled, which is slower: no C++ compiler {compiler!r} (set CXX to another)"
+    ]
+
+
+def _broken_compiler(folder: Path) -> dict[str, str]:
+    broken = folder / "g++"
     broken.write_text("#!/bin/sh\necho 'Python.h: no such file' >&2\nexit 1\n")
     broken.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}", "TORCHINDUCTOR_CACHE_DIR": str(folder / "cache")}
+
+
+def _no_execution(folder: Path) -> dict[str, str]:
+    mount = ["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    return {"TMPDIR": str(folder), "TORCHINDUCTOR_CACHE_DIR": str(folder / "cache")}
+
+
+def _no_cache(folder: Path) -> dict[str, str]:
+    (folder / "file").touch()
+    return {"TORCHINDUCTOR_CACHE_DIR": str(folder / "file" / "cache")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spoil", [_broken_compiler, _no_execution, _no_cache])
+def test_without_a_compiler_that_works_nothing_is_compiled(
+    spoil: Callable[[Path], dict[str, str]], tmp_path: Path
+) -> None:
     program = (
         "import torch; from condensery.machine import device\n"
         "where = device.choose('cpu'); assert where.compile\n"
         "function = lambda x: x.cos() * 2\n"
         "assert where.compiled(function, 1e12) is function\n"
     )
-    environment = os.environ | {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
-    }
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    environment = os.environ | spoil(tmp_path)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+        )
+    finally:
+        if os.path.ismount(tmp_path):
+            subprocess.run(["umount", str(tmp_path)], check=True)
     assert done.returncode == 0, done.stderr
     assert "the compiler does not work" in done.stderr
 

@@ -137,7 +137,7 @@ def read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CondenseryError(
             f"{path}: cannot be read ({(error.strerror or str(error)).lower()}): restore the file, or say "
-            "where the folder config is (--config DIR)"
+            "with an option where it is"
         ) from error
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         # PyYAML passes on what Python says of a number of 5,000 digits, a list as a key, or deep nesting.

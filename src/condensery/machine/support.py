@@ -98,7 +98,7 @@ def can_compile(device: torch.device) -> bool:
     if device.type == "cpu":
         compiler = os.environ.get("CXX", "g++")
         if shutil.which(compiler) is None:
-            _log.info("not compiled, which is slower: no C++ compiler %s (set CXX to another)", compiler)
+            _log.info("not compiled, which is slower: no C++ compiler %r (set CXX to another)", compiler)
             return False
         return True
     if device.type != "cuda":
@@ -128,7 +128,7 @@ def compiler_works(device: torch.device) -> bool:
     except Exception as error:  # Inductor passes on any exception of its tools
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = next((line for line in lines if not line.endswith("raised:")), type(error).__name__)
-        _log.warning("not compiled, which is slower: the compiler does not work (%s)", reason)
+        _log.warning("not compiled, which is slower: the compiler does not work (%s)", reason[:200])
         return False
     return True
 
