@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from condensery import checkpoint
 from condensery.checkpoint import Checkpoint
+from condensery.errors import CondenseryError
 from condensery.files import atomic
 
 SOURCE = Path(checkpoint.__file__).parents[1]
@@ -217,7 +218,7 @@ def test_atomic_makes_folders_but_never_replaces_a_full_one(tmp_path: Path) -> N
     write()
     assert (folder / "0" / "a.png").read_text() == "a"
     (folder / "0" / "a.png").write_text("mine")
-    with pytest.raises(OSError, match="not empty"):
+    with pytest.raises(CondenseryError, match="exists and is not an empty folder"):
         write()
     assert (folder / "0" / "a.png").read_text() == "mine"
     assert os.listdir(tmp_path) == ["images"]

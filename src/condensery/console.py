@@ -15,6 +15,7 @@ from typing import Any
 
 import condensery
 from condensery.errors import CondenseryError
+from condensery.stopping import Stopped
 
 _FULL = "free some space and start this again, which goes on from the last checkpoint"
 _ADVICE = {
@@ -130,9 +131,9 @@ def run(main: Callable[[], None]) -> int:
 
     Returns:
         0 when `main` returns; 1 after a `CondenseryError`, an error of the operating system, or where memory
-        is not enough, printed as one line ``error: ...``; 130 when interrupted from the keyboard. A reader
-        that closes the pipe early ends the command silently with 1. Every other exception is a defect and
-        propagates with its traceback.
+        is not enough, printed as one line ``error: ...``; 130 when interrupted from the keyboard; 128 and the
+        number of a signal, after which work was saved. A reader that closes the pipe early ends the command
+        silently with 1. Every other exception is a defect and propagates with its traceback.
     """
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
@@ -142,6 +143,9 @@ def run(main: Callable[[], None]) -> int:
         sys.stdout.flush()
     except CondenseryError as error:
         return _fail(str(error))
+    except Stopped as stopped:
+        _fail(str(stopped))
+        return 128 + stopped.number
     except KeyboardInterrupt:
         _fail("interrupted")
         return 130

@@ -50,9 +50,8 @@ def atomic(path: Path, *, folder: bool = False) -> Iterator[Path]:
         fills. After the block it is flushed to the disk and renamed; when the block raises, it is removed.
 
     Raises:
-        OSError: when the folder cannot be written, or the final name is a folder that is not empty; it names
-            the final name.
-        CondenseryError: the final name is that of a device or of something else that is not to be replaced.
+        OSError: the folder cannot be written; the error names the final name.
+        CondenseryError: the final name is that of a device, or of a folder that is not to be replaced.
     """
     path = Path(path)
     _check_replaceable(path, folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from time import monotonic, perf_counter
 from typing import Protocol, Self
@@ -15,6 +16,7 @@ from torch import Tensor
 from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.progress import Progress
+from condensery.stopping import Stopped, deferred
 
 _log = logging.getLogger(__name__)
 
@@ -183,16 +185,23 @@ class Run:
         Raises:
             CondenseryError: a value of the state is not finite when it is saved, or after the last step.
             OutOfTime: :attr:`until` has passed; the state after the last step that was done is saved.
+            Stopped: a signal asked for it; the same is saved.
         """
         whole = self.carrying({"work": work})
         first = whole.resume()
-        for step in range(first, total):
-            yield step
-            over = monotonic() >= self.until
-            if self.checkpoint and (over or self.checkpoint.due()):
-                whole.save(step + 1)
-            if over:
-                raise OutOfTime
+        with deferred() if self.checkpoint else nullcontext(False) as stopped:
+            for step in range(first, total):
+                yield step
+                over = monotonic() >= self.until
+                if self.checkpoint and (over or stopped or self.checkpoint.due()):
+                    whole.save(step + 1)
+                if stopped:
+                    raise Stopped(
+                        stopped.number,
+                        f"step {step + 1} of {total} is saved, and the same command goes on from there",
+                    )
+                if over:
+                    raise OutOfTime
         if first < total:
             whole._check(total, whole._state())
 

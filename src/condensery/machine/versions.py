@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 COMPUTES_NOTHING = (
     *("__init__.py", "__main__.py", "checkpoint.py", "compare.py", "console.py", "errors.py", "files.py"),
-    *("progress.py", "rows.py", "cost", "exchange", "reporting", "machine/versions.py"),
+    *("progress.py", "rows.py", "stopping.py", "cost", "exchange", "reporting", "machine/versions.py"),
     *("data/contents.py", "data/folders.py", "data/formats.py", "data/imagenet.py", "data/kinds.py"),
     *("data/preparation.py", "data/sources.py"),
     *("experiment/catalog.py", "experiment/checks.py", "experiment/config.py", "experiment/loading.py"),

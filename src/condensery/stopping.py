@@ -1,0 +1,70 @@
+"""Signals that ask a process to stop: long work finishes its step and saves it first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""From the keyboard; from the system, or from Slurm at a time limit; from Slurm before it (--signal)."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was asked to stop.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int, what: str) -> None:
+        """Say what became of the work."""
+        super().__init__(f"stopped by {signal.Signals(number).name}: {what}")
+        self.number = number
+
+
+class Request:
+    """What the process was asked; falsy as long as it was not.
+
+    Attributes:
+        number: of the signal, or 0.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __bool__(self) -> bool:
+        """Say whether the process was asked to stop."""
+        return self.number != 0
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Note the first signal; stop at once at the second."""
+        if self:
+            raise Stopped(number, "the step under way is lost, what was saved is kept")
+        self.number = number
+        if number == signal.SIGINT:
+            # Not print: its buffer may be in use.
+            os.write(2, b"\nstopping after this step, which is saved; Ctrl-C again stops at once\n")
+
+
+@contextmanager
+def deferred() -> Iterator[Request]:
+    """Receive the signals for the time of the context; what they did before, they do after it.
+
+    Yields:
+        Whether the process was asked to stop; never in a thread other than the main one, which alone may
+        receive signals.
+    """
+    request = Request()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.signal(number, request.receive) for number in SIGNALS}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
