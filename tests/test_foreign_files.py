@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
+import json
 import os
 import pickle
 import tarfile
@@ -15,10 +17,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save as save_tensors
 
 from condensery import exchange
+from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, contents, load, prepare
 from condensery.errors import CondenseryError
+from condensery.files import provenance_of
+from condensery.pool.store import Pool
+from condensery.reporting.description import describe
+from condensery.synthetic import SyntheticSet
+from condensery.training.pretrained import read_pretrained
 
 RNG = np.random.default_rng(0)
 DIGITS = DataInfo("digits", 1, 8, 8, tuple("0123456789"), (0.3052,), (0.376,))
@@ -546,3 +555,40 @@ def test_a_pickle_whose_lists_stand_for_more_than_memory_is_refused():
         nested = [nested, nested]
     with pytest.raises(ValueError, match="not one number"):
         contents.whole_numbers(pickle.loads(pickle.dumps(nested)))
+
+
+# ---- files of ours that somebody else wrote
+
+ABOUT = {
+    "schema": "synthetic-set/1",
+    "classes": ["a"],
+    "mean": [0.5],
+    "std": [0.5],
+    "learning_rate": None,
+    "provenance": {"experiment": {"dataset": "d", "network": "n", "networks": 1}},
+    "states": [{"network": 0, "step": 1, "accuracy": 50.0}],
+    "identity": {},
+    "step": 1,
+}
+
+
+@pytest.mark.parametrize("key", [None, *ABOUT])
+def test_a_description_of_other_types_is_one_line(tmp_path, key):
+    path = tmp_path / "a.safetensors"
+    texts = ["[" * 100_000] if key is None else []
+    values = [None, 3, "x", [], {}, [1], {"a": 1}, float("nan"), "9" * 5_000]
+    texts += [json.dumps(value if key is None else {**ABOUT, key: value}) for value in values]
+    readers = [
+        lambda: SyntheticSet.load(path),
+        lambda: Checkpoint(path, {}).load(),
+        lambda: provenance_of(path),
+        lambda: Pool.open([path], "d", "n"),
+        lambda: read_pretrained(path, "d", "n"),
+        lambda: describe(path),
+    ]
+    for text in texts:
+        tensors = {"images": torch.zeros(2, 1, 8, 8), "labels": torch.zeros(2, dtype=torch.int64)}
+        path.write_bytes(save_tensors(tensors, metadata={"condensery": text}))
+        for read in readers:
+            with contextlib.suppress(CondenseryError):
+                read()

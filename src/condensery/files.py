@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from condensery.errors import CondenseryError
 
@@ -238,16 +238,25 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     # Not mapped: each tensor would be opened by name again, and the file may be replaced meanwhile.
     content = path.read_bytes()
-    try:
+    with _whole():
         tensors = load(content)
-    except SafetensorError as error:
-        raise ValueError(f"not a whole safetensors file ({error})") from error
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + size])
-    about, digests = _described(header.get("__metadata__"), tensors)
+        size = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + size])
+        about, digests = _described(header.get("__metadata__"), tensors)
     for name, tensor in tensors.items():
         _check(name, tensor, digests)
     return tensors, about
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Turn what a damaged file makes its reader raise into a ValueError."""
+    try:
+        yield
+    except (OSError, ValueError, MemoryError):
+        raise
+    except Exception as error:  # the library's own, and those of names and of texts nested too deep
+        raise ValueError(f"not a whole safetensors file ({error})") from error
 
 
 def _described(
@@ -258,6 +267,8 @@ def _described(
     if text is None:
         raise ValueError("a safetensors file, but not one that condensery wrote")
     about = json.loads(text)
+    if not isinstance(about, dict) or not isinstance(about.get(_DIGESTS, {}), dict):
+        raise ValueError("its description is not one that condensery wrote")
     digests = about.pop(_DIGESTS, {})
     if any(isinstance(value, dict) and _DESCRIPTION in value for value in about.values()):
         raise ValueError("the name of its digests was altered since it was written")
@@ -291,13 +302,11 @@ class TensorFile:
         Raises:
             ValueError, OSError: as `read_tensors`.
         """
-        try:
-            self._file = safe_open(path, framework="pt")
-        except SafetensorError as error:
-            raise ValueError(f"not a whole safetensors file ({error})") from error
         self.path = path
-        self.names: list[str] = sorted(self._file.keys())
-        self.about, self._unchecked = _described(self._file.metadata(), self.names)
+        with _whole():
+            self._file = safe_open(path, framework="pt")
+            self.names: list[str] = sorted(self._file.keys())
+            self.about, self._unchecked = _described(self._file.metadata(), self.names)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a tensor without reading it."""
@@ -324,5 +333,5 @@ def provenance_of(path: Path) -> dict[str, Any]:
     try:
         provenance = TensorFile(path).about["provenance"]
         return {**provenance, "experiment": provenance["experiment"]}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CondenseryError(f"{path}: has no provenance ({error}): make it again") from None

@@ -95,6 +95,10 @@ class SyntheticSet:
             )
         if not len(self.mean) == len(self.std) == images.shape[1]:
             return f"{images.shape[1]} channels need as many means and standard deviations"
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std, default=1.0) <= 0:
+            return f"mean {self.mean} and std {self.std} are not finite, or no std greater than 0"
+        if not isinstance(self.provenance, dict):
+            return f"provenance must be a mapping, got {self.provenance!r:.40}"
         return None
 
     def __len__(self) -> int:
@@ -161,7 +165,7 @@ class SyntheticSet:
             )
         except KeyError as error:
             raise CondenseryError(f"{path}: has no {error}; make or fetch the file again") from error
-        except CondenseryError as error:
+        except (CondenseryError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise CondenseryError(f"{path}: {error}; make or fetch the file again") from error
         loaded.source = str(path)
         return loaded

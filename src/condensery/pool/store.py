@@ -97,7 +97,7 @@ class Pool:
                 missing.
         """
         files = {path: _opened(path) for path in paths}
-        experiments = {path: file.about["provenance"]["experiment"] for path, file in files.items()}
+        experiments = {path: _experiment(file) for path, file in files.items()}
         for path, experiment in experiments.items():
             found, needed = f"{experiment['dataset']}/{experiment['network']}", f"{dataset}/{network}"
             if found != needed:
@@ -106,7 +106,7 @@ class Pool:
                 )
             if experiment != experiments[paths[0]]:
                 raise CondenseryError(f"{path}: not of the pool of {paths[0]}: give the parts of one pool")
-        members = [Member(**state, file=file) for file in files.values() for state in file.about["states"]]
+        members = [member for file in files.values() for member in _members(file)]
         members.sort(key=lambda each: (each.network, each.step))
         _check_whole(experiment["networks"], members, paths[0].parent)
         return cls(experiment, members)
@@ -162,6 +162,21 @@ def _opened(path: Path) -> TensorFile:
     if "states" not in file.about:
         raise CondenseryError(f"{path}: not a part of a pool: give what scripts/pool.py made")
     return file
+
+
+def _experiment(file: TensorFile) -> dict[str, Any]:
+    try:
+        experiment = file.about["provenance"]["experiment"]
+        return {**experiment, **{key: experiment[key] for key in ("dataset", "network", "networks")}}
+    except (KeyError, TypeError) as error:
+        raise CondenseryError(f"{file.path}: a pool without provenance ({error}): make it again") from None
+
+
+def _members(file: TensorFile) -> list[Member]:
+    try:
+        return [Member(**state, file=file) for state in file.about["states"]]
+    except TypeError as error:
+        raise CondenseryError(f"{file.path}: not a part of a pool ({error}): make it again") from None
 
 
 def _check_whole(networks: int, members: Sequence[Member], folder: Path) -> None:

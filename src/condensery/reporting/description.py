@@ -44,7 +44,12 @@ def describe(path: Path, folder: Path | None = None) -> str:
         raise CondenseryError(
             f"{path}: not a file of a known kind: give a .safetensors, a .parquet, or the .csv of a table"
         )
-    what, facts, numbers = kinds[path.suffix](path)
+    try:
+        what, facts, numbers = kinds[path.suffix](path)
+    except (CondenseryError, OSError, MemoryError):
+        raise
+    except Exception as error:  # of whatever types the entries of a description are
+        raise CondenseryError(f"{path}: not a file of its kind ({error}); make or fetch it again") from error
     return "\n".join([f"{path}: {what}", *_aligned(facts), *(f"  {line}" for line in numbers)])
 
 
