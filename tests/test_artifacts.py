@@ -14,9 +14,8 @@ import pytest
 import yaml
 
 from condensery.cost import plan
-from condensery.experiment import load_config
 from condensery.synthetic import SyntheticSet
-from tests import sshd
+from tests import sshd, stages
 
 ROOT = Path(__file__).resolve().parents[1]
 RELEASED = Path("results/laptop")
@@ -37,10 +36,7 @@ targets:
 PARAMS = """\
 protocol: small
 snakemake: --cores 2
-dm: [table1]
-dsa: []
-continual: []
-search: []
+tables: [table1]
 figures: [figure2]
 """
 
@@ -98,11 +94,15 @@ class Clone:
         return sorted(str(p.relative_to(self.path)) for p in (self.path / folder).rglob("*") if p.is_file())
 
 
-@pytest.mark.parametrize("kind", ["dm", "dsa", "continual", "search", "figures"])
-def test_stages_are_targets_of_the_protocol(kind: str) -> None:
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    listed = load_config(ROOT / "config", params["protocol"]).targets()
-    assert set(params[kind]) <= set(listed)
+def test_stages_are_the_targets_of_the_protocol() -> None:
+    text = stages.PARAMS.read_text()
+    assert text == stages.with_targets(text), "python -m tests.stages writes the targets"
+
+
+def test_locked_stages_are_stages() -> None:
+    params, lock = (yaml.safe_load((ROOT / name).read_text()) for name in ("params.yaml", "dvc.lock"))
+    stages_of = {f"{key}@{name}" for key in ("tables", "figures") for name in params[key]}
+    assert set(lock["stages"]) <= stages_of
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_a_changed_setting_repeats_what_depends_on_it(finished: Clone, tmp_path:
     before = (clone.path / SET).stat()
     protocol = clone.path / "config/protocols/small.yaml"
     protocol.write_text(PROTOCOL.replace("\nnetworks: 1", "\nnetworks: 2"))
-    clone.run("dvc repro dm")
+    clone.run("dvc repro tables")
     after = (clone.path / SET).stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns), "the set was made again"
     changed = json.loads(clone.run("dvc metrics diff --json 2> /dev/null"))
