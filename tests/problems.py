@@ -14,6 +14,15 @@ from condensery.methods import Problem
 from condensery.progress import Progress
 
 CPU = Device(torch.device("cpu"), "fp32", compile=False, memory_bytes=10**9)
+
+
+class Stacking(Device):
+    """A device that trains networks at once."""
+
+    stack_networks = True
+
+
+STACKING = Stacking(torch.device("cpu"), "fp32", compile=False, memory_bytes=10**9)
 STRATEGY = "color_crop_cutout_flip_scale_rotate"
 
 

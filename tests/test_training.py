@@ -16,7 +16,6 @@ from condensery import networks, streams
 from condensery.augmentation import dc, siamese
 from condensery.checkpoint import Checkpoint
 from condensery.data import Split
-from condensery.machine.device import Device
 from condensery.run import Run
 from condensery.training import evaluation, loop
 from condensery.training.descent import SGD
@@ -185,33 +184,23 @@ class Interrupted(Exception):
     """Raised in the middle of a run."""
 
 
-class Stacking(Device):
-    """A device that trains networks at once."""
-
-    stack_networks = True
-
-
-def on(kind: type[Device]) -> Device:
-    return kind(problems.CPU.torch_device, "fp32", compile=False, memory_bytes=10**9)
-
-
 @pytest.mark.parametrize(
     ("first", "stop_at", "then"),
     [
-        (Device, 2, Device),
-        (Device, 5, Device),
-        (Device, 9, Device),
-        (Stacking, 5, Stacking),
-        (Stacking, 5, Device),
-        (Device, 9, Stacking),
+        (problems.CPU, 2, problems.CPU),
+        (problems.CPU, 5, problems.CPU),
+        (problems.CPU, 9, problems.CPU),
+        (problems.STACKING, 5, problems.STACKING),
+        (problems.STACKING, 5, problems.CPU),
+        (problems.CPU, 9, problems.STACKING),
     ],
 )
 def test_an_interrupted_evaluation_gives_the_same_outcomes(tmp_path, first, stop_at, then):
     data = problems.real_data()
 
-    def evaluate(kind, checkpoint=None):
+    def evaluate(device, checkpoint=None):
         arguments = ("convnet-d2-w16", samples_of(data), data.test, RECIPE, [4, 5])
-        return evaluation.evaluate(*arguments, on(kind), run=Run(checkpoint))
+        return evaluation.evaluate(*arguments, device, run=Run(checkpoint))
 
     class Stops(Checkpoint):
         saves = 0
