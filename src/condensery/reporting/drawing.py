@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,15 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from condensery.files import atomic
+from condensery.reporting import letters
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType  # of matplotlib 3.11
 
 # Type 42 keeps the text of the PDF searchable; no dates, so that equal figures are equal files. A $ in the
 # name of a method or a class begins no formula.
-STYLE: dict[RcKeyType, Any] = {"font.family": "DejaVu Sans", "pdf.fonttype": 42, "text.parse_math": False}
+FAMILY = "DejaVu Sans"
+STYLE: dict[RcKeyType, Any] = {"font.family": FAMILY, "pdf.fonttype": 42, "text.parse_math": False}
 
 
 def heading(what: str, protocol: str, n: str) -> str:
@@ -47,7 +50,9 @@ class Drawing:
             "Creator": None,
             "Producer": None,
         }
-        with mpl.rc_context(STYLE):
+        with mpl.rc_context(STYLE), warnings.catch_warnings():
+            letters.complete(self.figure, FAMILY)
+            warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
             with atomic(prefix.with_name(prefix.name + ".png")) as temporary:
                 FigureCanvasAgg(self.figure).print_png(
                     temporary, metadata=png, pil_kwargs={"compress_level": 9}
