@@ -23,7 +23,7 @@ endif
 PIP := python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help env pull plan quickstart everything test test-slow test-slurm install-slurm install-sshd bench lint format dry-run lock clean
+.PHONY: help env pull plan quickstart everything test test-slow test-slurm install-slurm install-sshd bench lint format docs dry-run lock clean
 
 help: ## List the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -102,12 +102,15 @@ format: env ## Bring code and workflow into the project's style
 	ruff format .
 	snakefmt Snakefile workflow
 
+docs: env ## Build the documentation with its API pages as build/site/index.html, and fail on a broken link
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+
 dry-run: env ## Plan every target that a protocol lists, under every protocol; fail where nothing is planned
 	python tests/dry_run.py
 
 lock: ## Resolve the dependencies of pyproject.toml anew and rewrite requirements.lock
 	$(PYTHON) -m venv --clear build/lock
-	build/lock/bin/pip install -qq '.[workflow,dev]'
+	build/lock/bin/pip install -qq '.[workflow,docs,dev]'
 	{ sed -n '/^#/p' requirements.lock; \
 	  build/lock/bin/pip freeze --all --exclude pip --exclude condensery | \
 	  sed -E "/^(nvidia-|cuda-|triton=)/s/\$$/ ; sys_platform == 'linux' and platform_machine == 'x86_64'/"; } > build/requirements.lock

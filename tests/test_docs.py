@@ -64,6 +64,14 @@ def _run_commands(name: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_page_of_snakemake_and_dvc_quotes_their_files() -> None:
+    text = page("docs/snakemake-and-dvc.md")
+    quoted = re.findall(r"`([\w./]+)`, shortened:\n\n```\n(.*?)```", text, flags=re.DOTALL)
+    assert [file for file, _ in quoted] == ["workflow/rules/condense.smk", "dvc.yaml"]
+    for file, excerpt in quoted:
+        assert set(excerpt.splitlines()) <= set((ROOT / file).read_text().splitlines()), file
+
+
 @pytest.mark.slow
 def test_commands_without_snakemake(tmp_path: Path) -> None:
     """Condense, evaluate, export and import, as docs/workflow.md says, and load as README.md says."""

@@ -70,7 +70,7 @@ def _tracked() -> list[Path]:
 
 def test_every_requirement_allows_its_locked_version() -> None:
     lock = _lock()
-    for name, requirement in _requirements("workflow", "dev").items():
+    for name, requirement in _requirements("workflow", "docs", "dev").items():
         assert requirement.specifier.contains(lock[name]), f"{requirement} does not allow {name} {lock[name]}"
 
 
@@ -86,7 +86,7 @@ def test_environment_has_the_locked_versions() -> None:
     """Holds in the environment that `make env` makes; the lock is of no use where it is not followed."""
     from importlib import metadata
 
-    have = {name: metadata.version(name) for name in _requirements("workflow", "dev")}
+    have = {name: metadata.version(name) for name in _requirements("workflow", "docs", "dev")}
     assert have == {name: _lock()[name] for name in have}
 
 
