@@ -13,20 +13,20 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import math
+import contextlib
 import sys
-import time
 from pathlib import Path
 
 from condensery import console
 from condensery.errors import CondenseryError
 from condensery.files import atomic
 from condensery.machine import device as devices
-from condensery.run import OutOfTime
+from condensery.stopping import Stopped
 from harness import paired
 from harness.folders import of_device
 from harness.study import STUDIES
 from harness.study_run import StudyRun
+from harness.time_limit import time_limit
 
 
 def parse() -> argparse.Namespace:
@@ -61,18 +61,14 @@ def main() -> None:
     if "fp32" not in precisions:
         raise CondenseryError("--precisions: fp32 is missing, with which the others are compared: add it")
     out = args.out or of_device(device.label) / f"precision-{study.name}"
-    until = math.inf if args.minutes is None else time.monotonic() + 60 * args.minutes
-    run = StudyRun(study, out, args.prepared, str(device.torch_device), until)
+    run = StudyRun(study, out, args.prepared, str(device.torch_device))
     tasks = list(study.tasks(precisions))
-    try:
+    with contextlib.suppress(Stopped), time_limit(args.minutes) as stopped:
         for task in tasks:
-            if not run.done(task):
-                if time.monotonic() >= until:
-                    raise OutOfTime
+            if not stopped and not run.done(task):
                 run.compute(task)
-    except OutOfTime:
-        left = sum(not run.done(task) for task in tasks)
-        print(f"Time is over with {left} of {len(tasks)} evaluations to do: run it again", file=sys.stderr)
+    if left := sum(not run.done(task) for task in tasks):
+        print(f"Stopped with {left} of {len(tasks)} evaluations to do: run it again", file=sys.stderr)
     if run.rows.empty:
         return
     text = paired.block(run.rows, study.name)

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 
 from harness import paired
 from harness.study import STUDIES
+from harness.time_limit import time_limit
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -72,6 +74,19 @@ def test_study_that_is_cut_short_has_all_precisions_of_its_seeds() -> None:
     assert all(t.condensed == t.evaluated for t in first)
 
 
+def test_a_time_limit_asks_to_stop_while_it_lasts() -> None:
+    with time_limit(1e-4) as stopped:
+        patience = time.monotonic() + 10
+        while not stopped and time.monotonic() < patience:
+            time.sleep(0.01)
+        assert stopped
+    with time_limit(1e-3) as stopped:
+        pass
+    time.sleep(0.1)  # longer than the limit: the signal would end this process
+    with time_limit(None) as stopped:
+        assert not stopped
+
+
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": path}
@@ -86,7 +101,7 @@ def test_tiny_study_goes_on_where_it_stopped(tmp_path: Path) -> None:
     study = ("python3", "benchmarks/precision.py", "--study", "tiny", "--device", "cpu")
     stopped = run(*study, "--prepared", tmp_path, "--out", out, "--minutes", "0.001")
     assert stopped.returncode == 0, stopped.stderr
-    assert "Time is over" in stopped.stderr
+    assert "Stopped with" in stopped.stderr
     done = run(
         "benchmarks/gpu.sh",
         "--quick",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 from condensery import run as module
 from condensery.checkpoint import Checkpoint
 from condensery.progress import Progress
-from condensery.run import OutOfTime, Recorder, Run, Stopwatch
+from condensery.run import Recorder, Run, Stopwatch
 
 
 class Sum:
@@ -70,15 +69,6 @@ def test_a_stage_reports_its_steps_among_those_of_the_whole(capsys: pytest.Captu
     with Progress("test", 50, every_seconds=0) as progress:
         Run(progress=progress).counting(before=10, times=3).counting(before=4, times=2).report(1)
     assert capsys.readouterr().err.startswith("test 28/50")  # 10 + 3 (4 + 2)
-
-
-def test_work_out_of_time_stops_with_its_last_step_saved(tmp_path: Path) -> None:
-    late, work = Run(Checkpoint(tmp_path / "state", "test"), until=time.monotonic()), Sum()
-    with pytest.raises(OutOfTime):
-        add(late, 4, Sum())
-    in_time = Run(Checkpoint(tmp_path / "state", "test"), until=time.monotonic() + 60)
-    assert add(in_time, 4, work) == [1, 2, 3]
-    assert work.total == 0 + 1 + 2 + 3
 
 
 @pytest.mark.parametrize("stop_at", range(1, 10))

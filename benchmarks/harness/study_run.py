@@ -42,7 +42,7 @@ RECIPE = "dsa"
 class StudyRun:
     """A study in a folder: ``rows.parquet``, one row per trained network, and the sets in ``sets/``."""
 
-    def __init__(self, study: Study, folder: Path, prepared: Path, device: str, until: float) -> None:
+    def __init__(self, study: Study, folder: Path, prepared: Path, device: str) -> None:
         """Read what is there already.
 
         Args:
@@ -50,10 +50,9 @@ class StudyRun:
             folder: where results lie.
             prepared: folder with the prepared data sets.
             device: cpu, cuda or cuda:N.
-            until: when to stop, as `time.monotonic` tells the time.
         """
         self._study, self._folder, self._prepared = study, folder, prepared
-        self._device, self._until = device, until
+        self._device = device
         self._config: Config = load_config(CONFIG, "paper")
         self._file, self._protocol = folder / "rows.parquet", f"precision-{study.name}"
         exists = self._file.exists()
@@ -77,7 +76,7 @@ class StudyRun:
         """Condense the set if it is not there, evaluate it and add its rows.
 
         Raises:
-            OutOfTime: the time is over; the next run continues.
+            Stopped: a signal asked for it; the next run continues.
         """
         cell = task.cell
         # The compiler keeps a few variants of a function and gives up when shapes and precisions make many.
@@ -104,7 +103,7 @@ class StudyRun:
                 recipe,
                 network_seeds(task.set_seed, self._study.networks),
                 device,
-                run=Run(checkpoint, progress, until=self._until),
+                run=Run(checkpoint, progress),
             )
         about = {"method": cell.method, "ipc": cell.ipc, "network": network}
         common = job.training_columns(about, recipe) | {
@@ -125,9 +124,7 @@ class StudyRun:
         experiment = {"set": _name(task), "parameters": problem.parameters}
         checkpoint = Checkpoint(path.with_suffix(".condensation"), _identity(**experiment))
         with Progress(_name(task), problem.parameters["iterations"]) as progress:
-            synthetic = methods.get(cell.method).condense(
-                problem, run=Run(checkpoint, progress, until=self._until)
-            )
+            synthetic = methods.get(cell.method).condense(problem, run=Run(checkpoint, progress))
         synthetic.provenance = {
             "experiment": experiment,
             "versions": versions(),

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import Protocol, Self
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.progress import Progress
-from condensery.stopping import Stopped, deferred
+from condensery.stopping import Request, Stopped, deferred
 
 _log = logging.getLogger(__name__)
 
@@ -123,10 +123,6 @@ class Stopwatch:
         self._before = state["seconds"].item()
 
 
-class OutOfTime(Exception):
-    """The time that work was given has passed; what was done is in its checkpoint."""
-
-
 @dataclass(frozen=True)
 class Run:
     """How long work is run: where its state is saved, and who receives its progress and its images.
@@ -139,7 +135,6 @@ class Run:
             one of them belongs to other work and is not used.
         before: steps of the progress that were done before this work.
         times: steps of the progress per step of this work.
-        until: when to stop, as `time.monotonic` tells the time.
         may_diverge: whether work goes on when its values are no longer finite, with a warning at its end:
             a network that diverges is one of the outcomes of a search.
     """
@@ -150,7 +145,6 @@ class Run:
     parts: Mapping[str, Part] = field(default_factory=dict)
     before: int = 0
     times: int = 1
-    until: float = math.inf
     may_diverge: bool = False
 
     def carrying(self, parts: Mapping[str, Part]) -> Run:
@@ -184,24 +178,20 @@ class Run:
 
         Raises:
             CondenseryError: a value of the state is not finite when it is saved, or after the last step.
-            OutOfTime: :attr:`until` has passed; the state after the last step that was done is saved.
-            Stopped: a signal asked for it; the same is saved.
+            Stopped: a signal asked for it; the state after the last step that was done is saved.
         """
         whole = self.carrying({"work": work})
         first = whole.resume()
-        with deferred() if self.checkpoint else nullcontext(False) as stopped:
+        with deferred() if self.checkpoint else nullcontext(Request()) as stopped:
             for step in range(first, total):
                 yield step
-                over = monotonic() >= self.until
-                if self.checkpoint and (over or stopped or self.checkpoint.due()):
+                if self.checkpoint and (stopped or self.checkpoint.due()):
                     whole.save(step + 1)
                 if stopped:
                     raise Stopped(
                         stopped.number,
                         f"step {step + 1} of {total} is saved, and the same command goes on from there",
                     )
-                if over:
-                    raise OutOfTime
         if first < total:
             whole._check(total, whole._state())
 
