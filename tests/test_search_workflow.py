@@ -62,6 +62,7 @@ def test_results_lie_at_their_coordinates(finished: Path) -> None:
         "search/chosen/digits.parquet",
         *(f"tables/table5.{kind}" for kind in ("csv", "md", "tex", "json", "cost.csv", "cost.md")),
         *(f"figures/figure_nas.{kind}" for kind in ("png", "pdf")),
+        *(f"settings/{target}.json" for target in ("table5", "figure_nas")),
     }
 
 

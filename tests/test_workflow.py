@@ -258,12 +258,13 @@ def test_results_lie_at_their_coordinates(finished: Path) -> None:
             for step in (10000, 20000)
         ),
         *(f"figures/figure4.{kind}" for kind in ("png", "pdf", "csv", "md")),
+        *(f"settings/{target}.json" for target in ("table1", "figure2", "figure4")),
         "report.html",
     }
     assert {path for path in files if not path.startswith(("logs/", "benchmarks/"))} == expected
     # prepare, pretrain, 3 condense, 5 evaluate, evaluate_whole, table, figure, page, and for figure 4
-    # trajectory, 2 evaluate_snapshot, figure_of_trajectories; the cost has but a log
-    for kind, count in (("logs", 15 + 4), ("benchmarks", 14 + 4)):
+    # trajectory, 2 evaluate_snapshot, figure_of_trajectories; the cost has but a log. Settings of 3 targets.
+    for kind, count in (("logs", 15 + 4 + 3), ("benchmarks", 14 + 4)):
         assert len([path for path in files if path.startswith(f"{kind}/")]) == count
     assert (finished / "data" / "prepared" / "digits" / "info.json").exists()
 

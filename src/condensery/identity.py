@@ -75,6 +75,33 @@ def check_data(what: str, provenance: Mapping[str, Any], content: Mapping[str, s
             )
 
 
+def made_from(path: Path, prepared: Sequence[Path]) -> bool:
+    """Say whether a set or a file of rows was made from prepared data sets.
+
+    Args:
+        path: the file.
+        prepared: the folders of the data sets; those of a sequence in its order.
+
+    Returns:
+        True also for a file that does not record its data: one of earlier code, or of another kind. False for
+        one that cannot be read.
+    """
+    # They import PyTorch, which takes seconds: only where there is something to compare.
+    from condensery import rows
+    from condensery.data.storage import Description
+    from condensery.files import provenance_of
+
+    try:
+        contents = [Description.read(folder).seen() for folder in prepared]
+        if path.suffix == ".parquet":
+            return rows.data_of(path) in ("", digest(contents if len(contents) > 1 else contents[0]))
+        if path.suffix == ".safetensors":
+            check_data(str(path), provenance_of(path), contents[0])
+    except CondenseryError:
+        return False
+    return True
+
+
 def same_making(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
     """Return where two provenances differ first, as `first_difference`; commits of equal code do not."""
     return first_difference(_by_code(one), _by_code(other), "provenance")

@@ -195,11 +195,18 @@ def protocol_of(path: Path) -> str:
     Raises:
         CondenseryError: the file is absent, damaged or empty.
     """
+    return _first(path, "protocol")
+
+
+def data_of(path: Path) -> str:
+    """Return the digest of the data set that the rows of a file of any kind are of; "" if they lack it.
+
+    Raises:
+        CondenseryError: the file is absent, damaged or empty.
+    """
     with _whole(path):
-        column = _parquet(path).read(["protocol"])["protocol"]
-    if not len(column):
-        raise CondenseryError(f"{path}: has no rows; make it again")
-    return column[0].as_py()
+        recorded = "data" in _parquet(path).schema_arrow.names
+    return _first(path, "data") if recorded else ""
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, kind: Kind = EVALUATION) -> None:
@@ -331,6 +338,14 @@ def _digest(table: pa.Table) -> bytes:
 def _parquet(path: Path) -> pq.ParquetFile:
     with _whole(path):
         return pq.ParquetFile(path)
+
+
+def _first(path: Path, name: str) -> str:
+    with _whole(path):
+        column = _parquet(path).read([name])[name]
+    if not len(column):
+        raise CondenseryError(f"{path}: has no rows; make it again")
+    return column[0].as_py()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from condensery.experiment import (
     WholeEvaluation,
     catalog,
     load_config,
+    settings,
 )
 from condensery.experiment.plans import EMBEDDING_SEED, embedding
 
@@ -53,6 +54,7 @@ PART = f"{SET}/classes{{shard}}"
 SPLIT = [dataset for dataset in CONFIG.datasets if CONFIG.classes_per_job(dataset)]
 
 RESULTS = f"results/{PROTOCOL}"
+SETTINGS_FILE = "results/{protocol}/settings/{target}.json"
 SEARCH = CONFIG.search
 POOL = CONFIG.pool
 
@@ -107,6 +109,12 @@ def script(name: str, options: str, configured: bool = True) -> str:
     # The command of a job; what it prints is its log. A script that is not configured reads nothing of config/.
     options += "" if INSIDE or not configured else f" --config {SETTINGS}"
     return f"python {SCRIPTS}/{name}.py {options} > {{log}} 2>&1"
+
+
+def target_script(name: str, options: str) -> str:
+    # The command of a job that makes a target; then it keeps the settings that were asked for.
+    kept = "results/{wildcards.protocol}/settings"
+    return f"{script(name, options)} && cp {{input.settings}} {kept}"
 
 
 def job(name: str, options: str) -> str:

@@ -1,8 +1,11 @@
+SET_FILE = f"{RESULTS}/synthetic/{SET}.safetensors"
+
+
 # One job makes a whole set or, of the data sets that are split (classes_per_job), some of its classes.
 rule condense:
     input:
-        data=f"{DATA}/prepared/{{dataset}}/info.json",
-        needed=get_needed,
+        data=unless_made(SET_FILE, of_set, get_data),
+        needed=unless_made(SET_FILE, of_set, get_needed),
     output:
         f"results/{{protocol}}/synthetic/{SET}.safetensors",
     log:
@@ -20,7 +23,7 @@ rule condense:
     params:
         method=get_method,
         precision=PRECISION,
-        prepared=subpath(input.data, parent=True),
+        prepared=get_prepared,
         options="",
         trained=get_trained,
     shell:

@@ -18,7 +18,7 @@ rule continual_features:
             "features", step_of(w).dataset, network=w.network
         ),
         precision=PRECISION,
-        prepared=subpath(input.data, parent=True),
+        prepared=get_step_prepared,
         dataset=lambda w: step_of(w).dataset,
         view=get_step_view,
     shell:
@@ -47,7 +47,7 @@ rule continual_memory:
     params:
         method=get_step_method,
         precision=PRECISION,
-        prepared=subpath(input.data, parent=True),
+        prepared=get_step_prepared,
         dataset=lambda w: step_of(w).dataset,
         view=get_step_view,
         trained=get_trained,
@@ -60,10 +60,13 @@ rule continual_memory:
         )
 
 
+MEMORY_FILE = f"{RESULTS}/continual/{MEMORY}/accuracy.parquet"
+
+
 rule continual_accuracy:
     input:
-        data=lambda w: [f"{DATA}/prepared/{d}/info.json" for d in get_task_names(w)],
-        memory=get_memory_files,
+        data=unless_made(MEMORY_FILE, of_memory_rows, get_task_data),
+        memory=unless_made(MEMORY_FILE, of_memory_rows, get_memory_files),
     output:
         f"results/{{protocol}}/continual/{MEMORY}/accuracy.parquet",
     log:
@@ -93,11 +96,13 @@ rule continual_accuracy:
 
 rule continual_report:
     input:
+        settings=asked(get_memory_rows),
         rows=get_memory_rows,
         published=f"{SETTINGS}/published/continual.csv",
     output:
         **table_outputs("continual"),
         **figure_outputs("continual"),
+        settings=SETTINGS_FILE,
     log:
         "results/{protocol}/logs/tables/{target}.log",
     benchmark:
@@ -114,7 +119,7 @@ rule continual_report:
         table=subpath(output.csv, strip_suffix=".csv"),
         figure=subpath(output.png, strip_suffix=".png"),
     shell:
-        script(
+        target_script(
             "continual_report",
             " --target {wildcards.target} --protocol {wildcards.protocol}"
             " --rows {input.rows} --out-table {params.table} --out-figure {params.figure}",

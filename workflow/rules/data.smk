@@ -24,7 +24,7 @@ rule prepare:
 
 rule pretrain:
     input:
-        data=f"{DATA}/prepared/{{dataset}}/info.json",
+        data=get_data,
     output:
         f"results/{{protocol}}/{FEATURES}.safetensors",
     log:
@@ -39,7 +39,7 @@ rule pretrain:
     params:
         recipe=get_recipe,
         precision=PRECISION,
-        prepared=subpath(input.data, parent=True),
+        prepared=get_prepared,
     shell:
         job(
             "pretrain",

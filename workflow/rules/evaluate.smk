@@ -1,7 +1,11 @@
+ROWS_FILE = f"{RESULTS}/accuracy/{SET}/{{recipe}}-{{evaluation}}.parquet"
+WHOLE_FILE = f"{RESULTS}/accuracy/{{dataset}}/whole/{{recipe}}-{{evaluation}}/seed{{seed}}.parquet"
+
+
 rule evaluate:
     input:
-        data=f"{DATA}/prepared/{{dataset}}/info.json",
-        synthetic=f"results/{{protocol}}/synthetic/{SET}.safetensors",
+        data=unless_made(ROWS_FILE, of_rows, get_data),
+        synthetic=unless_made(ROWS_FILE, of_rows, get_set),
     output:
         f"results/{{protocol}}/accuracy/{SET}/{{recipe}}-{{evaluation}}.parquet",
     log:
@@ -19,7 +23,7 @@ rule evaluate:
     params:
         recipe=get_recipe,
         precision=PRECISION,
-        prepared=subpath(input.data, parent=True),
+        prepared=get_prepared,
         networks=CONFIG.spec["networks"],
     shell:
         job(
@@ -31,7 +35,7 @@ rule evaluate:
 
 rule evaluate_whole:
     input:
-        data=f"{DATA}/prepared/{{dataset}}/info.json",
+        data=unless_made(WHOLE_FILE, of_whole_rows, get_data),
     output:
         "results/{protocol}/accuracy/{dataset}/whole/{recipe}-{evaluation}/seed{seed}.parquet",
     log:
@@ -46,7 +50,7 @@ rule evaluate_whole:
     params:
         recipe=get_recipe,
         precision=PRECISION,
-        prepared=subpath(input.data, parent=True),
+        prepared=get_prepared,
     shell:
         job(
             "evaluate",

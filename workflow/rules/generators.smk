@@ -1,7 +1,7 @@
 # The generators of the methods that sample from one: each serves the sets of all sizes with its seed.
 rule generator:
     input:
-        data=f"{DATA}/prepared/{{dataset}}/info.json",
+        data=get_data,
     output:
         f"results/{{protocol}}/{GENERATOR}.safetensors",
     log:
@@ -16,7 +16,7 @@ rule generator:
     params:
         method=lambda w: CONFIG.generator_parameters(w.dataset, w.method),
         precision=PRECISION,
-        prepared=subpath(input.data, parent=True),
+        prepared=get_prepared,
     shell:
         job(
             "train_generator",

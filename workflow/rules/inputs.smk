@@ -22,11 +22,25 @@ def get_shards(w) -> list[str]:
     return [f"{folder}/classes{part}.safetensors" for part in parts]
 
 
+def get_data(w) -> list[str]:
+    return [f"{DATA}/prepared/{w.dataset}/info.json"]
+
+
+def get_prepared(w, input) -> str:
+    # With `input`, Snakemake takes the value for a consequence of the inputs: another `data_dir` reruns nothing.
+    return f"{DATA}/prepared/{w.dataset}"
+
+
+def get_set(w) -> list[str]:
+    return [f"{RESULTS}/synthetic/{SET}.safetensors".format(**w)]
+
+
+def get_trajectory(w) -> list[str]:
+    return [f"{RESULTS}/trajectories/{SET}".format(**w)]
+
+
 def get_content(wildcards) -> dict:
-    # The values that the prepared bytes depend on: another source of the same images reruns nothing.
-    entry = CONFIG.dataset(wildcards.dataset)
-    aside = ("sources", "augmentation", "network", "smallest_class")
-    return {key: entry[key] for key in entry if key not in aside}
+    return settings.content(CONFIG, wildcards.dataset)
 
 
 def get_method(w) -> dict:
@@ -66,17 +80,25 @@ def get_trained(w) -> str:
     return f"--with {' '.join(words)}" if words else ""
 
 
-def get_mapped(w) -> dict[str, str | list[str]]:
-    # The data, the network and the sets of a map of features.
+# The data, the network and the sets of a map of features.
+def get_mapped_data(w) -> list[str]:
+    return get_data(embedding(CONFIG, w.target))
+
+
+def get_mapped_prepared(w, input) -> str:
+    return get_prepared(embedding(CONFIG, w.target), input)
+
+
+def get_mapped_features(w) -> list[str]:
     shown = embedding(CONFIG, w.target)
-    features = FEATURES.format(
+    path = FEATURES.format(
         dataset=shown.dataset, network=shown.network, seed=EMBEDDING_SEED
     )
-    return {
-        "data": f"{DATA}/prepared/{shown.dataset}/info.json",
-        "features": f"{RESULTS}/{features}.safetensors",
-        "sets": [*map(set_path, shown.sets)],
-    }
+    return [f"{RESULTS}/{path}.safetensors"]
+
+
+def get_mapped_sets(w) -> list[str]:
+    return [*map(set_path, embedding(CONFIG, w.target).sets)]
 
 
 # Continual learning: memories are in the folder of their tasks: a data set, or several joined by "+".
@@ -94,8 +116,12 @@ def step_of(w) -> memories.Step:
     return memories.step_of(CONFIG, w.tasks, int(w.steps), int(w.order), int(w.step))
 
 
-def get_step_data(w) -> str:
-    return f"{DATA}/prepared/{step_of(w).dataset}/info.json"
+def get_step_data(w) -> list[str]:
+    return [f"{DATA}/prepared/{step_of(w).dataset}/info.json"]
+
+
+def get_step_prepared(w, input) -> str:
+    return f"{DATA}/prepared/{step_of(w).dataset}"
 
 
 def get_step_view(w) -> str:
@@ -128,6 +154,10 @@ def get_memory_rows(w) -> list[str]:
 
 def get_task_names(w) -> list[str]:
     return w.tasks.split(memories.JOIN)
+
+
+def get_task_data(w) -> list[str]:
+    return [f"{DATA}/prepared/{name}/info.json" for name in get_task_names(w)]
 
 
 def get_task_recipes(w) -> list[dict]:
@@ -171,7 +201,7 @@ def get_proxy(w) -> list[str]:
 
 def get_trained_on(w, input) -> str:
     option = NAMES[w.candidate].replace("_", "-")
-    return f"--proxy {input.proxy}" if input.proxy else f"--{option}"
+    return f"--proxy {input.proxy}" if get_proxy(w) else f"--{option}"
 
 
 def get_search_recipe(w) -> dict:

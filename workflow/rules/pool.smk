@@ -1,7 +1,7 @@
 # Trained networks to condense with: docs/targets/table4.md. A pool is of one data set and network, in parts.
 rule pool:
     input:
-        data=f"{DATA}/prepared/{{dataset}}/info.json",
+        data=get_data,
     output:
         f"results/{{protocol}}/{POOLED}.safetensors",
     log:
@@ -18,7 +18,7 @@ rule pool:
     params:
         recipe=lambda w: CONFIG.recipe("pool", w.dataset, network=w.network),
         precision=PRECISION,
-        prepared=subpath(input.data, parent=True),
+        prepared=get_prepared,
         plan=(POOL.networks, POOL.states, POOL.split),
     shell:
         job(

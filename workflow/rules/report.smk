@@ -9,10 +9,12 @@ TARGET = {"labels": LABELS}
 
 rule table:
     input:
+        settings=asked(get_rows),
         rows=get_rows,
         published=PUBLISHED,
     output:
         **table_outputs("table"),
+        settings=SETTINGS_FILE,
     log:
         "results/{protocol}/logs/tables/{target}.log",
     benchmark:
@@ -28,7 +30,7 @@ rule table:
         prefix=subpath(output.csv, strip_suffix=".csv"),
         folder=f"{RESULTS}/accuracy",  # the rows of a large table do not fit a command line
     shell:
-        script(
+        target_script(
             "table",
             " --table {wildcards.target} --protocol {wildcards.protocol}"
             " --rows {params.folder:q} --only-target --out-prefix {params.prefix}",
@@ -37,10 +39,12 @@ rule table:
 
 rule curve:
     input:
+        settings=asked(get_rows),
         rows=get_rows,
         published=PUBLISHED,
     output:
         **figure_outputs("curve"),
+        settings=SETTINGS_FILE,
     log:
         "results/{protocol}/logs/figures/{target}.log",
     benchmark:
@@ -56,7 +60,7 @@ rule curve:
         prefix=subpath(output.png, strip_suffix=".png"),
         folder=f"{RESULTS}/accuracy",
     shell:
-        script(
+        target_script(
             "curve",
             " --figure {wildcards.target} --protocol {wildcards.protocol}"
             " --rows {params.folder:q} --only-target --out {params.prefix}",
@@ -65,10 +69,12 @@ rule curve:
 
 rule figure:
     input:
+        settings=asked(lambda w: get_sets(w) + get_rows(w)),
         sets=get_sets,
-        rows=lambda w: [*map(rows_path, CONFIG.target_evaluations(w.target))],
+        rows=get_rows,
     output:
         **figure_outputs("images"),
+        settings=SETTINGS_FILE,
     log:
         "results/{protocol}/logs/figures/{target}.log",
     benchmark:
@@ -83,19 +89,26 @@ rule figure:
         **TARGET,
         prefix=subpath(output.png, strip_suffix=".png"),
     shell:
-        script(
+        target_script(
             "figure",
             " --figure {wildcards.target} --protocol {wildcards.protocol}"
             " --sets {input.sets} --rows {input.rows} --out-prefix {params.prefix}",
         )
 
 
+MAP_FILE = f"{RESULTS}/figures/{{target}}.png"
+
+
 rule embedding:
     input:
-        unpack(get_mapped),
+        settings=asked(get_mapped_sets),
+        data=unless_made(MAP_FILE, of_target, get_mapped_data),
+        features=unless_made(MAP_FILE, of_target, get_mapped_features),
+        sets=unless_made(MAP_FILE, of_target, get_mapped_sets),
     output:
         **figure_outputs("embedding"),
         csv="results/{protocol}/figures/{target}.csv",
+        settings=SETTINGS_FILE,
     log:
         "results/{protocol}/logs/figures/{target}.log",
     benchmark:
@@ -112,9 +125,9 @@ rule embedding:
         **TARGET,
         map=lambda w: embedding(CONFIG, w.target),
         precision=PRECISION,
-        prepared=subpath(input.data, parent=True),
+        prepared=get_mapped_prepared,
     shell:
-        script(
+        target_script(
             "embedding",
             " --figure {wildcards.target} --data {params.map.dataset} --prepared {params.prepared:q}"
             " --network {params.map.network} --features {input.features} --sets {input.sets}"
@@ -140,6 +153,7 @@ rule page:
         **REPORT_JOB,
     params:
         **TARGET,
+        shown=[*ALL_TABLES, *ALL_FIGURES],
     shell:
         script(
             "report",

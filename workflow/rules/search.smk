@@ -1,9 +1,15 @@
 # The architecture search. Only the last of its jobs that train, search_test, sees a test image.
 TABLE = CONFIG.listed(catalog.SearchTable)[0]
 FIGURE = CONFIG.listed(catalog.SearchFigure)[0]
+PROXY_FILE = f"{SEARCHED}/synthetic/{SET}.safetensors"
+TRAINED_FILE = f"{SEARCHED}/accuracy/{{dataset}}/{{candidate}}/{{part}}.parquet"
+CHOSEN_FILE = f"{SEARCHED}/chosen/{{dataset}}.parquet"
 
 
 use rule condense as condense_proxy with:
+    input:
+        data=unless_made(PROXY_FILE, of_set, get_data),
+        needed=get_needed,
     output:
         f"results/{{protocol}}/search/synthetic/{SET}.safetensors",
     log:
@@ -19,8 +25,8 @@ use rule condense as condense_proxy with:
 
 rule search:
     input:
-        data=f"{DATA}/prepared/{{dataset}}/info.json",
-        proxy=get_proxy,
+        data=unless_made(TRAINED_FILE, of_search_rows, get_data),
+        proxy=unless_made(TRAINED_FILE, of_search_rows, get_proxy),
     output:
         "results/{protocol}/search/accuracy/{dataset}/{candidate}/{part}.parquet",
     log:
@@ -38,7 +44,7 @@ rule search:
     params:
         recipe=get_search_recipe,
         precision=PRECISION,
-        prepared=subpath(input.data, parent=True),
+        prepared=get_prepared,
         networks=(SEARCH.networks, SEARCH.widths, SEARCH.repeats),
         split=SEARCH.split,
         on=get_trained_on,
@@ -52,7 +58,7 @@ rule search:
 
 rule search_test:
     input:
-        data=f"{DATA}/prepared/{{dataset}}/info.json",
+        data=unless_made(CHOSEN_FILE, of_search_rows, get_data),
         rows=SEARCH_ROWS,
     output:
         "results/{protocol}/search/chosen/{dataset}.parquet",
@@ -68,7 +74,7 @@ rule search_test:
     params:
         recipe=get_search_recipe,
         precision=PRECISION,
-        prepared=subpath(input.data, parent=True),
+        prepared=get_prepared,
     shell:
         job(
             "search_test",
@@ -76,14 +82,19 @@ rule search_test:
         )
 
 
+CHOSEN = CHOSEN_FILE.format(dataset=SEARCH.dataset)
+
+
 rule search_report:
     input:
+        settings=asked(lambda w: [*SEARCH_ROWS, CHOSEN], TABLE, FIGURE),
         rows=SEARCH_ROWS,
-        tests=f"{SEARCHED}/chosen/{SEARCH.dataset}.parquet",
+        tests=CHOSEN,
         published=f"{SETTINGS}/published/table5_nas.csv",
     output:
         **table_outputs("search_table", TABLE),
         **figure_outputs("search_figure", FIGURE),
+        settings=expand(SETTINGS_FILE, target=[TABLE, FIGURE], allow_missing=True),
     log:
         f"results/{{protocol}}/logs/tables/{TABLE}.log",
     benchmark:
@@ -98,7 +109,7 @@ rule search_report:
         table=subpath(output.csv, strip_suffix=".csv"),
         figure=subpath(output.png, strip_suffix=".png"),
     shell:
-        script(
+        target_script(
             "search_report",
             " --protocol {wildcards.protocol} --rows {input.rows} --tests {input.tests}"
             " --out-table {params.table} --out-figure {params.figure}",

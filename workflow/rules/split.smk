@@ -3,6 +3,9 @@ ruleorder: gather > condense
 
 
 use rule condense as condense_classes with:
+    input:
+        data=get_data,
+        needed=get_needed,
     output:
         temp(f"results/{{protocol}}/synthetic/{PART}.safetensors"),
     log:
@@ -17,7 +20,7 @@ use rule condense as condense_classes with:
 
 rule gather:
     input:
-        get_shards,
+        unless_made(SET_FILE, of_set, get_shards),
     output:
         f"results/{{protocol}}/synthetic/{SET}.safetensors",
     log:

@@ -1,6 +1,9 @@
 # What a figure of trajectories follows is condensed in jobs of its own: the time of a set that a table has may be that of
 # several jobs, or unknown because the set was fetched.
 use rule condense as trajectory with:
+    input:
+        data=get_data,
+        needed=get_needed,
     output:
         directory(f"results/{{protocol}}/trajectories/{SET}"),
     log:
@@ -13,10 +16,13 @@ use rule condense as trajectory with:
         options=lambda w: f"--snapshots {','.join(map(str, steps_of(CONFIG, w)))}",
 
 
+SNAPSHOT_FILE = f"{RESULTS}/trajectory_accuracy/{SET}/step{{step}}/{{recipe}}-{{evaluation}}.parquet"
+
+
 rule evaluate_snapshot:
     input:
-        data=f"{DATA}/prepared/{{dataset}}/info.json",
-        sets=f"results/{{protocol}}/trajectories/{SET}",
+        data=unless_made(SNAPSHOT_FILE, of_rows, get_data),
+        sets=unless_made(SNAPSHOT_FILE, of_rows, get_trajectory),
     output:
         f"results/{{protocol}}/trajectory_accuracy/{SET}/step{{step}}/{{recipe}}-{{evaluation}}.parquet",
     log:
@@ -34,7 +40,7 @@ rule evaluate_snapshot:
     params:
         recipe=get_recipe,
         precision=PRECISION,
-        prepared=subpath(input.data, parent=True),
+        prepared=get_prepared,
         networks=CONFIG.spec["networks"],
     shell:
         job(
@@ -47,12 +53,14 @@ rule evaluate_snapshot:
 
 rule figure_of_trajectories:
     input:
+        settings=asked(get_snapshot_rows),
         rows=get_snapshot_rows,
         published=f"{SETTINGS}/published/cost.csv",
     output:
         **figure_outputs("trajectories"),
         csv="results/{protocol}/figures/{target}.csv",
         md="results/{protocol}/figures/{target}.md",
+        settings=SETTINGS_FILE,
     log:
         "results/{protocol}/logs/figures/{target}.log",
     benchmark:
@@ -69,7 +77,7 @@ rule figure_of_trajectories:
         prefix=subpath(output.png, strip_suffix=".png"),
         folder=f"{RESULTS}/trajectory_accuracy",  # too many for a command line
     shell:
-        script(
+        target_script(
             "trajectory",
             " --figure {wildcards.target} --protocol {wildcards.protocol} --rows {params.folder:q}"
             " --out-prefix {params.prefix}",

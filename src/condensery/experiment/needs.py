@@ -29,6 +29,7 @@ class Need:
         optional: whether a method without it trains one for each set.
         section: the key of a protocol that describes it, if there is one.
         parts: the names of its files, if there are several.
+        settings: what of the configuration it is made with, for a set.
     """
 
     rule: str
@@ -38,6 +39,7 @@ class Need:
     optional: bool = False
     section: str = ""
     parts: Callable[[Config], Iterable[str]] = lambda _: ("",)
+    settings: Callable[[Config, SetId], Mapping[str, Any]] = lambda _config, _made: {}
 
     def paths(self, config: Config, set_id: SetId) -> list[str]:
         """Return the paths of the files for a set below the results, without suffix."""
@@ -48,18 +50,24 @@ NEEDS: Mapping[str, Need] = {
     "features": Need(
         rule="pretrain",
         path="features/{dataset}/{network}/seed{seed}",
+        settings=lambda config, made: config.recipe("features", made.dataset, network=made.network),
         step_rule="continual_features",
         step_path="continual/{tasks}/steps{steps}/features/{network}/order{order}/step{step}",
     ),
     "pool": Need(
         rule="pool",
         path="pool/{dataset}/{network}/{part}",
+        settings=lambda config, made: {
+            "pool": config.spec["pool"],
+            "training": config.recipe("pool", made.dataset, network=made.network),
+        },
         section="pool",
         parts=lambda config: config.required_pool().parts(),
     ),
     "generator": Need(
         rule="generator",
         path="generators/{dataset}/{method}/seed{seed}",
+        settings=lambda config, made: config.generator_parameters(made.dataset, made.method),
         optional=True,
     ),
 }

@@ -1,0 +1,76 @@
+# What is there against what is asked for. Snakemake knows how it made a file, and nothing of files that Git or DVC brought.
+# results/<protocol>/settings/<target>.json has what a target was made with, and is kept and fetched with it.
+from condensery.files import atomic
+from condensery.identity import made_from
+
+RECORDED = [settings.read(path) for path in Path(RESULTS, "settings").glob("*.json")]
+
+
+def asked(inputs, *targets: str):
+    # The input of the rule of some targets (of its wildcard, if none is named) that holds the settings that are asked for.
+    # It is new, so that the rule runs, unless the targets were made with these and the other inputs are there.
+    def get(w) -> list[str]:
+        complete = all(Path(file).exists() for file in inputs(w))
+        return [asked_of(name, complete) for name in targets or [w.target]]
+
+    return get
+
+
+def asked_of(target: str, complete: bool) -> str:
+    path = Path(f"{RESULTS}/logs/settings/{target}.json")
+    wanted = settings.settings_of(CONFIG, target)
+    made = settings.read(Path(f"{RESULTS}/settings/{target}.json"))
+    fresh = made == wanted and complete
+    if not fresh or settings.read(path) != wanted:
+        with atomic(path) as temporary:
+            temporary.write_text(settings.as_text(wanted), encoding="utf-8")
+    return ancient(str(path)) if fresh else str(path)
+
+
+# The settings of the files that are fetched.
+def of_set(w) -> dict:
+    return settings.of_set(CONFIG, w.dataset, w.method, w.network, int(w.ipc))
+
+
+def of_rows(w) -> dict:
+    evaluation = (w.recipe, w.dataset, w.evaluation, int(w.ipc))
+    trained = settings.of_training(CONFIG, *evaluation)
+    return {**of_set(w), **trained, "networks": CONFIG.spec["networks"]}
+
+
+def of_whole_rows(w) -> dict:
+    return settings.of_training(CONFIG, w.recipe, w.dataset, w.evaluation, 0)
+
+
+def of_memory_rows(w) -> dict:
+    return settings.of_memory(CONFIG, memory_id(w))
+
+
+def of_target(w) -> dict:
+    return settings.settings_of(CONFIG, w.target)
+
+
+def of_search_rows(w) -> dict:
+    return settings.of_search(CONFIG, NAMES.get(w.get("candidate"), "whole"))
+
+
+def unless_made(output: str, made_with, inputs):
+    # The inputs of a job, without those that are absent, or newer with the same content, where the output is there and was
+    # made with the settings that are asked for: fetched sets stay when data are prepared, and fetched rows without sets.
+    def get(w) -> list[str]:
+        files = inputs(w)
+        found = Path(output.format(**{"protocol": PROTOCOL, **w}))
+        if not found.exists() or not settings.agree(
+            RECORDED, {"precision": PRECISION, **made_with(w)}
+        ):
+            return files
+        present = [file for file in files if Path(file).exists()]
+        prepared = [file for file in present if Path(file).name == "info.json"]
+        since = found.stat().st_mtime
+        if any(Path(file).stat().st_mtime > since for file in prepared) and made_from(
+            found, [Path(file).parent for file in prepared]
+        ):
+            present = [file for file in present if file not in prepared]
+        return present
+
+    return get
