@@ -9,9 +9,11 @@ import io
 import json
 import os
 import pickle
+import struct
 import tarfile
 import unicodedata
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from safetensors.torch import save as save_tensors
 from condensery import exchange
 from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, contents, load, prepare
+from condensery.data.decoding import read_image
 from condensery.errors import CondenseryError
 from condensery.files import provenance_of
 from condensery.pool.store import Pool
@@ -263,6 +266,65 @@ def test_images_of_any_kind(own, name, write, wanted):
         (own / "train/rose" / f"{k}.png").unlink()
     write(own / "train/rose" / name)
     assert values(prepared(own.parent))[0] == (wanted, "rose")
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def write_png(path, depth, color, width, row):
+    """Write a PNG of one row of any bit depth and color type (PNG 1.2, sections 4.1.1 and 6)."""
+    head = struct.pack(">IIBBBBB", width, 1, depth, color, 0, 0, 0)
+    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+
+
+def write_tiff(path, values, photometric, order="<"):
+    """Write a grey TIFF of 16 bits (TIFF 6.0, section 2), of which 0 is white or black."""
+    data = np.asarray(values).astype(f"{order}u2").tobytes()
+    shorts = {256: values.shape[1], 257: values.shape[0], 258: 16, 259: 1, 262: photometric}
+    shorts |= {273: 8 + 2 + 9 * 12 + 4, 277: 1, 278: values.shape[0], 279: len(data)}
+    head = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HI", 42, 8)
+    entries = [struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0) for tag, value in shorts.items()]
+    path.write_bytes(head + struct.pack(f"{order}H", len(entries)) + b"".join(entries) + b"\0" * 4 + data)
+
+
+@pytest.mark.parametrize(
+    ("depth", "color", "width", "row", "wanted"),
+    [
+        (1, 0, 8, b"\x81", [255, 0, 0, 0, 0, 0, 0, 255]),
+        (2, 0, 4, b"\x1b", [0, 85, 170, 255]),
+        (4, 0, 4, b"\x0f\x85", [0, 255, 136, 85]),
+        (16, 0, 3, struct.pack(">3H", 0, 33_023, 65_535), [0, 128, 255]),
+        (16, 2, 2, struct.pack(">6H", *[33_023] * 3, *[65_535] * 3), [128, 255]),
+        (16, 4, 2, struct.pack(">4H", 33_023, 65_535, 0, 0), [128, 255]),  # the second one is transparent
+    ],
+)
+def test_png_files_of_any_bit_depth(tmp_path, depth, color, width, row, wanted):
+    write_png(tmp_path / "a.png", depth, color, width, row)
+    assert np.asarray(read_image(tmp_path / "a.png", 1)).tolist() == [wanted]
+
+
+@pytest.mark.parametrize(("photometric", "order"), [(0, "<"), (1, "<"), (1, ">")])
+def test_tiff_files_whose_zero_is_white_or_black(tmp_path, photometric, order):
+    values = np.array([[0, 25_700], [65_535, 12_850]])
+    write_tiff(tmp_path / "a.tif", values, photometric, order)
+    wanted = np.array([[0, 100], [255, 50]])
+    found = np.asarray(read_image(tmp_path / "a.tif", 1))
+    assert np.array_equal(found, wanted if photometric else 255 - wanted)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.webp", "a.png", "a.jpg"])
+def test_every_format_is_turned_upright(tmp_path, name):
+    upright = np.zeros((8, 16), np.uint8)
+    upright[:4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored as it lies, to be turned by 90 degrees clockwise
+    stored = Image.fromarray(np.rot90(upright).copy())
+    stored.convert("RGB").save(tmp_path / name, exif=exif, quality=100, lossless=True)
+    found = np.asarray(read_image(tmp_path / name, 1)).astype(int)
+    assert found.shape == upright.shape
+    assert np.abs(found - upright).max() <= 4
 
 
 def test_a_transparent_16_bit_grey_is_white(own):

@@ -14,12 +14,16 @@ ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".
 """Of the files that are taken for images, in any case."""
 
 
+_PHOTOMETRIC = 262
+"""The tag of a TIFF file that is 0 where 0 is white."""
+
+
 def read_image(path: Path, channels: int) -> Image.Image:
     """Read an image file as grey (1 channel) or RGB, upright, opaque and with 8 bits per channel.
 
     Of several frames the first is read. The image is turned by its EXIF orientation, 16-bit pixels are
-    scaled, transparent ones are laid on white; CMYK and other color spaces become RGB by the formulas of
-    Pillow, whatever color profile the file holds.
+    scaled (of those of color images Pillow gives the higher byte), transparent ones are laid on white; CMYK
+    and other color spaces become RGB by the formulas of Pillow, whatever color profile the file holds.
 
     Raises:
         CondenseryError: it is not a whole image, is larger than any image is, or its pixels are
@@ -42,7 +46,9 @@ def _eight_bit(opened: Image.Image, path: Path) -> Image.Image:
     # Pillow gives a 16-bit PGM as 32-bit numbers that it has scaled to 65,535.
     if image.mode.startswith("I;16") or (image.mode == "I" and opened.format in ("PNG", "PPM")):
         values = np.asarray(image).astype(np.float64)
-        grey = np.rint(values / 257).astype(np.uint8)
+        # Pillow turns images whose 0 is white over, but not those with 16 bits.
+        white_is_zero = opened.format == "TIFF" and opened.getexif().get(_PHOTOMETRIC) == 0
+        grey = np.rint((65_535 - values if white_is_zero else values) / 257).astype(np.uint8)
         clear = opened.info.get("transparency")
         return Image.fromarray(grey if clear is None else np.where(values == clear, np.uint8(255), grey))
     if image.mode in ("I", "F"):
