@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,8 @@ import torch
 import yaml
 
 from condensery.cost.plan import parse
+from condensery.errors import CondenseryError
+from condensery.experiment import load_config
 from condensery.synthetic import SyntheticSet
 from tests.workflows import ROOT, benchmarked, costed, plan, project, refusal, snakemake
 
@@ -233,6 +236,41 @@ def finished(folder: Path) -> Path:
     """Return the folder after a run of everything."""
     snakemake(folder, "--cores", "2", targets=("all",), protocol="small")
     return folder
+
+
+HOSTILE = "da ta/x$(touch F)`touch F`;touch F&'quoted' \"twice\" *é"
+
+
+@pytest.mark.slow
+def test_the_shell_sees_every_value_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "a project (mine) & 'yours' $HOME"
+    folder.mkdir()
+    project(folder, {"small": SMALL}, SCRIPTS)
+    known = yaml.safe_load((folder / "config/config.yaml").read_text())
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(known | {"data_dir": HOSTILE}))
+    printed = snakemake(folder, "--dry-run", "--printshellcmds", targets=("all",), protocol="small")
+    commands = [shlex.split(each) for each in re.findall(r"python scripts/.*", printed)]
+    prepared = [words for words in commands if "--prepared" in words]
+    assert len(prepared) == 1 + 3 + 1 + 5 + 1 + 2  # features, sets, trajectory, evaluations, snapshots
+    for words in prepared:
+        assert words[words.index("--prepared") + 1] == f"{HOSTILE}/prepared/digits"
+    features = "results/small/features/digits/convnet/seed0.safetensors"
+    snakemake(folder, "--cores", "1", targets=(features,), protocol="small")
+    assert f"--prepared {HOSTILE}/prepared/digits " in (folder / features).read_text()
+    assert (folder / HOSTILE / "prepared/digits/info.json").is_file()
+    assert not list(tmp_path.rglob("F"))
+
+
+@pytest.mark.parametrize("data_dir", ["a{b}", "a\nb", ""])
+def test_a_data_folder_that_cannot_be_in_a_rule_is_refused(data_dir: str) -> None:
+    with pytest.raises(CondenseryError, match="data_dir: must be "):
+        load_config(ROOT / "config", "smoke", {"data_dir": data_dir})
+
+
+@pytest.mark.parametrize("name", ["x$(touch F)", "smoke\n", "a b", "a'b", "../smoke", "-n"])
+def test_a_name_that_a_shell_might_misread_is_refused(name: str) -> None:
+    with pytest.raises(CondenseryError, match="protocol: must be a name of lower-case letters"):
+        load_config(ROOT / "config", name)
 
 
 def test_results_lie_at_their_coordinates(finished: Path) -> None:

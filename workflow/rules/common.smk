@@ -1,5 +1,6 @@
 # Shared by all rules: the configuration, the grammar of paths, and the options of jobs.
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -18,7 +19,6 @@ from condensery.experiment.plans import EMBEDDING_SEED, embedding
 # The workflow's own folder, which need not be the one that Snakemake runs in.
 SOURCE = Path(str(workflow.current_basedir)).parents[1]
 INSIDE = SOURCE == Path.cwd()
-SCRIPTS = "scripts" if INSIDE else shlex.quote(str(SOURCE / "scripts"))
 SETTINGS = (
     Path("config")
     if INSIDE or Path("config/config.yaml").exists()
@@ -105,10 +105,27 @@ def figure_outputs(caption: str, name: str = "{target}") -> dict[str, str]:
     return {"png": shown, "pdf": f"{path}.pdf"}
 
 
+def literal(path: Path) -> str:
+    # A path in a command, whatever characters it has.
+    return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
+
+
+SCRIPTS = "scripts" if INSIDE else literal(SOURCE / "scripts")
+
+# The values in commands that are several words; what makes them quotes each.
+SEVERAL_WORDS = ("params.view", "params.options", "params.trained", "params.on")
+
+
+def quoted(match: re.Match) -> str:
+    return match[0] if match[1] in SEVERAL_WORDS else f"{{{match[1]}:q}}"
+
+
 def script(name: str, options: str, configured: bool = True) -> str:
-    # The command of a job; what it prints is its log. A script that is not configured reads nothing of config/.
-    options += "" if INSIDE or not configured else f" --config {SETTINGS}"
-    return f"python {SCRIPTS}/{name}.py {options} > {{log}} 2>&1"
+    # The command of a job; what it prints is its log. A script that is not configured reads nothing of config/. The
+    # shell sees every value as it is.
+    options += "" if INSIDE or not configured else f" --config {literal(SETTINGS)}"
+    command = f"python {SCRIPTS}/{name}.py {options} > {{log}} 2>&1"
+    return re.sub(r"(?<!\{)\{([a-z][\w.]*)\}", quoted, command)
 
 
 def target_script(name: str, options: str) -> str:

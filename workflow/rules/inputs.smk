@@ -77,7 +77,7 @@ def get_needed(w) -> list[str]:
 
 def get_trained(w) -> str:
     words = [f"{name}={file}" for name, files in needed_by(w).items() for file in files]
-    return f"--with {' '.join(words)}" if words else ""
+    return shlex.join(["--with", *words]) if words else ""
 
 
 # The data, the network and the sets of a map of features.
@@ -201,7 +201,8 @@ def get_proxy(w) -> list[str]:
 
 def get_trained_on(w, input) -> str:
     option = NAMES[w.candidate].replace("_", "-")
-    return f"--proxy {input.proxy}" if get_proxy(w) else f"--{option}"
+    proxy = get_proxy(w)
+    return shlex.join(["--proxy", *proxy]) if proxy else f"--{option}"
 
 
 def get_search_recipe(w) -> dict:
