@@ -15,10 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
-from condensery.data import alone, folders, load, prepare
+from condensery.data import alone, folders, load, prepare, state_of_folder
 from condensery.errors import CondenseryError
+from tests.workflows import ROOT, plan, project, snakemake
 
 ENTRY = {
     "channels": 1,
@@ -224,3 +226,48 @@ def test_what_is_prepared_is_found_where_nothing_can_be_written(own, monkeypatch
     with alone.alone(own / "out"):
         pass
     assert "waiting" not in caplog.text
+
+
+def test_who_plans_jobs_sees_that_a_folder_has_changed(own):
+    def state():
+        return state_of_folder(ENTRY, own, own / "out")
+
+    before = state()
+    assert before
+    prepared(own)
+    assert state() == before
+    path = own / "own/train/a/1.bmp"
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)  # the same bytes
+    assert state() == before
+    (own / "own").rename(own / "away")
+    assert state() == before
+    (own / "away").rename(own / "own")
+    replaced(own)
+    assert state() != before
+    (own / "own/train/a/1.bmp").unlink()
+    (own / "own/train/a/1.bmp").symlink_to("nowhere")
+    assert "a link to what does not exist" in state()
+    assert state_of_folder({**ENTRY, "content": {"train": "a", "test": "b"}}, own, own / "out") == ""
+    assert state_of_folder({**ENTRY, "sources": [{"kind": "digits"}]}, own, own / "fresh") == ""
+
+
+@pytest.mark.slow
+def test_the_workflow_prepares_a_changed_folder_anew(own, tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project(folder, {})
+    (folder / "scripts/prepare.py").write_bytes((ROOT / "scripts/prepare.py").read_bytes())
+    with (folder / "config/datasets.yaml").open("a") as file:
+        file.write(yaml.safe_dump({"own": {**ENTRY, "network": "convnet", "augmentation": "none"}}))
+    (folder / "data/raw").mkdir(parents=True)
+    (own / "own").rename(folder / "data/raw/own")
+    target = "data/prepared/own/info.json"
+    snakemake(folder, "--cores", "1", targets=(target,), protocol="smoke")
+    assert plan(folder, target, protocol="smoke") == {}
+    save(folder / "data/raw/own/train/a/new.bmp", 150)
+    assert plan(folder, target, protocol="smoke")["prepare"] == 1
+    snakemake(folder, "--cores", "1", targets=(target,), protocol="smoke")
+    assert len(load(folder / "data/prepared/own").train) == 9
+    assert plan(folder, target, protocol="smoke") == {}

@@ -40,7 +40,20 @@ def get_trajectory(w) -> list[str]:
 
 
 def get_content(wildcards) -> dict:
-    return settings.content(CONFIG, wildcards.dataset)
+    values = settings.content(CONFIG, wildcards.dataset)
+    sources = CONFIG.dataset(wildcards.dataset)["sources"]
+    if any(source["kind"] == "image-folder" for source in sources):
+        values |= folder_state(wildcards.dataset)
+    return values
+
+
+def folder_state(dataset: str) -> dict:
+    # An image folder that has changed is prepared anew. PyTorch takes seconds to import: only where one is used.
+    from condensery.data import state_of_folder
+
+    prepared = Path(f"{DATA}/prepared/{dataset}")
+    state = state_of_folder(CONFIG.dataset(dataset), Path(f"{DATA}/raw"), prepared)
+    return {"files": state} if state else {}
 
 
 def get_method(w) -> dict:

@@ -62,6 +62,35 @@ def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -
         _prepare(name, spec, raw_root, out_dir)
 
 
+def state_of_folder(spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -> str:
+    """Return a text that changes when the image folder of an entry does, so that who plans jobs sees it.
+
+    While the prepared folder is made from what is there, it is that of its preparation, also when the files
+    have been copied or are not there any more. It is empty for entries with published content or other kinds.
+    """
+    folders = [each for each in spec["sources"] if each["kind"] == "image-folder" and "content" not in each]
+    if not folders or spec.get("content"):
+        return ""
+    try:
+        found = Description.read(out_dir)
+    except CondenseryError:
+        found = None
+    for source in folders:
+        try:
+            files = files_of(source, Shape(spec["channels"], *spec["size"]), raw_root)
+            if files is None:
+                continue
+            listed = origin.listing(files, raw_root)
+            if found is None or not found.origin or found.source != _source_text(source):
+                return listed
+            known = found.origin
+            same = known["listing"] == listed or known["content"] == origin.content(files, raw_root)
+            return known["listing"] if same else listed
+        except CondenseryError as error:
+            return str(error)
+    return found.origin.get("listing", "") if found and found.source["kind"] == "image-folder" else ""
+
+
 def _prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -> None:
     identity = _identity(name, spec)
     if _complete(out_dir, identity, spec, raw_root):
