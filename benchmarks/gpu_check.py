@@ -105,7 +105,7 @@ def _reason(error: BaseException, output: str) -> str:
     """Return in one line why a check ended, from its error and from what was printed and logged before."""
     lines = output.splitlines()
     if lines and isinstance(error, SystemExit):
-        return lines[-1]  # a script has said itself what was wrong
+        return lines[-1]  # the script's own message
     if isinstance(error, CondenseryError):
         return "; ".join([str(error), *lines[-1:]])
     return f"{type(error).__name__}: {error}".splitlines()[0]

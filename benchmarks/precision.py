@@ -52,7 +52,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Compute what is missing, and summarise what is there."""
+    """Compute what is missing, and summarize what is there."""
     args = parse()
     study = STUDIES[args.study]
     device = devices.choose(args.device)  # keeps its GPU from other jobs, which those of the tasks need not

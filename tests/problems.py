@@ -67,7 +67,7 @@ def problem(data: RealData | None = None, **changes: Any) -> Problem:
 
 
 class Steps(Progress):
-    """Keeps what it is told, in ``seen``."""
+    """Keeps the reported progress in ``seen``."""
 
     def __init__(self) -> None:
         super().__init__("test", 0)

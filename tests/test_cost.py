@@ -219,8 +219,8 @@ def test_a_fit_needs_one_job_where_the_step_is_given() -> None:
     assert rate.seconds(Work("training", 100, 2e12)) == pytest.approx(1 + 2 * 2)
 
 
-def test_measured_times_are_told_again(config: Config) -> None:
-    """Within the accuracy that a plan needs; the published ones, one of a kind, are told exactly."""
+def test_measured_times_are_reproduced(config: Config) -> None:
+    """Within the accuracy that a plan needs; the published ones, one of a kind, are reproduced exactly."""
     for device, rates in cost.read_rates(RATES, config).items():
         for job in yaml.safe_load(RATES.read_text())[device]["jobs"]:
             seconds = rates.seconds(work_of(config, job)) - rates.start

@@ -42,7 +42,7 @@ def split(request, pixels, labels, tmp_path, monkeypatch):
     return Split(np.load(tmp_path / "images.npy", mmap_mode="r"), labels, INFO)
 
 
-def test_every_intensity_is_normalised_by_the_formula():
+def test_every_intensity_is_normalized_by_the_formula():
     every = np.tile(np.arange(256, dtype=np.uint8).reshape(-1, 1, 1, 1), (1, 3, 1, 1))
     found = normalize(torch.from_numpy(every), INFO.mean, INFO.std)
     assert found.dtype == torch.float32
@@ -83,7 +83,7 @@ def test_indices_outside_are_refused(split, bad):
         split.subset(np.array(bad))
 
 
-def test_indices_of_a_class_are_its_places_in_order(split, labels):
+def test_indices_of_a_class_are_its_positions_in_order(split, labels):
     for c in range(4):
         found = split.indices_of(c)
         assert found.dtype == np.int64

@@ -67,7 +67,7 @@ def test_images_become_rgb_or_grey_are_cut_to_the_centre_and_resized(tmp_path):
     save(tmp_path / "own/test/a/0.png", wide)
     prepare("own", entry({"kind": "image-folder", "path": "own"}, 1), tmp_path, tmp_path / "rgb")
     cut, averaged = images(load(tmp_path / "rgb").train)
-    # The centre third has one colour; a chequerboard finer than the pixels is grey only if antialiased.
+    # The center third has one color; a checkerboard finer than the pixels is grey only if antialiased.
     assert np.array_equal(cut, np.broadcast_to(np.array([200, 100, 50]).reshape(3, 1, 1), (3, 8, 8)))
     assert np.abs(averaged.astype(int) - 127.5).max() <= 2
     prepare("own", entry({"kind": "image-folder", "path": "own"}, 1, channels=1), tmp_path, tmp_path / "grey")

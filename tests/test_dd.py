@@ -126,7 +126,7 @@ def test_bfloat16_points_where_float32_does():
 
 
 def plain_run(case):
-    """Return images and rates of a run with PyTorch's own optimiser and graph."""
+    """Return images and rates of a run with PyTorch's own optimizer and graph."""
     parameters = case.parameters
     noise = [torch.randn(4, 3, 16, 16, generator=streams.generator(0, "noise", c)) for c in case.classes]
     # Images 0 and 1 of every class are those of the first step, 2 and 3 those of the second.
@@ -270,7 +270,7 @@ def test_published_values():
     assert config.recipe("learned", "mnist", 10, "lenet") == {"name": "learned"}
 
 
-def test_what_dd_cannot_do_is_said_in_one_line():
+def test_what_dd_cannot_do_is_refused_in_one_line():
     with pytest.raises(CondenseryError, match=r"divide 3 images per class among 2 steps.*divisor of 3"):
         DD.condense(problem(ipc=3))
     with pytest.raises(CondenseryError, match="--snapshots"):

@@ -295,7 +295,7 @@ def test_a_gpu_is_compiled_for_where_triton_can(
 
 
 @pytest.mark.parametrize("compiler", ["/opt/missing/icpx", "ccache g++", ""])
-def test_a_compiler_that_is_not_there_is_said_in_one_line(
+def test_a_missing_compiler_is_reported_in_one_line(
     compiler: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CXX", compiler)

@@ -62,7 +62,7 @@ def frame(data, sets, network):
     return mapped(data, sets, network)
 
 
-def test_every_image_has_one_place(data, sets, network, frame):
+def test_every_image_has_one_position(data, sets, network, frame):
     assert tuple(frame.columns) == tsne.COLUMNS
     assert np.isfinite(frame[["x", "y"]]).all(axis=None)
     real = frame[frame["method"] == tsne.REAL]
@@ -81,7 +81,7 @@ def test_every_image_has_one_place(data, sets, network, frame):
     pd.testing.assert_series_equal(fewer["image"][:60], frame["image"][:60])
 
 
-def test_the_map_is_made_again_alike(data, sets, network, frame):
+def test_the_map_is_reproducible(data, sets, network, frame):
     pd.testing.assert_frame_equal(mapped(data, sets, network), frame)
 
 
@@ -94,7 +94,7 @@ def test_images_lie_among_those_of_their_class(frame):
         assert (real["class"].iloc[nearest] == c).sum() >= 4
 
 
-def test_the_same_image_twice_has_the_same_place(data, network):
+def test_the_same_image_twice_has_the_same_position(data, network):
     # Two sets of the same images in one fit: what separates panels is the sets, not the fit.
     frame = mapped(data, [synthetic(data, "random"), synthetic(data, "random")], network)
     assert len(frame) == 60 + 2 * 6
@@ -113,7 +113,7 @@ def test_panels_show_their_set_over_the_same_real_images(frame):
         dots, stars = axes.collections
         np.testing.assert_allclose(dots.get_offsets(), real)
         np.testing.assert_allclose(stars.get_offsets(), frame[frame["method"] == method][["x", "y"]])
-        # A star has the colour of the dots of its class, which the legend names.
+        # A star has the color of the dots of its class, which the legend names.
         colors = {tuple(color[:3]) for color in stars.get_facecolors()}
         assert colors == {tuple(color[:3]) for color in dots.get_facecolors()}
         assert len(colors) == 3
@@ -125,7 +125,7 @@ def test_panels_show_their_set_over_the_same_real_images(frame):
     assert drawn.figure.get_suptitle() == "patterns, protocol smoke, n = 20 real images/class"
 
 
-def test_files_carry_caption_and_places(tmp_path: Path, frame):
+def test_files_contain_caption_and_positions(tmp_path: Path, frame):
     drawing.write_coordinates(frame, tmp_path / "figure3")
     drawing.draw("figure3", frame, ABOUT, LABELS).write(tmp_path / "figure3")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "figure3.csv"), frame, atol=1e-4, check_dtype=False)

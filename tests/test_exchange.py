@@ -189,7 +189,7 @@ def test_a_pt_that_does_not_match_the_data_is_refused(tmp_path: Path, changes: d
     assert words in message
 
 
-def test_images_normalised_otherwise_show_the_same_pixels(tmp_path: Path) -> None:
+def test_images_normalized_otherwise_show_the_same_pixels(tmp_path: Path) -> None:
     path = published(tmp_path / "res.pt", {})
     other = dataclasses.replace(INFO, mean=(0.5071, 0.4866, 0.4409), std=(0.2673, 0.2564, 0.2762))
     back = exchange.from_reference_pt(path, other, normalization=(INFO.mean, INFO.std))
@@ -201,7 +201,7 @@ def test_images_normalised_otherwise_show_the_same_pixels(tmp_path: Path) -> Non
     assert "3 channels" in refused(exchange.from_reference_pt, path, other, 0, ((0.5,), (0.5,)))
 
 
-def test_soft_labels_have_no_place_in_a_pt(tmp_path: Path) -> None:
+def test_soft_labels_are_refused_in_a_pt(tmp_path: Path) -> None:
     message = refused(exchange.to_reference_pt, [make(labels=SOFT)], tmp_path / "res.pt")
     assert "soft labels" in message
     assert list(tmp_path.iterdir()) == []

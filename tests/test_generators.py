@@ -52,7 +52,7 @@ def test_images_have_the_size_and_the_range_of_real_ones(kind: str, size: int, c
     generated = images(kind, chosen, generators.train(kind, chosen))
     assert generated.shape == (9, channels, size, size)
     assert generated.dtype == torch.float32
-    # Intensities of [0, 1], normalised with mean 0.5 and deviation 0.25.
+    # Intensities of [0, 1], normalized with mean 0.5 and deviation 0.25.
     assert -2 <= generated.min() < generated.max() <= 2
     assert generated.std() > 1e-4
 

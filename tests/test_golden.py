@@ -39,7 +39,7 @@ def test_every_method_has_a_golden_value() -> None:
 
 
 @pytest.mark.parametrize("name", methods.names())
-def test_a_method_makes_what_it_made(name: str, real: RealData, files: dict[str, list[Path]]) -> None:
+def test_a_method_keeps_its_golden_value(name: str, real: RealData, files: dict[str, list[Path]]) -> None:
     found = golden(name, real, files)
     assert found.keys() == GOLDEN[name].keys()
     for key, values in GOLDEN[name].items():

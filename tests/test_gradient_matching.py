@@ -126,7 +126,7 @@ def plain_loss(case, strategy, net, images, iteration, step, transform="shared")
 
 
 def plain_run(case, strategy):
-    """DC Algorithm 1 with PyTorch's own optimisers; returns the images."""
+    """DC Algorithm 1 with PyTorch's own optimizers; returns the images."""
     parameters = case.parameters
     images = nn.Parameter(methods.get("random").condense(case).images.clone())
     pixels = torch.optim.SGD([images], lr=parameters["lr_img"], momentum=parameters["momentum"])

@@ -89,7 +89,7 @@ def test_no_test_and_no_validation_image_is_trained_on(run, real, monkeypatch) -
     monkeypatch.setattr(states, "accuracies", noted(tested, accuracies))
     run("pool", blind, "--out", "pool.safetensors")
 
-    # Which images these may be, told by the rule of `views.held_out` alone.
+    # Which images these may be, by the rule of `views.held_out` alone.
     view = held_out(real, 0.2, seed=4)
     known = {
         name: {i.numpy().tobytes() for i in batch(split, np.arange(len(split)), torch.device("cpu"))}
@@ -153,7 +153,7 @@ def test_a_set_knows_the_pool_that_it_was_condensed_with(run, real) -> None:
         ("pool", [], "protocol small has no pool"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(run, real, capsys, script, words, message) -> None:
+def test_what_cannot_be_done_is_refused_in_one_line(run, real, capsys, script, words, message) -> None:
     if not words:
         without = {k: v for k, v in SMALL.items() if k != "pool"} | {
             "targets": {"table1": [{"datasets": ["digits"], "methods": ["dm"], "ipc": [2]}]}

@@ -177,7 +177,7 @@ def test_a_deviation_that_nothing_can_tell_is_left_empty() -> None:
     assert one_network_each["std_between_sets"] == pytest.approx(1.0)
 
 
-def test_counts_of_unequal_sets_are_said() -> None:
+def test_unequal_numbers_of_networks_are_listed() -> None:
     assert one_cell(table([[1.0, 2.0, 3.0], [4.0]]))["n"] == "3+1"
 
 

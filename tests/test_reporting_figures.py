@@ -29,7 +29,7 @@ LABELS = Labels("smoke", "a <quick> check & more", TITLES)
 def synthetic(
     classes: int = 3, ipc: int = 2, side: int = 8, channels: int = 3, **changes: Any
 ) -> SyntheticSet:
-    """Return a set whose images are of one colour each, most of them beyond the display range."""
+    """Return a set whose images are of one color each, most of them beyond the display range."""
     count = classes * ipc
     shade = torch.linspace(-3, 3, count).reshape(-1, 1, 1, 1)
     experiment = {
@@ -55,7 +55,7 @@ def drawn_axes(sets: list[SyntheticSet]) -> list[Any]:
     return images_figure.build("figure2", sets, LABELS).figure.axes
 
 
-def test_panel_shows_every_image_clipped_in_its_place() -> None:
+def test_panel_shows_every_image_clipped_at_its_position() -> None:
     original = synthetic()
     # The order within the file must not matter for the lines: they are classes.
     shuffled = torch.tensor([2, 0, 4, 1, 3, 5])
@@ -83,7 +83,7 @@ def test_panel_shows_every_image_clipped_in_its_place() -> None:
         assert seen == pytest.approx(line, abs=1e-6)
 
 
-def test_grey_images_stay_grey_and_colours_keep_their_order() -> None:
+def test_gray_images_stay_gray_and_colors_keep_their_order() -> None:
     (axes,) = drawn_axes([synthetic(channels=1)])
     shown = np.asarray(axes.images[0].get_array())
     assert shown.shape[2] == 3

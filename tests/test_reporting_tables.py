@@ -232,7 +232,7 @@ def test_published_values_are_written_as_printed(mean: float, std: float, text: 
     assert layout.published({"published_mean": mean, "published_std": std}) == text
 
 
-def test_two_networks_in_one_place_are_refused() -> None:
+def test_two_networks_in_one_cell_are_refused() -> None:
     frame = pd.DataFrame([row(), row(evaluate_network="alexnet")])
     with pytest.raises(CondenseryError, match=r"evaluate_network convnet and of .* alexnet share one cell"):
         tables.build("table1", frame, PUBLISHED, LABELS)

@@ -1,4 +1,4 @@
-"""Runs: which state is taken up, which is not, and what the progress is told by a stage of the work."""
+"""Runs: which state is taken up, which is not, and which progress a stage of the work reports."""
 
 from __future__ import annotations
 

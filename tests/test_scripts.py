@@ -164,7 +164,7 @@ def test_snapshots_that_cannot_be_taken_are_refused(digits, tmp_path, method, st
         ("herding", 1, ["scripts/pretrain.py", "--with features"]),
     ],
 )
-def test_what_cannot_be_condensed_is_said_in_one_line(digits, tmp_path, method, ipc, words):
+def test_what_cannot_be_condensed_is_refused_in_one_line(digits, tmp_path, method, ipc, words):
     assert_one_line(condense(digits, tmp_path / "set.safetensors", method, ipc), *words)
     assert not list(tmp_path.iterdir())
 
@@ -281,5 +281,5 @@ def test_a_set_is_mapped_among_real_images(digits, tmp_path):
         ("shape", "3x8", "'3x8' is not CxHxW"),
     ],
 )
-def test_a_view_that_cannot_be_made_is_said_in_one_line(digits, tmp_path, key, value, message):
+def test_an_impossible_view_is_refused_in_one_line(digits, tmp_path, key, value, message):
     assert_one_line(condense(digits, tmp_path / "set.safetensors", "random", **{key: value}), message)

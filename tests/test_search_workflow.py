@@ -1,4 +1,4 @@
-"""The workflow of the architecture search: its jobs, what they are told, what a change repeats."""
+"""The workflow of the architecture search: its jobs, their arguments, what a change repeats."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_results_lie_at_their_coordinates(finished: Path) -> None:
     }
 
 
-def test_jobs_are_told_what_to_train_on(finished: Path) -> None:
+def test_jobs_get_what_to_train_on(finished: Path) -> None:
     results = finished / "results" / "small"
     proxy = results / "search/synthetic/digits/dm/convnet/ipc3/seed0.safetensors"
     assert "--for-search" in proxy.read_text().split()

@@ -1,4 +1,4 @@
-"""Trajectories: what a protocol asks for, the points of the curves, and what is said of them."""
+"""Trajectories: what a protocol asks for, the points of the curves, and the sentences about them."""
 
 from __future__ import annotations
 

@@ -307,7 +307,7 @@ def test_results_lie_at_their_coordinates(finished: Path) -> None:
     assert (finished / "data" / "prepared" / "digits" / "info.json").exists()
 
 
-def test_jobs_are_told_their_coordinates(finished: Path) -> None:
+def test_jobs_get_their_coordinates(finished: Path) -> None:
     results = finished / "results" / "small"
     condense = (results / "synthetic/digits/herding/convnet/ipc2/seed0.safetensors").read_text().split()
     assert dict(zip(condense[::2], condense[1::2], strict=True)) == {
@@ -361,7 +361,7 @@ DM_STEPS = "iterations: 20000\n    lr_img: 1.0\n    momentum: 0.5      # of the 
             marks=pytest.mark.slow,
         ),
         pytest.param("methods.yaml", "title: Herding", "title: herding", {}, marks=pytest.mark.slow),
-        # Another place to look for the images makes nothing anew.
+        # Another source of the same images repeats no job.
         ("datasets.yaml", "- {kind: digits}", "- {kind: digits}\n    - {kind: idx, path: x}", None),
     ],
 )

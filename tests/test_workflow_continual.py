@@ -1,4 +1,4 @@
-"""The workflow of continual learning: what it plans, what each step is told, what a change repeats."""
+"""The workflow of continual learning: its plan, the arguments of each step, what a change repeats."""
 
 from __future__ import annotations
 

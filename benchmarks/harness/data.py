@@ -21,7 +21,7 @@ def real_data(case: Case, folder: Path) -> RealData:
 
     Args:
         case: the case.
-        folder: where the file may be made.
+        folder: where the file is written.
     """
     side, channels = case.size, case.channels
     names = tuple(f"class {c}" for c in range(case.classes))

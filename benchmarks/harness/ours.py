@@ -28,7 +28,7 @@ class Ours:
     """The library, used as its scripts use it."""
 
     def __init__(self, case: PairCase, data: RealData, *, device: str, exchange: str) -> None:
-        """Make everything that is not timed.
+        """Set up everything that is not timed.
 
         Args:
             case: the comparison.

@@ -51,7 +51,7 @@ def differences(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def block(rows: pd.DataFrame, study: str) -> str:
-    """Return a study's section of the page: a heading, how it was made and the table."""
+    """Return a study's section of the page: a heading, the settings of the study and the table."""
     table = differences(rows)
     head = ["data set", "method", "ipc", "condensed in", "evaluated in", "accuracy", "difference", "n"]
     body = [

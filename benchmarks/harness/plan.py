@@ -15,7 +15,7 @@ IMAGES = (50_000, 200_000, 1_281_167)  # the last is ImageNet-1K
 
 
 def cases(device: str, *, quick: bool) -> list[Case]:
-    """Return the cases for a kind of device, ``cpu`` or ``cuda``, the most telling first."""
+    """Return the cases for a kind of device, ``cpu`` or ``cuda``, the most informative first."""
     if quick:
         tiny = {"ipc": 1, "size": 16, "batch_real": 8, "images": 1_000, "network": "convnet-d2-w16"}
         loops = [Case("loops", loop, **tiny) for loop in LOOPS]
@@ -46,7 +46,7 @@ def precisions(device: str, *, quick: bool) -> list[str]:
 
 
 def _growth(base: Case, networks: int) -> list[Case]:
-    """Return the cases that vary one size and keep the others; uncompiled, which is over soonest.
+    """Return the cases that vary one size and keep the others; uncompiled, which takes the least time.
 
     Args:
         base: what they have in common.

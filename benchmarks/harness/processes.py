@@ -33,7 +33,7 @@ def case(fields: dict[str, Any], device: str, *, seconds: float) -> dict[str, An
 
 
 def _ask(**request: Any) -> dict[str, Any]:
-    """Have one measurement made.
+    """Run one measurement in a process of its own.
 
     Raises:
         CondenseryError: it failed; with the last line that it wrote.

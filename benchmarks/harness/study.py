@@ -60,7 +60,7 @@ class Study:
     crossed: bool = True
 
     def tasks(self, precisions: list[str]) -> Iterator[Task]:
-        """Yield what is to be done, in an order in which a study that is cut short can be summarised.
+        """Yield what is to be done, in an order in which a study that is cut short can be summarized.
 
         Sets in their own precision come first, seed by seed and all precisions of a seed together.
         """

@@ -31,7 +31,7 @@ class Theirs:
     """The public code of DM and DSA, on the data that our side has."""
 
     def __init__(self, case: PairCase, data: RealData, *, device: str, exchange: str, reference: str) -> None:
-        """Make everything that their programs make once.
+        """Set up what their programs set up once.
 
         Args:
             case: the comparison.
@@ -155,7 +155,7 @@ class Theirs:
         return step
 
     def _accuracy(self, net: nn.Module, loader: DataLoader) -> float:
-        """Return a percentage, by their function, which takes an optimiser and does not use it here."""
+        """Return a percentage, by their function, which takes an optimizer and does not use it here."""
         _, accuracy = self._code.epoch("test", loader, net, None, self._criterion, self._args, aug=False)
         return 100 * float(accuracy)
 
@@ -188,7 +188,7 @@ class Theirs:
 
 
 class _Pictures(Dataset):
-    """A test set as torchvision gives it: each picture is decoded and normalised whenever it is asked for."""
+    """A test set as torchvision gives it: each picture is decoded and normalized whenever it is asked for."""
 
     def __init__(self, split: Split) -> None:
         images = torch.as_tensor(np.asarray(split.images)).permute(0, 2, 3, 1)
@@ -221,6 +221,6 @@ def imported(reference: str) -> ModuleType:
 
 
 def _whole(split: Split) -> Tensor:
-    """Return all images of a split, normalised, float32 (N, C, H, W)."""
+    """Return all images of a split, normalized, float32 (N, C, H, W)."""
     rows = torch.arange(len(split)).split(5_000)
     return torch.cat([split.batch(part, torch.device("cpu")) for part in rows])

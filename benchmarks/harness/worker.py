@@ -1,4 +1,4 @@
-"""The process on one side of a comparison: it obeys commands, one a line in JSON, and answers each.
+"""The process on one side of a comparison: it answers commands, each one line of JSON, with one line.
 
 ``python -m harness.worker ours`` or ``theirs``; :mod:`harness.pairs` starts both and lets only one of them
 work at a time.
@@ -46,7 +46,7 @@ def prepare(side: str, request: dict[str, Any]) -> Side:
 
 
 def main() -> None:
-    """Obey until the commands end."""
+    """Answer commands until they end."""
     # Nothing but answers goes to the standard output, whatever the code that is measured prints.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -51,7 +51,7 @@ def flip(image, u):
 
 
 def scale(image, s_x, s_y):
-    """Show at each position what lies s times as far from the centre."""
+    """Show at each position what lies s times as far from the center."""
     return _resample(image, lambda x, y: (s_x * x, s_y * y))
 
 
