@@ -23,7 +23,7 @@ endif
 PIP := python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help env pull plan quickstart everything test test-slow test-slurm install-slurm install-sshd bench lint format docs dry-run lock clean
+.PHONY: help env pull plan quickstart everything test test-slow test-faults test-slurm install-slurm install-sshd bench lint format docs dry-run lock clean
 
 help: ## List the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ test: env ## Run the tests, except the slow ones
 
 test-slow: env ## Run the slow tests
 	python -m pytest $(WORKERS) -m slow
+
+test-faults: env ## Kill jobs, damage files, fill disks: about ten minutes (FUZZ_SECONDS=600 for ten more of fuzzing)
+	python -m pytest $(WORKERS) -m faults tests/faults
 
 test-slurm: env ## Run the workflow on a Slurm cluster of several nodes on this machine (a few minutes)
 	python -m pytest -m slurm

@@ -568,3 +568,14 @@ def test_labels_between_classes_are_refused(tmp_path: Path) -> None:
     torch.save({"data": [[torch.zeros(12, 3, 8, 6), torch.arange(12) % 4 + 0.5]]}, tmp_path / "a.pt")
     with pytest.raises(CondenseryError, match="labels are not whole numbers"):
         exchange.from_reference_pt(tmp_path / "a.pt", INFO)
+
+
+def test_an_altered_index_of_png_files_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    exchange.to_png_folders(make(), folder)
+    index = json.loads((folder / "set.json").read_text())
+    assert index.pop("digest")
+    (folder / "set.json").write_text(json.dumps(index))  # as earlier code wrote it
+    exchange.from_png_folders(folder, INFO)
+    (folder / "set.json").write_text(json.dumps(index | {"digest": "0" * 16}))
+    assert "set.json: altered since it was written" in refused(exchange.from_png_folders, folder, INFO)

@@ -81,9 +81,13 @@ def _locked(path: Path, folder: bool) -> tuple[Path, int]:
         temporary = path.with_name(f".partial-{secrets.token_hex(_TOKEN_BYTES)}-{path.name}")
         if folder:
             temporary.mkdir()
+            try:
+                lock = os.open(temporary, os.O_RDONLY)
+            except OSError:
+                temporary.rmdir()
+                raise
         else:
-            temporary.touch(exist_ok=False)
-        lock = os.open(temporary, os.O_RDONLY if folder else os.O_RDWR)
+            lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         # Some network file systems have no locks; what is left there is not swept either.
         with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -307,15 +307,24 @@ def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, object]]) -> pd.Dat
     return found
 
 
-def _read_file(path: Path, kind: Kind) -> pd.DataFrame:
+def read_table(path: Path) -> pa.Table:
+    """Read a row file of any kind as it was written.
+
+    Raises:
+        CondenseryError: it is damaged, or was altered since it was written.
+    """
     with _whole(path):
         table = _parquet(path).read()
-        names = table.column_names
         # Rows of earlier code have no digest, and no other entry than what pandas may add.
         entries = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"pandas"}
         if entries and entries.get(_DIGEST) != _digest(table):
             raise ValueError("altered since it was written")
-    for name in [name for name in IDENTITY if name not in names]:
+    return table
+
+
+def _read_file(path: Path, kind: Kind) -> pd.DataFrame:
+    table = read_table(path)
+    for name in [name for name in IDENTITY if name not in table.column_names]:
         table = table.append_column(name, pa.array([""] * len(table), pa.string()))
     _check_names(set(table.column_names), path, kind)
     for field in kind.schema:

@@ -23,6 +23,7 @@ from condensery.data.storage import (
     FILES,
     HEADER_BYTES,
     LAYOUT,
+    READ_BYTES,
     SPLITS,
     Description,
     content_checksum,
@@ -172,7 +173,7 @@ def _make(
     journal = _Journal(partial / "progress.json", address)
     for split in SPLITS:
         _write_split(split, contents, shape, positions, journal, partial)
-    counts = {split: journal.images(split) for split in SPLITS}
+    counts = {split: journal.done(split)[1] for split in SPLITS}
     for split in SPLITS:
         if not counts[split]:
             raise CondenseryError(f"{contents.path}: holds no {split} images; add some or change the source")
@@ -263,7 +264,7 @@ def _check_folder(name: str, classes: Sequence[str], shape: Shape, partial: Path
 
 
 class _Journal:
-    """The numbers of parts and images of each split in the partial files, written after each part."""
+    """What is in the partial files of each split: parts, images and a digest; written after each part."""
 
     def __init__(self, path: Path, address: str) -> None:
         self._path = path
@@ -278,14 +279,15 @@ class _Journal:
         if known:
             self._state = found
 
-    def parts(self, split: str) -> int:
-        return self._state.get(split, [0, 0])[0]
+    def done(self, split: str) -> tuple[int, int, str]:
+        """Return the parts and images that are written, and the digest of both and of what is written."""
+        match self._state.get(split):
+            case [int(parts), int(images), str(written)] if parts >= 0 <= images:
+                return parts, images, written
+        return 0, 0, ""
 
-    def images(self, split: str) -> int:
-        return self._state.get(split, [0, 0])[1]
-
-    def record(self, split: str, parts: int, images: int) -> None:
-        self._state[split] = [parts, images]
+    def record(self, split: str, parts: int, images: int, written: str) -> None:
+        self._state[split] = [parts, images, written]
         fresh = self._path.with_suffix(".new")
         fresh.write_text(json.dumps(self._state), encoding="utf-8")
         _sync(fresh)
@@ -298,11 +300,13 @@ def _write_split(
     """Append the parts that the journal does not list yet, then write the headers of the two files."""
     files = [partial / f"{split}_images.npy", partial / f"{split}_labels.npy"]
     row_bytes = (shape.channels * shape.height * shape.width, 8)
-    done, count = journal.parts(split), journal.images(split)
-    for file, size in zip(files, row_bytes, strict=True):
+    done, count, written = journal.done(split)
+    for file in files:
         file.touch()
-        if file.stat().st_size < HEADER_BYTES + count * size:
-            done = count = 0
+    rows = [_hashed(file, count * size) for file, size in zip(files, row_bytes, strict=True)]
+    if written != _digest(done, rows):
+        done = count = 0
+        rows = [hashlib.sha256() for _ in files]
     for file, size in zip(files, row_bytes, strict=True):
         os.truncate(file, HEADER_BYTES + count * size)
     parts = contents.parts(split)
@@ -314,19 +318,38 @@ def _write_split(
         for number in range(done, len(parts)):
             for images, labels in _pieces(contents.path, parts[number]):
                 _check_piece(contents.path, images, labels, shape, len(positions))
-                images_file.write(np.ascontiguousarray(images).data)
-                labels_file.write(positions[labels].astype("<i8").data)
+                for stream, hashed, values in (
+                    (images_file, rows[0], np.ascontiguousarray(images)),
+                    (labels_file, rows[1], positions[labels].astype("<i8")),
+                ):
+                    stream.write(values.data)
+                    hashed.update(values.data)
                 count += len(labels)
             for stream in (images_file, labels_file):
                 stream.flush()
                 os.fsync(stream.fileno())
-            journal.record(split, number + 1, count)
+            journal.record(split, number + 1, count, _digest(number + 1, rows))
             if len(parts) > 1:
                 progress.step(number + 1)
     heads = (header((count, *shape), np.uint8), header((count,), np.int64))
     for file, head in zip(files, heads, strict=True):
         with file.open("r+b") as whole:
             whole.write(head)
+
+
+def _hashed(file: Path, size: int) -> hashlib._Hash:
+    """Return the SHA-256 of so many bytes of rows, or of fewer where the file is shorter."""
+    found = hashlib.sha256()
+    with file.open("rb") as stream:
+        stream.seek(HEADER_BYTES)
+        while size and (data := stream.read(min(size, READ_BYTES))):
+            found.update(data)
+            size -= len(data)
+    return found
+
+
+def _digest(parts: int, rows: Sequence[hashlib._Hash]) -> str:
+    return hashlib.sha256(" ".join([str(parts), *(r.hexdigest() for r in rows)]).encode()).hexdigest()
 
 
 def _pieces(path: Path, part: Part) -> Iterator[Piece]:

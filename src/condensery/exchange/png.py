@@ -21,9 +21,11 @@ from condensery.data.decoding import ENDINGS, read_image
 from condensery.errors import CondenseryError
 from condensery.exchange.checks import for_data
 from condensery.files import atomic, check_new_folder
+from condensery.identity import digest
 from condensery.synthetic import SyntheticSet
 
 _INDEX = "set.json"
+_DIGEST = "digest"
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
             Image.fromarray(np.ascontiguousarray(pixel)).save(temporary / name)
             files.append(name)
         rate = synthetic.learning_rate
-        index = {
+        index: dict[str, Any] = {
             "files": files,
             "classes": synthetic.classes,
             "mean": synthetic.mean,
@@ -61,6 +63,7 @@ def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
             "learning_rate": rate.tolist() if isinstance(rate, Tensor) else rate,
             "provenance": synthetic.provenance,
         }
+        index[_DIGEST] = digest(index)
         (temporary / _INDEX).write_text(json.dumps(index, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -142,9 +145,14 @@ def _read_index(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        index = dict(json.loads(path.read_text(encoding="utf-8")))
+        # Exports of earlier code have none; PNG has checksums of its own.
+        altered = index.pop(_DIGEST, None) not in (None, digest(index))
     except (ValueError, TypeError, RecursionError) as error:
         raise CondenseryError(f"{path}: not JSON ({error}); delete it or export the set again") from error
+    if altered:
+        raise CondenseryError(f"{path}: altered since it was written; delete it or export the set again")
+    return index
 
 
 def _read_png(path: Path, info: DataInfo) -> Tensor:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from condensery.errors import CondenseryError
 from condensery.experiment.jobs import JobId
 from condensery.files import atomic
 from condensery.progress import duration
 from condensery.reporting.markdown import table
+from condensery.rows import read_table
 
 COLUMNS = (*JobId._fields, "seconds", "cpu_seconds", "memory_mb", "device", "source")
 """The columns of a table of costs, one line per job.
@@ -91,10 +90,10 @@ def _of_rows(file: Path, job: JobId) -> dict[str, Any]:
     if not file.is_file():
         return {**job._asdict(), "device": "", "source": ""}
     try:
-        rows = pq.ParquetFile(file).read().to_pandas()
+        rows = read_table(file).to_pandas()
         seconds = (rows["train_seconds"] + rows["test_seconds"]).sum()
         devices = sorted(set(rows["device"] + ", " + rows["precision"]))
-    except (pa.ArrowInvalid, KeyError) as error:
+    except KeyError as error:
         raise CondenseryError(f"{file}: not a file of rows ({error}); make it again") from error
     return {**job._asdict(), "seconds": seconds, "device": " + ".join(devices), "source": "rows"}
 

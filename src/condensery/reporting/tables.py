@@ -68,7 +68,10 @@ def read_cells(path: Path) -> pd.DataFrame:
         raise CondenseryError(
             f"{path}: not the columns of a table of cells; make it again with scripts/table.py"
         )
-    return frame.astype(dict.fromkeys(_TEXTS, str)).astype(dict.fromkeys(NUMBERS, float))
+    try:
+        return frame.astype(dict.fromkeys(_TEXTS, str)).astype(dict.fromkeys(NUMBERS, float))
+    except ValueError as error:
+        raise CondenseryError(f"{path}: holds text for a number ({error}); make it again") from error
 
 
 def build(

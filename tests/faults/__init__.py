@@ -1,0 +1,1 @@
+"""Faults on purpose: kills, damaged files, bad inputs, full disks and two runs at once."""

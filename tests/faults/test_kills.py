@@ -1,0 +1,113 @@
+"""Jobs that are killed and started again give the numbers of jobs that were left alone."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.faults import children
+from tests.faults.children import Fault
+from tests.faults.workshop import BY_NAME, JOBS, Workshop, left_in
+from tests.scripts import ROOT
+
+QUICK = ("inverted", "random")
+"""The jobs that are killed in the fast suite, a few times each."""
+
+FIRST = {job.script: job.name for job in reversed(JOBS)}
+"""A job of every script, which is killed more often than the others."""
+
+NOTHING_WRITTEN = {"plan"}
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+
+def is_first(name: str) -> bool:
+    """Say whether a job stands for its script."""
+    return FIRST[BY_NAME[name].script] == name
+
+
+def jobs(*quick: str) -> list[object]:
+    """Return the names of all jobs, as parameters; the fast suite has the quick ones only."""
+    return [*quick, *(pytest.param(job.name, marks=pytest.mark.faults) for job in JOBS)]
+
+
+def picked(name: str, operations: tuple[str, ...], most: int) -> list[int]:
+    """Return the numbers of operations of different kinds, drawn anew for every job."""
+    draw = random.Random(name)
+    kinds: dict[str, list[int]] = {}
+    for number, operation in enumerate(operations):
+        kinds.setdefault(operation, []).append(number)
+    numbers = [draw.choice(numbers) for numbers in kinds.values()]
+    return sorted(numbers if len(numbers) <= most else draw.sample(numbers, most))
+
+
+def check_complete_or_absent(workshop: Workshop, name: str, folder: Path) -> None:
+    """Check that what an ended job has written under final names is what it writes without a fault."""
+    job = BY_NAME[name]
+    expected = workshop.contents(job, workshop.made(name))
+    for output, found in workshop.contents(job, folder).items():
+        if output == "prepared":
+            if "info.json" not in found:
+                continue  # complete when its description is there
+            found = {name: file for name, file in found.items() if not name.startswith(".partial/")}
+        assert found == expected[output], f"{name}: {output} is there and differs"
+
+
+def check_goes_on(workshop: Workshop, name: str, folder: Path) -> None:
+    """Check that a job that was ended gives what it gives without a fault when it is started again."""
+    job = BY_NAME[name]
+    check_complete_or_absent(workshop, name, folder)
+    again = children.run(workshop.words(job), folder)
+    # A folder is never replaced; the job was killed after its last step.
+    done = again.refused("is not an empty folder") and list(workshop.contents(job, folder)) == list(
+        job.outputs
+    )
+    assert again.status == 0 or done, again.text
+    assert workshop.contents(job, folder) == workshop.contents(job, workshop.made(name))
+    assert done or sorted(left_in(folder)) == sorted(job.outputs)
+    shutil.rmtree(folder)
+
+
+def test_every_script_is_among_the_jobs() -> None:
+    scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")}
+    assert scripts == set(FIRST) | NOTHING_WRITTEN
+
+
+@pytest.mark.parametrize("name", jobs(*QUICK))
+def test_a_job_killed_at_an_operation_goes_on(
+    name: str,
+    workshop: Workshop,
+    tmp_path: Path,
+    count: Counter[str],
+    request: pytest.FixtureRequest,
+) -> None:
+    long = request.node.get_closest_marker("faults")
+    most = 2 if not long else 5 if is_first(name) else 1
+    for turn, at in enumerate(picked(name, workshop.operations(name), most)):
+        kind = ("kill", "power")[turn % 2]
+        folder = tmp_path / str(at)
+        ended = children.run(workshop.words(BY_NAME[name]), folder, Fault(at, kind))
+        assert ended.status == children.KILLED, ended.text
+        check_goes_on(workshop, name, folder)
+        count[f"kills at an operation on a file ({kind})"] += 1
+
+
+@pytest.mark.parametrize("name", jobs("dm"))
+def test_a_job_killed_at_any_moment_goes_on(
+    name: str, workshop: Workshop, tmp_path: Path, count: Counter[str]
+) -> None:
+    draw = random.Random(f"moments of {name}")
+    seconds = workshop.seconds(name)
+    for _ in range(2 if is_first(name) else 1):
+        by = draw.choice(SIGNALS)
+        ended = children.run(
+            workshop.words(BY_NAME[name]), tmp_path / "a", after=draw.uniform(0.02, seconds), by=by
+        )
+        count["kills at any moment" if ended.status else "kills that came too late"] += 1
+        check_complete_or_absent(workshop, name, tmp_path / "a")
+    check_goes_on(workshop, name, tmp_path / "a")
