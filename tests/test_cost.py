@@ -257,6 +257,11 @@ def test_a_mistake_in_the_rates_is_one_line(config: Config, tmp_path: Path) -> N
     path.write_text("cpu: {device: a, source: b, start: 1, jobs: [{dataset: nil, recipe: dsa, seconds: 3}]}")
     with pytest.raises(CondenseryError, match="unknown data set 'nil'"):
         cost.read_rates(path, config)
+    job = "{dataset: cifar10, method: dm, ipc: 1, parameters: {%s}, seconds: 3}"
+    for parameters, says in (("iteration: 3", "unknown key 'iteration'"), ("batch_real: 0", "at least 1")):
+        path.write_text(f"cpu: {{device: a, source: b, start: 1, jobs: [{job % parameters}]}}")
+        with pytest.raises(CondenseryError, match=rf"cpu\.jobs\[0\]\.parameters.*{says}"):
+            cost.read_rates(path, config)
 
 
 def coordinates(dataset: str, method: str, ipc: int) -> dict[str, str]:

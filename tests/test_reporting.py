@@ -94,6 +94,12 @@ def test_row_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("seconds", [-1.0, math.inf, math.nan])
+def test_a_time_is_a_number(tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(CondenseryError, match=r"train_seconds .* is not a time"):
+        write_rows([row(train_seconds=seconds)], tmp_path / "rows.parquet")
+
+
 @pytest.mark.parametrize("accuracy", [-0.1, 100.1, math.nan])
 def test_accuracy_must_be_a_percentage(tmp_path: Path, accuracy: float) -> None:
     with pytest.raises(CondenseryError, match=r"not a percentage"):

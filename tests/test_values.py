@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,3 +160,19 @@ def test_a_script_refuses_a_number_before_it_does_anything(words: tuple[str, ...
     assert done.stderr.startswith("error: --")
     assert ": give a whole number from " in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xff\xfe rule condense:\n",
+        b"rule condense:\n    wildcards: dataset=digits\n    resources: gpu=1\n",
+        b"rule prepare:\n    wildcards: x=y\n    resources: mem_mb=much\n",
+        b"rule nothing:\n    resources: gpu=1\n",
+    ],
+)
+def test_what_is_no_dry_run_is_refused_in_one_line(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    done = scripts.run("plan", "--protocol", "smoke")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "; give it the output of a dry run" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -378,18 +379,23 @@ def _check_names(names: set[str], path: Path, kind: Kind) -> None:
         raise CondenseryError(f"{path}: a row {' and '.join(problems)}; make the rows with {kind.script}")
 
 
+_RANGES = {"accuracy": (100.0, "a percentage from 0 to 100"), "seconds": (math.inf, "a time")}
+"""The largest value of columns by the end of their names, and what they hold."""
+
+
 def _check_values(rows: pd.DataFrame, kind: Kind) -> None:
     """Check values and coordinates; `file` is an additional column for the message."""
     for field in kind.schema:
-        if not field.name.endswith("accuracy"):
+        unit = field.name.rpartition("_")[2]
+        if unit not in _RANGES:
             continue
+        most, what = _RANGES[unit]
         present = rows if not field.nullable else rows[rows[field.name].notna()]
-        wrong = present[~present[field.name].between(0, 100)]
+        wrong = present[~present[field.name].between(0, most) | (present[field.name] == math.inf)]
         if len(wrong):
             first = wrong.iloc[0]
             raise CondenseryError(
-                f"{first['file']}: {field.name} {first[field.name]} is not a percentage from 0 to 100; "
-                "make it again"
+                f"{first['file']}: {field.name} {first[field.name]} is not {what}; make it again"
             )
     names = list(kind.coordinates)
     again = rows[rows.duplicated(names)]

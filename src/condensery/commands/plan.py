@@ -76,7 +76,7 @@ def of_this_machine(rates: cost.DeviceRates, config: Config) -> cost.DeviceRates
 def main() -> None:
     """Read the jobs, add up their costs, print."""
     args = arguments()
-    text = sys.stdin.read()
+    text = sys.stdin.buffer.read().decode(errors="replace")
     jobs = plan.parse(text)
     if not jobs:
         if "Nothing to be done" in text:
@@ -89,7 +89,16 @@ def main() -> None:
     config = load_config(
         args.config, args.protocol, {"precision": args.precision} if args.precision else None
     )
-    amounts = plan.works(jobs, config)
+    try:
+        amounts = plan.works(jobs, config)
+        memory = max((int(job.resources.get("mem_mb", 0)) for job in jobs), default=0)
+        sizes = plan.disk(jobs, config)
+        unknown = {job.rule: job.limit for job, amount in amounts if amount is None}
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise CondenseryError(
+            f"standard input has a job that is not of this workflow ({error!r}); give it the output of a "
+            "dry run"
+        ) from error
     counts = ", ".join(f"{count} {rule}" for rule, count in Counter(job.rule for job in jobs).most_common())
     print(f"{len(jobs)} jobs: {counts}")
     for name, rates in cost.read_rates(args.rates, config).items():
@@ -107,8 +116,7 @@ def main() -> None:
         if longest:
             coordinates = " ".join(longest.wildcards.values())
             print(f"  longest job       {duration(durations[longest])} ({longest.rule} {coordinates})")
-    if unknown := sorted({job.rule for job, amount in amounts if amount is None}):
-        print(f"\nUnknown work, counted with its time limit: {', '.join(unknown)}.")
-    memory = max((int(job.resources.get("mem_mb", 0)) for job in jobs), default=0)
-    written = "".join(f", {name} {size / 1e9:.2g} GB" for name, size in plan.disk(jobs, config).items())
+    if unknown:
+        print(f"\nUnknown work, counted with its time limit: {', '.join(sorted(unknown))}.")
+    written = "".join(f", {name} {size / 1e9:.2g} GB" for name, size in sizes.items())
     print(f"\nmemory of a job   up to {memory / 1000:.1f} GB\nwritten to disk   about{written.lstrip(',')}")

@@ -12,6 +12,7 @@ from condensery.cost.condensing_work import condensing
 from condensery.cost.work import Work
 from condensery.errors import CondenseryError
 from condensery.experiment import Config
+from condensery.experiment.checks import check_set
 from condensery.experiment.reading import check, read
 
 
@@ -92,16 +93,19 @@ def read_rates(path: Path, config: Config) -> dict[str, DeviceRates]:
     content = read(path)
     check(content, "rates.schema.yaml", path)
     published = replace(config, spec={"networks": 1})
-    return {name: _device(published, entry, f"{path}: {name}") for name, entry in content.items()}
+    return {name: _device(published, entry, path, name) for name, entry in content.items()}
 
 
-def _device(config: Config, entry: Mapping[str, Any], prefix: str) -> DeviceRates:
+def _device(config: Config, entry: Mapping[str, Any], path: Path, device: str) -> DeviceRates:
     seen: dict[str, list[tuple[Work, float]]] = {}
-    for job in entry["jobs"]:
+    for number, job in enumerate(entry["jobs"]):
         try:
             amount = _work(config, job)
         except CondenseryError as error:
-            raise CondenseryError(f"{prefix}: {error}") from error
+            raise CondenseryError(f"{path}: {device}: {error}") from error
+        kind, name = _made(job)
+        keys = (device, "jobs", number, "parameters")
+        check_set(config, kind, name, job.get("parameters", {}), path, keys)
         seen.setdefault(amount.kind, []).append((amount, job["seconds"]))
     kinds = {kind: fit(jobs, entry.get("seconds_per_step")) for kind, jobs in seen.items()}
     speed = Speed(**entry["speed"]) if "speed" in entry else None
@@ -112,7 +116,7 @@ def _device(config: Config, entry: Mapping[str, Any], prefix: str) -> DeviceRate
 def _work(config: Config, job: Mapping[str, Any]) -> Work:
     dataset = job["dataset"]
     network = job.get("network", config.network(dataset))
-    kind, name = ("methods", job["method"]) if "method" in job else ("recipes", job["recipe"])
+    kind, name = _made(job)
     changed = {name: {"parameters": job.get("parameters", {})}}
     config = replace(config, spec={**config.spec, kind: changed})
     if kind == "methods":
@@ -121,6 +125,11 @@ def _work(config: Config, job: Mapping[str, Any]) -> Work:
             raise CondenseryError(f"method {name} does not state its work: add the key 'work' to its entry")
         return work_of_set
     return work.training(config, dataset, name, network, job.get("ipc", 0))
+
+
+def _made(job: Mapping[str, Any]) -> tuple[str, str]:
+    """Return which kind of entry of config/ a job is of, and its name."""
+    return ("methods", job["method"]) if "method" in job else ("recipes", job["recipe"])
 
 
 def fit(jobs: Sequence[tuple[Work, float]], step: float | None = None) -> Rate:

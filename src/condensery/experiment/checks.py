@@ -105,10 +105,22 @@ def _check_values(
         check(values, f"parameters.schema.yaml#/$defs/{kind}/{entry}", file, keys, partial=partial)
 
 
-def _check_set(
+def check_set(
     config: Config, kind: str, name: str, values: Mapping[str, Any], file: Path, keys: Keys
 ) -> None:
-    """Check values that replace those of an entry: each must be a parameter of it, of the same type."""
+    """Check values that replace those of an entry: each must be a parameter of it, of the same type.
+
+    Args:
+        config: the configuration.
+        kind: ``methods`` or ``recipes``.
+        name: the entry, which exists.
+        values: parameters that differ.
+        file: the file that has them, for the message.
+        keys: where in it.
+
+    Raises:
+        CondenseryError: the first value that cannot be used.
+    """
     entries = getattr(config, kind)
     name = base_of(name, entries[name])
     base = entries[name]["parameters"]
@@ -130,7 +142,7 @@ def _check_changes(
     config: Config, kind: str, name: str, entry: Mapping[str, Any], file: Path, keys: Keys
 ) -> None:
     """Check the parameters and the overrides of one entry."""
-    _check_set(config, kind, name, entry.get("parameters", {}), file, (*keys, "parameters"))
+    check_set(config, kind, name, entry.get("parameters", {}), file, (*keys, "parameters"))
     for number, override in enumerate(entry.get("overrides", [])):
         at = (*keys, "overrides", number)
         if kind == "methods" and "generator" in config.needs(name) and set(override["when"]) != {"dataset"}:
@@ -140,7 +152,7 @@ def _check_changes(
             )
         for dataset in override["when"].get("dataset", []):
             _known("data set", dataset, config.datasets, file, (*at, "when", "dataset"))
-        _check_set(config, kind, name, override["set"], file, (*at, "set"))
+        check_set(config, kind, name, override["set"], file, (*at, "set"))
 
 
 def _check_block(config: Config, block: Mapping[str, Any], file: Path, keys: Keys) -> None:
