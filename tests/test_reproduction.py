@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from condensery.experiment import load_config
+from condensery.experiment import catalog, load_config
 from condensery.experiment.comparable import cell_differences
 from condensery.reporting import (
     layout,
@@ -173,3 +173,18 @@ def test_names_of_users_are_no_formulas(tmp_path: Path) -> None:
     texts = drawing.figure.findobj(mpl.text.Text)
     assert "$a_b$ and $" in [text.get_text() for text in texts]
     assert not any(text.get_parse_math() for text in texts)
+
+
+def test_a_table_with_a_file_of_published_numbers_is_an_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = tmp_path / "published"
+    shutil.copytree(KNOWN, known)
+    head = "dataset,ipc,method,accuracy_mean,accuracy_std,source\n"
+    (known / "mine.csv").write_text(f"{head}cifar10,10,dm,12.5,,A page\n")
+    monkeypatch.setitem(catalog.TARGETS, "mine", catalog.Accuracies("Numbers of a page", published="mine"))
+    numbers = published.numbers(known)
+    assert numbers[numbers["table"] == "mine"]["published_mean"].tolist() == [12.5]
+    frame = reproduction_cells.verdicts(numbers, {}, {}, config("paper"))
+    figure = reproduction_figure.draw(frame, Labels.of(config("paper"))).figure
+    assert "Numbers of a page" in [axes.get_title(loc="left") for axes in figure.axes]

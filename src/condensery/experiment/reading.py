@@ -194,10 +194,10 @@ def schema(name: str) -> dict[str, Any]:
     """
     content = read(SCHEMAS / f"{name}.schema.yaml")
     if name == "protocol":
-        for target, kind in catalog.TARGETS.items():
-            if kind.entry:
-                known = content["properties"][kind.section].setdefault("properties", {})
-                known[target] = {"$ref": f"#/$defs/{kind.entry}"}
+        for target_name, target in catalog.TARGETS.items():
+            if target.entry:
+                known = content["properties"][target.section].setdefault("properties", {})
+                known[target_name] = {"$ref": f"#/$defs/{target.entry}"}
     return content
 
 
