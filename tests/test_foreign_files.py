@@ -14,6 +14,7 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
+from string import ascii_uppercase
 
 import numpy as np
 import pytest
@@ -446,6 +447,13 @@ def write_idx(root, images=None, labels=None, change=None):
 def test_labels_that_count_from_one_are_named_as_such(tmp_path):
     message = refused(tmp_path, write_idx(tmp_path, labels=np.arange(1, 27)))
     assert "labels from 1 to 26 instead of 0 to 25; this source counts its classes from 1" in message
+
+
+def test_labels_that_are_codes_of_letters_are_named_as_such(tmp_path):
+    message = refused(tmp_path, write_idx(tmp_path, labels=np.array([ord(c) for c in ascii_uppercase])))
+    assert (
+        "labels from 65 to 90 instead of 0 to 25; this source has other numbers, such as codes of" in message
+    )
 
 
 @pytest.mark.parametrize(

@@ -375,6 +375,11 @@ def _check_piece(path: Path, images: np.ndarray, labels: np.ndarray, shape: Shap
         raise CondenseryError(
             f"{found}this source counts its classes from 1: write its labels anew, each less 1"
         )
+    if labels.min() >= classes:
+        raise CondenseryError(
+            f"{found}this source has other numbers, such as codes of letters: write its labels anew, from 0 "
+            "in the order of the classes"
+        )
     raise CondenseryError(f"{found}correct classes in config/datasets.yaml or change the source")
 
 

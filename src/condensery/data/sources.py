@@ -22,10 +22,10 @@ from condensery.errors import CondenseryError
 log = logging.getLogger(__name__)
 
 READ_BYTES = 2**20
-ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".zip")
 
 
-class _AbsentError(Exception):
+class _AbsentError(CondenseryError):
     """This source does not exist; the next one may."""
 
 
@@ -56,7 +56,8 @@ def open_first(
             )
         kind = KINDS[source["kind"]]()
         try:
-            path = _locate(source, kind, raw_root, scratch)
+            with readable(_path(source, raw_root)):
+                path = _locate(source, kind, raw_root, scratch)
             log.info("%s: reading %s from %s", name, source["kind"], path)
             with readable(path):
                 contents = kind.read(path, shape)
@@ -81,13 +82,13 @@ def files_of(source: Mapping[str, Any], shape: Shape, raw_root: Path) -> Sequenc
     """
     kind = KINDS[source["kind"]]()
     files = _whole_files(source, kind, raw_root)
-    if files is None:
-        path = _path(source, raw_root)
+    path = _path(source, raw_root)
+    with readable(path):
+        if files is not None:
+            return files if all(file.is_file() for file in files) else None
         if not kind.built_in and (not path.exists() or _lacking(path, kind)):
             return None
-        with readable(path):
-            return kind.read(path, shape).files
-    return files if all(file.is_file() for file in files) else None
+        return kind.read(path, shape).files
 
 
 def _whole_files(source: Mapping[str, Any], kind: Kind, raw_root: Path) -> Sequence[Path] | None:
@@ -97,7 +98,7 @@ def _whole_files(source: Mapping[str, Any], kind: Kind, raw_root: Path) -> Seque
     if "path" not in source:
         return [raw_root / kind.folder / file.name for file in kind.downloads]
     path = _path(source, raw_root)
-    return [path] if path.name.endswith(ARCHIVES) and not path.is_dir() else None
+    return [path] if path.name.lower().endswith(ARCHIVES) and not path.is_dir() else None
 
 
 def _path(source: Mapping[str, Any], raw_root: Path) -> Path:
@@ -112,7 +113,7 @@ def _locate(source: Mapping[str, Any], kind: Kind, raw_root: Path, scratch: Path
         path = _path(source, raw_root)
         if not path.exists():
             raise _AbsentError(f"{path} does not exist")
-        if path.is_file() and path.name.endswith(ARCHIVES):
+        if path.is_file() and path.name.lower().endswith(ARCHIVES):
             _check_md5(path, {file.name: file.md5 for file in kind.downloads}.get(path.name))
             path = _unpack(path, kind, scratch)
     else:
@@ -194,7 +195,7 @@ def _unpack(archive: Path, kind: Kind, scratch: Path) -> Path:
     target = scratch / "unpacked" / archive.name
     target.mkdir(parents=True)
     with readable(archive):
-        if archive.name.endswith(".zip"):
+        if archive.name.lower().endswith(".zip"):
             _unpack_zip(archive, target)
         else:
             _unpack_tar(archive, target)
