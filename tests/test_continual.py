@@ -401,10 +401,17 @@ def test_progress_counts_the_epochs_of_a_sequence() -> None:
     assert domains.epochs(both) == 3 * RECIPE.epochs_run
 
 
-@pytest.mark.parametrize("stop_at", [1, 6, 9, 20])
-def test_an_interrupted_sequence_gives_the_same_accuracies(tmp_path: Path, stop_at: int) -> None:
-    both = tasks(two_domains())
-    saves = 0
+@pytest.mark.parametrize("stop_at", [1, 6, 10, 12, 30])
+def test_an_interrupted_sequence_gives_the_same_accuracies(tmp_path: Path, monkeypatch, stop_at: int) -> None:
+    first, second = two_domains()
+    three = tasks([first, second, first])
+    saves, now = 0, 0.0
+    monkeypatch.setattr("condensery.run.perf_counter", lambda: now)
+
+    class Seconds(problems.Steps):
+        def step(self, done, **values):
+            nonlocal now
+            now += 1  # an epoch lasts a second
 
     class Stops(Checkpoint):
         def save(self, step, state):
@@ -415,17 +422,18 @@ def test_an_interrupted_sequence_gives_the_same_accuracies(tmp_path: Path, stop_
                 raise Interrupted
 
     def learn(run: Run) -> list[tuple]:
-        learned = domains.learn("mlp", both, [0, 1], problems.CPU, run=run)
+        learned = domains.learn("mlp", three, [0, 1], problems.CPU, run=run)
+        assert {one.train_seconds for one in learned} == {RECIPE.epochs_run}
         return [(one.network_seed, one.step, one.distillation, one.accuracies) for one in learned]
 
     def run() -> Run:
-        return Run(Stops(tmp_path / "state", "test", every_seconds=0))
+        return Run(Stops(tmp_path / "state", "test", every_seconds=0), Seconds())
 
     with pytest.raises(Interrupted):
         learn(run())
-    assert learn(run()) == learn(Run())
-    # Each of 2 networks has 3 trainings of 3 passes, 4 tasks that end, and an end. Nothing is done again.
-    assert saves == 2 * (3 * 3 + 4 + 1)
+    assert learn(run()) == learn(Run(progress=Seconds()))
+    # Each of 2 networks has 5 trainings of 3 passes, 6 tasks that end, and an end. Nothing is done again.
+    assert saves == 2 * (5 * 3 + 6 + 1)
 
 
 @pytest.mark.parametrize("then", [problems.STACKING, problems.CPU])
