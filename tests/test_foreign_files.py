@@ -141,9 +141,10 @@ def test_links_are_followed_each_folder_once(own, caplog):
     assert "1 link to a folder that is read already" in caplog.text
 
 
-@pytest.mark.parametrize("where", ["train/tulip/link.png", "train/violet"])
-def test_broken_links_are_named(own, where):
-    (own / where).symlink_to("/nowhere/x")
+@pytest.mark.parametrize("where", ["train/tulip/link.png", "train/tulip/more", "train/violet", "test/violet"])
+@pytest.mark.parametrize("loop", [True, False])
+def test_broken_links_are_named(own, where, loop):
+    (own / where).symlink_to((own / where).name if loop else "/nowhere/x")
     assert f"{own / where}: a link to what does not exist" in refused(own.parent)
 
 

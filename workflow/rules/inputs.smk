@@ -42,7 +42,7 @@ def get_trajectory(w) -> list[str]:
 def get_content(wildcards) -> dict:
     values = settings.content(CONFIG, wildcards.dataset)
     sources = CONFIG.dataset(wildcards.dataset)["sources"]
-    if any(source["kind"] == "image-folder" for source in sources):
+    if any(s["kind"] == "image-folder" and "content" not in s for s in sources):
         values |= folder_state(wildcards.dataset)
     return values
 

@@ -143,6 +143,8 @@ class _Reading:
                     self._leave(entry)
                 elif entry.is_dir():
                     left.append(entry)
+                elif entry.is_symlink() and not entry.exists():
+                    raise _broken(entry)
                 elif entry.suffix.lower() not in ENDINGS:
                     self._skipped[entry.suffix.lower() or "no ending"] += 1
                 elif entry.is_file():
