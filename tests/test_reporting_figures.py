@@ -273,6 +273,16 @@ def test_overview_says_how_far_the_measured_numbers_are(tmp_path: Path) -> None:
     assert sorted(dots) == [("48.90", "53.10"), ("52.10", "47.40")]  # though two tables have these cells
 
 
+def test_overview_says_that_nothing_was_published(tmp_path: Path) -> None:
+    measured = pd.DataFrame([row(protocol="smoke", dataset="digits", ipc=1, images=10)])
+    tables.build("table1", measured, PUBLISHED, LABELS).write(tmp_path / "table1")
+    page.build([tmp_path / "table1.csv"], [], LABELS, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "No measured cell has a published number." in html
+    assert "<svg" not in html
+    assert [" ".join(entry.split()) for entry in _Page(html).lines[1]][1:] == ["1", "0", "–", "–"]
+
+
 def test_page_links_what_lies_beside_it(tmp_path: Path) -> None:
     whole = {"method": "whole", "ipc": 0, "condense_network": "", "recipe": "whole"}
     measured = [row(protocol="smoke", method="a b"), row(protocol="smoke", **whole)]
