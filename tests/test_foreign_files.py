@@ -506,6 +506,30 @@ def test_arrays_that_claim_more_than_the_file_are_refused_before_memory_is_taken
         exchange.from_npz(tmp_path / "huge.npz")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": 255 * np.random.default_rng(0).random((2, 1, 8, 8), np.float32)}, "pixels up to 25"),
+        ({"images": np.zeros((2, 1, 8, 8), np.uint8)}, "float32"),
+        ({"images": np.zeros((0, 1, 8, 8), np.float32), "labels": np.zeros(0, np.int64)}, "holds no images"),
+        ({"std": np.array([0.0])}, "no std greater than 0"),
+        ({"provenance": np.array("3")}, "provenance must be a mapping"),
+        ({"labels": np.array([0.5, 1.0])}, "labels must be"),
+        ({"classes": np.array(5)}, "not a synthetic set"),
+        ({"images": np.full((2, 1, 8, 8), np.nan, np.float32)}, "not finite"),
+    ],
+)
+def test_an_npz_of_other_values_is_one_line(tmp_path, change, message):
+    entries = {"images": np.zeros((2, 1, 8, 8), np.float32), "labels": np.array([0, 1])}
+    entries |= {"classes": np.array(["a", "b"]), "mean": np.array([0.5]), "std": np.array([0.25])}
+    np.savez(tmp_path / "fine.npz", **entries, provenance=np.array("{}"))
+    assert len(exchange.from_npz(tmp_path / "fine.npz")) == 2
+    np.savez(tmp_path / "a.npz", **({**entries, "provenance": np.array("{}")} | change))
+    with pytest.raises(CondenseryError, match=r"a\.npz") as caught:
+        exchange.from_npz(tmp_path / "a.npz")
+    assert message in str(caught.value)
+
+
 # ---- sets of others
 
 

@@ -50,12 +50,7 @@ def for_data(path: Path, info: DataInfo, *, classes: Sequence[str] | None, **par
             f"{path}: not a set of {info.name}: {error}; give the set's own data"
         ) from error
     synthetic.source = str(path)
-    largest = float(synthetic.images.abs().max()) if len(synthetic) else 0.0
-    if largest * min(info.std) > LARGEST_PIXEL:
-        raise CondenseryError(
-            f"{path}: pixels up to {largest:g}, which are not normalized with the constants of {info.name}; "
-            f"for 0 to 255 in a .pt give --mean and --std, {info.channels} times 0 and 0.0039216"
-        )
+    check_pixels(synthetic)
     synthetic.check_against(info)
     present = len(synthetic.class_indices.unique())
     if classes is None and synthetic.labels.ndim == 1 and present != len(info.classes):
@@ -64,3 +59,24 @@ def for_data(path: Path, info: DataInfo, *, classes: Sequence[str] | None, **par
             "give the set's own data"
         )
     return synthetic
+
+
+def check_pixels(synthetic: SyntheticSet) -> None:
+    """Check that an imported set has images, and pixels that can be normalized ones.
+
+    Raises:
+        CondenseryError: it has none, or they cannot.
+    """
+    if not len(synthetic):
+        raise CondenseryError(f"{synthetic.source}: holds no images; give another file")
+    largest = float(synthetic.images.abs().max())
+    if largest * min(synthetic.std) > LARGEST_PIXEL:
+        raise CondenseryError(
+            f"{synthetic.source}: pixels up to {largest:g}, which are not normalized with mean "
+            f"{_listed(synthetic.mean)} and std {_listed(synthetic.std)}; for 0 to 255 in a .pt give --mean "
+            f"and --std, {len(synthetic.mean)} times 0 and 0.0039216"
+        )
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

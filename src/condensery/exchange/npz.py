@@ -12,7 +12,7 @@ from torch import Tensor
 
 from condensery.data.contents import arrays_of_npz
 from condensery.errors import CondenseryError
-from condensery.exchange.checks import existing
+from condensery.exchange.checks import check_pixels, existing
 from condensery.files import atomic
 from condensery.synthetic import SyntheticSet
 
@@ -62,4 +62,5 @@ def from_npz(path: Path) -> SyntheticSet:
     except Exception as error:  # of whatever type and shape the entries are
         raise CondenseryError(f"{path}: not a synthetic set as .npz ({error}); export it again") from error
     synthetic.source = str(path)
+    check_pixels(synthetic)
     return synthetic
