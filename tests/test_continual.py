@@ -21,7 +21,7 @@ from condensery.data.views import of_classes, training_only
 from condensery.errors import CondenseryError
 from condensery.experiment import orders
 from condensery.machine.device import Device
-from condensery.run import Run
+from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 from condensery.training import evaluation
 from condensery.training.recipes import Recipe
@@ -216,15 +216,14 @@ def with_other_tests(data: RealData) -> RealData:
     return dataclasses.replace(data, test=Split(255 - data.test.images, data.test.labels, data.info))
 
 
-def learn_classes(data: RealData, folder: Path) -> list[list[evaluation.Outcome]]:
+def learn_classes(data: RealData, folder: Path, run: Run = UNATTENDED) -> list[list[evaluation.Outcome]]:
     groups = orders.step_classes(0, 4, 2)
     sets = [remembered(data, "random", group, folder) for group in groups]
-    outcomes = []
-    for number, seen in enumerate(accumulate(groups)):
-        kept = memory.remember(sets, seen, ipc=2)
-        seeds = classes.network_seeds(0, 2, number, 2)
-        outcomes.append(classes.evaluate_step(data, seen, kept, "mlp", AUGMENTED, seeds, problems.CPU))
-    return outcomes
+    steps = [
+        classes.Step(seen, memory.remember(sets, seen, ipc=2), classes.network_seeds(0, 2, number, 2))
+        for number, seen in enumerate(accumulate(groups))
+    ]
+    return classes.learn(data, steps, "mlp", AUGMENTED, problems.CPU, run=run)
 
 
 def tasks(data: list[RealData]) -> list[domains.Task]:
@@ -462,15 +461,11 @@ def test_a_sequence_may_go_on_where_other_networks_are_trained_at_once(tmp_path:
     assert len(saves) == (3 * 3 + 4 + 1 if then is problems.STACKING else 6 + 2 * (3 * 3 + 4 + 1))
 
 
-def test_a_finished_evaluation_is_read_from_its_checkpoint(tmp_path: Path, monkeypatch) -> None:
-    data = problems.real_data()
-    kept = methods.get("random").condense(problems.problem(data))
+def test_finished_steps_are_read_from_their_checkpoint(tmp_path: Path, monkeypatch) -> None:
+    data = problems.real_data(classes=4)
 
-    def run() -> list[evaluation.Outcome]:
-        checkpoint = Checkpoint(tmp_path / "state", "test")
-        return classes.evaluate_step(
-            data, (0, 1, 2), kept, "mlp", RECIPE, range(3), problems.CPU, run=Run(checkpoint)
-        )
+    def run() -> list[list[evaluation.Outcome]]:
+        return learn_classes(data, tmp_path, Run(Checkpoint(tmp_path / "state", "test")))
 
     first = run()
     monkeypatch.setattr(evaluation, "train", None)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from condensery import console
 from condensery.continual import memory
-from condensery.continual.classes import evaluate_step, network_seeds
+from condensery.continual.classes import Step, learn, network_seeds
 from condensery.experiment.memories import RECIPE
 from condensery.experiment.orders import step_classes
 from condensery.jobs.arguments import MOST_SEED, add_arguments, add_networks_argument, opened
@@ -82,25 +82,23 @@ def main() -> None:
         "tested": args.data,
         "distillation": False,
     }
-    rows, checkpoints = [], []
-    for number, seen in enumerate(accumulate(groups)):
-        kept = memory.remember(sets, seen, about["ipc"])
-        checkpoints.append(job.checkpoint(args.out, provenance, f"step{number}"))
-        label = f"{about['method']} {args.data} order {args.order} step {number + 1} of {args.steps}"
-        with Progress(label, count * recipe.epochs_run) as progress:
-            outcomes = evaluate_step(
-                job.data,
-                seen,
-                kept,
-                job.network,
-                recipe,
-                network_seeds(args.order, args.steps, number, count),
-                job.device,
-                run=Run(checkpoints[-1], progress),
-            )
-        facts = {"step": number + 1, "classes_seen": len(seen), "images": len(kept)} | memory.size([kept])
+    steps = [
+        Step(
+            seen,
+            memory.remember(sets, seen, about["ipc"]),
+            network_seeds(args.order, args.steps, number, count),
+        )
+        for number, seen in enumerate(accumulate(groups))
+    ]
+    checkpoint = job.checkpoint(args.out, provenance)
+    label = f"{about['method']} {args.data} order {args.order} steps {args.steps}"
+    with Progress(label, args.steps * count * recipe.epochs_run) as progress:
+        learned = learn(job.data, steps, job.network, recipe, job.device, run=Run(checkpoint, progress))
+    rows = []
+    for number, (step, outcomes) in enumerate(zip(steps, learned, strict=True), start=1):
+        facts = {"step": number, "classes_seen": len(step.classes), "images": len(step.memory)}
+        facts |= memory.size([step.memory])
         rows += [common | facts | vars(outcome) for outcome in outcomes]
     write_rows(rows, args.out, MEMORY)
-    for checkpoint in checkpoints:
-        checkpoint.remove()
+    checkpoint.remove()
     print(description.numbers(args.out, args.config / "published"))

@@ -6,12 +6,15 @@ selects stay in the memory; the training images of earlier steps are no longer a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from condensery.data import RealData
 from condensery.data.views import of_classes
 from condensery.machine.device import Device
 from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
-from condensery.training.evaluation import Outcome, evaluate
+from condensery.training.evaluation import Evaluation, Outcome, evaluate_each
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 
@@ -25,41 +28,54 @@ def network_seeds(order: int, steps: int, step: int, networks: int) -> range:
     return range(first, first + networks)
 
 
-def evaluate_step(
+@dataclass(frozen=True)
+class Step:
+    """What is learned after a step.
+
+    Attributes:
+        classes: those seen so far.
+        memory: their images.
+        seeds: one per network.
+    """
+
+    classes: tuple[int, ...]
+    memory: SyntheticSet
+    seeds: range
+
+
+def learn(
     data: RealData,
-    classes: tuple[int, ...],
-    memory: SyntheticSet,
+    steps: Sequence[Step],
     network: str,
     recipe: Recipe,
-    seeds: range,
     device: Device,
     *,
     run: Run = UNATTENDED,
-) -> list[Outcome]:
-    """Train new networks on the memory alone and test them on all test images of the classes seen.
+) -> list[list[Outcome]]:
+    """Train new networks after every step on the memory alone, and test them.
 
-    Their heads have all classes of the data set, at every step.
+    They are tested on all test images of the classes seen. Their heads have all classes of the data set, at
+    every step.
 
     Args:
         data: the real data; only its test split is used.
-        classes: the classes seen so far.
-        memory: their images.
+        steps: in their order.
         network: name of the network.
         recipe: how it is trained.
-        seeds: one per network.
         device: where to compute.
-        run: where to save the current training and to resume from, and who is shown the epochs done, over
-            all networks.
+        run: where to save the outcomes and the training under way, and to resume from; and who is shown the
+            epochs done, over all networks of all steps.
+
+    Returns:
+        The outcomes of the networks of each step.
 
     Raises:
         CondenseryError: a class or the network is unknown.
     """
-    return evaluate(
-        network,
-        Samples.of_set(memory, device),
-        of_classes(data, classes).test,
-        recipe,
-        seeds,
-        device,
-        run=run,
-    )
+    evaluations = [
+        Evaluation(
+            network, Samples.of_set(each.memory, device), of_classes(data, each.classes).test, each.seeds
+        )
+        for each in steps
+    ]
+    return evaluate_each(evaluations, recipe, device, run=run)

@@ -12,7 +12,7 @@ from torch import Tensor
 from condensery.data import Split
 from condensery.machine.device import Device
 from condensery.run import UNATTENDED, Run
-from condensery.training.evaluation import Outcome, Outcomes, evaluate
+from condensery.training.evaluation import Evaluation, Outcome, evaluate_each
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 
@@ -81,14 +81,9 @@ def train_all(
     Returns:
         One list per network, with an outcome for each seed.
     """
-    device = replace(device, compile=False)
-    searched, repeats = Outcomes(), len(seeds)
-    whole = replace(run, may_diverge=True).resumed({"searched": searched})
-    for number in range(len(searched.outcomes) // repeats, len(names)):
-        stage = whole.counting(number * repeats * recipe.epochs_run)
-        searched.outcomes += evaluate(names[number], samples, test, recipe, seeds, device, run=stage)
-        whole.save(0)
-    return [searched.outcomes[first : first + repeats] for first in range(0, len(names) * repeats, repeats)]
+    evaluations = [Evaluation(name, samples, test, seeds) for name in names]
+    uncompiled, run = replace(device, compile=False), replace(run, may_diverge=True)
+    return evaluate_each(evaluations, recipe, uncompiled, run=run)
 
 
 def rows_of(

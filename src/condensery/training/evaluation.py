@@ -67,20 +67,17 @@ def accuracies(stacked: StackedNetworks, split: Split) -> list[float]:
     return [100 * count / len(split) for count in correct.tolist()]
 
 
-class Outcomes:
+class _Finished:
     """The outcomes of the networks that have been trained and tested, in the order of their training."""
 
     def __init__(self) -> None:
-        """Begin without any."""
         self.outcomes: list[Outcome] = []
 
     def state(self) -> dict[str, Tensor]:
-        """See `condensery.run.Part`."""
         rows = [astuple(outcome) for outcome in self.outcomes]
         return {"outcomes": torch.tensor(rows, dtype=torch.float64)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """See `condensery.run.Part`."""
         self.outcomes = [Outcome(int(seed), *figures) for seed, *figures in state["outcomes"].tolist()]
 
 
@@ -109,7 +106,7 @@ def evaluate(
     Returns:
         One outcome per seed. Networks that were trained at once share their time equally.
     """
-    finished = Outcomes()
+    finished = _Finished()
     whole = run.resumed({"finished": finished})
     ready = {outcome.network_seed for outcome in finished.outcomes}
     left = [seed for seed in seeds if seed not in ready]
@@ -129,3 +126,44 @@ def evaluate(
             finished.outcomes.append(Outcome(seed, score, trained / count, tested / count))
         whole.save(0)
     return finished.outcomes
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What :func:`evaluate` is given: a network, what to train it on, what to test it on, and the seeds."""
+
+    network: str
+    samples: Samples
+    test: Split
+    seeds: Sequence[int]
+
+
+def evaluate_each(
+    evaluations: Sequence[Evaluation], recipe: Recipe, device: Device, *, run: Run = UNATTENDED
+) -> list[list[Outcome]]:
+    """Carry out evaluations one after the other.
+
+    Args:
+        evaluations: which.
+        recipe: how all networks are trained.
+        device: where to compute.
+        run: where to save the outcomes and the training under way, and to resume from; and who is shown the
+            epochs done, over the networks of all evaluations.
+
+    Returns:
+        The outcomes of each evaluation, see :func:`evaluate`.
+    """
+    ended, first = _Finished(), 0
+    whole = run.resumed({"ended": ended})
+    outcomes = []
+    for each in evaluations:
+        last = first + len(each.seeds)
+        if len(ended.outcomes) < last:
+            stage = whole.counting(first * recipe.epochs_run)
+            ended.outcomes += evaluate(
+                each.network, each.samples, each.test, recipe, each.seeds, device, run=stage
+            )
+            whole.save(0)
+        outcomes.append(ended.outcomes[first:last])
+        first = last
+    return outcomes
