@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import csv
 from pathlib import Path
 
 import pytest
@@ -125,11 +125,12 @@ def test_other_rows(kind: Kind, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in TABLES.glob("*.csv") if ".cost." not in path.name])
-def test_a_released_table_shows_the_numbers_of_its_metrics(path: Path) -> None:
+def test_a_released_table_shows_its_numbers(path: Path) -> None:
     shown = describe(path)
-    for cell in json.loads(path.with_suffix(".json").read_text()).values():
-        if "std" in cell:
-            assert f"{cell['accuracy']:.1f} ± {cell['std']:.1f}" in shown
+    with path.open(newline="") as file:
+        for cell in csv.DictReader(file):
+            if cell.get("std"):
+                assert f"{float(cell['mean']):.1f} ± {float(cell['std']):.1f}" in shown
 
 
 def test_a_published_accuracy_comes_once() -> None:

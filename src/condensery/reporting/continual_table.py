@@ -28,12 +28,7 @@ def build(name: str, frame: pd.DataFrame, labels: Labels) -> Table:
     table, description = grid(frame, labels), caption(frame, labels)
     text = f"# {target.title}\n\n{description}\n\n{markdown.table(table.heads, table.lines)}\n"
     latex = tabular(name, f"{target.title}. {description}", table.heads, table.lines)
-    return Table(frame, text, latex, metrics.of(frame, _metric, {"mean": "accuracy", "std": "std"}))
-
-
-def _metric(cell: Cell) -> str:
-    method = cell["method"] + ("-distilled" if cell["distillation"] else "")
-    return f"{cell['dataset']}/steps{cell['steps']}/{method}/ipc{cell['ipc']}/step{cell['step']}"
+    return Table(frame, text, latex, metrics.of(frame))
 
 
 def grid(frame: pd.DataFrame, labels: Labels) -> Grid:

@@ -1,42 +1,33 @@
-"""The numbers of a table as JSON, for `dvc metrics` to compare runs."""
+"""A few numbers that sum up a table, as JSON: `dvc metrics` shows them and compares runs by them."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from condensery.reporting.layout import Cell
-
-Metrics = dict[str, dict[str, float]]
-"""Cell -> name of a number -> the number; none is NaN."""
+Metrics = dict[str, float]
+"""Name of a number -> the number; none is NaN."""
 
 
-def of(frame: pd.DataFrame, name: Callable[[Cell], str], numbers: Mapping[str, str]) -> Metrics:
-    """Return the numbers of cells.
+def of(frame: pd.DataFrame, accuracy: str = "mean", std: str = "std") -> Metrics:
+    """Sum up the cells of a table; the cells themselves are in its CSV.
 
     Args:
-        frame: one line per cell.
-        name: returns the unique name of a cell.
-        numbers: column -> name of its number; NaN values are left out.
+        frame: one line per measured cell; ``difference`` is that from the published accuracy, if any.
+        accuracy: the column of the mean accuracy.
+        std: the column of its standard deviation.
+
+    Returns:
+        ``cells``, how many there are; ``accuracy`` and ``std``, their means over the cells; and, where cells
+        have a published accuracy, ``compared``, how many; ``difference``, the mean difference from it; and
+        ``farthest``, the difference that is farthest from zero. In percentage points, with four digits.
     """
-    return {
-        name(cell): {
-            called: round(float(cell[column]), 4)
-            for column, called in numbers.items()
-            if not math.isnan(cell[column])
-        }
-        for cell in frame.to_dict("records")
-    }
-
-
-def cell_name(cell: Cell) -> str:
-    """Name a cell by the path of its rows: ``cifar10/dm/convnet/ipc10/dsa-convnet``."""
-    ipc = f"ipc{cell['ipc']}" if cell["ipc"] else ""
-    trained = f"{cell['recipe']}-{cell['evaluate_network']}"
-    return "/".join(filter(None, [cell["dataset"], cell["method"], cell["condense_network"], ipc, trained]))
+    found = {"cells": len(frame), "accuracy": frame[accuracy].mean(), "std": frame[std].mean()}
+    if "difference" in frame and len(differences := frame["difference"].dropna()):
+        farthest = differences.loc[differences.abs().idxmax()]
+        found |= {"compared": len(differences), "difference": differences.mean(), "farthest": farthest}
+    return {name: round(float(value), 4) for name, value in found.items() if not pd.isna(value)}
 
 
 def text(metrics: Metrics) -> str:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from condensery.experiment import EARLY_STOPPING
 from condensery.experiment.catalog import SearchTable, find
+from condensery.experiment.targets import WHOLE
 from condensery.progress import duration
 from condensery.reporting import latex, layout, markdown, metrics
 from condensery.reporting.labels import Labels
@@ -23,9 +24,6 @@ _NOTES = (
     "Training time: of all networks with all repeats, without condensing. "
     "In brackets the published value (DM Table 5: CIFAR-10, 50 images per class, 720 networks)."
 )
-_METRICS = {"test_mean": "accuracy", "test_std": "std"} | {
-    name: name for name in ("spearman_top", "kendall_top", "spearman_all", "kendall_all")
-}
 _AGREEMENT = {"Spearman": "spearman", "Kendall": "kendall"}
 
 
@@ -47,8 +45,15 @@ def build(name: str, frame: pd.DataFrame, labels: Labels) -> Table:
         frame,
         text,
         latex.tabular(name, f"{target.title}. {description}", table.heads, table.lines),
-        metrics.of(frame, lambda cell: f"{cell['dataset']}/{cell['proxy']}", _METRICS),
+        metrics.of(frame, "test_mean", "test_std") | _agreement(frame),
     )
+
+
+def _agreement(frame: pd.DataFrame) -> metrics.Metrics:
+    """Return the mean rank correlations of the proxies with the whole set, over all networks."""
+    proxies = frame[frame["proxy"] != WHOLE]
+    names = [f"{name}_all" for name in _AGREEMENT.values()]
+    return {name: round(float(proxies[name].mean()), 4) for name in names if proxies[name].notna().any()}
 
 
 def grid(frame: pd.DataFrame, labels: Labels) -> Grid:

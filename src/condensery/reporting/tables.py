@@ -28,7 +28,7 @@ class Table:
         cells: one line per cell, in the table's order; cells that are only published have networks 0.
         markdown: the paper's layout, then every cell.
         latex: the paper's layout, for the package booktabs.
-        metrics: the measured numbers by cell.
+        metrics: a few numbers that sum up the measured cells.
     """
 
     cells: pd.DataFrame
@@ -104,7 +104,7 @@ def build(
         frame,
         markdown.document(target, frame, labels),
         latex.document(name, target, frame, labels, choice),
-        metrics.of(measured, metrics.cell_name, {"mean": "accuracy", "std": "std"}),
+        metrics.of(measured),
     )
 
 
