@@ -160,7 +160,7 @@ def test_folders_that_may_not_be_read_are_named(own):
 
 
 def test_an_error_of_the_system_is_not_called_damage(own, monkeypatch):
-    def denied(path, *_):
+    def denied(path, **_):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Image, "open", denied)
@@ -254,6 +254,9 @@ KEYED[0] = 7
         ("0.tif", made(Image.fromarray(np.full((8, 8), 40_000, np.uint16))), 156),
         ("0.jpg", made(Image.new("CMYK", (8, 8), (0, 0, 0, 155)), quality=100), 100),  # 255 - K
         ("0.gif", made(PALETTE), 90),
+        ("0.gif", made(PALETTE, transparency=1), 255),
+        ("0.png", made(PALETTE, transparency=1), 255),
+        ("0.png", made(Image.new("RGB", (8, 8), (9, 9, 9)), transparency=(9, 9, 9)), 255),
         ("0.png", made(Image.new("1", (8, 8), 1)), 255),
         ("0.png", made(Image.new("LA", (8, 8), (80, 0))), 255),  # transparent: on white
         ("0.webp", made(Image.new("RGB", (8, 8), (90, 90, 90)), lossless=True), 90),
@@ -261,7 +264,21 @@ KEYED[0] = 7
         ("0.png", made(Image.new("L", (300, 20), 33)), 33),
         ("0.png", made(Image.new("L", (1, 1), 33)), 33),
     ],
-    ids=["16-bit png", "16-bit tiff", "cmyk", "palette", "1-bit", "alpha", "webp", "frames", "long", "tiny"],
+    ids=[
+        "16-bit png",
+        "16-bit tiff",
+        "cmyk",
+        "palette",
+        "clear gif",
+        "clear png",
+        "clear rgb",
+        "1-bit",
+        "alpha",
+        "webp",
+        "frames",
+        "long",
+        "tiny",
+    ],
 )
 def test_images_of_any_kind(own, name, write, wanted):
     for k in range(3):
@@ -341,6 +358,7 @@ def test_a_transparent_16_bit_grey_is_white(own):
     [
         (b"", "cannot identify image file"),
         (b"<html>404</html>", "cannot identify image file"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n", "cannot identify image file"),
         (None, "178,956,970 pixels"),
     ],
 )

@@ -14,6 +14,9 @@ ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".
 """Of the files that are taken for images, in any case."""
 
 
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Whatever its ending says, a file may be one of these; Pillow would run programs for some others."""
+
 _PHOTOMETRIC = 262
 """The tag of a TIFF file that is 0 where 0 is white."""
 
@@ -31,7 +34,7 @@ def read_image(path: Path, channels: int) -> Image.Image:
     """
     with readable(path):
         try:
-            opened = Image.open(path)
+            opened = Image.open(path, formats=_FORMATS)
         except Image.DecompressionBombError:
             most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
             raise CondenseryError(
