@@ -1,4 +1,4 @@
-"""Imports all that any command does, in the server that forks the children."""
+"""Does once, in the server that forks the children, what takes every command a second or more."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ import importlib
 import pkgutil
 
 from condensery import commands
+from condensery.machine.versions import versions
+
+LATER = (
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
+    "matplotlib.font_manager",
+    "scipy.stats",
+    "sklearn.datasets",
+    "sklearn.manifold",
+    "torch._dynamo",
+)
+"""What commands import when they need it."""
 
 for module in pkgutil.walk_packages(commands.__path__, f"{commands.__name__}."):
     importlib.import_module(module.name)
+for name in LATER:
+    importlib.import_module(name)
+versions()  # reads the code
