@@ -76,7 +76,7 @@ test: env ## Run the tests, except the slow ones
 test-slow: env ## Run the slow tests
 	python -m pytest $(WORKERS) -m slow
 
-test-faults: env ## Kill jobs, damage files, fill disks: about ten minutes (FUZZ_SECONDS=600 for ten more of fuzzing)
+test-faults: env ## Kill jobs, damage files, fill disks: minutes (FUZZ_SECONDS=600 for ten of fuzzing)
 	python -m pytest $(WORKERS) -m faults tests/faults
 
 test-slurm: env ## Run the workflow on a Slurm cluster of several nodes on this machine (a few minutes)
