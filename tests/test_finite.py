@@ -47,7 +47,7 @@ class Value:
 
 
 def run_of(tmp_path: Path, every_seconds: float = 0) -> Run:
-    return Run(Checkpoint(tmp_path / "state", "test", every_seconds), Progress("work", 9))
+    return Run(Checkpoint(tmp_path / "state", "test", every_seconds), Progress("work", 9, "steps"))
 
 
 def carry_out(run: Run, work: Value, total: int = 9) -> None:

@@ -95,7 +95,7 @@ class StudyRun:
         label = f"{_name(task)}, evaluated in {task.evaluated}"
         identity = _identity(task=label, recipe=vars(recipe), networks=self._study.networks)
         checkpoint = Checkpoint(path.with_suffix(f".{task.evaluated}-evaluation"), identity)
-        with Progress(label, self._study.networks * recipe.epochs_run) as progress:
+        with Progress(label, self._study.networks * recipe.epochs_run, "epochs") as progress:
             outcomes = evaluate(
                 network,
                 Samples.of_set(synthetic, device),

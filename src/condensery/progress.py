@@ -23,6 +23,7 @@ class Progress:
     Args:
         label: what is being done.
         total: number of steps of the whole job, those of earlier runs included.
+        unit: what a step is, in the plural: ``iterations``, ``epochs``.
         stream: where to write; standard error if None. A terminal gets a bar, any other stream plain lines.
         every_seconds: least time between two plain lines; the first and the last step always get theirs.
 
@@ -32,10 +33,10 @@ class Progress:
     """
 
     def __init__(
-        self, label: str, total: int, stream: TextIO | None = None, every_seconds: float = 30.0
+        self, label: str, total: int, unit: str, stream: TextIO | None = None, every_seconds: float = 30.0
     ) -> None:
         """Start; nothing is written before the first step."""
-        self.label, self._total, self._every = label, total, every_seconds
+        self.label, self._total, self._unit, self._every = label, total, unit, every_seconds
         self._stream = sys.stderr if stream is None else stream
         self._terminal = self._stream.isatty()
         self._bar: tqdm | None = None
@@ -80,7 +81,12 @@ class Progress:
     def _step_bar(self, done: int) -> None:
         if self._bar is None:
             self._bar = tqdm(
-                desc=self.label, total=self._total, initial=done, file=self._stream, dynamic_ncols=True
+                desc=self.label,
+                total=self._total,
+                unit=f" {self._unit}",
+                initial=done,
+                file=self._stream,
+                dynamic_ncols=True,
             )
         if self._values:
             self._bar.set_postfix_str(_figures(self._values), refresh=False)
@@ -100,7 +106,7 @@ class Progress:
         return (last - first) / (end - begin) if last > first and end > begin else None
 
     def _print(self, now: float) -> None:
-        parts = [f"{self.label} {self.done}/{self._total}"]
+        parts = [f"{self.label} {self.done}/{self._total} {self._unit}"]
         rate = self._rate()
         if rate is not None:
             parts.append(f"{rate:.3g}/s" if rate >= 0.1 else f"{duration(1 / rate)} each")

@@ -147,7 +147,7 @@ def main() -> None:
     recorder = snapshots(args, problem.parameters)
     checkpoint = job.checkpoint(args.out, provenance | {"snapshots": args.snapshots})
     label = f"{args.method} {args.data} ipc {args.ipc} seed {args.seed}"
-    with Progress(label, problem.parameters.get("iterations", 1)) as progress:
+    with Progress(label, problem.parameters.get("iterations", 1), "iterations") as progress:
         synthetic = method.condense(problem, run=Run(checkpoint, progress, recorder))
     if recorder:
         write(recorder.snapshots, problem, provenance, args.out)

@@ -92,7 +92,7 @@ def main() -> None:
     ]
     checkpoint = job.checkpoint(args.out, provenance)
     label = f"{about['method']} {args.data} order {args.order} steps {args.steps}"
-    with Progress(label, args.steps * count * recipe.epochs_run) as progress:
+    with Progress(label, args.steps * count * recipe.epochs_run, "epochs") as progress:
         learned = learn(job.data, steps, job.network, recipe, job.device, run=Run(checkpoint, progress))
     rows = []
     for number, (step, outcomes) in enumerate(zip(steps, learned, strict=True), start=1):

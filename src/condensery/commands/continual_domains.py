@@ -80,7 +80,7 @@ def main() -> None:
     checkpoint = job.checkpoint(args.out, provenance)
     first = args.seed * SEEDS_PER_SEQUENCE
     label = f"{about['method']} {JOIN.join(args.data)} seed {args.seed}"
-    with Progress(label, count * epochs(tasks)) as progress:
+    with Progress(label, count * epochs(tasks), "epochs") as progress:
         learned = learn(
             job.network, tasks, range(first, first + count), job.device, run=Run(checkpoint, progress)
         )

@@ -81,7 +81,7 @@ def main() -> None:
         ),
     )
     label = f"{about['method']} {args.data} ipc {about['ipc']} seed {set_seed}, recipe {recipe.name}"
-    with Progress(label, count * recipe.epochs_run) as progress:
+    with Progress(label, count * recipe.epochs_run, "epochs") as progress:
         outcomes = evaluate(
             job.network,
             samples,

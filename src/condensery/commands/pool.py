@@ -49,7 +49,7 @@ def main() -> None:
         job.checkpoint(args.out, provenance, f"networks{numbers[0]}to{numbers[-1]}") for numbers in stacks
     ]
     taken = []
-    with Progress(f"pool {args.data} {args.part}", len(wanted) * recipe.epochs_run) as progress:
+    with Progress(f"pool {args.data} {args.part}", len(wanted) * recipe.epochs_run, "epochs") as progress:
         done = 0
         for numbers, checkpoint in zip(stacks, checkpoints, strict=True):
             count = len(numbers)

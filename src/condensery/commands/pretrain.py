@@ -40,7 +40,7 @@ def main() -> None:
     real = training_data(args, job)
     provenance = job.provenance(network=job.network, seed=args.seed, recipe=vars(recipe), **view(args))
     checkpoint = job.checkpoint(args.out, provenance)
-    with Progress(f"features {args.data} seed {args.seed}", recipe.epochs_run) as progress:
+    with Progress(f"features {args.data} seed {args.seed}", recipe.epochs_run, "epochs") as progress:
         tensors = pretrain(
             real,
             job.network,

@@ -113,7 +113,7 @@ def main() -> None:
         args.out, job.provenance(recipe=vars(recipe), networks=names, seeds=list(seeds), **about)
     )
     epochs = len(names) * len(seeds) * recipe.epochs_run
-    with Progress(f"search {args.data} {about['proxy']} {args.part}", epochs) as progress:
+    with Progress(f"search {args.data} {about['proxy']} {args.part}", epochs, "epochs") as progress:
         outcomes = candidates.train_all(
             names,
             samples,

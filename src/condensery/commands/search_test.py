@@ -38,7 +38,7 @@ def main() -> None:
     provenance = searching.provenance(recipe=vars(recipe), networks=names, seeds=list(seeds), test=True)
     checkpoint = job.checkpoint(args.out, provenance)
     epochs = len(names) * len(seeds) * recipe.epochs_run
-    with Progress(f"test {args.data}", epochs) as progress:
+    with Progress(f"test {args.data}", epochs, "epochs") as progress:
         outcomes = candidates.train_all(
             names,
             samples,

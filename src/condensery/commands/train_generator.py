@@ -46,7 +46,7 @@ def main() -> None:
     provenance = job.provenance(method=args.method, seed=args.seed, parameters=parameters)
     checkpoint = job.checkpoint(args.out, provenance)
     label = f"{args.method} {args.data} seed {args.seed}"
-    with Progress(label, parameters["iterations"]) as progress:
+    with Progress(label, parameters["iterations"], "iterations") as progress:
         weights = generators.train(kind, setting, run=Run(checkpoint, progress))
     about = {"kind": kind, "dataset": real.info.name, "classes": list(classes), "seed": args.seed}
     write_tensors(args.out, weights, about | {"parameters": parameters, "provenance": provenance})

@@ -313,7 +313,7 @@ def _write_split(
     with (
         files[0].open("ab") as images_file,
         files[1].open("ab") as labels_file,
-        Progress(f"{split} images, parts", len(parts)) as progress,
+        Progress(f"{split} images", len(parts), "parts") as progress,
     ):
         for number in range(done, len(parts)):
             for images, labels in _pieces(contents.path, parts[number]):

@@ -8,6 +8,7 @@ import logging
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -89,6 +90,7 @@ class Device:
             return function
         if not support.compiler_works(self.torch_device):
             return function
+        _say_that_it_compiles()
         if self.torch_device.type == "cpu" and self.precision == "fp32":
             # Imported here, since the compiler takes seconds to import and most jobs do not need it.
             from condensery.machine import convolutions, winograd
@@ -104,6 +106,12 @@ class Device:
             floats_per_image: activations that one image keeps alive, in numbers of float32.
         """
         return max(1, self.memory_bytes // (4 * floats_per_image))
+
+
+@cache
+def _say_that_it_compiles() -> None:
+    """Log once that nothing is seen of the work for a while."""
+    _log.info("compiling: the first step takes a minute, or seconds where the compiler's cache has its code")
 
 
 def choose(
