@@ -271,9 +271,7 @@ class _Journal:
         self._state: dict[str, Any] = {"address": address}
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            known = found["address"] == address and all(
-                len(found[split]) == 2 and min(found[split]) >= 0 for split in SPLITS if split in found
-            )
+            known = found["address"] == address
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return
         if known:
