@@ -35,8 +35,8 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing the versions of requirements.lock into $(VENV): a download of 2 to 3 GB on Linux, most of it PyTorch"
 ifdef TORCH
-	@grep -vE '^(torch|torchvision|triton|nvidia-[^=]*|cuda-[^=]*)==' requirements.lock > $(VENV)/requirements.txt
-	@$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --constraint $(VENV)/requirements.txt $(TORCH)
+	@grep -vE '^(torch|torchvision|triton|setuptools|nvidia-[^=]*|cuda-[^=]*)==' requirements.lock > $(VENV)/requirements.txt
+	@$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --constraint $(VENV)/requirements.txt 'setuptools>=77.0.3' $(TORCH)
 	@$(PIP) --requirement $(VENV)/requirements.txt
 else
 	@$(PIP) --requirement requirements.lock
