@@ -1,4 +1,5 @@
-"""The lists of params.yaml, for each of which dvc.yaml has a stage: the tables and figures of its protocol.
+"""The lists of params.yaml, for each of which dvc.yaml has a stage: the tables and figures of its protocol that were
+made, or all where none was yet.
 
 `python -m tests.stages` writes them.
 """
@@ -20,8 +21,9 @@ PARAMS = ROOT / "params.yaml"
 def with_targets(text: str) -> str:
     """Return params.yaml with the lists of the protocol that it names."""
     config = load_config(ROOT / "config", yaml.safe_load(text)["protocol"])
+    made = {path.stem for path in (ROOT / "results" / config.protocol / "settings").glob("*.json")}
     for key, names in (("tables", config.tables()), ("figures", config.figures())):
-        lines = "".join(f"  - {name}\n" for name in names)
+        lines = "".join(f"  - {name}\n" for name in names if name in made or not made)
         text = re.sub(rf"^{key}:.*\n(?:  - .*\n)*", f"{key}:\n{lines}", text, flags=re.MULTILINE)
     return text
 
