@@ -1,7 +1,6 @@
-"""The lists of params.yaml, for each of which dvc.yaml has a stage: the tables and figures of its protocol that were
-made, or all where none was yet.
+"""The lists of params.yaml: the tables and figures of its protocol that were made, or all where none was yet.
 
-`python -m tests.stages` writes them.
+dvc.yaml has a stage for each. `python -m tests.stages` writes them.
 """
 
 from __future__ import annotations
