@@ -28,8 +28,8 @@ def count(record_property: Callable[[str, object], None]) -> Iterator[Counter[st
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     counted: Counter[str] = Counter()
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.stats.get(outcome, []):
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        if getattr(report, "when", "") == "teardown":
             for name, number in report.user_properties:
                 if name.startswith(_COUNTED):
                     counted[name.removeprefix(_COUNTED)] += number
