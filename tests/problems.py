@@ -70,7 +70,7 @@ class Steps(Progress):
     """Keeps the reported progress in ``seen``."""
 
     def __init__(self) -> None:
-        super().__init__("test", 0)
+        super().__init__("test", 0, "epochs")
         self.seen: list[int] = []
 
     def step(self, done: int, **values: float) -> None:

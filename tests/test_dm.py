@@ -86,7 +86,7 @@ def test_progress_shows_the_steps_done_and_their_loss():
 
     shown = {}
     problem = problems.problem(parameters={"iterations": 25})
-    DM.condense(problem, run=Run(progress=Shown("dm", 25)))
+    DM.condense(problem, run=Run(progress=Shown("dm", 25, "iterations")))
     assert list(shown) == [10, 20]
     assert all(values["loss"] > 0 for values in shown.values())
 

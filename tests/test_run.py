@@ -63,12 +63,12 @@ def test_the_state_of_other_parts_is_not_taken_up(tmp_path: Path) -> None:
 
 
 def test_a_stage_reports_its_steps_among_those_of_the_whole(capsys: pytest.CaptureFixture) -> None:
-    with Progress("test", 20, every_seconds=0) as progress:
+    with Progress("test", 20, "steps", every_seconds=0) as progress:
         Run(progress=progress).counting(before=10, times=3).report(2, loss=torch.tensor(0.5))
-    assert capsys.readouterr().err.startswith("test 16/20  loss 0.5")
-    with Progress("test", 50, every_seconds=0) as progress:
+    assert capsys.readouterr().err.startswith("test 16/20 steps  loss 0.5")
+    with Progress("test", 50, "steps", every_seconds=0) as progress:
         Run(progress=progress).counting(before=10, times=3).counting(before=4, times=2).report(1)
-    assert capsys.readouterr().err.startswith("test 28/50")  # 10 + 3 (4 + 2)
+    assert capsys.readouterr().err.startswith("test 28/50 steps")  # 10 + 3 (4 + 2)
 
 
 @pytest.mark.parametrize("stop_at", range(1, 10))

@@ -123,7 +123,7 @@ class StudyRun:
         problem = job.problem(cell.method, cell.ipc, task.set_seed, **cell.parameters)
         experiment = {"set": _name(task), "parameters": problem.parameters}
         checkpoint = Checkpoint(path.with_suffix(".condensation"), _identity(**experiment))
-        with Progress(_name(task), problem.parameters["iterations"]) as progress:
+        with Progress(_name(task), problem.parameters["iterations"], "iterations") as progress:
             synthetic = methods.get(cell.method).condense(problem, run=Run(checkpoint, progress))
         synthetic.provenance = {
             "experiment": experiment,
