@@ -9,7 +9,7 @@ PROTOCOL ?= paper
 PRECISION ?=
 TARGET ?= table1
 DEVICES ?= 1 4 16
-# One process per core, each with a stretch of neighbouring tests, which share fixtures.
+# One process per core, each with a stretch of neighboring tests, which share fixtures.
 WORKERS := --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 # The jobs call `python`, pytest calls the scripts: both are to find this environment first.

@@ -1,6 +1,6 @@
 """Show where the time of the hot loops goes.
 
-Writes profile.md to benchmarks/results/<device>/: the share of convolutions, normalisation, augmentation and
+Writes profile.md to benchmarks/results/<device>/: the share of convolutions, normalization, augmentation and
 so on in each loop, at the sizes of the main table of bench.py. Needs no data set.
 
 Examples:

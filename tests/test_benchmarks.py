@@ -239,7 +239,7 @@ def test_step_of_dsa_takes_less_than_4_gb() -> None:
         ("aten::addmm", "matrix products"),
         ("aten::grid_sampler_2d", "augmentation"),
         ("cpp_fused_native_group_norm_relu_1", "fused by the compiler"),
-        ("aten::native_group_norm", "normalisation, activation, pooling"),
+        ("aten::native_group_norm", "normalization, activation, pooling"),
         ("aten::randperm", "random numbers"),
         ("aten::index_select", "copies and gathers"),
         ("aten::add_", "sums and other arithmetic"),

@@ -378,10 +378,10 @@ def test_networks_of_a_sequence_do_not_depend_on_each_other() -> None:
 
 
 def test_the_common_shape_is_the_largest() -> None:
-    grey = problems.real_data(size=24, channels=1).info
-    assert domains.common_shape([grey, problems.real_data().info]) == (3, 24, 24)
+    gray = problems.real_data(size=24, channels=1).info
+    assert domains.common_shape([gray, problems.real_data().info]) == (3, 24, 24)
     with pytest.raises(CondenseryError, match="equal numbers of classes"):
-        domains.common_shape([grey, problems.real_data(classes=4).info])
+        domains.common_shape([gray, problems.real_data(classes=4).info])
 
 
 # ---- resuming

@@ -30,7 +30,7 @@ def features(data, tmp_path_factory):
     return problems.features_file(tmp_path_factory.mktemp("features"), data)
 
 
-def test_herding_minimises_the_distance_of_the_mean_at_every_step():
+def test_herding_minimizes_the_distance_of_the_mean_at_every_step():
     x = torch.randn(30, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     chosen = herd(x, 12).tolist()
     assert len(set(chosen)) == 12

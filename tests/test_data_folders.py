@@ -67,12 +67,12 @@ def test_images_become_rgb_or_grey_are_cut_to_the_centre_and_resized(tmp_path):
     save(tmp_path / "own/test/a/0.png", wide)
     prepare("own", entry({"kind": "image-folder", "path": "own"}, 1), tmp_path, tmp_path / "rgb")
     cut, averaged = images(load(tmp_path / "rgb").train)
-    # The center third has one color; a checkerboard finer than the pixels is grey only if antialiased.
+    # The center third has one color; a checkerboard finer than the pixels is gray only if antialiased.
     assert np.array_equal(cut, np.broadcast_to(np.array([200, 100, 50]).reshape(3, 1, 1), (3, 8, 8)))
     assert np.abs(averaged.astype(int) - 127.5).max() <= 2
-    prepare("own", entry({"kind": "image-folder", "path": "own"}, 1, channels=1), tmp_path, tmp_path / "grey")
+    prepare("own", entry({"kind": "image-folder", "path": "own"}, 1, channels=1), tmp_path, tmp_path / "gray")
     luma = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
-    assert np.abs(images(load(tmp_path / "grey").train)[0] - luma).max() <= 1
+    assert np.abs(images(load(tmp_path / "gray").train)[0] - luma).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def replaced(own):
         ),
         (replaced, [WANTED[0], *WANTED[2:], (99, 0)]),
     ],
-    ids=["removed", "added", "labelled otherwise", "replaced"],
+    ids=["removed", "added", "labeled otherwise", "replaced"],
 )
 def test_a_source_that_has_changed_is_prepared_anew(own, change, wanted, caplog):
     assert prepared(own) == WANTED

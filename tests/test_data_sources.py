@@ -22,7 +22,7 @@ from condensery.data import kinds, load, prepare
 from condensery.errors import CondenseryError
 
 RNG = np.random.default_rng(0)
-GREY = {s: RNG.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8) for s, n in (("train", 30), ("test", 12))}
+GRAY = {s: RNG.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8) for s, n in (("train", 30), ("test", 12))}
 RGB = {s: RNG.integers(0, 256, (n, 3, 32, 32), dtype=np.uint8) for s, n in (("train", 30), ("test", 12))}
 LABELS = {s: RNG.integers(0, 10, n) for s, n in (("train", 30), ("test", 12))}
 
@@ -52,7 +52,7 @@ def write_idx(folder, compress=True):
     folder.mkdir(parents=True)
     for split, stem in (("train", "train"), ("test", "t10k")):
         count = len(LABELS[split])
-        images = np.array([0x803, count, 28, 28], ">u4").tobytes() + GREY[split].tobytes()
+        images = np.array([0x803, count, 28, 28], ">u4").tobytes() + GRAY[split].tobytes()
         labels = np.array([0x801, count], ">u4").tobytes() + LABELS[split].astype(np.uint8).tobytes()
         for name, data in ((f"{stem}-images-idx3-ubyte", images), (f"{stem}-labels-idx1-ubyte", labels)):
             if compress:
@@ -111,14 +111,14 @@ def cifar(tmp_path, monkeypatch):
 @pytest.mark.parametrize("compress", [True, False])
 def test_idx_files_of_any_origin(tmp_path, compress):
     write_idx(tmp_path / "any", compress)
-    holds(prepared(entry({"kind": "idx", "path": "any"}), tmp_path), GREY)
+    holds(prepared(entry({"kind": "idx", "path": "any"}), tmp_path), GRAY)
 
 
 def test_official_files_come_from_a_mirror_or_the_official_address_and_are_kept(mnist):
     mirror = {"kind": "mnist", "url": (mnist / "mirror").as_uri()}
     for number, source in enumerate((mirror, {"kind": "mnist"})):
         root = mnist / str(number)
-        holds(prepared(entry(source), root), GREY)
+        holds(prepared(entry(source), root), GRAY)
         kept = root / "Small" / "raw"
         assert sorted(f.name for f in kept.iterdir()) == sorted(f.name for f in (mnist / "mirror").iterdir())
 
@@ -131,14 +131,14 @@ def test_a_mirror_over_http(mnist):
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=mnist / "mirror")) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         source = {"kind": "mnist", "url": f"http://127.0.0.1:{server.server_port}"}
-        holds(prepared(entry(source), mnist / "http"), GREY)
+        holds(prepared(entry(source), mnist / "http"), GRAY)
         server.shutdown()
 
 
 def test_sources_are_tried_in_order_and_only_absence_moves_on(mnist):
     local = {"kind": "idx", "path": "mirror"}
     absent = [{"kind": "mnist", "path": "no/such"}, {"kind": "mnist", "url": (mnist / "gone").as_uri()}]
-    holds(prepared(entry(*absent, local, {"kind": "mnist"}), mnist), GREY)
+    holds(prepared(entry(*absent, local, {"kind": "mnist"}), mnist), GRAY)
     assert '"kind": "idx"' in (mnist / "out" / "info.json").read_text()
 
     damaged = mnist / "mirror" / "t10k-labels-idx1-ubyte.gz"
@@ -194,7 +194,7 @@ def test_the_content_checksum_refuses_one_altered_pixel_or_label_and_no_other_or
     )
     (tmp_path / "any/t10k-labels-idx1-ubyte").write_bytes(labels[:8].tobytes() + labels[8:][::-1].tobytes())
     prepare("made", entry(source, content=content), tmp_path, tmp_path / "reordered")
-    assert np.array_equal(load(tmp_path / "reordered").test.images, GREY["test"][::-1])
+    assert np.array_equal(load(tmp_path / "reordered").test.images, GRAY["test"][::-1])
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from condensery.synthetic import SyntheticSet
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 CLASSES = ("cat", "dog / wolf", "frög", "../ship")
 INFO = DataInfo("four", 3, 8, 6, CLASSES, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
-GREY = DataInfo("grey", 1, 8, 6, CLASSES, (0.2861,), (0.3530,))
+GRAY = DataInfo("gray", 1, 8, 6, CLASSES, (0.2861,), (0.3530,))
 
 
 def make(info: DataInfo = INFO, seed: int = 0, **changes: object) -> SyntheticSet:
@@ -208,7 +208,7 @@ def test_soft_labels_are_refused_in_a_pt(tmp_path: Path) -> None:
 
 
 def test_sets_of_different_data_do_not_share_a_pt(tmp_path: Path) -> None:
-    assert "data set" in refused(exchange.to_reference_pt, [make(), make(GREY)], tmp_path / "res.pt")
+    assert "data set" in refused(exchange.to_reference_pt, [make(), make(GRAY)], tmp_path / "res.pt")
 
 
 # NumPy archives
@@ -254,7 +254,7 @@ def test_damaged_npz_files_are_refused(tmp_path: Path) -> None:
 # PNG folders
 
 
-@pytest.mark.parametrize("info", [INFO, GREY], ids=["rgb", "grey"])
+@pytest.mark.parametrize("info", [INFO, GRAY], ids=["rgb", "gray"])
 def test_png_round_trip_is_within_half_a_step(tmp_path: Path, info: DataInfo) -> None:
     synthetic = make(info, labels=torch.tensor([3, 0, 1, 2] * 3), learning_rate=torch.tensor([0.5, 0.25]))
     exchange.to_png_folders(synthetic, tmp_path / "images")

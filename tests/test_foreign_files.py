@@ -55,7 +55,7 @@ def refused(root, spec=None):
     return str(caught.value)
 
 
-def grey(value, size=(8, 8)):
+def gray(value, size=(8, 8)):
     pixels = np.full(size, value, np.uint8)
     pixels[0] = 0
     return Image.fromarray(pixels)
@@ -69,7 +69,7 @@ def own(tmp_path):
             folder = tmp_path / "own" / split / name
             folder.mkdir(parents=True)
             for k in range(count):
-                grey(value).save(folder / f"{k}.png")
+                gray(value).save(folder / f"{k}.png")
     return tmp_path / "own"
 
 
@@ -93,7 +93,7 @@ def clutter(own):
 def checkpoints(own):
     for folder in (".ipynb_checkpoints", "rose/.ipynb_checkpoints", ".Trash-1000", "__MACOSX"):
         (own / "train" / folder).mkdir()
-        grey(50).save(own / "train" / folder / "0-checkpoint.png")
+        gray(50).save(own / "train" / folder / "0-checkpoint.png")
 
 
 def apple_double(own):
@@ -116,7 +116,7 @@ def test_files_of_other_endings_are_counted_in_one_line(own, caplog):
     for k in range(2):
         (own / "train/rose" / f"{k}.jfif").write_bytes(b"")
         (own / "test/tulip" / f"{k}").write_bytes(b"")
-    grey(7).save(own / "train/stray.png")
+    gray(7).save(own / "train/stray.png")
     (own / "train/rose/0.png").rename(own / "train/rose/0.PNG")
     assert values(prepared(own.parent)) == USUAL
     (line,) = [record.message for record in caplog.records if "left out" in record.message]
@@ -132,7 +132,7 @@ def test_links_are_followed_each_folder_once(own, caplog):
     (own / "train/tulip").symlink_to(elsewhere)  # a class that is a link
     more = own.parent / "more"
     more.mkdir()
-    grey(120).save(more / "9.png")
+    gray(120).save(more / "9.png")
     (own / "train/rose/more").symlink_to(more)  # a folder inside of a class
     (more / "again").symlink_to(own / "train/rose")  # a loop
     (own / "train/rose/linked.png").symlink_to(own / "test/rose/0.png")
@@ -191,7 +191,7 @@ def test_any_name_of_a_class_will_do(own):
         (own / split / "tulip").rename(own / split / names[1])
         for name in names[2:]:
             (own / split / name).mkdir()
-            grey(60).save(own / split / name / "0.png")
+            gray(60).save(own / split / name / "0.png")
     data = prepared(own.parent, entry(4))
     assert set(data.info.classes) == set(names)
     assert (200, names[1]) in values(data)
@@ -221,7 +221,7 @@ def move(own, **names):
         (lambda own: move(own, train="Train", test="Test"), "lacks train, where train/<class>/<image>"),
         (lambda own: move(own, test="valid"), "test: no such folder"),
         (lambda own: (own / "train/violet").mkdir(), r"3 classes (rose, tulip, violet), config"),
-        (lambda own: grey(1).save(own / "train/rose/x.png") or move(own, test="b"), "test: no such folder"),
+        (lambda own: gray(1).save(own / "train/rose/x.png") or move(own, test="b"), "test: no such folder"),
     ],
 )
 def test_other_layouts_are_refused_with_the_layout(own, change, message):
@@ -260,7 +260,7 @@ KEYED[0] = 7
         ("0.png", made(Image.new("1", (8, 8), 1)), 255),
         ("0.png", made(Image.new("LA", (8, 8), (80, 0))), 255),  # transparent: on white
         ("0.webp", made(Image.new("RGB", (8, 8), (90, 90, 90)), lossless=True), 90),
-        ("0.gif", lambda path: grey(70).save(path, save_all=True, append_images=[grey(90)]), 70),
+        ("0.gif", lambda path: gray(70).save(path, save_all=True, append_images=[gray(90)]), 70),
         ("0.png", made(Image.new("L", (300, 20), 33)), 33),
         ("0.png", made(Image.new("L", (1, 1), 33)), 33),
     ],
@@ -299,7 +299,7 @@ def write_png(path, depth, color, width, row):
 
 
 def write_tiff(path, values, photometric, order="<"):
-    """Write a grey TIFF of 16 bits (TIFF 6.0, section 2), of which 0 is white or black."""
+    """Write a gray TIFF of 16 bits (TIFF 6.0, section 2), of which 0 is white or black."""
     data = np.asarray(values).astype(f"{order}u2").tobytes()
     shorts = {256: values.shape[1], 257: values.shape[0], 258: 16, 259: 1, 262: photometric}
     shorts |= {273: 8 + 2 + 9 * 12 + 4, 277: 1, 278: values.shape[0], 279: len(data)}
@@ -626,9 +626,9 @@ def test_a_folder_of_anybodys_images_of_any_ending(tmp_path, caplog):
     for c in range(10):
         folder = tmp_path / "set" / str(c)
         folder.mkdir(parents=True)
-        grey(10 + 20 * c).save(folder / "0.png")
-        grey(20 + 20 * c).save(folder / "1.PNG", format="png")
-        grey(9).save(folder / "2.jfif", format="jpeg")
+        gray(10 + 20 * c).save(folder / "0.png")
+        gray(20 + 20 * c).save(folder / "1.PNG", format="png")
+        gray(9).save(folder / "2.jfif", format="jpeg")
     back = exchange.from_png_folders(tmp_path / "set", DIGITS)
     assert back.labels.tolist() == Y.tolist()
     assert back.uint8_images().amax((1, 2, 3)).tolist() == [10 + 10 * k for k in range(20)]
@@ -645,7 +645,7 @@ def test_a_folder_of_anybodys_images_of_any_ending(tmp_path, caplog):
 )
 def test_a_strange_index_of_a_folder_is_one_line(tmp_path, index):
     (tmp_path / "0").mkdir()
-    grey(9).save(tmp_path / "0/0.png")
+    gray(9).save(tmp_path / "0/0.png")
     (tmp_path / "set.json").write_bytes(index.encode("utf-8", "surrogateescape"))
     with pytest.raises(CondenseryError, match=str(tmp_path)) as caught:
         exchange.from_png_folders(tmp_path, DIGITS)

@@ -22,7 +22,7 @@ NAMES = [
     *("alexnet", "alexnet-in", "alexnet-bn", "vgg11", "vgg11-bn"),
     *("resnet18", "resnet18-bn", "resnet18ap", "resnet18ap-bn"),
 ]
-GREY, RGB = (1, (28, 28)), (3, (32, 32))
+GRAY, RGB = (1, (28, 28)), (3, (32, 32))
 
 
 def meta(name, channels=3, size=(32, 32), classes=10):
@@ -81,7 +81,7 @@ def test_search_space_has_720_different_canonical_names():
 def test_the_default_convnet_is_the_one_of_the_papers():
     net = meta("convnet")
     assert (count(net), net.features) == (320_010, 2048)
-    assert meta("convnet", *GREY).features == 2048
+    assert meta("convnet", *GRAY).features == 2048
     assert meta("convnet-d4", 3, (64, 64)).features == 2048
 
 
@@ -111,7 +111,7 @@ def lenet_count(channels, maps):
     return conv(channels, 6, 5) + conv(6, 16, 5) + linear
 
 
-# The sides of the last maps at 8, 16, 28 (grey), 32 and 64 pixels, by hand.
+# The sides of the last maps at 8, 16, 28 (gray), 32 and 64 pixels, by hand.
 SIDES = {
     "alexnet": (1, 2, 4, 4, 8),
     "vgg11": (1, 1, 1, 1, 2),
@@ -192,7 +192,7 @@ def agree(net, images, embedding, take):
     st.sampled_from(["sigmoid", "relu", "leakyrelu", "swish"]),
     st.sampled_from(["in", "bn", "ln", "gn", "nonorm"]),
     st.sampled_from(["avg", "max", "nopool"]),
-    st.sampled_from([GREY, RGB]),
+    st.sampled_from([GRAY, RGB]),
 )
 def test_convnet_equals_the_plain_arithmetic(depth, activation, norm, pooling, shape):
     channels, size = shape
@@ -202,7 +202,7 @@ def test_convnet_equals_the_plain_arithmetic(depth, activation, norm, pooling, s
     agree(net, images, plain.sequence(images, take, [(3, True)] * depth, padding=padding, **kinds), take)
 
 
-@pytest.mark.parametrize(("norm", "channels", "size"), [("in", *RGB), ("bn", *GREY)])
+@pytest.mark.parametrize(("norm", "channels", "size"), [("in", *RGB), ("bn", *GRAY)])
 def test_deep_families_equal_the_plain_arithmetic(norm, channels, size):
     suffix = "-bn" if norm == "bn" else ""
     wider = 2 if channels == 1 else 0
@@ -217,7 +217,7 @@ def test_deep_families_equal_the_plain_arithmetic(norm, channels, size):
         agree(net, images, plain.resnet18(images, take, norm=norm, average_pooling="ap" in family), take)
 
 
-@pytest.mark.parametrize(("channels", "size"), [GREY, RGB])
+@pytest.mark.parametrize(("channels", "size"), [GRAY, RGB])
 def test_small_families_equal_the_plain_arithmetic(channels, size):
     relu = plain.ACTIVATIONS["relu"]
     net, images, take = shaken("mlp", channels, size)

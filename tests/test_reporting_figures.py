@@ -72,7 +72,7 @@ def test_panel_shows_every_image_clipped_at_its_position() -> None:
     assert shown.min() == 0.0
     assert shown.max() == 1.0
     assert axes.images[0].get_interpolation() == "nearest"
-    # The normalisation undone by hand, x * 0.25 + 0.5; lines are classes, in the order of the set.
+    # The normalization undone by hand, x * 0.25 + 0.5; lines are classes, in the order of the set.
     shades = np.clip(np.linspace(-3, 3, 6) * 0.25 + 0.5, 0, 1)
     wanted = [[shades[0], shades[1]], [shades[2], shades[3]], [shades[4], shades[5]]]
     centers = axes.get_yticks()

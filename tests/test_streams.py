@@ -46,7 +46,7 @@ def test_the_global_state_is_neither_read_nor_moved():
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_neighbouring_streams_are_not_correlated():
+def test_neighboring_streams_are_not_correlated():
     draws = torch.stack(
         [torch.randn(4000, generator=streams.generator(0, "real", step)) for step in range(8)]
     )

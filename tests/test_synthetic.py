@@ -100,7 +100,7 @@ def test_equal_sets_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_the_two_spaces() -> None:
     synthetic = make()
-    normalized, unit = synthetic.as_dataset("normalised"), synthetic.as_dataset("unit")
+    normalized, unit = synthetic.as_dataset("normalized"), synthetic.as_dataset("unit")
     assert len(normalized) == len(unit) == 10
     clamped = 0
     for index in range(10):
@@ -126,7 +126,7 @@ def test_pixels_are_rounded_not_cut() -> None:
     assert synthetic.uint8_images().flatten().tolist() == [0, 0, 0, 1, 100, 101, 255, 255]
 
 
-def test_every_8_bit_image_survives_normalisation() -> None:
+def test_every_8_bit_image_survives_normalization() -> None:
     pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).repeat(1, 3, 1, 1)
     mean, std = torch.tensor(MEAN).reshape(1, 3, 1, 1), torch.tensor(STD).reshape(1, 3, 1, 1)
     synthetic = SyntheticSet((pixels / 255 - mean) / std, torch.tensor([0]), ("only",), MEAN, STD)

@@ -27,7 +27,7 @@ class Case:
         compiled: whether hot networks are compiled where the library finds that worth it.
         classes: classes of the data set.
         ipc: synthetic images per class.
-        size: side of the images, in pixels; 28 is grey, everything else RGB.
+        size: side of the images, in pixels; 28 is gray, everything else RGB.
         batch_real: real images of a class in a step.
         images: training images in the data set.
         networks: networks that are trained or tested at once.

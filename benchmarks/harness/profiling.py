@@ -23,7 +23,7 @@ KINDS = {
     "matrix products": r"mm\b|_mm|gemm|linear|einsum|matmul",
     "augmentation": r"grid_sampl|affine_grid|constant_pad",
     "fused by the compiler": r"cpp_fused|cpp_|triton|inductor|graph_|Compiled",
-    "normalisation, activation, pooling": r"norm|relu|sigmoid|pool|threshold",
+    "normalization, activation, pooling": r"norm|relu|sigmoid|pool|threshold",
     "random numbers": r"rand|uniform|normal_|bernoulli",
     "copies and gathers": r"copy|_to\b|index|select|cat\b|stack|contiguous|clone|memcpy|fill|zero|slice",
     "sums and other arithmetic": r"",

@@ -1,6 +1,6 @@
 """What a step has to do: floating-point operations, counted, and bytes, a lower bound.
 
-Operations are those of convolutions and matrix products, a multiply-add counting as two; what normalisation,
+Operations are those of convolutions and matrix products, a multiply-add counting as two; what normalization,
 pooling and augmentation add is left out.
 
 Bytes are those that no program for these layers can avoid. The maps that count are the inputs and outputs of

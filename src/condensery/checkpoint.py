@@ -102,7 +102,7 @@ class Checkpoint:
 
 
 def adam_state(name: str, adam: torch.optim.Adam) -> dict[str, Tensor]:
-    """Return the tensors of an optimiser's state, by names that begin with ``name`` and a dot."""
+    """Return the tensors of an optimizer's state, by names that begin with ``name`` and a dot."""
     parts = adam.state_dict()["state"].items()
     return {f"{name}.{number}.{key}": tensor for number, part in parts for key, tensor in part.items()}
 

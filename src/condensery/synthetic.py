@@ -44,10 +44,10 @@ class SyntheticSet:
     """Images that stand for a data set.
 
     Attributes:
-        images: (N, C, H, W) float32 in normalised space, (x / 255 - mean) / std, never clamped.
+        images: (N, C, H, W) float32 in normalized space, (x / 255 - mean) / std, never clamped.
         labels: (N,) int64 class indices, or (N, K) float32 soft labels over the K classes.
         classes: the names of all K classes of the data set, also in a set that holds only some of them.
-        mean: per channel, in [0, 1] units; with `std` it undoes the normalisation.
+        mean: per channel, in [0, 1] units; with `std` it undoes the normalization.
         std: per channel, in [0, 1] units.
         provenance: JSON-able: the resolved experiment and the versions that made the set.
         learning_rate: learned with the images: a number, a tensor with one rate per step, or None.
@@ -185,7 +185,7 @@ class SyntheticSet:
         return experiment
 
     def unit_images(self) -> Tensor:
-        """Return the images with the normalisation undone, (N, C, H, W) float32, clamped to [0, 1]."""
+        """Return the images with the normalization undone, (N, C, H, W) float32, clamped to [0, 1]."""
         return (self.images * self._column(self.std) + self._column(self.mean)).clamp(0, 1)
 
     def _column(self, values: tuple[float, ...]) -> Tensor:
@@ -207,25 +207,25 @@ class SyntheticSet:
         )
 
     def as_dataset(
-        self, space: Literal["normalised", "unit"], transform: Callable[[Tensor], Any] | None = None
+        self, space: Literal["normalized", "unit"], transform: Callable[[Tensor], Any] | None = None
     ) -> Dataset[tuple[Any, ...]]:
         """Return a Torch data set of (image, label).
 
         Args:
-            space: ``"normalised"`` for networks trained on normalised data, or ``"unit"`` for [0, 1].
+            space: ``"normalized"`` for networks trained on normalized data, or ``"unit"`` for [0, 1].
             transform: called with each image, (C, H, W) float32, when it is taken, as torchvision's v2
                 transforms are; it returns what stands for the image.
 
         Raises:
             CondenseryError: another space.
         """
-        if space not in ("normalised", "unit"):
-            raise CondenseryError(f"space {space!r} is unknown; choose 'normalised' or 'unit'")
-        images = self.images if space == "normalised" else self.unit_images()
+        if space not in ("normalized", "unit"):
+            raise CondenseryError(f"space {space!r} is unknown; choose 'normalized' or 'unit'")
+        images = self.images if space == "normalized" else self.unit_images()
         return _Images(images, self.labels, transform) if transform else TensorDataset(images, self.labels)
 
     def check_against(self, info: DataInfo) -> None:
-        """Check that the set belongs to a data set: its classes, image shape and normalisation.
+        """Check that the set belongs to a data set: its classes, image shape and normalization.
 
         Raises:
             CondenseryError: something differs; one line that says what.
@@ -246,7 +246,7 @@ class SyntheticSet:
             mine, theirs = getattr(self, name), getattr(info, name)
             if not all(math.isclose(a, b, abs_tol=1e-4) for a, b in zip(mine, theirs, strict=True)):
                 raise CondenseryError(
-                    f"{self.source}: normalised with {name} {_numbers(mine)}, but {info.name} has "
+                    f"{self.source}: normalized with {name} {_numbers(mine)}, but {info.name} has "
                     f"{_numbers(theirs)}; prepare the data with the set's values"
                 )
 

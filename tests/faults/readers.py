@@ -38,7 +38,7 @@ from tests.scripts import ROOT
 
 DRAW = np.random.default_rng(0)
 LABELS = np.arange(10)
-GREY = DRAW.integers(0, 256, (10, 8, 8), dtype=np.uint8)
+GRAY = DRAW.integers(0, 256, (10, 8, 8), dtype=np.uint8)
 RGB = DRAW.integers(0, 256, (10, 3, 8, 8), dtype=np.uint8)
 INFO = DataInfo("digits", 1, 8, 8, tuple("0123456789"), (0.5,), (0.25,))
 
@@ -127,9 +127,9 @@ def _image(suffix: str, mode: str = "RGB") -> bytes:
 
 
 IDX = {
-    "m/train-images-idx3-ubyte": _idx(0x803, GREY),
+    "m/train-images-idx3-ubyte": _idx(0x803, GRAY),
     "m/train-labels-idx1-ubyte": _idx(0x801, LABELS),
-    "m/t10k-images-idx3-ubyte": _idx(0x803, GREY),
+    "m/t10k-images-idx3-ubyte": _idx(0x803, GRAY),
     "m/t10k-labels-idx1-ubyte": _idx(0x801, LABELS),
 }
 BATCH = {"data": DRAW.integers(0, 256, (10, 3072), dtype=np.uint8), "labels": LABELS.tolist()}

@@ -122,7 +122,7 @@ def _half(name: str) -> Callable[[Path], None]:
 
 
 def _deep(dtype: type, suffix: str, high: float) -> Callable[[Path], None]:
-    """Return what makes dark and light grey pictures of more than eight bits, dark first."""
+    """Return what makes dark and light gray pictures of more than eight bits, dark first."""
 
     def make(folder: Path) -> None:
         for split in ("train", "test"):
@@ -194,7 +194,7 @@ def _normalized(folder: Path) -> None:
 
 
 NAMES = tuple(str(number) for number in range(12))
-GREY = {"channels": 1}
+GRAY = {"channels": 1}
 CASES: dict[str, Case] = {
     # Clutter of systems and editors
     "finder": Case(
@@ -212,10 +212,10 @@ CASES: dict[str, Case] = {
     "notebook inside": Case(_and(_add("train/rose/.ipynb_checkpoints/000.png", picture(2)))),
     "trash": Case(_and(_add("train/.Trash-1000/a.png", picture(2)))),
     # Pixels
-    "sixteen bits": Case(_deep(np.uint16, "png", 65535), classes={"dark": 51, "light": 204}, entry=GREY),
-    "sixteen bits tiff": Case(_deep(np.uint16, "tif", 65535), classes={"dark": 51, "light": 204}, entry=GREY),
-    "float": Case(_deep(np.float32, "tif", 1), refused=("range",), entry=GREY),
-    "thirty-two bits": Case(_deep(np.int32, "tif", 2**31 - 1), refused=("range",), entry=GREY),
+    "sixteen bits": Case(_deep(np.uint16, "png", 65535), classes={"dark": 51, "light": 204}, entry=GRAY),
+    "sixteen bits tiff": Case(_deep(np.uint16, "tif", 65535), classes={"dark": 51, "light": 204}, entry=GRAY),
+    "float": Case(_deep(np.float32, "tif", 1), refused=("range",), entry=GRAY),
+    "thirty-two bits": Case(_deep(np.int32, "tif", 2**31 - 1), refused=("range",), entry=GRAY),
     "alpha": Case(_alpha, classes={"disc": -1, "square": -1}),
     "cmyk": Case(_and(suffix="jpg", mode="CMYK")),
     "palette": Case(_and(suffix="gif", mode="P")),

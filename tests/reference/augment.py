@@ -12,13 +12,13 @@ import numpy as np
 
 
 def color(image, u_brightness, u_saturation, u_contrast):
-    """Brightness, then saturation about each pixel's grey value, then contrast about the image's mean."""
+    """Brightness, then saturation about each pixel's gray value, then contrast about the image's mean."""
     image = image + (u_brightness - 0.5) * 1.0
     out = np.empty_like(image)
     for i, j in np.ndindex(image.shape[1:]):
-        grey = sum(image[:, i, j]) / image.shape[0]
+        gray = sum(image[:, i, j]) / image.shape[0]
         for c in range(image.shape[0]):
-            out[c, i, j] = (image[c, i, j] - grey) * (u_saturation * 2.0) + grey
+            out[c, i, j] = (image[c, i, j] - gray) * (u_saturation * 2.0) + gray
     mean = out.sum() / out.size
     return (out - mean) * (u_contrast + 0.5) + mean
 

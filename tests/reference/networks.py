@@ -45,7 +45,7 @@ def pool(x, kind):
 
 
 def sequence(x, take, layers, *, padding, activation="relu", norm="in", pooling="max"):
-    """Run (kernel, pooled) layers: convolution, normalisation, activation, pooling.
+    """Run (kernel, pooled) layers: convolution, normalization, activation, pooling.
 
     The first is padded by ``padding``, the others keep the size.
     """

@@ -113,7 +113,7 @@ def apply(images: Tensor, draw: Draw) -> Tensor:
     """Augment every image of a batch with its family.
 
     Args:
-        images: (N, C, H, W) float, in normalised space.
+        images: (N, C, H, W) float, in normalized space.
         draw: one for these images, on their device.
 
     Returns:
@@ -150,14 +150,14 @@ def crop(images: Tensor, shifts: Tensor, fill: Tensor) -> Tensor:
 
 
 def scale(images: Tensor, sizes: Tensor) -> Tensor:
-    """Resize each image, taking the nearest pixel, and centre it on zeros, or cut its border off.
+    """Resize each image, taking the nearest pixel, and center it on zeros, or cut its border off.
 
     Args:
         images: (n, C, H, W).
         sizes: int64 (n, 2) of new (height, width) in pixels.
     """
     sizes, sources = sizes.to(images.device), []
-    # The largest side of old and new: on a square canvas of this size both are centred.
+    # The largest side of old and new: on a square canvas of this size both are centered.
     canvas = sizes.amax(1).clamp_min(max(images.shape[-2:]))
     for side, new in zip(images.shape[-2:], sizes.unbind(1), strict=True):
         start = (canvas - side) // 2 - (canvas - new) // 2
@@ -169,7 +169,7 @@ def scale(images: Tensor, sizes: Tensor) -> Tensor:
 
 
 def rotate(images: Tensor, degrees: Tensor, fill: Tensor) -> Tensor:
-    """Turn each image about its centre, interpolated with cubic splines; what lies outside is ``fill``.
+    """Turn each image about its center, interpolated with cubic splines; what lies outside is ``fill``.
 
     As in SciPy's ``rotate``, which the authors' public code calls: the canvas grows with the turned image,
     and its middle is cut out. Where it is an odd number of pixels larger, the picture moves by half a pixel.
@@ -243,7 +243,7 @@ def _coefficients(length: int, dtype: torch.dtype, device: torch.device) -> Tens
 
 
 def _mirrored(index: Tensor, length: int) -> Tensor:
-    """Reflect indices at the centres of the first and last element."""
+    """Reflect indices at the centers of the first and last element."""
     period = 2 * (length - 1)
     index = index % period
     return torch.where(index < length, index, period - index)

@@ -7,7 +7,7 @@ that all images share (Siamese), or one row per image (ordinary training)::
     shared = draw("color_crop_cutout_flip_scale_rotate", 1, (32, 32), generator)
     real, synthetic = apply(real, shared), apply(synthetic, shared)
 
-Every family is a pure function of ``images`` (N, C, H, W), in normalised space, and of ``values`` (n, p),
+Every family is a pure function of ``images`` (N, C, H, W), in normalized space, and of ``values`` (n, p),
 with n = 1 or N, and is differentiable in the images. One row is a fast path: its numbers are read on the
 host, which costs nothing while the draw stays on the CPU, where it was made.
 """
@@ -100,7 +100,7 @@ def apply(images: Tensor, draw: Draw) -> Tensor:
     """Augment a batch.
 
     Args:
-        images: (N, C, H, W), any floating type and device, in normalised space.
+        images: (N, C, H, W), any floating type and device, in normalized space.
         draw: one row for all images, or N rows.
 
     Returns:
@@ -164,8 +164,8 @@ def cutout(images: Tensor, values: Tensor) -> Tensor:
 
     Args:
         images: (N, C, H, W).
-        values: (n, 2) of whole numbers (row, column): the centre. Of a side s the square covers
-            ``[centre - s // 2, centre - s // 2 + s)``.
+        values: (n, 2) of whole numbers (row, column): the center. Of a side s the square covers
+            ``[center - s // 2, center - s // 2 + s)``.
     """
     height, width = images.shape[-2:]
     device = images.device
@@ -193,18 +193,18 @@ def flip(images: Tensor, values: Tensor) -> Tensor:
 
 
 def scale(images: Tensor, values: Tensor) -> Tensor:
-    """Zoom about the centre, bilinear, zero outside.
+    """Zoom about the center, bilinear, zero outside.
 
     Args:
         images: (N, C, H, W).
         values: (n, 2) of (s_x, s_y): output position p shows input position (s_x p_x, s_y p_y), measured
-            from the centre, so values below 1 enlarge.
+            from the center, so values below 1 enlarge.
     """
     return _warp(images, torch.diag_embed(values))
 
 
 def rotate(images: Tensor, values: Tensor) -> Tensor:
-    """Turn about the centre, bilinear, zero outside.
+    """Turn about the center, bilinear, zero outside.
 
     Args:
         images: (N, C, H, W).
@@ -216,7 +216,7 @@ def rotate(images: Tensor, values: Tensor) -> Tensor:
 
 
 def _warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Sample each image where its matrix (n, 2, 2) sends the pixel centres (x, y), from the image centre."""
+    """Sample each image where its matrix (n, 2, 2) sends the pixel centers (x, y), from the image center."""
     count, _, height, width = images.shape
     # Sampling positions need more than a half-precision mantissa.
     source = images if images.dtype in (torch.float32, torch.float64) else images.float()
@@ -227,7 +227,7 @@ def _warp(images: Tensor, matrices: Tensor) -> Tensor:
     else:
         (a, b), (c, d) = (row.unbind(1) for row in matrices.to(source)[..., None, None].unbind(1))
     # By hand rather than by affine_grid, whose matrix product loses digits where TF32 is allowed.
-    # With align_corners=False the coordinate 1 is the outer edge, half a side from the centre.
+    # With align_corners=False the coordinate 1 is the outer edge, half a side from the center.
     grid = torch.stack(((a * x + b * y) * (2 / width), (c * x + d * y) * (2 / height)), dim=-1)
     grid = grid.expand(count, -1, -1, -1)
     warped = F.grid_sample(source, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -245,7 +245,7 @@ def _covered(center: int, length: int) -> slice:
 
 
 def _is_covered(center: Tensor, length: int) -> Tensor:
-    """Return (N, length) booleans: does the square of each centre (N,) reach each position?"""
+    """Return (N, length) booleans: does the square of each center (N,) reach each position?"""
     start = center[:, None] - _side(length) // 2
     position = torch.arange(length, device=center.device)
     return (position >= start) & (position < start + _side(length))

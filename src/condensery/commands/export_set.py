@@ -1,9 +1,9 @@
 """Write a synthetic set in another format.
 
   png       one folder per class of 8-bit images in [0, 1] space, and a set.json with everything else
-  pt        what the authors' public code reads: normalised images and labels, one entry an experiment
+  pt        what the authors' public code reads: normalized images and labels, one entry an experiment
   parquet   8-bit images and labels, as the library `datasets` of Hugging Face reads them
-  npz       a NumPy archive: normalised images, labels, classes, mean, std, provenance
+  npz       a NumPy archive: normalized images, labels, classes, mean, std, provenance
 
 Example:
   python scripts/export_set.py seed0.safetensors --format png --out images/

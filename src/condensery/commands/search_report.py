@@ -20,7 +20,7 @@ from condensery.rows import SEARCH, read_rows, row_files
 
 
 def main() -> None:
-    """Parse, read, summarise, write."""
+    """Parse, read, summarize, write."""
     parser = console.parser(__doc__)
     console.add_config_arguments(parser)
     console.add_rows_argument(parser, "of scripts/search.py")

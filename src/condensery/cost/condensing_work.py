@@ -20,7 +20,7 @@ from condensery.cost.work import (
 )
 from condensery.experiment import Config
 
-# Reading and normalising a pixel, in multiply-adds.
+# Reading and normalizing a pixel, in multiply-adds.
 READING = 10
 
 

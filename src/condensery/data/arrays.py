@@ -1,4 +1,4 @@
-"""Real data in memory: uint8 images that become normalised floats one batch at a time."""
+"""Real data in memory: uint8 images that become normalized floats one batch at a time."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Split:
         return self._order[first:last]
 
     def batch(self, indices: np.ndarray | Tensor, device: torch.device) -> Tensor:
-        """Return the images at `indices` in that order, normalised.
+        """Return the images at `indices` in that order, normalized.
 
         Args:
             indices: int64, (n,), each in [0, N); repetitions are allowed.
@@ -189,7 +189,7 @@ class _MappedFile:
         weakref.finalize(self, os.close, self._descriptor)
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Copy rows out of the file itself: sorted for its read-ahead, neighbours in one call."""
+        """Copy rows out of the file itself: sorted for its read-ahead, neighbors in one call."""
         images = np.empty((len(rows), *self._mapped.shape[1:]), dtype=np.uint8)
         if len(rows) == 0:
             return images
@@ -220,8 +220,8 @@ class RealData:
         info: its description.
         train: its training split.
         test: its test split.
-        content: digests of the images, independent of their order: of the labelled images of each
-            split, and under ``seen_as`` of classes, shape and normalisation. Empty if unknown. A view keeps
+        content: digests of the images, independent of their order: of the labeled images of each
+            split, and under ``seen_as`` of classes, shape and normalization. Empty if unknown. A view keeps
             those of its data set.
         files: a digest of the arrays in their stored order, on which random choices depend; empty if unknown.
     """

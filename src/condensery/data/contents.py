@@ -1,4 +1,4 @@
-"""The contents of a source: labelled uint8 images of two splits, in parts that can be read one by one."""
+"""The contents of a source: labeled uint8 images of two splits, in parts that can be read one by one."""
 
 from __future__ import annotations
 

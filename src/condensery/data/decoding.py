@@ -22,7 +22,7 @@ _PHOTOMETRIC = 262
 
 
 def read_image(path: Path, channels: int) -> Image.Image:
-    """Read an image file as grey (1 channel) or RGB, upright, opaque and with 8 bits per channel.
+    """Read an image file as gray (1 channel) or RGB, upright, opaque and with 8 bits per channel.
 
     Of several frames the first is read. The image is turned by its EXIF orientation, 16-bit pixels are
     scaled (of those of color images Pillow gives the higher byte), transparent ones are laid on white; CMYK
@@ -51,9 +51,9 @@ def _eight_bit(opened: Image.Image, path: Path) -> Image.Image:
         values = np.asarray(image).astype(np.float64)
         # Pillow turns images whose 0 is white over, but not those with 16 bits.
         white_is_zero = opened.format == "TIFF" and opened.getexif().get(_PHOTOMETRIC) == 0
-        grey = np.rint((65_535 - values if white_is_zero else values) / 257).astype(np.uint8)
+        gray = np.rint((65_535 - values if white_is_zero else values) / 257).astype(np.uint8)
         clear = opened.info.get("transparency")
-        return Image.fromarray(grey if clear is None else np.where(values == clear, np.uint8(255), grey))
+        return Image.fromarray(gray if clear is None else np.where(values == clear, np.uint8(255), gray))
     if image.mode in ("I", "F"):
         kind = "floating-point" if image.mode == "F" else "32-bit"
         raise CondenseryError(

@@ -52,7 +52,7 @@ def read_image_folder(root: Path, shape: Shape) -> Contents:
     reading = _Reading(root)
     there = {split: reading.classes(folder) for split, folder in folders.items()}
     classes = list(there["train"])
-    files = {split: reading.labelled(folder, there[split], classes) for split, folder in folders.items()}
+    files = {split: reading.labeled(folder, there[split], classes) for split, folder in folders.items()}
     reading.say()
     return _contents(root, classes, files["train"], files["test"], shape)
 
@@ -71,7 +71,7 @@ def read_tiny_imagenet(root: Path, shape: Shape) -> Contents:
     with readable(annotations):
         rows = [line.split("\t")[:2] for line in annotations.read_text(encoding="utf-8").splitlines() if line]
         test = sorted((root / "val" / "images" / name, label[wnid]) for name, wnid in rows)
-    train = reading.labelled(root / "train", there, classes)
+    train = reading.labeled(root / "train", there, classes)
     reading.say()
     return _contents(root, classes, train, test, shape)
 
@@ -106,7 +106,7 @@ class _Reading:
                 self._skipped[f"outside of {folder.name}/<class>/"] += 1
         return dict(sorted(found.items()))
 
-    def labelled(
+    def labeled(
         self, folder: Path, there: Mapping[str, Path], classes: Sequence[str]
     ) -> list[tuple[Path, int]]:
         """Return the images of a split, class by class, with their labels."""

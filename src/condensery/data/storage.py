@@ -161,7 +161,7 @@ def rows_in_file(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) ->
 
 
 def content_checksum(images: Iterable[np.ndarray], labels: np.ndarray) -> str:
-    """Return a checksum of the set of labelled images, independent of their order and file format.
+    """Return a checksum of the set of labeled images, independent of their order and file format.
 
     It is the SHA-256 over the sorted SHA-256 digests of every image (its C * H * W bytes) followed by its
     label (8 bytes, little-endian), so that two sources of one data set can be recognized as equal.

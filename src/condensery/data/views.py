@@ -42,7 +42,7 @@ def held_out(data: RealData, fraction: float, seed: int, limit: int | None = Non
             f"{data.info.name}: {fraction:g} of its {count} training images to validate with leaves "
             f"{len(validation)} of them, and {len(rest)} to train on; choose another fraction"
         )
-    # Ascending, because neighbours are read from a file together.
+    # Ascending, because neighbors are read from a file together.
     train, test = (data.train.subset(np.sort(part)) for part in (rest[:limit], validation))
     return replace(data, train=train, test=test)
 
@@ -71,11 +71,11 @@ def of_classes(data: RealData, classes: Sequence[int]) -> RealData:
 def reshaped(data: RealData, shape: Shape) -> RealData:
     """Return the images with another number of channels and pixels.
 
-    Grey is repeated, sizes change by bilinear interpolation, and the values are rounded to 8 bits again. The
+    Gray is repeated, sizes change by bilinear interpolation, and the values are rounded to 8 bits again. The
     images are made at once and held in memory (N * C * H * W bytes), unless the shape is the same.
 
     Raises:
-        CondenseryError: color images cannot become grey.
+        CondenseryError: color images cannot become gray.
     """
     info = data.info
     if shape == shape_of(info):

@@ -27,7 +27,7 @@ def existing(path: Path) -> Path:
 
 
 def for_data(path: Path, info: DataInfo, *, classes: Sequence[str] | None, **parts: Any) -> SyntheticSet:
-    """Build an imported set, normalised as the data is, with errors that name the file.
+    """Build an imported set, normalized as the data is, with errors that name the file.
 
     If the source names its classes in no way, neither by names nor by a column of soft labels for each, every
     class of the data must have an image: otherwise a set of ten classes would be accepted for a data set of a

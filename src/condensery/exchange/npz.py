@@ -20,7 +20,7 @@ from condensery.synthetic import SyntheticSet
 def to_npz(synthetic: SyntheticSet, path: Path) -> None:
     """Write a NumPy archive without pickles; equal sets give equal bytes.
 
-    Entries: ``images`` (N, C, H, W) float32 normalised, ``labels``, ``classes``, ``mean``, ``std``,
+    Entries: ``images`` (N, C, H, W) float32 normalized, ``labels``, ``classes``, ``mean``, ``std``,
     ``provenance`` (JSON text), and ``learning_rate`` where there is one.
     """
     entries: dict[str, Any] = {

@@ -27,7 +27,7 @@ def to_parquet(synthetic: SyntheticSet, path: Path) -> None:
     Normalization constants and provenance are in the metadata of the file, under ``condensery``.
 
     Raises:
-        CondenseryError: the images are neither grey nor RGB.
+        CondenseryError: the images are neither gray nor RGB.
     """
     channels = synthetic.images.shape[1]
     if channels not in (1, 3):

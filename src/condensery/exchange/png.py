@@ -34,10 +34,10 @@ def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
     """Write one PNG per image, in [0, 1] space rounded to 8 bits, one folder per class.
 
     The layout is ``<class index>_<class name>/<position>.png``; ``set.json`` next to the folders keeps what
-    pixels cannot: the order, the normalisation, soft labels, a learned learning rate and the provenance.
+    pixels cannot: the order, the normalization, soft labels, a learned learning rate and the provenance.
 
     Raises:
-        CondenseryError: the folder exists and is not empty, or the images are neither grey nor RGB.
+        CondenseryError: the folder exists and is not empty, or the images are neither gray nor RGB.
     """
     folder = Path(folder)
     channels = synthetic.images.shape[1]
@@ -75,7 +75,7 @@ def from_png_folders(folder: Path, info: DataInfo) -> SyntheticSet:
             of `to_png_folders` the set is restored, its pixels within half an 8-bit step of the clamped
             values; without it, images are ordered by class and file name, and the log says which files were
             left out.
-        info: the data set, whose mean and std normalise the pixels.
+        info: the data set, whose mean and std normalize the pixels.
 
     Raises:
         CondenseryError: no images, a damaged or wrongly sized image, or classes that the data does not have.
@@ -90,16 +90,16 @@ def from_png_folders(folder: Path, info: DataInfo) -> SyntheticSet:
 
 def _restored(folder: Path, index: dict[str, Any], info: DataInfo) -> SyntheticSet:
     names = index.get("files") or _image_files(folder)
-    labelled = [(_class_of(folder, name), name) for name in names]
-    if not labelled:
+    labeled = [(_class_of(folder, name), name) for name in names]
+    if not labeled:
         raise CondenseryError(
             f"{folder}: holds no <class index>_<name>/*.png; give the folder of class folders"
         )
     if "files" not in index:
-        labelled.sort()
-    pixels = torch.stack([_read_png(folder / name, info) for _, name in labelled])
+        labeled.sort()
+    pixels = torch.stack([_read_png(folder / name, info) for _, name in labeled])
     soft, rate = index.get("soft_labels"), index.get("learning_rate")
-    labels = torch.tensor([label for label, _ in labelled]) if soft is None else torch.tensor(soft)
+    labels = torch.tensor([label for label, _ in labeled]) if soft is None else torch.tensor(soft)
     provenance = index.get("provenance", {}) | {"imported": {"format": "png", "file": folder.name}}
     return for_data(
         folder,

@@ -38,7 +38,7 @@ _SAFE: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 def to_reference_pt(sets: Sequence[SyntheticSet], path: Path) -> None:
     """Write sets in the layout that the authors' public code reads, one entry per experiment.
 
-    The layout is ``{"data": [[images, labels], ...], "accs_all_exps": {}}`` with normalised float32 images
+    The layout is ``{"data": [[images, labels], ...], "accs_all_exps": {}}`` with normalized float32 images
     and int64 labels; it cannot hold provenance or learned learning rates. The file holds tensors and
     plain containers only, so that ``torch.load`` reads it with its safe default. Equal sets give equal bytes.
 
@@ -178,7 +178,7 @@ def _load_safely(path: Path) -> Any:
 def _renormalize(
     path: Path, images: Tensor, normalization: tuple[Sequence[float], Sequence[float]], info: DataInfo
 ) -> Tensor:
-    """Move images from one normalised space to another, without clamping."""
+    """Move images from one normalized space to another, without clamping."""
     if not all(len(values) == info.channels for values in normalization):
         raise CondenseryError(
             f"{path}: {info.name} has {info.channels} channels; give one mean and std for each"

@@ -67,7 +67,7 @@ class Generator(nn.Module, ABC):
         """Return intensities before the sigmoid, (N, C, H, W), of noise (N, noise) and classes (N,)."""
 
     def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
-        """Return images of these classes, float32 (N, C, H, W) in normalised space."""
+        """Return images of these classes, float32 (N, C, H, W) in normalized space."""
         intensities = self.logits(noise, labels).float().sigmoid()
         return (intensities - self.mean) / self.std
 
@@ -100,7 +100,7 @@ class RealImages:
             address: of the draw.
 
         Returns:
-            float32 (size, C, H, W), normalised, and int64 (size,).
+            float32 (size, C, H, W), normalized, and int64 (size,).
         """
         rows = _draws(self._rows, size, self._setting.stream("batch", *address))
         return self._samples.batch(rows), self._samples.labels[rows.to(self._samples.labels.device)]
@@ -129,11 +129,11 @@ class Training(ABC):
         setting: what it depends on.
         real: the images that it learns from.
         modules: name -> module; all that have weights.
-        optimizers: name -> optimiser; no name is that of a module.
+        optimizers: name -> optimizer; no name is that of a module.
     """
 
     def __init__(self, setting: Setting) -> None:
-        """Begin; a subclass adds its modules and optimisers."""
+        """Begin; a subclass adds its modules and optimizers."""
         self.setting, self.real = setting, RealImages(setting)
         self.modules: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Adam] = {}
@@ -187,7 +187,7 @@ class Training(ABC):
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
-    """Take one step of an optimiser on a loss; nothing else gets a gradient.
+    """Take one step of an optimizer on a loss; nothing else gets a gradient.
 
     Returns:
         The loss, detached.
@@ -212,7 +212,7 @@ def sample(generator: Generator, classes: Sequence[int], count: int, seed: int, 
         device: where to compute.
 
     Returns:
-        float32 (classes * count, C, H, W), in normalised space.
+        float32 (classes * count, C, H, W), in normalized space.
     """
     generator.eval()
     noise = torch.cat([generator.draw(count, streams.generator(seed, "sample", c)) for c in classes])

@@ -1,4 +1,4 @@
-"""The discriminator of BigGAN: residual, spectrally normalised, with a projection on the class."""
+"""The discriminator of BigGAN: residual, spectrally normalized, with a projection on the class."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def first_size(size: Size) -> Size:
 
 
 def cut(images: Tensor, size: Size) -> Tensor:
-    """Cut images, (..., H, W), to their centre of this size."""
+    """Cut images, (..., H, W), to their center of this size."""
     top, left = (images.shape[-2] - size[0]) // 2, (images.shape[-1] - size[1]) // 2
     return images[..., top : top + size[0], left : left + size[1]]
 
@@ -58,7 +58,7 @@ class Spectral(nn.Module):
 
 
 class SpectralConv2d(Spectral, nn.Conv2d):
-    """A convolution that keeps the size of its maps, with spectral normalisation."""
+    """A convolution that keeps the size of its maps, with spectral normalization."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__(inputs, outputs, kernel, padding=kernel // 2)
@@ -70,7 +70,7 @@ class SpectralConv2d(Spectral, nn.Conv2d):
 
 
 class SpectralLinear(Spectral, nn.Linear):
-    """A linear layer with spectral normalisation."""
+    """A linear layer with spectral normalization."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
@@ -82,7 +82,7 @@ class SpectralLinear(Spectral, nn.Linear):
 
 
 class SpectralEmbedding(Spectral, nn.Embedding):
-    """A vector for each class, with spectral normalisation."""
+    """A vector for each class, with spectral normalization."""
 
     def __init__(self, classes: int, size: int) -> None:
         super().__init__(classes, size)
@@ -102,7 +102,7 @@ class ConditionalBatchNorm(nn.Module):
         self.scale, self.shift = nn.Embedding(classes, channels), nn.Embedding(classes, channels)
 
     def forward(self, maps: Tensor, labels: Tensor) -> Tensor:
-        """Normalise (N, C, H, W) of classes int64 (N,)."""
+        """Normalize (N, C, H, W) of classes int64 (N,)."""
         maps = self.norm(maps)
         scale, shift = (table(labels)[..., None, None].to(maps.dtype) for table in (self.scale, self.shift))
         return torch.addcmul(shift, maps, scale)

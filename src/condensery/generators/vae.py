@@ -54,7 +54,7 @@ class Encoder(nn.Module):
 
 
 class Generator(base.Generator):
-    """The decoder: a linear layer, then doublings by nearest neighbours, convolutions, batch norm and ReLU.
+    """The decoder: a linear layer, then doublings by nearest neighbors, convolutions, batch norm and ReLU.
 
     Args:
         info: the data set.

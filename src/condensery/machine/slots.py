@@ -57,7 +57,7 @@ def take(devices: Sequence[str]) -> Slot:
 
 
 def visible(environment: Mapping[str, str]) -> int:
-    """Return how many NVIDIA GPUs a process with this environment sees, without initialising CUDA."""
+    """Return how many NVIDIA GPUs a process with this environment sees, without initializing CUDA."""
     chosen = environment.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         # CUDA reads the list up to the first entry that is not a device.

@@ -31,7 +31,7 @@ _BETAS = (0.5, 0.999)
 
 @register
 class DatasetDistillation:
-    """Unrolled optimisation, with hard labels that stay fixed.
+    """Unrolled optimization, with hard labels that stay fixed.
 
     Parameters (``config/methods.yaml``): ``iterations`` of Adam, whose rate ``lr_img`` halves from each of
     ``stages`` equal parts of them to the next; ``networks``, new random ones in an iteration; ``steps`` and

@@ -19,7 +19,7 @@ def layerwise(real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
     """Return the sum of 1 - cosine over the output units of all layers (DC equations 9 and 10).
 
     The gradient of a weight (out, ...) is one vector for each of its ``out`` units. Parameters of one
-    dimension, which are biases and the scales of most normalisations, contribute nothing, as in the
+    dimension, which are biases and the scales of most normalizations, contribute nothing, as in the
     authors' public code.
     """
     pairs = zip(real, synthetic, strict=True)

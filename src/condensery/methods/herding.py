@@ -27,7 +27,7 @@ class Herding(Selection):
 def herd(x: Tensor, count: int) -> Tensor:
     """Return the indices of ``count`` greedily selected rows, in the order of their selection.
 
-    The (i + 1)-th row x minimises the distance between ``mean * (i + 1)`` and ``sum(selected) + x``.
+    The (i + 1)-th row x minimizes the distance between ``mean * (i + 1)`` and ``sum(selected) + x``.
 
     Args:
         x: features of one class, float (n, F).

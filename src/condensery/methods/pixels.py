@@ -1,4 +1,4 @@
-"""The images that a method learns: their optimiser, their state on disk, and the time that they took."""
+"""The images that a method learns: their optimizer, their state on disk, and the time that they took."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ _BLOCKS = ((128, 5, True), (192, 5, True), (256, 3, False), (192, 3, False), (19
 
 
 def alexnet(channels: int, size: tuple[int, int], classes: int, *, norm: str = "nonorm") -> Network:
-    """Build AlexNet: convolution, normalisation, ReLU and, after the 1st, 2nd and 5th, max pooling.
+    """Build AlexNet: convolution, normalization, ReLU and, after the 1st, 2nd and 5th, max pooling.
 
     Args:
         channels: 1 or 3.

@@ -36,7 +36,7 @@ class Network(nn.Module):
 
 
 def normalization(kind: str, channels: int, size: Size) -> list[nn.Module]:
-    """Return the layer (none or one) that normalises maps of this many channels and this size.
+    """Return the layer (none or one) that normalizes maps of this many channels and this size.
 
     Args:
         kind: ``in``, ``bn``, ``ln``, ``gn`` or ``nonorm``. Instance norm is ``GroupNorm(C, C)``, group norm
@@ -61,7 +61,7 @@ def normalization(kind: str, channels: int, size: Size) -> list[nn.Module]:
 def first_padding(channels: int, size: Size, ordinary: int) -> int:
     """Return the padding of the first convolution.
 
-    It is two more than the ordinary one for grey images of 28 x 28, which become maps of 32 x 32 (the
+    It is two more than the ordinary one for gray images of 28 x 28, which become maps of 32 x 32 (the
     authors' public code); images of any other shape keep their size.
     """
     return ordinary + 2 if channels == 1 and size == (28, 28) else ordinary

@@ -1,4 +1,4 @@
-"""ConvNet: equal blocks of convolution, normalisation, activation and pooling (DM section 3.1)."""
+"""ConvNet: equal blocks of convolution, normalization, activation and pooling (DM section 3.1)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def initialize(net: _Module, generator: torch.Generator) -> _Module:
     """Give a network new initial parameters, in place, from the distributions that PyTorch uses.
 
     Weights and biases of convolutions and linear layers are uniform in +-1/sqrt(fan-in), as by PyTorch's
-    ``reset_parameters`` (Kaiming uniform with a = sqrt(5)); normalisations start as the identity, and
+    ``reset_parameters`` (Kaiming uniform with a = sqrt(5)); normalizations start as the identity, and
     running statistics are reset. Nothing is read from the global random state: one uniform vector, drawn on
     the CPU and moved once, serves all parameters in the order of ``net.parameters()``, so the result is the
     same on every device.

@@ -17,7 +17,7 @@ def build(name: str, *, channels: int, size: tuple[int, int], classes: int) -> N
 
     Args:
         name: see `condensery.architectures`.
-        channels: 1 (grey) or 3.
+        channels: 1 (gray) or 3.
         size: height and width of the images in pixels, at least 8 each.
         classes: number of classes.
 

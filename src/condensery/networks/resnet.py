@@ -12,7 +12,7 @@ _BLOCKS_A_STAGE = 2
 
 
 class _BasicBlock(nn.Module):
-    """Two convolutions 3 x 3 with a shortcut: the identity, or a convolution 1 x 1 with normalisation.
+    """Two convolutions 3 x 3 with a shortcut: the identity, or a convolution 1 x 1 with normalization.
 
     A halving block uses stride 2, or with ``average_pooling`` (_AP) stride 1 and an average over 2 x 2.
     """
@@ -50,7 +50,7 @@ def resnet18(
     """Build ResNet-18 with a 3 x 3 stem and no max pooling.
 
     The plain form ends with the mean over the maps (4 x 4 for images of 28 and 32 pixels): 512 features.
-    The _AP form has no final pooling: 512 x 4 x 4 features at 32 pixels, 512 x 3 x 3 at 28. Grey images are
+    The _AP form has no final pooling: 512 x 4 x 4 features at 32 pixels, 512 x 3 x 3 at 28. Gray images are
     not padded.
 
     Args:

@@ -11,7 +11,7 @@ _GROUPS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 
 
 def vgg11(channels: int, size: tuple[int, int], classes: int, *, norm: str = "in") -> Network:
-    """Build VGG-11: convolution 3 x 3, normalisation, ReLU; max pooling after each group.
+    """Build VGG-11: convolution 3 x 3, normalization, ReLU; max pooling after each group.
 
     Args:
         channels: 1 or 3.

@@ -20,7 +20,7 @@ class Samples:
 
     Attributes:
         labels: int64 (N,) or soft float32 (N, classes), on the device.
-        batch: gives the images at some indices, float32 (n, C, H, W) on the device, normalised.
+        batch: gives the images at some indices, float32 (n, C, H, W) on the device, normalized.
     """
 
     labels: Tensor
