@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,15 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have Python's own handler: a shell starts what runs in the background with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_what_has_no_checkpoint_leaves_signals_alone(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt) as error:
         carry_out(Run(), Signalled(signal.SIGINT))
