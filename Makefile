@@ -35,7 +35,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing the versions of requirements.lock into $(VENV): a download of 2 to 3 GB on Linux, most of it PyTorch"
 ifdef TORCH
-	@grep -vE '^(torch|torchvision|triton|setuptools|nvidia-[^=]*|cuda-[^=]*)==' requirements.lock > $(VENV)/requirements.txt
+	@sed -nE '/^(torch|torchvision|triton|setuptools|nvidia-[^=]*|cuda-[^=]*)==/d; s/^([^ ]+==.*) \\$$/\1/p' requirements.lock > $(VENV)/requirements.txt
 	@$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --constraint $(VENV)/requirements.txt 'setuptools>=77.0.3' $(TORCH)
 	@$(PIP) --requirement $(VENV)/requirements.txt
 else
@@ -114,9 +114,12 @@ dry-run: env ## Plan every target that a protocol lists, under every protocol; f
 lock: ## Resolve the dependencies of pyproject.toml anew and rewrite requirements.lock
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/pip install -qq '.[workflow,docs,dev]'
-	{ sed -n '/^#/p' requirements.lock; \
-	  build/lock/bin/pip freeze --all --exclude pip --exclude condensery | \
-	  sed -E "/^(nvidia-|cuda-|triton=)/s/\$$/ ; sys_platform == 'linux' and platform_machine == 'x86_64'/"; } > build/requirements.lock
+	build/lock/bin/pip freeze --all --exclude pip --exclude condensery | \
+	  sed -E "/^(nvidia-|cuda-|triton=)/s/\$$/ ; sys_platform == 'linux' and platform_machine == 'x86_64'/" > build/requirements.in
+	build/lock/bin/pip install -qq pip-tools
+	build/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --output-file build/requirements.txt build/requirements.in
+	{ sed -n '/^#/p' requirements.lock; sed '/^#/d; /^$$/d' build/requirements.txt; } > build/requirements.lock
 	mv build/requirements.lock requirements.lock
 	rm -rf build/lock
 

@@ -38,8 +38,8 @@ def _pins(lines: list[str]) -> dict[str, str]:
 
 
 def _lock() -> dict[str, str]:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    return _pins([line for line in lines if line and not line.startswith("#")])
+    text = (ROOT / "requirements.lock").read_text()
+    return _pins(re.findall(r"^([^\s#].*) \\$", text, re.MULTILINE))
 
 
 def _conda() -> tuple[list[str], dict[str, str]]:
@@ -72,6 +72,12 @@ def test_every_requirement_allows_its_locked_version() -> None:
     lock = _lock()
     for name, requirement in _requirements("workflow", "docs", "dev").items():
         assert requirement.specifier.contains(lock[name]), f"{requirement} does not allow {name} {lock[name]}"
+
+
+def test_every_locked_file_is_named_by_its_digest() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    release = r"[^\s#].* \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+"
+    assert re.fullmatch(rf"(?:#.*\n)+(?:{release})+", text)
 
 
 def test_conda_environment_pins_the_direct_requirements_as_the_lock_does() -> None:
@@ -184,7 +190,7 @@ def test_another_pytorch_keeps_all_other_locked_versions(tmp_path: Path) -> None
     wanted = "torch==2.11.0+cu126 torchvision==0.26.0+cu126"
     command = ["make", "--dry-run", "env", f"VENV={tmp_path}", f"TORCH={wanted}", "TORCH_INDEX=file:///index"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    steps = [line for line in done.stdout.splitlines() if line.startswith(("grep", "python -m pip"))]
+    steps = [line for line in done.stdout.splitlines() if line.startswith(("sed", "python -m pip"))]
     kept = tmp_path / "requirements.txt"
     assert f"--extra-index-url file:///index --constraint {kept} " in steps[1]
     assert steps[1].endswith(wanted)
