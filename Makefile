@@ -117,7 +117,7 @@ lock: ## Resolve the dependencies of pyproject.toml anew and rewrite requirement
 	build/lock/bin/pip freeze --all --exclude pip --exclude condensery | \
 	  sed -E "/^(nvidia-|cuda-|triton=)/s/\$$/ ; sys_platform == 'linux' and platform_machine == 'x86_64'/" > build/requirements.in
 	build/lock/bin/pip install -qq pip-tools
-	build/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras --no-annotate --no-header \
+	build/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links --output-file build/requirements.txt build/requirements.in
 	{ sed -n '/^#/p' requirements.lock; sed '/^#/d; /^$$/d' build/requirements.txt; } > build/requirements.lock
 	mv build/requirements.lock requirements.lock
