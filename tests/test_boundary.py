@@ -16,7 +16,7 @@ import torch
 
 from condensery import console, exchange
 from condensery.checkpoint import Checkpoint
-from condensery.data import prepare
+from condensery.data import prepare, storage
 from condensery.errors import CondenseryError
 from condensery.files import atomic, check_output, write_tensors
 from condensery.synthetic import SyntheticSet
@@ -80,6 +80,20 @@ def test_a_device_is_never_replaced(tmp_path: Path) -> None:
             pass
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_no_part_of_a_prepared_data_set_is_replaced(tmp_path: Path) -> None:
+    for name in ("info.json", "train_images.npy"):
+        (tmp_path / name).write_text("prepared")
+        assert "a part of a prepared data set" in refused(*CONDENSE, "--out", tmp_path / name)
+        assert (tmp_path / name).read_text() == "prepared"
+
+
+def test_a_damaged_description_is_told_in_a_short_line(tmp_path: Path) -> None:
+    (tmp_path / "info.json").write_bytes(b"{" + b"\xff" * 9999)
+    with pytest.raises(CondenseryError, match=r"info\.json: damaged") as error:
+        storage.Description.read(tmp_path)
+    assert len(str(error.value)) < 500
 
 
 CONDENSE = ("condense", "--data", "digits", "--method", "dm", "--ipc", 1, "--seed", 0)

@@ -100,7 +100,7 @@ class Description:
                 f"{folder}: no prepared data set (no info.json); {again.replace(' again', '')}"
             ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise CondenseryError(f"{path}: damaged ({error!r}); {again}") from None
+            raise CondenseryError(f"{path}: damaged ({type(error).__name__}: {error}); {again}") from None
 
 
 def _digest(fields: dict[str, Any]) -> str:

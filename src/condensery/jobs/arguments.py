@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from condensery import console
-from condensery.data import RealData
+from condensery.data import RealData, storage
 from condensery.data.contents import Shape
 from condensery.data.views import of_classes, reshaped, training_only
 from condensery.errors import CondenseryError
@@ -144,6 +144,8 @@ def all_opened(args: argparse.Namespace) -> list[Job]:
 
 def _open(args: argparse.Namespace, name: str, prepared: Path | None, on: device.Device | None = None) -> Job:
     check_output(args.out, folder=getattr(args, "snapshots", None) is not None)
+    if args.out.name in (*storage.FILES, "info.json") and (args.out.parent / "info.json").exists():
+        raise CondenseryError(f"--out {args.out}: is a part of a prepared data set: give another name")
     return Job.open(
         name,
         config=args.config,
