@@ -66,8 +66,8 @@ def of_step(step: Step, device: Device) -> Profile:
     device.synchronize()
     on_gpu = device.torch_device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-    started = time.perf_counter()
     with profile(activities=activities) as profiler:
+        started = time.perf_counter()  # the first profiler of a process takes a second to start
         for number in range(_WARM_UP, _WARM_UP + _STEPS):
             step(number)
         device.synchronize()
