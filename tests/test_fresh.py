@@ -183,6 +183,12 @@ def test_every_committed_target_has_the_settings_of_the_protocol(laptop: Config)
         assert (results / f"settings/{name}.json").read_text() == settings.as_text(wanted), name
 
 
+def test_what_is_released_of_the_papers_protocol_has_its_settings() -> None:
+    config = load_config(ROOT / "config", "few")
+    for path in (ROOT / "results/few/settings").iterdir():
+        assert path.read_text() == settings.as_text(settings.settings_of(config, path.stem)), path
+
+
 @pytest.mark.parametrize("change", ["parameters", "recipe", "features", "data"])
 def test_settings_follow_what_a_target_is_made_with(change: str, laptop: Config) -> None:
     before = settings.settings_of(laptop, "table1")
