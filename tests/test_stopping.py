@@ -72,7 +72,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
     """Have Python's own handler: a shell starts what runs in the background with the signal ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -80,7 +80,13 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("interruptible")
+def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    work = Signalled(signal.SIGINT)
+    carry_out(Run(checkpoint(tmp_path)), work)
+    assert work.total == sum(range(9))
+
+
 def test_what_has_no_checkpoint_leaves_signals_alone(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt) as error:
         carry_out(Run(), Signalled(signal.SIGINT))

@@ -62,7 +62,9 @@ def deferred() -> Iterator[Request]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {number: signal.signal(number, request.receive) for number in SIGNALS}
+    # A signal that is ignored stays so: a shell ignores Ctrl-C for what it runs in the background.
+    heard = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, request.receive) for number in heard}
     try:
         yield request
     finally:
