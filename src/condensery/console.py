@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,17 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         "--protocol", required=True, metavar="NAME", help="the protocol that all results must come from"
     )
     add_config_argument(parser)
+
+
+def add_figure_argument(parser: argparse.ArgumentParser, figures: Sequence[str]) -> None:
+    """Add the argument that chooses one of the figures of a kind; the first is the default."""
+    parser.add_argument(
+        "--figure",
+        choices=figures,
+        default=figures[0],
+        metavar="NAME",
+        help="%(choices)s; default: %(default)s",
+    )
 
 
 def add_rows_argument(parser: argparse.ArgumentParser, rows: str) -> None:

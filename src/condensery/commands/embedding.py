@@ -28,14 +28,7 @@ from condensery.training.pretrained import trained_network
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = console.parser(__doc__)
-    figures = list(of_kind(Embedding))
-    parser.add_argument(
-        "--figure",
-        choices=figures,
-        default=figures[0],
-        metavar="NAME",
-        help="%(choices)s; default: %(default)s",
-    )
+    console.add_figure_argument(parser, list(of_kind(Embedding)))
     add_arguments(parser)
     parser.add_argument(
         "--features", type=Path, required=True, metavar="FILE", help="the file that scripts/pretrain.py wrote"

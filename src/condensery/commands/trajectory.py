@@ -21,14 +21,7 @@ from condensery.rows import SNAPSHOT
 def main() -> None:
     """Parse, read, aggregate, write."""
     parser = console.parser(__doc__)
-    figures = list(of_kind(Trajectories))
-    parser.add_argument(
-        "--figure",
-        choices=figures,
-        default=figures[0],
-        metavar="NAME",
-        help="%(choices)s; default: %(default)s",
-    )
+    console.add_figure_argument(parser, list(of_kind(Trajectories)))
     console.add_config_arguments(parser)
     console.add_rows_argument(parser, "of snapshots, every one that the protocol lists")
     parser.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from condensery.data.contents import readable
@@ -38,6 +38,15 @@ def content(files: Sequence[Path], root: Path) -> str:
         with readable(file), file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
+
+
+def same(known: Mapping[str, str], files: Sequence[Path], root: Path) -> bool:
+    """Say whether files are those of a ``listing`` and a ``content``; they are read only if they may differ.
+
+    Raises:
+        CondenseryError: a file is not there, or cannot be read.
+    """
+    return known["listing"] == listing(files, root) or known["content"] == content(files, root)
 
 
 def _name(file: Path, root: Path) -> bytes:

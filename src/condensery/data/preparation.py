@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,20 @@ import numpy as np
 from condensery.data import origin
 from condensery.data.alone import alone
 from condensery.data.arrays import DataInfo
-from condensery.data.contents import Contents, Part, Piece, Shape, readable
+from condensery.data.contents import Contents, Shape
+from condensery.data.partial import Journal, sync, write_split
 from condensery.data.sources import files_of, open_first
 from condensery.data.storage import (
     FILES,
-    HEADER_BYTES,
     LAYOUT,
-    READ_BYTES,
     SPLITS,
     Description,
     content_checksum,
     file_sha256,
-    header,
     load,
     rows_in_file,
 )
 from condensery.errors import CondenseryError
-from condensery.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +81,7 @@ def state_of_folder(spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -> s
             listed = origin.listing(files, raw_root)
             if found is None or not found.origin or found.source != _source_text(source):
                 return listed
-            known = found.origin
-            same = known["listing"] == listed or known["content"] == origin.content(files, raw_root)
-            return known["listing"] if same else listed
+            return found.origin["listing"] if origin.same(found.origin, files, raw_root) else listed
         except CondenseryError as error:
             return str(error)
     return found.origin.get("listing", "") if found and found.source["kind"] == "image-folder" else ""
@@ -152,9 +147,7 @@ def _of_same_files(found: Description, spec: Mapping[str, Any], raw_root: Path) 
     if files is None:
         log.info("%s: its source is not there any more to compare it with", name)
         return True
-    if not found.origin or found.origin["listing"] == origin.listing(files, raw_root):
-        return True
-    if found.origin["content"] == origin.content(files, raw_root):
+    if not found.origin or origin.same(found.origin, files, raw_root):
         return True
     log.warning("%s: preparing again: the files of its source are not those that it was made from", name)
     return False
@@ -170,9 +163,9 @@ def _make(
     parts = [len(contents.parts(split)) for split in SPLITS]
     listed = origin.listing(contents.files, raw_root)
     address = hashlib.sha256(json.dumps([identity, source, listed, parts]).encode()).hexdigest()
-    journal = _Journal(partial / "progress.json", address)
+    journal = Journal(partial / "progress.json", address)
     for split in SPLITS:
-        _write_split(split, contents, shape, positions, journal, partial)
+        write_split(split, contents, shape, positions, journal, partial)
     counts = {split: journal.done(split)[1] for split in SPLITS}
     for split in SPLITS:
         if not counts[split]:
@@ -204,7 +197,7 @@ def _make(
     described.write(partial / "info.json")
     (out_dir / "info.json").unlink(missing_ok=True)
     for file in (*FILES, "info.json"):
-        _sync(partial / file)
+        sync(partial / file)
         os.replace(partial / file, out_dir / file)
     log.info("%s: %d training and %d test images from %s", name, *counts.values(), _source_text(source))
 
@@ -263,124 +256,6 @@ def _check_folder(name: str, classes: Sequence[str], shape: Shape, partial: Path
         )
 
 
-class _Journal:
-    """What is in the partial files of each split: parts, images and a digest; written after each part."""
-
-    def __init__(self, path: Path, address: str) -> None:
-        self._path = path
-        self._state: dict[str, Any] = {"address": address}
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            known = found["address"] == address
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return
-        if known:
-            self._state = found
-
-    def done(self, split: str) -> tuple[int, int, str]:
-        """Return the parts and images that are written, and the digest of both and of what is written."""
-        match self._state.get(split):
-            case [int(parts), int(images), str(written)] if parts >= 0 <= images:
-                return parts, images, written
-        return 0, 0, ""
-
-    def record(self, split: str, parts: int, images: int, written: str) -> None:
-        self._state[split] = [parts, images, written]
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps(self._state), encoding="utf-8")
-        _sync(fresh)
-        os.replace(fresh, self._path)
-
-
-def _write_split(
-    split: str, contents: Contents, shape: Shape, positions: np.ndarray, journal: _Journal, partial: Path
-) -> None:
-    """Append the parts that the journal does not list yet, then write the headers of the two files."""
-    files = [partial / f"{split}_images.npy", partial / f"{split}_labels.npy"]
-    row_bytes = (shape.channels * shape.height * shape.width, 8)
-    done, count, written = journal.done(split)
-    for file in files:
-        file.touch()
-    rows = [_hashed(file, count * size) for file, size in zip(files, row_bytes, strict=True)]
-    if written != _digest(done, rows):
-        done = count = 0
-        rows = [hashlib.sha256() for _ in files]
-    for file, size in zip(files, row_bytes, strict=True):
-        os.truncate(file, HEADER_BYTES + count * size)
-    parts = contents.parts(split)
-    with (
-        files[0].open("ab") as images_file,
-        files[1].open("ab") as labels_file,
-        Progress(f"{split} images", len(parts), "parts") as progress,
-    ):
-        for number in range(done, len(parts)):
-            for images, labels in _pieces(contents.path, parts[number]):
-                _check_piece(contents.path, images, labels, shape, len(positions))
-                for stream, hashed, values in (
-                    (images_file, rows[0], np.ascontiguousarray(images)),
-                    (labels_file, rows[1], positions[labels].astype("<i8")),
-                ):
-                    stream.write(values.data)
-                    hashed.update(values.data)
-                count += len(labels)
-            for stream in (images_file, labels_file):
-                stream.flush()
-                os.fsync(stream.fileno())
-            journal.record(split, number + 1, count, _digest(number + 1, rows))
-            if len(parts) > 1:
-                progress.step(number + 1)
-    heads = (header((count, *shape), np.uint8), header((count,), np.int64))
-    for file, head in zip(files, heads, strict=True):
-        with file.open("r+b") as whole:
-            whole.write(head)
-
-
-def _hashed(file: Path, size: int) -> hashlib._Hash:
-    """Return the SHA-256 of so many bytes of rows, or of fewer where the file is shorter."""
-    found = hashlib.sha256()
-    with file.open("rb") as stream:
-        stream.seek(HEADER_BYTES)
-        while size and (data := stream.read(min(size, READ_BYTES))):
-            found.update(data)
-            size -= len(data)
-    return found
-
-
-def _digest(parts: int, rows: Sequence[hashlib._Hash]) -> str:
-    return hashlib.sha256(" ".join([str(parts), *(r.hexdigest() for r in rows)]).encode()).hexdigest()
-
-
-def _pieces(path: Path, part: Part) -> Iterator[Piece]:
-    """Read a part; whatever its reader raises becomes one line, which at least names the source."""
-    with readable(path):
-        yield from part()
-
-
-def _check_piece(path: Path, images: np.ndarray, labels: np.ndarray, shape: Shape, classes: int) -> None:
-    if images.dtype != np.uint8 or images.shape[1:] != tuple(shape):
-        raise CondenseryError(
-            f"{path}: holds {images.dtype} images of shape {images.shape[1:]}, not uint8 "
-            f"{tuple(shape)}; correct channels and size in config/datasets.yaml or change the source"
-        )
-    if labels.shape != (len(images),):
-        raise CondenseryError(
-            f"{path}: holds labels of shape {labels.shape} for {len(images)} images; replace it"
-        )
-    if not len(labels) or 0 <= labels.min() <= labels.max() < classes:
-        return
-    found = f"{path}: labels from {labels.min()} to {labels.max()} instead of 0 to {classes - 1}; "
-    if labels.min() == 1 and labels.max() == classes:
-        raise CondenseryError(
-            f"{found}this source counts its classes from 1: write its labels anew, each less 1"
-        )
-    if labels.min() >= classes:
-        raise CondenseryError(
-            f"{found}this source has other numbers, such as codes of letters: write its labels anew, from 0 "
-            "in the order of the classes"
-        )
-    raise CondenseryError(f"{found}correct classes in config/datasets.yaml or change the source")
-
-
 def _statistics(
     spec: Mapping[str, Any], channels: int, train: Iterable[np.ndarray]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -401,8 +276,3 @@ def _statistics(
         }
     # A constant channel is centered and not scaled.
     return tuple(map(float, stated["mean"])), tuple(float(v) or 1.0 for v in stated["std"])
-
-
-def _sync(path: Path) -> None:
-    with path.open("r+b") as stream:
-        os.fsync(stream.fileno())

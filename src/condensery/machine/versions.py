@@ -20,16 +20,17 @@ _log = logging.getLogger(__name__)
 
 COMPUTES_NOTHING = (
     *("__init__.py", "__main__.py", "checkpoint.py", "compare.py", "console.py", "errors.py", "files.py"),
-    *("progress.py", "rows.py", "stopping.py", "cost", "exchange", "reporting", "machine/versions.py"),
-    *("data/contents.py", "data/folders.py", "data/formats.py", "data/imagenet.py", "data/kinds.py"),
-    *("data/preparation.py", "data/sources.py"),
+    *("progress.py", "rows", "stopping.py", "cost", "exchange", "reporting", "machine/versions.py"),
+    *("data/alone.py", "data/contents.py", "data/decoding.py", "data/folders.py", "data/formats.py"),
+    *("data/imagenet.py", "data/kinds.py", "data/origin.py", "data/partial.py", "data/preparation.py"),
+    *("data/sources.py",),
     *("experiment/catalog.py", "experiment/checks.py", "experiment/config.py", "experiment/loading.py"),
-    *("experiment/needs.py", "experiment/reading.py", "experiment/target_checks.py"),
-    *("experiment/targets.py",),
-    *("commands/continual_report.py", "commands/cost.py", "commands/export_set.py", "commands/figure.py"),
-    *("commands/gather.py", "commands/import_set.py", "commands/plan.py", "commands/prepare.py"),
-    *("commands/report.py", "commands/search_report.py", "commands/show.py", "commands/table.py"),
-    *("commands/trajectory.py",),
+    *("experiment/needs.py", "experiment/reading.py", "experiment/settings.py"),
+    *("experiment/target_checks.py", "experiment/targets.py"),
+    *("commands/continual_report.py", "commands/cost.py", "commands/curve.py", "commands/export_set.py"),
+    *("commands/figure.py", "commands/gather.py", "commands/import_set.py", "commands/plan.py"),
+    *("commands/prepare.py", "commands/report.py", "commands/reproduction.py"),
+    *("commands/search_report.py", "commands/show.py", "commands/table.py", "commands/trajectory.py"),
 )
 """Modules and folders of the package on which no number depends except through values that results record:
 the settings that they resolve and the data that they prepare."""

@@ -1,4 +1,4 @@
-"""Result rows of every kind: one row per trained network, with what it achieved."""
+"""Files of result rows: written atomically with a digest, read with every value checked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,163 +16,9 @@ import pyarrow.parquet as pq
 
 from condensery.errors import CondenseryError
 from condensery.files import atomic
-
-SCHEMA = pa.schema(
-    [
-        pa.field(name, kind, nullable=False)
-        for name, kind in (
-            ("protocol", pa.string()),
-            ("dataset", pa.string()),
-            ("method", pa.string()),
-            ("ipc", pa.int64()),  # images per class; 0 for the whole training set
-            ("condense_network", pa.string()),  # "" when no network was involved
-            ("evaluate_network", pa.string()),
-            ("recipe", pa.string()),
-            ("set_seed", pa.int64()),
-            ("network_seed", pa.int64()),
-            ("images", pa.int64()),  # training images
-            ("epochs", pa.int64()),
-            ("accuracy", pa.float64()),  # percent of the test split, 0 to 100
-            ("train_seconds", pa.float64()),
-            ("test_seconds", pa.float64()),
-            ("device", pa.string()),
-            ("precision", pa.string()),
-            ("torch", pa.string()),
-            ("python", pa.string()),
-            ("condensery", pa.string()),
-            ("commit", pa.string()),
-        )
-    ]
-)
-"""Names, types and order of the columns of a row file, before those of `IDENTITY`."""
-
-COORDINATES = (
-    "protocol",
-    "dataset",
-    "ipc",
-    "method",
-    "recipe",
-    "condense_network",
-    "evaluate_network",
-    "set_seed",
-    "network_seed",
-)
-"""The columns that identify a row: no two rows agree in all of them."""
-
-
-IDENTITY = (
-    "data",  # digest of the data set's images, classes and normalization
-    "code",  # digest of the code that computes
-    "set",  # digest of the set that was trained on, or of several; "" for a whole data set
-    "set_name",  # its file
-    "set_settings",  # digest of how it was made, but for its seed
-    "set_code",  # digest of the code that made it, or its commit
-)
-"""Columns that say what a row was made from, all texts. Rows of earlier code lack them; "" is not known."""
-
+from condensery.rows.kinds import EVALUATION, IDENTITY, KINDS, Kind
 
 _DIGEST = b"sha256"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of rows.
-
-    Attributes:
-        columns: names, types and order of the columns, ``protocol`` among them. Columns whose name ends with
-            ``accuracy`` are percentages; only nullable columns may have empty values.
-        coordinates: the columns that identify a row: no two rows agree in all of them.
-        script: the script that writes such rows.
-    """
-
-    columns: pa.Schema
-    coordinates: tuple[str, ...]
-    script: str
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns, and those of `IDENTITY` after them."""
-        return pa.schema([*self.columns, *(pa.field(name, pa.string(), nullable=False) for name in IDENTITY)])
-
-
-EVALUATION = Kind(SCHEMA, COORDINATES, "scripts/evaluate.py")
-"""One row per network that was trained from scratch on one set and tested once."""
-
-
-_MEMORY = {
-    "order_seed": pa.int64(),  # of the order of the classes, of the memory and of the networks
-    "steps": pa.int64(),
-    "step": pa.int64(),  # from 1
-    "task": pa.string(),  # the data set that the step learned
-    "tested": pa.string(),  # the data set of the test images
-    "distillation": pa.bool_(),  # held to the outputs of the network before the step
-    "classes_seen": pa.int64(),
-    "memory_images": pa.int64(),
-    "memory_bytes": pa.int64(),  # of their pixels as float32
-    "memory_bytes_8bit": pa.int64(),  # of their pixels as 8-bit values
-}
-
-MEMORY = Kind(
-    pa.schema(
-        [field for field in SCHEMA if field.name != "set_seed"]
-        + [pa.field(name, kind, nullable=False) for name, kind in _MEMORY.items()]
-    ),
-    (
-        *("protocol", "dataset", "steps", "ipc", "condense_network", "evaluate_network", "recipe", "method"),
-        *("distillation", "order_seed", "network_seed", "step", "tested"),
-    ),
-    "scripts/continual.py or scripts/continual_domains.py",
-)
-"""A row is one network after one step, tested on one data set."""
-
-_SNAPSHOT = {
-    "step": pa.int64(),  # iterations that the set had been condensed for
-    "condense_seconds": pa.float64(),  # what they took
-    "condense_device": pa.string(),  # where
-}
-
-SNAPSHOT = Kind(
-    pa.schema([*SCHEMA, *(pa.field(name, kind, nullable=False) for name, kind in _SNAPSHOT.items())]),
-    (*COORDINATES, "step"),
-    "scripts/evaluate.py, from a snapshot that scripts/condense.py took",
-)
-"""A row is one network trained on one snapshot of a set."""
-
-_SEARCH = (
-    ("protocol", pa.string()),
-    ("dataset", pa.string()),
-    ("proxy", pa.string()),  # a method, early_stopping or whole
-    ("ipc", pa.int64()),  # images per class of the proxy; 0 for early_stopping and whole
-    ("condense_network", pa.string()),  # "" when no network was involved
-    ("set_seed", pa.int64()),
-    ("network", pa.string()),
-    ("recipe", pa.string()),
-    ("repeat", pa.int64()),
-    ("network_seed", pa.int64()),
-    ("images", pa.int64()),  # training images
-    ("epochs", pa.int64()),
-    ("steps", pa.int64()),  # batches that the network was trained on
-    ("validation_accuracy", pa.float64()),  # percent; empty in rows of the test
-    ("test_accuracy", pa.float64()),  # percent; empty in all others
-    ("train_seconds", pa.float64()),
-    ("test_seconds", pa.float64()),  # on the validation or the test images
-    ("device", pa.string()),
-    ("precision", pa.string()),
-    ("torch", pa.string()),
-    ("python", pa.string()),
-    ("condensery", pa.string()),
-    ("commit", pa.string()),
-)
-
-SEARCH = Kind(
-    pa.schema([pa.field(name, kind, nullable=name.endswith("accuracy")) for name, kind in _SEARCH]),
-    ("protocol", "dataset", "proxy", "ipc", "condense_network", "set_seed", "network", "repeat"),
-    "scripts/search.py",
-)
-"""Rows of scripts/search.py, which know no test image, and of scripts/search_test.py."""
-
-
-KINDS = (EVALUATION, MEMORY, SNAPSHOT, SEARCH)
 
 
 def kind_of(path: Path) -> Kind:

@@ -1,0 +1,45 @@
+"""Result rows of every kind: one row per trained network, with what it achieved."""
+
+from __future__ import annotations
+
+from condensery.rows.files import (
+    data_of,
+    kind_of,
+    protocol_of,
+    read_rows,
+    read_table,
+    row_files,
+    select,
+    write_rows,
+)
+from condensery.rows.kinds import (
+    COORDINATES,
+    EVALUATION,
+    IDENTITY,
+    KINDS,
+    MEMORY,
+    SCHEMA,
+    SEARCH,
+    SNAPSHOT,
+    Kind,
+)
+
+__all__ = [
+    "COORDINATES",
+    "EVALUATION",
+    "IDENTITY",
+    "KINDS",
+    "MEMORY",
+    "SCHEMA",
+    "SEARCH",
+    "SNAPSHOT",
+    "Kind",
+    "data_of",
+    "kind_of",
+    "protocol_of",
+    "read_rows",
+    "read_table",
+    "row_files",
+    "select",
+    "write_rows",
+]
