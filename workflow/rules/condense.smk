@@ -1,4 +1,4 @@
-SET_FILE = f"{RESULTS}/synthetic/{SET}.safetensors"
+SET_FILE = f"results/{{protocol}}/synthetic/{SET}.safetensors"
 
 
 # One job makes a whole set or, of the data sets that are split (classes_per_job), some of its classes.
@@ -7,7 +7,7 @@ rule condense:
         data=unless_made(SET_FILE, of_set, get_data),
         needed=unless_made(SET_FILE, of_set, get_needed),
     output:
-        f"results/{{protocol}}/synthetic/{SET}.safetensors",
+        SET_FILE,
     log:
         f"results/{{protocol}}/logs/synthetic/{SET}.log",
     benchmark:

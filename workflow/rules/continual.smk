@@ -60,7 +60,7 @@ rule continual_memory:
         )
 
 
-MEMORY_FILE = f"{RESULTS}/continual/{MEMORY}/accuracy.parquet"
+MEMORY_FILE = f"results/{{protocol}}/continual/{MEMORY}/accuracy.parquet"
 
 
 rule continual_accuracy:
@@ -68,7 +68,7 @@ rule continual_accuracy:
         data=unless_made(MEMORY_FILE, of_memory_rows, get_task_data),
         memory=unless_made(MEMORY_FILE, of_memory_rows, get_memory_files),
     output:
-        f"results/{{protocol}}/continual/{MEMORY}/accuracy.parquet",
+        MEMORY_FILE,
     log:
         f"results/{{protocol}}/logs/continual/{MEMORY}/accuracy.log",
     benchmark:

@@ -1,5 +1,5 @@
-ROWS_FILE = f"{RESULTS}/accuracy/{SET}/{{recipe}}-{{evaluation}}.parquet"
-WHOLE_FILE = f"{RESULTS}/accuracy/{{dataset}}/whole/{{recipe}}-{{evaluation}}/seed{{seed}}.parquet"
+ROWS_FILE = f"results/{{protocol}}/accuracy/{SET}/{{recipe}}-{{evaluation}}.parquet"
+WHOLE_FILE = "results/{protocol}/accuracy/{dataset}/whole/{recipe}-{evaluation}/seed{seed}.parquet"
 
 
 rule evaluate:
@@ -7,7 +7,7 @@ rule evaluate:
         data=unless_made(ROWS_FILE, of_rows, get_data),
         synthetic=unless_made(ROWS_FILE, of_rows, get_set),
     output:
-        f"results/{{protocol}}/accuracy/{SET}/{{recipe}}-{{evaluation}}.parquet",
+        ROWS_FILE,
     log:
         f"results/{{protocol}}/logs/accuracy/{SET}/{{recipe}}-{{evaluation}}.log",
     benchmark:
@@ -37,7 +37,7 @@ rule evaluate_whole:
     input:
         data=unless_made(WHOLE_FILE, of_whole_rows, get_data),
     output:
-        "results/{protocol}/accuracy/{dataset}/whole/{recipe}-{evaluation}/seed{seed}.parquet",
+        WHOLE_FILE,
     log:
         "results/{protocol}/logs/accuracy/{dataset}/whole/{recipe}-{evaluation}/seed{seed}.log",
     benchmark:

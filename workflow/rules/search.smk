@@ -1,9 +1,9 @@
 # The architecture search. Only the last of its jobs that train, search_test, sees a test image.
 TABLE = CONFIG.listed(catalog.SearchTable)[0]
 FIGURE = CONFIG.listed(catalog.SearchFigure)[0]
-PROXY_FILE = f"{SEARCHED}/synthetic/{SET}.safetensors"
-TRAINED_FILE = f"{SEARCHED}/accuracy/{{dataset}}/{{candidate}}/{{part}}.parquet"
-CHOSEN_FILE = f"{SEARCHED}/chosen/{{dataset}}.parquet"
+PROXY_FILE = f"results/{{protocol}}/search/synthetic/{SET}.safetensors"
+TRAINED_FILE = "results/{protocol}/search/accuracy/{dataset}/{candidate}/{part}.parquet"
+CHOSEN_FILE = "results/{protocol}/search/chosen/{dataset}.parquet"
 
 
 use rule condense as condense_proxy with:
@@ -11,7 +11,7 @@ use rule condense as condense_proxy with:
         data=unless_made(PROXY_FILE, of_set, get_data),
         needed=get_needed,
     output:
-        f"results/{{protocol}}/search/synthetic/{SET}.safetensors",
+        PROXY_FILE,
     log:
         f"results/{{protocol}}/logs/search/synthetic/{SET}.log",
     benchmark:
@@ -28,7 +28,7 @@ rule search:
         data=unless_made(TRAINED_FILE, of_search_rows, get_data),
         proxy=unless_made(TRAINED_FILE, of_search_rows, get_proxy),
     output:
-        "results/{protocol}/search/accuracy/{dataset}/{candidate}/{part}.parquet",
+        TRAINED_FILE,
     log:
         "results/{protocol}/logs/search/accuracy/{dataset}/{candidate}/{part}.log",
     benchmark:
@@ -61,7 +61,7 @@ rule search_test:
         data=unless_made(CHOSEN_FILE, of_search_rows, get_data),
         rows=SEARCH_ROWS,
     output:
-        "results/{protocol}/search/chosen/{dataset}.parquet",
+        CHOSEN_FILE,
     log:
         "results/{protocol}/logs/search/chosen/{dataset}.log",
     benchmark:
@@ -82,7 +82,7 @@ rule search_test:
         )
 
 
-CHOSEN = CHOSEN_FILE.format(dataset=SEARCH.dataset)
+CHOSEN = CHOSEN_FILE.format(protocol=PROTOCOL, dataset=SEARCH.dataset)
 
 
 rule search_report:

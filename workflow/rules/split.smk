@@ -22,7 +22,7 @@ rule gather:
     input:
         unless_made(SET_FILE, of_set, get_shards),
     output:
-        f"results/{{protocol}}/synthetic/{SET}.safetensors",
+        SET_FILE,
     log:
         f"results/{{protocol}}/logs/gather/{SET}.log",
     benchmark:

@@ -16,7 +16,7 @@ use rule condense as trajectory with:
         options=lambda w: f"--snapshots {','.join(map(str, steps_of(CONFIG, w)))}",
 
 
-SNAPSHOT_FILE = f"{RESULTS}/trajectory_accuracy/{SET}/step{{step}}/{{recipe}}-{{evaluation}}.parquet"
+SNAPSHOT_FILE = f"results/{{protocol}}/trajectory_accuracy/{SET}/step{{step}}/{{recipe}}-{{evaluation}}.parquet"
 
 
 rule evaluate_snapshot:
@@ -24,7 +24,7 @@ rule evaluate_snapshot:
         data=unless_made(SNAPSHOT_FILE, of_rows, get_data),
         sets=unless_made(SNAPSHOT_FILE, of_rows, get_trajectory),
     output:
-        f"results/{{protocol}}/trajectory_accuracy/{SET}/step{{step}}/{{recipe}}-{{evaluation}}.parquet",
+        SNAPSHOT_FILE,
     log:
         f"results/{{protocol}}/logs/trajectory_accuracy/{SET}/step{{step}}/{{recipe}}-{{evaluation}}.log",
     benchmark:
