@@ -18,10 +18,9 @@ import sys
 from pathlib import Path
 
 from condensery import console
-from condensery.errors import CondenseryError
+from condensery.errors import CondenseryError, Stopped
 from condensery.files import atomic
 from condensery.machine import device as devices
-from condensery.stopping import Stopped
 from harness import paired
 from harness.folders import of_device
 from harness.study import STUDIES

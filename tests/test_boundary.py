@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from condensery import console, exchange
-from condensery.checkpoint import Checkpoint
 from condensery.data import prepare, storage
 from condensery.errors import CondenseryError
 from condensery.files import atomic, check_output, write_tensors
+from condensery.run import Checkpoint
 from condensery.synthetic import SyntheticSet
 from tests import scripts
 

@@ -14,12 +14,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from condensery import checkpoint
-from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.files import atomic
+from condensery.run import Checkpoint, checkpoint
 
-SOURCE = Path(checkpoint.__file__).parents[1]
+SOURCE = Path(checkpoint.__file__).parents[2]
 STATE = {
     "images": torch.arange(24.0).reshape(2, 3, 2, 2),
     "momentum": torch.tensor([0.1, -2.5], dtype=torch.float64),
@@ -31,7 +30,7 @@ STATE = {
 
 def start(code: str, path: Path) -> subprocess.Popen:
     """Start a Python process that has a Checkpoint on `path` as `saved`."""
-    head = "import os, signal, sys, torch\nfrom condensery.checkpoint import Checkpoint\n"
+    head = "import os, signal, sys, torch\nfrom condensery.run import Checkpoint\n"
     head += "saved = Checkpoint(sys.argv[1], 'run')\n"
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
     return subprocess.Popen([sys.executable, "-c", head + code, str(path)], env=environment)

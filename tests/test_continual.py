@@ -14,14 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from condensery import methods, networks, streams
-from condensery.checkpoint import Checkpoint
 from condensery.continual import classes, domains, memory
 from condensery.data import RealData, Split
 from condensery.data.views import of_classes, training_only
 from condensery.errors import CondenseryError
 from condensery.experiment import orders
 from condensery.machine.device import Device
-from condensery.run import UNATTENDED, Run
+from condensery.run import UNATTENDED, Checkpoint, Run
 from condensery.synthetic import SyntheticSet
 from condensery.training import evaluation
 from condensery.training.recipes import Recipe
@@ -405,7 +404,7 @@ def test_an_interrupted_sequence_gives_the_same_accuracies(tmp_path: Path, monke
     first, second = two_domains()
     three = tasks([first, second, first])
     saves, now = 0, 0.0
-    monkeypatch.setattr("condensery.run.perf_counter", lambda: now)
+    monkeypatch.setattr("condensery.run.parts.perf_counter", lambda: now)
 
     class Seconds(problems.Steps):
         def step(self, done, **values):

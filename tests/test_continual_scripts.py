@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from condensery import checkpoint, data
+from condensery import data
 from condensery.errors import CondenseryError
 from condensery.rows import MEMORY, read_rows
+from condensery.run import checkpoint
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,12 +7,11 @@ import pytest
 import torch
 
 from condensery import methods, networks
-from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.files import read_tensors
 from condensery.methods.herding import herd
 from condensery.methods.kcenter import k_center
-from condensery.run import Run
+from condensery.run import Checkpoint, Run
 from condensery.training.evaluation import accuracies
 from condensery.training.pretrained import Forgetting, pretrain
 from condensery.training.recipes import Recipe

@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from torch.func import functional_call
 
 from condensery import methods, networks, streams
-from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.dd import Unrolled
-from condensery.run import Recorder, Run
+from condensery.run import Checkpoint, Recorder, Run
 from condensery.training import evaluation, loop, recipes, stacking
 from condensery.training.samples import Samples
 from tests import problems

@@ -14,11 +14,10 @@ import torch.nn.functional as F
 
 from condensery import methods, networks, streams
 from condensery.augmentation import siamese
-from condensery.checkpoint import Checkpoint
 from condensery.machine.device import Device
 from condensery.methods.dm import Matcher
 from condensery.progress import Progress
-from condensery.run import Run
+from condensery.run import Checkpoint, Run
 from condensery.synthetic import gather
 from tests import problems
 
@@ -154,7 +153,7 @@ RUN = """
 import sys
 from pathlib import Path
 from condensery import methods
-from condensery.checkpoint import Checkpoint
+from condensery.run import Checkpoint
 from condensery.run import Run
 from tests import problems
 class Talkative(Checkpoint):

@@ -11,11 +11,10 @@ import pytest
 import torch
 
 from condensery import generators, methods
-from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.pool.states import train_states
 from condensery.progress import Progress
-from condensery.run import Run, not_finite
+from condensery.run import Checkpoint, Run, not_finite
 from condensery.search import candidates
 from condensery.training import evaluation
 from condensery.training.pretrained import pretrain

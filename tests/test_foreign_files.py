@@ -23,13 +23,13 @@ from PIL import Image
 from safetensors.torch import save as save_tensors
 
 from condensery import exchange
-from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, contents, load, prepare
 from condensery.data.decoding import read_image
 from condensery.errors import CondenseryError
 from condensery.files import provenance_of
 from condensery.pool.store import Pool
 from condensery.reporting.description import describe
+from condensery.run import Checkpoint
 from condensery.synthetic import SyntheticSet
 from condensery.training.pretrained import read_pretrained
 from tests.archives import reads_tar

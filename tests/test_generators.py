@@ -10,12 +10,11 @@ import torch
 from torch import nn
 
 from condensery import generators, streams
-from condensery.checkpoint import Checkpoint
 from condensery.data import DataInfo, RealData, Split
 from condensery.errors import CondenseryError
 from condensery.generators import KINDS, Setting, biggan, discriminator, layers, vae
 from condensery.generators.base import RealImages, random_labels
-from condensery.run import Run
+from condensery.run import Checkpoint, Run
 from tests import problems
 
 PARAMETERS = {

@@ -13,12 +13,11 @@ from torch import nn
 
 from condensery import methods, networks, streams
 from condensery.augmentation import siamese
-from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.gradient_distance import DISTANCES, layerwise
 from condensery.methods.gradient_matching import TRANSFORMS, Matcher
-from condensery.run import Run
+from condensery.run import Checkpoint, Run
 from tests import problems
 
 CONFIG = Path(__file__).parents[1] / "config"

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import condensery
-from condensery.checkpoint import Checkpoint
 from condensery.data import storage
 from condensery.errors import CondenseryError
 from condensery.identity import check_data, set_columns
@@ -25,6 +24,7 @@ from condensery.machine import versions
 from condensery.reporting import agreement, published
 from condensery.reporting.cells import cells
 from condensery.rows import IDENTITY, read_rows, write_rows
+from condensery.run import Checkpoint
 from condensery.synthetic import SyntheticSet, gather
 from tests.scripts import ROOT, run
 from tests.test_reporting import PUBLISHED, row

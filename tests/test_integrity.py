@@ -15,12 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from condensery.checkpoint import Checkpoint
 from condensery.data import RealData, load, storage
 from condensery.errors import CondenseryError
 from condensery.files import read_tensors, write_tensors
 from condensery.pool import store
 from condensery.rows import SCHEMA, read_rows, write_rows
+from condensery.run import Checkpoint
 from condensery.synthetic import SyntheticSet
 from tests.problems import real_data
 from tests.test_reporting import row

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from torch.func import functional_call
 
 from condensery import exchange, methods, networks, streams
-from condensery.checkpoint import Checkpoint
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.ld import Learner, Plateau
 from condensery.reporting import images_figure
 from condensery.reporting.labels import Labels
-from condensery.run import Recorder, Run
+from condensery.run import Checkpoint, Recorder, Run
 from condensery.synthetic import SyntheticSet, gather
 from condensery.training import evaluation
 from condensery.training.recipes import Recipe

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from condensery import methods, streams
-from condensery.checkpoint import Checkpoint
 from condensery.methods.mmd import Matcher
-from condensery.run import Run
+from condensery.run import Checkpoint, Run
 from condensery.synthetic import gather
 from tests import problems
 from tests.reference import kernels as reference

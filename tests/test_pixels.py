@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from condensery import methods
-from condensery.checkpoint import Checkpoint
 from condensery.methods.pixels import Pixels
-from condensery.run import Recorder, Run
+from condensery.run import Checkpoint, Recorder, Run
 from tests import problems, test_gradient_matching
 
 
@@ -90,7 +89,7 @@ def test_the_clock_counts_iterations_and_nothing_else(tmp_path: Path, monkeypatc
             pass_time(1 + iteration)
         return [(s.step, s.seconds) for s in recorder.snapshots]
 
-    monkeypatch.setattr("condensery.run.perf_counter", lambda: now)
+    monkeypatch.setattr("condensery.run.parts.perf_counter", lambda: now)
     with pytest.raises(Stopped):
         run(SlowDisk(tmp_path / "state", 4))
     pass_time(86400)

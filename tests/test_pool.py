@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from condensery import methods, networks, streams
-from condensery.checkpoint import Checkpoint
 from condensery.data import RealData
 from condensery.data.views import held_out
 from condensery.errors import CondenseryError
@@ -26,7 +25,7 @@ from condensery.machine.device import Device
 from condensery.methods.dm import Matcher
 from condensery.pool import states, store
 from condensery.pool.store import Pool, State
-from condensery.run import Run
+from condensery.run import Checkpoint, Run
 from condensery.training.recipes import Recipe
 from tests import problems
 

@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from condensery import run as module
-from condensery.checkpoint import Checkpoint
 from condensery.progress import Progress
-from condensery.run import Recorder, Run, Stopwatch
+from condensery.run import Checkpoint, Recorder, Run, Stopwatch, parts
 
 
 class Sum:
@@ -102,7 +100,7 @@ def test_work_of_several_stages_goes_on_within_the_stage_that_was_stopped(
 
 def test_a_stopwatch_counts_earlier_runs_and_no_halts(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(module, "perf_counter", lambda: now)
+    monkeypatch.setattr(parts, "perf_counter", lambda: now)
     watch = Stopwatch()
     watch.restore({"seconds": torch.tensor(2.0)})
     watch.start()

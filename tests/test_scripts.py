@@ -97,7 +97,7 @@ def test_a_killed_script_goes_on_where_it_was(digits, tmp_path):
     checkpoint = tmp_path / ".resumed.safetensors.checkpoint"
     assert condense(digits, whole, ipc=10).returncode == 0
     program = (
-        "import runpy, sys; from condensery import checkpoint;"
+        "import runpy, sys; from condensery.run import checkpoint;"
         "checkpoint.Checkpoint.due = lambda self: True;"  # a checkpoint at every step
         "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     )

@@ -16,13 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from condensery import networks
-from condensery.checkpoint import Checkpoint
 from condensery.data import views
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.experiment.plans import PER_WIDTH, WIDTHS, Search
 from condensery.machine.device import Device
-from condensery.run import Run
+from condensery.run import Checkpoint, Run
 from condensery.search import candidates, ranking, space
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples

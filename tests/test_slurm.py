@@ -34,7 +34,7 @@ FINISHED = 0
 SLOW = f"""
 import runpy, sys, time
 from pathlib import Path
-from condensery.checkpoint import Checkpoint
+from condensery.run import Checkpoint
 
 ipc, save = sys.argv[sys.argv.index("--ipc") + 1], Checkpoint.save
 done, seconds = Path("steps") / ipc, 5 if ipc == "{TOO_LONG}" else 2

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from condensery import console, methods
-from condensery.checkpoint import Checkpoint
-from condensery.run import Run
-from condensery.stopping import SIGNALS, Stopped
+from condensery.errors import Stopped
+from condensery.run import Checkpoint, Run
+from condensery.run.stopping import SIGNALS
 from tests import problems
 from tests.scripts import ROOT
 from tests.test_run import Sum

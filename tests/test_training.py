@@ -14,9 +14,8 @@ import torch.nn.functional as F
 
 from condensery import networks, streams
 from condensery.augmentation import dc, siamese
-from condensery.checkpoint import Checkpoint
 from condensery.data import Split
-from condensery.run import Run
+from condensery.run import Checkpoint, Run
 from condensery.training import evaluation, loop
 from condensery.training.descent import SGD
 from condensery.training.recipes import Recipe

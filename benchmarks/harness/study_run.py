@@ -15,14 +15,13 @@ import pyarrow as pa
 import torch
 
 from condensery import data, methods
-from condensery.checkpoint import Checkpoint
 from condensery.experiment import Config, load_config
 from condensery.jobs import Job
 from condensery.machine import device as devices
 from condensery.machine.versions import versions
 from condensery.progress import Progress
 from condensery.rows import COORDINATES, SCHEMA, Kind, read_rows, write_rows
-from condensery.run import Run
+from condensery.run import Checkpoint, Run
 from condensery.synthetic import SyntheticSet
 from condensery.training.evaluation import evaluate, network_seeds
 from condensery.training.samples import Samples

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from condensery.stopping import Request, deferred
+from condensery.run.stopping import Request, deferred
 
 
 @contextmanager

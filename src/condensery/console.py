@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import condensery
-from condensery.errors import CondenseryError
-from condensery.stopping import Stopped
+from condensery.errors import CondenseryError, Stopped
 
 _FULL = "free some space and start this again, which goes on from the last checkpoint"
 _ADVICE = {

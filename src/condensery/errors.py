@@ -1,6 +1,8 @@
-"""The exception whose message is written for the user."""
+"""The exceptions whose messages are written for the user."""
 
 from __future__ import annotations
+
+import signal
 
 
 class CondenseryError(Exception):
@@ -9,3 +11,16 @@ class CondenseryError(Exception):
     def __init__(self, message: str) -> None:
         """Join the lines of the message, since those of other libraries may be part of it."""
         super().__init__(" ".join(line.strip() for line in message.splitlines() if line.strip()))
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was asked to stop.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int, what: str) -> None:
+        """Say what became of the work."""
+        super().__init__(f"stopped by {signal.Signals(number).name}: {what}")
+        self.number = number

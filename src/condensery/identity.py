@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from condensery.compare import first_difference
 from condensery.errors import CondenseryError
 
 if TYPE_CHECKING:
@@ -100,6 +99,20 @@ def made_from(path: Path, prepared: Sequence[Path]) -> bool:
     except CondenseryError:
         return False
     return True
+
+
+def first_difference(mine: Any, theirs: Any, path: str = "") -> tuple[str, Any, Any] | None:
+    """Return where two JSON-like values differ first, and the two values there; None where they are equal.
+
+    An entry that one of two mappings lacks counts as None.
+    """
+    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+        for key in sorted({*mine, *theirs}):
+            inner = first_difference(mine.get(key), theirs.get(key), f"{path}.{key}" if path else str(key))
+            if inner:
+                return inner
+        return None
+    return None if mine == theirs else (path, mine, theirs)
 
 
 def same_making(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, Any, Any] | None:

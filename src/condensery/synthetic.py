@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from condensery import identity
-from condensery.compare import first_difference
 from condensery.errors import CondenseryError
 from condensery.files import read_tensors, write_tensors
 
@@ -302,7 +301,7 @@ def _check_same_experiment(first: SyntheticSet, part: SyntheticSet) -> None:
             "learning rate": rate.tolist() if isinstance(rate, Tensor) else rate,
         }
 
-    difference = first_difference(parts(first), parts(part))
+    difference = identity.first_difference(parts(first), parts(part))
     difference = difference or identity.same_making(_common_provenance(first), _common_provenance(part))
     if difference:
         key, mine, theirs = difference

@@ -127,7 +127,7 @@ def _log(folder: Path, name: str) -> str:
 
 
 def _child(words: list[str], folder: str, log: str, fault: Fault | None) -> None:
-    from condensery.checkpoint import Checkpoint
+    from condensery.run import Checkpoint
 
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)

@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from condensery import checkpoint, streams
+from condensery import streams
 from condensery.data import DataInfo, RealData
 from condensery.machine.device import Device
+from condensery.run import checkpoint
 from condensery.training.samples import Samples
 
 # Images that are sampled together.

@@ -11,7 +11,6 @@ from typing import Any, Self
 import torch
 
 from condensery import data
-from condensery.checkpoint import Checkpoint
 from condensery.data import RealData
 from condensery.data.views import held_out, training_only
 from condensery.experiment import Config, load_config
@@ -20,6 +19,7 @@ from condensery.machine import device
 from condensery.machine.device import Device
 from condensery.machine.versions import versions
 from condensery.methods import Problem
+from condensery.run import Checkpoint
 from condensery.synthetic import SyntheticSet
 from condensery.training import recipes
 from condensery.training.recipes import Recipe

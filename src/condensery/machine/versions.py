@@ -19,8 +19,9 @@ import condensery
 _log = logging.getLogger(__name__)
 
 COMPUTES_NOTHING = (
-    *("__init__.py", "__main__.py", "checkpoint.py", "compare.py", "console.py", "errors.py", "files.py"),
-    *("progress.py", "rows", "stopping.py", "cost", "exchange", "reporting", "machine/versions.py"),
+    *("__init__.py", "__main__.py", "console.py", "errors.py", "files.py", "progress.py"),
+    *("rows", "run/__init__.py", "run/checkpoint.py", "run/stopping.py"),
+    *("cost", "exchange", "reporting", "machine/versions.py"),
     *("data/alone.py", "data/contents.py", "data/decoding.py", "data/folders.py", "data/formats.py"),
     *("data/imagenet.py", "data/kinds.py", "data/origin.py", "data/partial.py", "data/preparation.py"),
     *("data/sources.py",),

@@ -18,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from condensery.checkpoint import adam_state, restore_adam
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem, register
 from condensery.methods.functional import FunctionalNetwork, Weights, dot
 from condensery.run import UNATTENDED, Run
+from condensery.run.checkpoint import adam_state, restore_adam
 from condensery.synthetic import SyntheticSet
 
 # The authors' public code.

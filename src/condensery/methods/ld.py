@@ -15,11 +15,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from condensery import checkpoint, streams
+from condensery import streams
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem, register
 from condensery.methods.functional import FunctionalNetwork, dot
-from condensery.run import UNATTENDED, Run
+from condensery.run import UNATTENDED, Run, checkpoint
 from condensery.synthetic import SyntheticSet
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from condensery.compare import first_difference
 from condensery.files import read_tensors, sweep, write_tensors
+from condensery.identity import first_difference
 
 _log = logging.getLogger(__name__)
 _SCHEMA = "checkpoint/3"

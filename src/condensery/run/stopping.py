@@ -9,21 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from condensery.errors import Stopped
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """From the keyboard; from the system, or from Slurm at a time limit; from Slurm before it (--signal)."""
-
-
-class Stopped(KeyboardInterrupt):
-    """The process was asked to stop.
-
-    Attributes:
-        number: of the signal.
-    """
-
-    def __init__(self, number: int, what: str) -> None:
-        """Say what became of the work."""
-        super().__init__(f"stopped by {signal.Signals(number).name}: {what}")
-        self.number = number
 
 
 class Request:

@@ -1,0 +1,113 @@
+"""What goes into a checkpoint besides the work itself: the clock, and the snapshots of the images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+
+class Part(Protocol):
+    """Something whose state goes into a checkpoint."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that a resumed run needs."""
+        ...
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned in an earlier run; the tensors are on the CPU."""
+        ...
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The images after some iterations.
+
+    Attributes:
+        step: iterations done.
+        seconds: time of condensing until then.
+        images: float32 (N, C, H, W), on the CPU.
+    """
+
+    step: int
+    seconds: float
+    images: Tensor
+
+
+class Recorder:
+    """Keeps the images after chosen iterations."""
+
+    def __init__(self, steps: Iterable[int]) -> None:
+        """Note after which iterations, counted from 1, a snapshot is wanted."""
+        self._steps = frozenset(steps)
+        self._snapshots: dict[int, Snapshot] = {}
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        """The snapshots taken, in the order of their steps."""
+        return [self._snapshots[step] for step in sorted(self._snapshots)]
+
+    def wants(self, step: int) -> bool:
+        """Say whether a snapshot is wanted after this many iterations."""
+        return step in self._steps
+
+    def record(self, step: int, seconds: float, images: Tensor) -> None:
+        """Keep a copy of the images, float32 (N, C, H, W), that may go on changing."""
+        self._snapshots[step] = Snapshot(step, seconds, images.detach().to("cpu", copy=True))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the images, (N, C, H, W), and the seconds of each snapshot."""
+        times = {s.step: torch.tensor(s.seconds, dtype=torch.float64) for s in self.snapshots}
+        return {f"seconds at {step}": seconds for step, seconds in times.items()} | {
+            f"images at {step}": s.images for step, s in self._snapshots.items()
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned in an earlier run."""
+        for step in self._steps:
+            if f"images at {step}" in state:
+                seconds = state[f"seconds at {step}"].item()
+                self._snapshots[step] = Snapshot(step, seconds, state[f"images at {step}"])
+
+
+class Stopwatch:
+    """Adds up the seconds of work that may be stopped and resumed.
+
+    Args:
+        finish: waits until the device has finished all queued work; called before the clock is read.
+    """
+
+    def __init__(self, finish: Callable[[], None] = lambda: None) -> None:
+        """Begin at zero, stopped."""
+        self._finish, self._before = finish, 0.0
+        self._started: float | None = None
+
+    def start(self) -> Self:
+        """Start the clock, unless it runs already; return the stopwatch."""
+        if self._started is None:
+            self._started = perf_counter()
+        return self
+
+    def stop(self) -> float:
+        """Stop the clock until the next start; return :meth:`seconds`."""
+        self._before, self._started = self.seconds(), None
+        return self._before
+
+    def seconds(self) -> float:
+        """Return the seconds until now, those of earlier runs included."""
+        if self._started is None:
+            return self._before
+        self._finish()
+        return self._before + perf_counter() - self._started
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the seconds until now; the clock keeps running."""
+        return {"seconds": torch.tensor(self.seconds(), dtype=torch.float64)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from the seconds of an earlier run."""
+        self._before = state["seconds"].item()
