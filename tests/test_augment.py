@@ -156,14 +156,72 @@ def test_memory_format_and_precision_change_nothing_but_rounding(family, rows):
     torch.testing.assert_close(half.float(), want, rtol=0.05, atol=0.1)
 
 
+COMPOSITE = "flip+color+crop_scale_rotate+cutout"
+
+
+def chain(draw):
+    return [] if draw is None else [draw, *chain(draw.after)]
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+@given(seed=st.integers(0, 2**32))
+def test_groups_are_applied_one_after_the_other_with_one_family_of_each(rows, seed):
+    images = random_images(4, (3, 8, 8), seed)
+    drawn = siamese.draw(COMPOSITE, rows, (8, 8), generator(seed))
+    (moved,) = siamese.moved([drawn], torch.device("cpu"))
+    families = [each.family for each in chain(drawn)]
+    assert families[:2] + families[3:] == ["flip", "color", "cutout"]
+    assert families[2] in ("crop", "scale", "rotate")
+    want = images
+    for each in chain(drawn):
+        want = expected(want, each.family, each.values.expand(4, -1))
+    torch.testing.assert_close(siamese.apply(images, drawn), want, rtol=1e-6, atol=1e-6)
+    assert torch.equal(siamese.apply(images, moved), siamese.apply(images, drawn))
+
+
+def test_one_of_a_group_is_drawn_evenly_whatever_the_others_draw():
+    stream = generator()
+    drawn = [chain(siamese.draw("flip_color+crop_rotate", 1, (8, 8), stream)) for _ in range(2000)]
+    pairs = [(first.family, second.family) for first, second in drawn]
+    for first in ("flip", "color"):
+        for second in ("crop", "rotate"):
+            assert abs(pairs.count((first, second)) - 500) < 100  # five standard deviations
+
+
+def test_a_longer_composite_draw_begins_with_the_shorter_one():
+    first, many = (siamese.draw(COMPOSITE, rows, (32, 32), generator(3)) for rows in (1, 50))
+    for one, several in zip(chain(first), chain(many), strict=True):
+        assert one.family == several.family
+        assert torch.equal(several.values[:1], one.values)
+
+
+def test_a_strategy_of_one_group_draws_its_family_then_its_rows():
+    """The stream of the released sets: one whole number, then the rows of the family."""
+    drawn, stream = siamese.draw("flip_rotate_color", 5, (8, 8), generator(7)), generator(7)
+    family = ("flip", "rotate", "color")[int(torch.randint(3, (1,), generator=stream))]
+    assert (drawn.family, drawn.after) == (family, None)
+    uniform = torch.rand(5, {"flip": 1, "rotate": 1, "color": 3}[family], generator=stream)
+    torch.testing.assert_close(drawn.values, (uniform - 0.5) * 30 if family == "rotate" else uniform)
+
+
 def test_parse_lists_the_families():
     assert siamese.parse(ALL) == FAMILIES
     assert siamese.parse("crop") == ("crop",)
     assert siamese.parse("none") == ()
+    assert siamese.groups("flip+crop_scale") == (("flip",), ("crop", "scale"))
+    assert siamese.parse("flip+crop_scale") == ("flip", "crop", "scale")
 
 
 @pytest.mark.parametrize(
-    ("strategy", "word"), [("", "''"), ("color_none", "'none'"), ("blur", "'blur'"), ("crop_crop", "twice")]
+    ("strategy", "word"),
+    [
+        ("", "''"),
+        ("color_none", "'none'"),
+        ("blur", "'blur'"),
+        ("crop_crop", "twice"),
+        ("crop+flip_crop", "twice"),
+        ("crop+", "''"),
+    ],
 )
 def test_a_wrong_strategy_is_refused_in_one_line(strategy, word):
     with pytest.raises(CondenseryError) as refused:

@@ -7,6 +7,10 @@ that all images share (Siamese), or one row per image (ordinary training)::
     shared = draw("color_crop_cutout_flip_scale_rotate", 1, (32, 32), generator)
     real, synthetic = apply(real, shared), apply(synthetic, shared)
 
+A strategy is groups of families: ``_`` joins the families of a group, of which one is drawn, and ``+`` joins
+groups, which are applied one after the other. In ``flip+color+crop_scale_rotate`` a batch is flipped, then
+changed in color, then cropped, scaled or rotated.
+
 Every family is a pure function of ``images`` (N, C, H, W), in normalized space, and of ``values`` (n, p),
 with n = 1 or N, and is differentiable in the images. One row is a fast path: its numbers are read on the
 host, which costs nothing while the draw stays on the CPU, where it was made.
@@ -14,7 +18,7 @@ host, which costs nothing while the draw stays on the CPU, where it was made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,37 +46,49 @@ class Draw:
         family: one of `FAMILIES`, or None, which leaves the images as they are.
         values: (n, p) float32: one row that the batch shares, on the CPU; or one row per image, on the CPU or
             (:func:`moved`) on the device of the images. The function of the family names the columns.
+        after: what is applied next, if anything.
     """
 
     family: str | None
     values: Tensor
+    after: Draw | None = None
 
 
-def parse(strategy: str) -> tuple[str, ...]:
-    """Split a strategy such as ``"color_crop_flip"`` into its families; ``"none"`` has none.
+def groups(strategy: str) -> tuple[tuple[str, ...], ...]:
+    """Split a strategy such as ``"color+crop_flip"`` into its groups of families; ``"none"`` has none.
 
     Raises:
         CondenseryError: a family is unknown or repeated.
     """
     if strategy == "none":
         return ()
-    families = tuple(strategy.split("_"))
+    found = tuple(tuple(group.split("_")) for group in strategy.split("+"))
+    families = [family for group in found for family in group]
     for family in families:
         if family not in FAMILIES:
             raise CondenseryError(
-                f"unknown augmentation {family!r} in {strategy!r}: "
-                f"write 'none' or join some of {', '.join(FAMILIES)} with '_'"
+                f"unknown augmentation {family!r} in {strategy!r}: write 'none' or join some of "
+                f"{', '.join(FAMILIES)} with '_', one of which is drawn, or '+', which are all applied"
             )
     if len(set(families)) < len(families):
         raise CondenseryError(f"augmentation {strategy!r} names a family twice: name each once")
-    return families
+    return found
+
+
+def parse(strategy: str) -> tuple[str, ...]:
+    """Return the families of all groups of a strategy.
+
+    Raises:
+        CondenseryError: see `groups`.
+    """
+    return tuple(family for group in groups(strategy) for family in group)
 
 
 def draw(strategy: str, rows: int, size: Sequence[int], generator: torch.Generator) -> Draw:
-    """Draw one family, uniform over those of the strategy, and ``rows`` independent rows of parameters.
+    """Draw one family of each group, uniformly, and ``rows`` independent rows of parameters.
 
     Args:
-        strategy: see `parse`.
+        strategy: see `groups`.
         rows: 1 for a Siamese draw, or the number of images.
         size: height and width of the images in pixels, which bound the shifts of crop and cutout.
         generator: a CPU generator. Row i does not depend on ``rows``.
@@ -80,20 +96,36 @@ def draw(strategy: str, rows: int, size: Sequence[int], generator: torch.Generat
     Raises:
         CondenseryError: the strategy is not valid.
     """
-    families = parse(strategy)
-    if not families:
-        return Draw(None, torch.empty(rows, 0))
-    family = families[int(torch.randint(len(families), (1,), generator=generator))]
-    columns, shape_values, _ = _TABLE[family]
+    chosen = [group[int(torch.randint(len(group), (1,), generator=generator))] for group in groups(strategy)]
     # One call, filled row by row: a longer draw begins with the shorter one.
-    return Draw(family, shape_values(torch.rand(rows, columns, generator=generator), size))
+    columns = [_TABLE[family][0] for family in chosen]
+    uniform = torch.rand(rows, sum(columns), generator=generator).split(columns, 1) if chosen else ()
+    drawn: Draw | None = None
+    for family, own in reversed(list(zip(chosen, uniform, strict=True))):
+        drawn = Draw(family, _TABLE[family][1](own, size), drawn)
+    return drawn or Draw(None, torch.empty(rows, 0))
 
 
 def moved(draws: Sequence[Draw], device: torch.device) -> list[Draw]:
     """Move the rows of all draws with several rows to a device in one copy; the host reads single rows."""
-    several = [draw.values for draw in draws if draw.family and len(draw.values) > 1]
+    several = [
+        each.values for first in draws for each in _chain(first) if each.family and len(each.values) > 1
+    ]
     values = iter(together(several, device))
-    return [Draw(d.family, next(values)) if d.family and len(d.values) > 1 else d for d in draws]
+
+    def move(each: Draw) -> Draw:
+        own = next(values) if each.family and len(each.values) > 1 else each.values
+        return Draw(each.family, own, move(each.after) if each.after else None)
+
+    return [move(first) for first in draws]
+
+
+def _chain(draw: Draw) -> Iterator[Draw]:
+    """Yield the draw of each group."""
+    each: Draw | None = draw
+    while each:
+        yield each
+        each = each.after
 
 
 def apply(images: Tensor, draw: Draw) -> Tensor:
@@ -109,11 +141,13 @@ def apply(images: Tensor, draw: Draw) -> Tensor:
     Raises:
         ValueError: the number of rows is neither 1 nor N.
     """
-    if draw.family is None:
-        return images
-    if draw.values.shape[0] not in (1, images.shape[0]):
-        raise ValueError(f"{draw.values.shape[0]} rows of parameters for {images.shape[0]} images")
-    return _TABLE[draw.family][2](images, draw.values)
+    for each in _chain(draw):
+        if each.family is None:
+            continue
+        if each.values.shape[0] not in (1, images.shape[0]):
+            raise ValueError(f"{each.values.shape[0]} rows of parameters for {images.shape[0]} images")
+        images = _TABLE[each.family][2](images, each.values)
+    return images
 
 
 def color(images: Tensor, values: Tensor) -> Tensor:
