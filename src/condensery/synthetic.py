@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -16,11 +16,14 @@ from torch.utils.data import Dataset, TensorDataset
 from condensery import identity
 from condensery.errors import CondenseryError
 from condensery.files import read_tensors, write_tensors
+from condensery.formation import MOST, decode
 
 if TYPE_CHECKING:
     from condensery.data import DataInfo
 
 SCHEMA = "synthetic-set/1"
+_OF_PARTS = "synthetic-set/2"
+"""The schema of a set whose images hold several each: code that does not know of it must refuse the file."""
 SHARD = "shard"
 """The provenance entry that only a part of a set has, and that `gather` drops."""
 
@@ -50,6 +53,7 @@ class SyntheticSet:
         std: per channel, in [0, 1] units.
         provenance: JSON-able: the resolved experiment and the versions that made the set.
         learning_rate: learned with the images: a number, a tensor with one rate per step, or None.
+        formation: each image holds ``formation`` x ``formation`` small ones, which `decoded` enlarges.
 
     Raises:
         CondenseryError: when shapes, types or labels do not agree with each other.
@@ -62,6 +66,7 @@ class SyntheticSet:
     std: tuple[float, ...]
     provenance: dict[str, Any] = field(default_factory=dict)
     learning_rate: float | Tensor | None = None
+    formation: int = 1
     source: str = field(default="synthetic set", init=False)
     """The name of the set in error messages: its file, once it has one. Not stored."""
 
@@ -96,6 +101,9 @@ class SyntheticSet:
             return f"{images.shape[1]} channels need as many means and standard deviations"
         if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std, default=1.0) <= 0:
             return f"mean {self.mean} and std {self.std} are not finite, or no std greater than 0"
+        most = max(1, min(MOST, *images.shape[2:]))
+        if type(self.formation) is not int or not 1 <= self.formation <= most:
+            return f"formation {self.formation!r:.40} is not a number of parts along a side"
         if not isinstance(self.provenance, dict):
             return f"provenance must be a mapping, got {self.provenance!r:.40}"
         return None
@@ -112,8 +120,13 @@ class SyntheticSet:
     def digest(self) -> str:
         """Return a digest of images, labels, classes and normalization, whatever the provenance."""
         rate = self.learning_rate
-        description = (self.images.shape, self.classes, self.mean, self.std, str(self.labels.dtype))
-        found = hashlib.sha256(repr((*description, None if isinstance(rate, Tensor) else rate)).encode())
+        description: tuple[Any, ...] = (
+            *(self.images.shape, self.classes, self.mean, self.std, str(self.labels.dtype)),
+            None if isinstance(rate, Tensor) else rate,
+        )
+        if self.formation > 1:
+            description += (self.formation,)
+        found = hashlib.sha256(repr(description).encode())
         for tensor in (self.images, self.labels, *([rate] if isinstance(rate, Tensor) else [])):
             found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return found.hexdigest()[: identity.DIGITS]
@@ -124,7 +137,7 @@ class SyntheticSet:
         rate = self.learning_rate
         if isinstance(rate, Tensor):
             tensors["learning_rate"] = rate
-        metadata = {
+        metadata: dict[str, Any] = {
             "schema": SCHEMA,
             "classes": self.classes,
             "mean": self.mean,
@@ -132,6 +145,8 @@ class SyntheticSet:
             "provenance": self.provenance,
             "learning_rate": None if isinstance(rate, Tensor) else rate,
         }
+        if self.formation > 1:
+            metadata |= {"schema": _OF_PARTS, "formation": self.formation}
         write_tensors(Path(path), tensors, metadata)
 
     @classmethod
@@ -148,7 +163,7 @@ class SyntheticSet:
             tensors, metadata = read_tensors(path)
         except ValueError as error:
             raise CondenseryError(f"{path}: {error}; make or fetch the file again") from error
-        if metadata.get("schema") != SCHEMA:
+        if metadata.get("schema") not in (SCHEMA, _OF_PARTS):
             raise CondenseryError(
                 f"{path}: holds {metadata.get('schema')!r}, not {SCHEMA!r}; give a synthetic set"
             )
@@ -161,6 +176,7 @@ class SyntheticSet:
                 metadata["std"],
                 metadata["provenance"],
                 tensors.get("learning_rate", metadata["learning_rate"]),
+                metadata.get("formation", 1),
             )
         except KeyError as error:
             raise CondenseryError(f"{path}: has no {error}; make or fetch the file again") from error
@@ -183,6 +199,29 @@ class SyntheticSet:
             )
         return experiment
 
+    def decoded(self) -> SyntheticSet:
+        """Return the set of the images to train on: itself, unless its images hold several each."""
+        if self.formation == 1:
+            return self
+        gray = (0.5 - self._column(self.mean)) / self._column(self.std)
+        images, labels = decode(self.images, self.labels, self.formation, gray)
+        whole = replace(self, images=images, labels=labels, formation=1)
+        whole.source = self.source
+        return whole
+
+    def storage(self) -> dict[str, int]:
+        """Return what the set takes up.
+
+        Returns:
+            ``images_stored``; ``pixel_bytes``, of their pixels as 8-bit values; ``label_bytes``, of soft
+            labels as float32. Hard labels follow from the order of the images and take none.
+        """
+        return {
+            "images_stored": len(self),
+            "pixel_bytes": self.images.numel(),
+            "label_bytes": 4 * self.labels.numel() if self.labels.ndim == 2 else 0,
+        }
+
     def unit_images(self) -> Tensor:
         """Return the images with the normalization undone, (N, C, H, W) float32, clamped to [0, 1]."""
         return (self.images * self._column(self.std) + self._column(self.mean)).clamp(0, 1)
@@ -201,14 +240,14 @@ class SyntheticSet:
         by = "".join(
             f", {name} {experiment[name]}" for name in ("dataset", "method", "ipc") if name in experiment
         )
-        return (
-            f"SyntheticSet({number} images of {'x'.join(map(str, shape))}, {len(self.classes)} classes{by})"
-        )
+        holding = f" that hold {self.formation}x{self.formation} each" if self.formation > 1 else ""
+        size = "x".join(map(str, shape))
+        return f"SyntheticSet({number} images of {size}{holding}, {len(self.classes)} classes{by})"
 
     def as_dataset(
         self, space: Literal["normalized", "unit"], transform: Callable[[Tensor], Any] | None = None
     ) -> Dataset[tuple[Any, ...]]:
-        """Return a Torch data set of (image, label).
+        """Return a Torch data set of (image, label): of the images to train on, see `decoded`.
 
         Args:
             space: ``"normalized"`` for networks trained on normalized data, or ``"unit"`` for [0, 1].
@@ -220,8 +259,9 @@ class SyntheticSet:
         """
         if space not in ("normalized", "unit"):
             raise CondenseryError(f"space {space!r} is unknown; choose 'normalized' or 'unit'")
-        images = self.images if space == "normalized" else self.unit_images()
-        return _Images(images, self.labels, transform) if transform else TensorDataset(images, self.labels)
+        whole = self.decoded()
+        images = whole.images if space == "normalized" else whole.unit_images()
+        return _Images(images, whole.labels, transform) if transform else TensorDataset(images, whole.labels)
 
     def check_against(self, info: DataInfo) -> None:
         """Check that the set belongs to a data set: its classes, image shape and normalization.
@@ -286,6 +326,7 @@ def gather(sets: Sequence[SyntheticSet]) -> SyntheticSet:
         first.std,
         _common_provenance(first),
         first.learning_rate,
+        first.formation,
     )
 
 
@@ -299,6 +340,7 @@ def _check_same_experiment(first: SyntheticSet, part: SyntheticSet) -> None:
             "image shape": list(each.images.shape[1:]),
             "kind of label": "hard" if each.labels.ndim == 1 else "soft",
             "learning rate": rate.tolist() if isinstance(rate, Tensor) else rate,
+            "formation": each.formation,
         }
 
     difference = identity.first_difference(parts(first), parts(part))

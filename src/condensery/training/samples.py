@@ -28,9 +28,10 @@ class Samples:
 
     @classmethod
     def of_set(cls, synthetic: SyntheticSet, device: Device) -> Samples:
-        """Return the images of a synthetic set."""
-        images = synthetic.images.to(device.torch_device)
-        return cls(synthetic.labels.to(device.torch_device), lambda rows: images[rows.to(images.device)])
+        """Return the images of a synthetic set, decoded."""
+        whole = synthetic.decoded()
+        images = whole.images.to(device.torch_device)
+        return cls(whole.labels.to(device.torch_device), lambda rows: images[rows.to(images.device)])
 
     @classmethod
     def of_split(cls, split: Split, device: Device) -> Samples:
