@@ -68,6 +68,7 @@ def test_numbers_are_those_that_the_files_hold() -> None:
         "final_accuracy_mean",
         "selected_network_accuracy",
         "rank_correlation_top5pct",
+        "relative_accuracy",
     }
     printed: list[float] = []
     for path in KNOWN.glob("*.csv"):
@@ -75,6 +76,37 @@ def test_numbers_are_those_that_the_files_hold() -> None:
             printed += [float(line[name]) for name in columns & set(line) if line[name]]
     printed.remove(1.0)  # the correlation of the whole set with itself
     assert sorted(published.numbers(KNOWN)["published_mean"]) == sorted(printed)
+
+
+def test_data_sets_come_in_the_order_of_the_papers() -> None:
+    numbers = published.numbers(KNOWN)
+    datasets = numbers[numbers["table"] == "table1"]["dataset"]
+    assert list(dict.fromkeys(datasets)) == [
+        *("mnist", "fashionmnist", "svhn", "cifar10", "cifar100", "tinyimagenet", "imagenet1k"),
+    ]
+
+
+def test_a_relative_accuracy_is_in_percent_of_that_on_the_whole_set(tmp_path: Path) -> None:
+    dm = {"method": "dm", "ipc": 100, "recipe": "dsa", "images": 1000, "epochs": 1000}
+    whole = {"method": "whole", "ipc": 0, "recipe": "whole", "images": 50000, "epochs": 200}
+    rows = [wide(**dm, network_seed=n, accuracy=a) for n, a in enumerate((65.0, 67.0))]
+    rows += [wide(**whole, network_seed=n, accuracy=a) for n, a in enumerate((82.0, 83.0))]
+
+    def of_dm() -> dict[str, Any]:
+        frame = verdicts(tmp_path, rows)
+        shares = frame[frame["quantity"] == "relative accuracy"]
+        (line,) = shares[(shares["method"] == "dm") & (shares["ipc"] == 100)].to_dict("records")
+        return line
+
+    line = of_dm()
+    assert (line["published"], line["measured"]) == (79.0, pytest.approx(100 * 66 / 82.5))
+    # The relative deviations of both, which here are of two networks each.
+    relative = math.hypot(math.sqrt(2) / 66, math.sqrt(0.5) / 82.5)
+    assert line["spread"] == pytest.approx(line["measured"] * relative)
+    assert line["verdict"] == "within"
+    rows = [row | {"protocol": "laptop"} for row in rows]
+    shutil.rmtree(tmp_path / "few")
+    assert "whole set's epochs 1, not 200" in of_dm()["reason"]
 
 
 # published 14.4 +- 2.0; the sets' means are 16 and 17, so that their deviation is the root of 0.5
@@ -136,7 +168,7 @@ def test_the_page_and_the_figure_count_every_number(tmp_path: Path) -> None:
     tiles = [patch for axes in drawing.figure.axes for patch in axes.patches]
     assert len(tiles) == len(frame)
     text = reproduction_table.page(frame, labels, "figure.png")
-    assert "2 of 213 published numbers" in text
+    assert "2 of 222 published numbers" in text
     assert f"| Random | convnet | dc     | 14.4 ± 2.0 | 15.5 ± 0.7 | 1{layout.TIMES}2 " in text
     assert "epochs 50, not 300" in text
 

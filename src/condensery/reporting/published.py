@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import Accuracies, ClassesInSteps, SearchTable, of_kind
+from condensery.experiment.catalog import RELATIVE_TABLE, Accuracies, ClassesInSteps, SearchTable, of_kind
 from condensery.experiment.groups import ALL, BINS, RANDOM
 
 _COSTS = dict.fromkeys(("dataset", "ipc", "method", "network", "hardware"), str) | {
@@ -35,6 +35,9 @@ _RECIPES = {
     "dsa": "dsa",
     "dm": "dsa",
 }
+_DATASETS = ("mnist", "fashionmnist", "svhn", "cifar10", "cifar100", "tinyimagenet", "imagenet1k")
+"""The data sets in the order of the papers: DSA Table 1, then those that DM Table 1 and section 3.2 add."""
+
 # DM section 3.1: one more block for 64-pixel images; DM Table 1: other networks for DD and LD.
 _NETWORKS = {"tinyimagenet": "convnet-d4", "imagenet1k": "convnet-d4"}
 _NETWORKS_OF_DD_AND_LD = {"mnist": "lenet", "cifar10": "alexnet", "cifar100": "alexnet"}
@@ -129,7 +132,7 @@ def accuracies(folder: Path) -> pd.DataFrame:
     return frame[~again].reset_index(drop=True)
 
 
-ACCURACY, CORRELATION = "accuracy", "rank correlation"
+ACCURACY, RELATIVE, CORRELATION = "accuracy", "relative accuracy", "rank correlation"
 """The quantities of `numbers`."""
 
 SEARCH = (
@@ -146,11 +149,12 @@ def numbers(folder: Path) -> pd.DataFrame:
     """Read every accuracy and rank correlation that the papers print.
 
     Returns:
-        One line per printed number with `NUMBER`, so that a cell of two tables comes twice. ``table`` is the
-        target that measures it, or the first of several. ``quantity`` is `ACCURACY` in percent, or
-        `CORRELATION`, from -1 to 1. ``steps`` is the number of steps of continual learning, after the last of
-        which the accuracy stands, and 0 elsewhere. For architecture search, ``method`` is the proxy and
-        ``evaluate_network`` "".
+        One line per printed number with `NUMBER`, so that a cell of two tables comes twice; those of a table
+        in the papers' order of data sets. ``table`` is the target that measures it, or the first of several;
+        for relative accuracies the one that prints such. ``quantity`` is `ACCURACY` in percent, `RELATIVE` in
+        percent of the accuracy on the whole set, or `CORRELATION`, from -1 to 1. ``steps`` is the number of
+        steps of continual learning, after the last of which the accuracy stands, and 0 elsewhere. For
+        architecture search, ``method`` is the proxy and ``evaluate_network`` "".
 
     Raises:
         CondenseryError: a file is absent, or has other columns.
@@ -171,10 +175,35 @@ def numbers(folder: Path) -> pd.DataFrame:
     learned["evaluate_network"] = learned["dataset"].map(lambda name: _NETWORKS.get(name, "convnet"))
     frame = pd.concat([*frames, learned], ignore_index=True)
     frame["quantity"] = ACCURACY
-    frame = pd.concat([frame, _of_search(folder)], ignore_index=True)
+    frame = pd.concat([frame, _relative(folder), _of_search(folder)], ignore_index=True)
     texts = ("recipe", "condense_network", "evaluate_network")
     frame = frame.fillna({"steps": 0} | dict.fromkeys(texts, "")).astype({"steps": int, "ipc": int})
-    return frame[list(NUMBER)]
+    tables = list(dict.fromkeys(frame["table"]))
+    datasets = [*_DATASETS, *frame["dataset"]]
+    places = [
+        (tables.index(t), datasets.index(d)) for t, d in zip(frame["table"], frame["dataset"], strict=True)
+    ]
+    return frame.iloc[sorted(range(len(frame)), key=places.__getitem__)][list(NUMBER)].reset_index(drop=True)
+
+
+def _relative(folder: Path) -> pd.DataFrame:
+    """Read relative.csv, as `numbers` returns it."""
+    path = folder / "relative.csv"
+    columns = ["dataset", "ipc", "method", "relative_accuracy", "source"]
+    try:
+        frame = pd.read_csv(path)
+    except (FileNotFoundError, ValueError) as error:
+        raise CondenseryError(f"{path}: cannot be read; give the folder of the published numbers") from error
+    if list(frame.columns) != columns:
+        raise CondenseryError(f"{path}: columns must be {', '.join(columns)}")
+    frame = frame.rename(columns={"relative_accuracy": "published_mean"})
+    return frame.assign(
+        table=RELATIVE_TABLE,
+        quantity=RELATIVE,
+        published_std=math.nan,
+        recipe=frame["method"].map(_RECIPES),
+        evaluate_network=frame["dataset"].map(lambda name: _NETWORKS.get(name, "convnet")),
+    )
 
 
 def search(folder: Path) -> pd.DataFrame:

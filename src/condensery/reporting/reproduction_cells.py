@@ -13,6 +13,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import Config
 from condensery.experiment.catalog import TARGETS, SearchTable
 from condensery.experiment.comparable import cell_differences, search_differences
+from condensery.experiment.targets import WHOLE
 from condensery.reporting import cells, continual_cells, published, search_cells
 from condensery.reporting.labels import Labels
 from condensery.rows import EVALUATION, MEMORY, SEARCH, read_rows, row_files
@@ -52,7 +53,13 @@ def measured(folder: Path, config: Config, known: Path) -> pd.DataFrame:
     Raises:
         CondenseryError: a row file cannot be read, or its rows do not fit together.
     """
-    parts = [*_accuracies(folder, config), *_continual(folder, config), *_search(folder, config, known)]
+    accuracies = list(_accuracies(folder, config))
+    parts = [
+        *accuracies,
+        *map(_relative, accuracies),
+        *_continual(folder, config),
+        *_search(folder, config, known),
+    ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*_KEY, "recipe"])
 
 
@@ -151,7 +158,11 @@ def _reasons(number: Mapping[str, Any], line: Mapping[str, Any], config: Config,
         return search_differences(config, paper)
     cell = {**number, "recipe": line["recipe"]}
     try:
-        return cell_differences(config, paper, cell)
+        reasons = cell_differences(config, paper, cell)
+        if number["quantity"] == published.RELATIVE:
+            whole = cell_differences(config, paper, {**cell, "method": WHOLE, "ipc": 0, "recipe": WHOLE})
+            reasons += [f"whole set's {reason}" for reason in whole]
+        return reasons
     except CondenseryError as error:  # a configuration that no longer knows one of the names
         return [str(error)]
 
@@ -180,6 +191,23 @@ def _accuracies(folder: Path, config: Config) -> Iterator[pd.DataFrame]:
         recipe=frame["recipe"],
         steps=0,
     )
+
+
+def _relative(accuracies: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracies in percent of that on the whole set in recipe whole, where there is such.
+
+    The spread is that of the two accuracies; a whole set with one network adds none.
+    """
+    names = ["dataset", "evaluate_network"]
+    on_whole = accuracies[(accuracies["method"] == WHOLE) & (accuracies["recipe"] == WHOLE)]
+    whole = on_whole[[*names, "measured", "spread"]]
+    frame = accuracies[accuracies["method"] != WHOLE].merge(whole, on=names, suffixes=("", "_whole"))
+    share = 100 * frame["measured"] / frame["measured_whole"]
+    spreads = (frame["spread"], frame["spread_whole"].fillna(0))
+    parts = [s / m for s, m in zip(spreads, (frame["measured"], frame["measured_whole"]), strict=True)]
+    spread = share * (parts[0] ** 2 + parts[1] ** 2) ** 0.5
+    found = frame.assign(quantity=published.RELATIVE, measured=share, spread=spread)
+    return found[list(accuracies.columns)]
 
 
 def _continual(folder: Path, config: Config) -> Iterator[pd.DataFrame]:
