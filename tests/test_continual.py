@@ -114,6 +114,14 @@ GRADIENTS = {
     "distance": "layerwise",
     "strategy": "dataset",
     "transform": "shared",
+    "alone_networks": 1,
+    "alone_steps": 1,
+}
+DISTRIBUTIONS = {
+    "iterations": 3,
+    "network_group": "random",
+    "power": 4,
+    "feature_weight": 0.01,
 }
 UNROLLED = {
     "dd": {
@@ -137,7 +145,7 @@ UNROLLED = {
 
 
 def parameters(method: str) -> dict[str, object]:
-    matched = GRADIENTS if method in ("dc", "dsa") else {"iterations": 3, "network_group": "random"}
+    matched = GRADIENTS if method in ("dc", "dsa", "dcc") else DISTRIBUTIONS
     others = UNROLLED | GENERATORS | {"mmd": matched | {"kernel": "linear", "degree": 2, "width": 1.0}}
     entry = others.get(method, matched)
     return {"parameters": entry | {"init": "real"}}

@@ -36,6 +36,8 @@ _METHODS = {
     "dm-pool": {"iterations": 2, "batch_real": 8},
     "dc": {"iterations": 1, "batch_real": 8},
     "dsa": {"iterations": 1, "batch_real": 8},
+    "dcc": {"iterations": 1, "batch_real": 8, "alone_networks": 0},
+    "datadam": {"iterations": 2, "batch_real": 8},
     "dd": {"iterations": 2, "batch_real": 16},
     "ld": {"iterations": 3, "patience": 1, "batch_real": 16},
     "mmd": {"iterations": 2, "batch_real": 8},
@@ -50,7 +52,8 @@ _WHOLE = ("whole", "features", "sequence", "pool", "search_whole")
 _RECIPES |= {name: {"epochs": 1, "batch": 750} for name in _WHOLE}
 
 # Variants that take other branches than their methods do.
-VARIANTS = ("dsa-independent", "dsa-none", "mmd-polynomial", "mmd-rbf", "mmd-laplacian", "dm-pool-random")
+VARIANTS = ("dsac", "dsa-independent", "dsa-none", "dm-pool-random")
+VARIANTS += ("mmd-polynomial", "mmd-rbf", "mmd-laplacian")
 
 _FEATURES = ("herding", "forgetting", "kcenter")
 _GENERATORS = ("gmmn", "vae", "biggan")

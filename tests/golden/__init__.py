@@ -30,7 +30,8 @@ CLASSES = (1, 4, 6, 7)
 # What of a method's parameters is lowered, so that it takes a second.
 LOWERED = {
     **{"iterations": 4, "batch_real": 16, "batch_net": 8},
-    **{"outer_loop": 2, "inner_loop": 2},  # of DC and DSA
+    **{"outer_loop": 2, "inner_loop": 2},  # of DC, DSA and DCC
+    **{"alone_networks": 1, "alone_steps": 1},  # of DCC
     **{"stages": 2, "steps": 2, "epochs": 2},  # of DD
     **{"patience": 2},  # of LD
     **{"batch": 16, "noise": 5, "width": 32, "steps_net": 2, "ema": 0.5},  # of the generators

@@ -301,6 +301,14 @@ TARGETS: Mapping[str, Target] = {
         ),
         layout=_CROSSED,
     ),
+    "table_methods": Accuracies(
+        "Methods after DM beside those before",
+        notes=(
+            _ACCURACY,
+            "DC, DSA and DM are those of Table 1 and have its published values in brackets, only in the "
+            "recipe of the papers.",
+        ),
+    ),
     "summary": Curves("Accuracy against images per class"),
     "figure_larger_sets": Curves(
         "Larger sets: accuracy, absolute and in percent of that on the whole set", relative=True

@@ -44,7 +44,7 @@ class DistributionMatching:
     def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`."""
         pixels = Pixels(problem, run)
-        matcher = Matcher(problem, self.weights(problem))
+        matcher = self.matcher(problem)
         for step in pixels.iterations():
             gradient, loss = matcher.gradient(pixels.images, step)
             pixels.step(gradient)
@@ -56,9 +56,16 @@ class DistributionMatching:
         """Return the function that sets the weights of the condensing network."""
         return random_weights(problem)
 
+    def matcher(self, problem: Problem) -> Matcher:
+        """Return the loss that the pixels descend."""
+        return Matcher(problem, self.weights(problem))
+
 
 class Matcher:
     """The loss of one step and its gradient with respect to the pixels.
+
+    What of an image is matched, and how two sets of it differ, are :meth:`features` and :meth:`loss`, which
+    other methods replace.
 
     With instance norm an image's features do not depend on the rest of its batch, so classes go through
     the network in groups as large as the memory budget allows. Batch norm takes its statistics from all
@@ -75,10 +82,22 @@ class Matcher:
         info, parameters = problem.data.info, problem.parameters
         floats = networks.activations(self._network, info.channels, (info.height, info.width))
         images = parameters["iterations"] * len(problem.classes) * (parameters["batch_real"] + problem.ipc)
-        self._embed: Callable[[Tensor], Tensor] = problem.device.compiled(
-            self._network.embed, images * floats
-        )
+        self._embed = problem.device.compiled(self.features(self._network), images * floats)
         self._groups = list(_class_groups(problem, self._network, floats))
+
+    def features(self, network: Network) -> Callable[[Tensor], Tensor]:
+        """Return the function from images (n, C, H, W) to what of each is matched, (n, F)."""
+        return network.embed
+
+    def loss(self, real: Sequence[Tensor], synthetic: Tensor) -> Tensor:
+        """Return the sum over classes of the distances between real and synthetic images, a scalar.
+
+        Args:
+            real: for each class, the features of its real images, float32 (n, F).
+            synthetic: those of its synthetic ones, float32 (classes, m, F), differentiable.
+        """
+        real_means = torch.stack([features.mean(0) for features in real])
+        return (real_means - synthetic.mean(1)).square().sum()
 
     def gradient(self, images: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """Return the gradient of the loss of ``step``, shaped like ``images``, and the loss, a scalar.
@@ -98,20 +117,19 @@ class Matcher:
                 )
                 for c in (problem.classes[i] for i in group)
             ]
-            real_means = self._real_means(group, draws, step)
+            real = self._real_features(group, draws, step)
             rows = slice(group.start * problem.ipc, group.stop * problem.ipc)
             leaf = images[rows].detach().requires_grad_()
             with problem.device.autocast():
                 features = self._embed(_augmented(leaf.split(problem.ipc), draws))
-            means = features.float().view(len(group), problem.ipc, -1).mean(1)
-            loss = (real_means - means).square().sum()
+            loss = self.loss(real, features.float().view(len(group), problem.ipc, -1))
             (gradient[rows],) = torch.autograd.grad(loss, leaf)
             total += loss.detach()
         return gradient, total
 
     @torch.no_grad()
-    def _real_means(self, group: range, draws: Sequence[Draw], step: int) -> Tensor:
-        """Return the mean features of each class's augmented real batch: float32, (classes, F)."""
+    def _real_features(self, group: range, draws: Sequence[Draw], step: int) -> Sequence[Tensor]:
+        """Return the features of each class's augmented real batch: float32, (n, F) for each class."""
         problem = self._problem
         batches = [
             problem.random_batch(
@@ -123,7 +141,7 @@ class Matcher:
         real = self._train.batch(np.concatenate(batches), problem.device.torch_device)
         with problem.device.autocast():
             features = self._embed(_augmented(real.split(sizes), draws))
-        return torch.stack([f.mean(0) for f in features.float().split(sizes)])
+        return features.float().split(sizes)
 
 
 def _augmented(parts: Sequence[Tensor], draws: Sequence[Draw]) -> Tensor:

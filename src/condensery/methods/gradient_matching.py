@@ -1,4 +1,4 @@
-"""What DC and DSA share: match the gradients that a network gets from real and from synthetic images.
+"""What DC, DSA and DCC share: match the gradients that a network gets from real and from synthetic images.
 
 Source: *Dataset Condensation with Gradient Matching* (DC), Algorithm 1; DSA section 3. For each of
 ``iterations`` new random networks the two loops are::
@@ -62,6 +62,10 @@ class GradientMatching(ABC):
         """Return which images the matching augments, a key of :data:`TRANSFORMS`."""
         return "shared"
 
+    def matcher(self, problem: Problem) -> Matcher:
+        """Return the distance that the pixels descend."""
+        return Matcher(problem, self.strategy(problem), self.transform(problem))
+
     def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`.
 
@@ -70,7 +74,7 @@ class GradientMatching(ABC):
                 class, or the augmentation does not suit the method.
         """
         steps = self._steps(problem)
-        matcher = Matcher(problem, self.strategy(problem), self.transform(problem))
+        matcher = self.matcher(problem)
         pixels = Pixels(problem, run)
         # An iteration is one network: between two iterations the state consists of the pixels alone.
         for iteration in pixels.iterations():
@@ -117,11 +121,11 @@ class Matcher:
         info = problem.data.info
         floats = networks.activations(self.network, info.channels, (info.height, info.width))
         self._at_once = problem.device.images_at_once(floats)
-        once, twice = (images * floats for images in self._images_seen())
+        once, self._twice = (images * floats for images in self._images_seen())
         self._forward = problem.device.compiled(self.network, once)
         # As one function, because the compiler cannot differentiate its graphs twice.
         # An image takes about three times as much memory there.
-        self._distance_and_gradient = problem.device.compiled(self._differentiate_twice, 3 * twice)
+        self._distance_and_gradient = problem.device.compiled(self._differentiate_twice, 3 * self._twice)
         self._labels = problem.labels.to(problem.device.torch_device)
 
     def _images_seen(self) -> tuple[int, int]:
@@ -210,7 +214,7 @@ class Matcher:
         """
         c = address[-1]
         of_real, of_synthetic = (self._draw(stream, images.shape[-2:], address) for stream in self._streams)
-        target = self._real_gradients(siamese.apply(self._real(chosen, images.dtype), of_real), c)
+        target = self._real_gradients(chosen, images.dtype, of_real, c)
         leaf = images.detach().requires_grad_()
         augmented = siamese.apply(leaf, of_synthetic)
         labels = self._labels.new_full((len(leaf),), c)
@@ -232,6 +236,16 @@ class Matcher:
             labels: int64 (n,).
         """
 
+        def distance(images: Tensor) -> Tensor:
+            return self._distance(target, self._differentiable_gradients(parameters, images, labels))
+
+        return torch.func.grad_and_value(distance)(images)
+
+    def _differentiable_gradients(
+        self, parameters: Sequence[Tensor], images: Tensor, labels: Tensor
+    ) -> Sequence[Tensor]:
+        """Return the gradient of the mean loss of images, a tensor for each parameter, differentiably."""
+
         def mean_loss(parameters: Sequence[Tensor], images: Tensor) -> Tensor:
             named = dict(zip(self._names, parameters, strict=True))
 
@@ -240,10 +254,7 @@ class Matcher:
 
             return self._loss(network, images, labels) / len(images)
 
-        def distance(images: Tensor) -> Tensor:
-            return self._distance(target, torch.func.grad(mean_loss)(parameters, images))
-
-        return torch.func.grad_and_value(distance)(images)
+        return torch.func.grad(mean_loss)(parameters, images)
 
     def _draw(self, stream: str | None, size: Sequence[int], address: tuple[int, int, int]) -> siamese.Draw:
         """Return the draw that a class's real or synthetic images share; without a stream, the empty draw."""
@@ -251,22 +262,35 @@ class Matcher:
             return siamese.Draw(None, torch.empty(1, 0))
         return siamese.draw(self._strategy, 1, size, streams.generator(self._problem.seed, stream, *address))
 
-    def _real_gradients(self, real: Tensor, c: int) -> Sequence[Tensor]:
-        """Return the gradient of the mean loss of a class's real images, a tensor for each parameter.
+    def _real_gradients(
+        self, chosen: Tensor, dtype: torch.dtype, draw: siamese.Draw, c: int
+    ) -> Sequence[Tensor]:
+        """Return the gradient of the mean loss of real images of a class, a tensor for each parameter.
+
+        Args:
+            chosen: which images.
+            dtype: the floating type of the network.
+            draw: their augmentation.
+            c: the class.
+        """
+        real = siamese.apply(self._real(chosen, dtype), draw)
+        return self._gradients(real, self._labels.new_full((len(real),), c))
+
+    def _gradients(self, images: Tensor, labels: Tensor) -> Sequence[Tensor]:
+        """Return the gradient of the mean loss of images, a tensor for each parameter.
 
         Images go through the network in parts that fit the memory budget, which changes nothing: matching
         finds batch norm with fixed statistics, so that no image sees another.
         """
 
-        def of_part(part: Tensor) -> tuple[Tensor, ...]:
-            labels = self._labels.new_full((len(part),), c)
-            loss = self._loss(self._forward, part, labels) / len(real)
+        def of_part(part: Tensor, answers: Tensor) -> tuple[Tensor, ...]:
+            loss = self._loss(self._forward, part, answers) / len(images)
             return torch.autograd.grad(loss, self._parameters)
 
-        first, *others = real.split(self._at_once)
-        sums = of_part(first)
-        for part in others:
-            sums = torch._foreach_add(sums, of_part(part))
+        first, *others = zip(images.split(self._at_once), labels.split(self._at_once), strict=True)
+        sums = of_part(*first)
+        for part, answers in others:
+            sums = torch._foreach_add(sums, of_part(part, answers))
         return sums
 
     def _set_statistics(self, iteration: int, step: int) -> None:

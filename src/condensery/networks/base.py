@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 from torch import Tensor, nn
 
 from condensery.errors import CondenseryError
 
 # The maps of a network whose size is given in pixels: (height, width).
 Size = tuple[int, int]
+
+ACTIVATIONS = (nn.Sigmoid, nn.ReLU, nn.LeakyReLU, nn.SiLU)
 
 
 class Network(nn.Module):
@@ -29,6 +33,27 @@ class Network(nn.Module):
     def embed(self, images: Tensor) -> Tensor:
         """Return the features before the classifier, (N, F), of images (N, C, H, W)."""
         return self.body(images).flatten(1)
+
+    def maps(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the maps after each activation, (N, C, H, W), in the order of layers, and what `embed` does.
+
+        Only of a network whose `maps_given` is not 0.
+        """
+        found: list[Tensor] = []
+        given = self.maps_given()
+        for layer in self.body.children():
+            images = layer(images)
+            if isinstance(layer, ACTIVATIONS) and len(found) < given:
+                found.append(images)
+        return found, images.flatten(1)
+
+    def maps_given(self) -> int:
+        """Return how many maps `maps` gives: 0 if the body is not a sequence of plain layers."""
+        layers = list(self.body.children()) if isinstance(self.body, nn.Sequential) else []
+        if any(list(layer.children()) for layer in layers):
+            return 0
+        convolving = itertools.takewhile(lambda layer: not isinstance(layer, nn.Flatten), layers)
+        return sum(isinstance(layer, ACTIVATIONS) for layer in convolving)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits, (N, classes), of images (N, C, H, W)."""

@@ -1,0 +1,77 @@
+"""DataDAM: match the mean attention of the intermediate layers beside the mean features.
+
+Source: Sajedi et al., *DataDAM: Efficient Dataset Distillation with Attention Matching*, 2023, and its
+authors' public code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from condensery.errors import CondenseryError
+from condensery.methods import dm
+from condensery.methods.base import Problem, register
+from condensery.methods.dm import DistributionMatching
+from condensery.networks import Network
+
+# The loss as a whole is multiplied by this, to which the learning rate belongs (the authors' public code).
+_FACTOR = 100
+
+
+@register
+class AttentionMatching(DistributionMatching):
+    """DM whose means are of attention maps as well.
+
+    Parameters besides those of DM: ``power``, p, to which activations are raised before they are summed over
+    the channels; ``feature_weight``, of DM's loss beside that of the attention.
+    """
+
+    name = "datadam"
+
+    def matcher(self, problem: Problem) -> Matcher:
+        """See :class:`condensery.methods.dm.DistributionMatching`.
+
+        Raises:
+            CondenseryError: the network has no intermediate maps.
+        """
+        return Matcher(problem)
+
+
+class Matcher(dm.Matcher):
+    """DM's loss on attention and features together.
+
+    A sum of weighted squared distances is the squared distance between vectors that are put together from the
+    parts, each times the root of its weight.
+    """
+
+    def features(self, network: Network) -> Callable[[Tensor], Tensor]:
+        """See :class:`condensery.methods.dm.Matcher`."""
+        if network.maps_given() < 2:
+            raise CondenseryError(
+                f"datadam matches the maps of a network's layers but the last, and {self._problem.network} "
+                "has none: take a ConvNet of 2 or more blocks (--network)"
+            )
+        power = self._problem.parameters["power"]
+        weight = math.sqrt(self._problem.parameters["feature_weight"])
+
+        def both(images: Tensor) -> Tensor:
+            maps, embedding = network.maps(images)
+            parts = [attention(each.float(), power) for each in maps[:-1]]
+            return math.sqrt(_FACTOR) * torch.cat([*parts, weight * embedding.float()], dim=1)
+
+        return both
+
+
+def attention(maps: Tensor, power: float) -> Tensor:
+    """Return where a network is active: (n, C, H, W) -> (n, H * W), of length 1 for every image.
+
+    Args:
+        maps: activations.
+        power: p of the sum over channels of |activation|^p.
+    """
+    return F.normalize(maps.abs().pow(power).sum(1).flatten(1), dim=1)
