@@ -29,6 +29,7 @@ from tests import problems
 from tests.test_generators import PARAMETERS as GENERATORS
 
 RECIPE = Recipe("dsa", epochs=2, lr=0.05, momentum=0.9, weight_decay=5e-4, batch=8, augmentation="none")
+JOINT = dataclasses.replace(RECIPE, epochs=3, lr=0.02)
 AUGMENTED = dataclasses.replace(RECIPE, augmentation=problems.STRATEGY)
 
 
@@ -233,9 +234,11 @@ def learn_classes(data: RealData, folder: Path, run: Run = UNATTENDED) -> list[l
     return classes.learn(data, steps, "mlp", AUGMENTED, problems.CPU, run=run)
 
 
-def tasks(data: list[RealData]) -> list[domains.Task]:
+def tasks(data: list[RealData], *, joint: bool = False) -> list[domains.Task]:
+    """Return the tasks; the last has a set if networks are to train on the joint sets too."""
     kept = [methods.get("random").condense(problems.problem(each)) for each in data]
-    return [domains.Task(*each) for each in zip(data, [RECIPE] * len(data), [*kept[:-1], None], strict=True)]
+    kept = kept if joint else [*kept[:-1], None]
+    return [domains.Task(each, RECIPE, JOINT, own) for each, own in zip(data, kept, strict=True)]
 
 
 def two_domains() -> list[RealData]:
@@ -355,7 +358,7 @@ def test_a_sequence_equals_a_plain_loop(monkeypatch) -> None:
 
     monkeypatch.setattr(domains, "accuracies", watch)
     learned = list(domains.learn("mlp", tasks(both), [0], problems.CPU))
-    assert [(one.step, one.distillation, len(one.accuracies)) for one in learned] == [
+    assert [(one.step, one.way.distillation, len(one.accuracies)) for one in learned] == [
         (0, True, 1),
         (1, True, 2),
         (0, False, 1),
@@ -372,16 +375,48 @@ def test_a_sequence_equals_a_plain_loop(monkeypatch) -> None:
     assert learned[3].accuracies == pytest.approx(free, abs=1e-3)
 
 
+def test_the_joint_sets_are_learned_as_in_a_plain_loop() -> None:
+    both = two_domains()
+    learned = domains.learn("mlp", tasks(both, joint=True), [0], problems.CPU)
+    joint = [one for one in learned if one.way.joint]
+    assert [(one.step, one.way.distillation, len(one.accuracies)) for one in joint] == [
+        (0, False, 1),
+        (1, False, 2),
+    ]
+    cpu = torch.device("cpu")
+    kept = [methods.get("random").condense(problems.problem(each)) for each in both]
+    net = networks.build("mlp", channels=3, size=(16, 16), classes=3)
+    networks.initialize(net, streams.generator(0, "evaluation-network"))
+    for step in range(2):
+        images = torch.cat([each.images for each in kept[: step + 1]])
+        labels = torch.cat([each.labels for each in kept[: step + 1]])
+        rate, optimizer = None, None
+        for epoch in range(JOINT.epochs_run):
+            if JOINT.rate(epoch, 0) != rate:  # where it falls, the momentum begins anew
+                rate = JOINT.rate(epoch, 0)
+                optimizer = torch.optim.SGD(net.parameters(), rate, momentum=0.9, weight_decay=5e-4)
+            order = torch.randperm(len(images), generator=streams.generator(step, "shuffle", epoch))
+            for rows in order.split(JOINT.batch):
+                loss = F.cross_entropy(net(images[rows]), labels[rows])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        for data, accuracy in zip(both, joint[step].accuracies, strict=False):
+            logits = net(data.test.batch(torch.arange(len(data.test)), cpu))
+            right = (logits.argmax(1) == torch.as_tensor(data.test.labels)).float().mean()
+            assert accuracy == pytest.approx(100 * float(right), abs=1e-3)
+
+
 def test_networks_of_a_sequence_do_not_depend_on_each_other() -> None:
-    both = tasks(two_domains())
+    both = tasks(two_domains(), joint=True)
     stacked = domains.learn("mlp", both, [0, 1], problems.STACKING)
     single = domains.learn("mlp", both, [0, 1], problems.CPU)
 
     def scores(learned: list[domains.Learned]) -> dict[tuple, tuple[float, ...]]:
-        return {(one.network_seed, one.step, one.distillation): one.accuracies for one in learned}
+        return {(one.network_seed, one.step, one.way): one.accuracies for one in learned}
 
     assert scores(stacked) == scores(single)
-    assert len(scores(single)) == 8
+    assert len(scores(single)) == 12
 
 
 def test_the_common_shape_is_the_largest() -> None:
@@ -399,18 +434,18 @@ class Interrupted(Exception):
 
 
 def test_progress_counts_the_epochs_of_a_sequence() -> None:
-    both = tasks(two_domains())
+    both = tasks(two_domains(), joint=True)
     steps = problems.Steps()
     domains.learn("mlp", both, [0, 1], problems.CPU, run=Run(progress=steps))
-    # Of each network: the first task once, the second with and without distillation.
+    # Of each network: the first task once, the second with and without distillation, both on the joint sets.
     assert steps.seen == list(range(1, 2 * domains.epochs(both) + 1))
-    assert domains.epochs(both) == 3 * RECIPE.epochs_run
+    assert domains.epochs(both) == 3 * RECIPE.epochs_run + 2 * JOINT.epochs_run
 
 
 @pytest.mark.parametrize("stop_at", [1, 6, 10, 12, 30])
 def test_an_interrupted_sequence_gives_the_same_accuracies(tmp_path: Path, monkeypatch, stop_at: int) -> None:
     first, second = two_domains()
-    three = tasks([first, second, first])
+    three = tasks([first, second, first], joint=True)
     saves, now = 0, 0.0
     monkeypatch.setattr("condensery.run.parts.perf_counter", lambda: now)
 
@@ -429,8 +464,8 @@ def test_an_interrupted_sequence_gives_the_same_accuracies(tmp_path: Path, monke
 
     def learn(run: Run) -> list[tuple]:
         learned = domains.learn("mlp", three, [0, 1], problems.CPU, run=run)
-        assert {one.train_seconds for one in learned} == {RECIPE.epochs_run}
-        return [(one.network_seed, one.step, one.distillation, one.accuracies) for one in learned]
+        assert {one.train_seconds for one in learned} == {RECIPE.epochs_run, JOINT.epochs_run}
+        return [(one.network_seed, one.step, one.way, one.accuracies) for one in learned]
 
     def run() -> Run:
         return Run(Stops(tmp_path / "state", "test", every_seconds=0), Seconds())
@@ -438,8 +473,9 @@ def test_an_interrupted_sequence_gives_the_same_accuracies(tmp_path: Path, monke
     with pytest.raises(Interrupted):
         learn(run())
     assert learn(run()) == learn(Run(progress=Seconds()))
-    # Each of 2 networks has 5 trainings of 3 passes, 6 tasks that end, and an end. Nothing is done again.
-    assert saves == 2 * (5 * 3 + 6 + 1)
+    # Each of 2 networks has 5 trainings of 3 passes and 3 of 4, 9 tasks that end, and an end. Nothing is done
+    # again.
+    assert saves == 2 * (5 * 3 + 3 * 4 + 9 + 1)
 
 
 @pytest.mark.parametrize("then", [problems.STACKING, problems.CPU])
@@ -456,7 +492,7 @@ def test_a_sequence_may_go_on_where_other_networks_are_trained_at_once(tmp_path:
 
     def scores(device: Device, run: Run) -> dict[tuple, tuple[float, ...]]:
         learned = domains.learn("mlp", both, [0, 1], device, run=run)
-        return {(one.network_seed, one.step, one.distillation): one.accuracies for one in learned}
+        return {(one.network_seed, one.step, one.way): one.accuracies for one in learned}
 
     def run() -> Run:
         return Run(Stops(tmp_path / "state", "test", every_seconds=0))

@@ -106,6 +106,19 @@ def test_a_sequence_has_a_row_for_every_task_tested(domains):
     assert set(rows["network_seed"]) == {3000}
 
 
+def test_a_set_of_the_last_task_is_for_training_on_the_joint_sets(domains, run, prepared, tmp_path):
+    last = tmp_path / "last.safetensors"
+    inverted = ("--data", "digits_inverted", "--prepared", prepared / "digits_inverted")
+    run("condense", *inverted, "--method", "random", "--ipc", 2, "--seed", 0, "--out", last)
+    rows = domains("rows", memory=(tmp_path / "rgb.safetensors", last))
+    joint = rows[rows["recipe"] == "dsa"]
+    assert joint[["step", "images", "memory_images", "epochs", "distillation"]].to_numpy().tolist() == [
+        [1, 20, 0, 20, False],
+        *[[2, 40, 20, 20, False]] * 2,
+    ]
+    assert len(rows) == 3 * len(joint)
+
+
 class Stopped(Exception):
     """Raised in the middle of a job."""
 
@@ -153,8 +166,8 @@ def test_a_memory_that_does_not_fit_is_refused(classes, domains, run, prepared, 
     run("condense", *digits, "--method", "random", "--ipc", 2, "--seed", 1, "--out", half)
     with pytest.raises(CondenseryError, match="0 images of class"):
         classes("rows", memory=half)
-    with pytest.raises(CondenseryError, match="one of every data set but the last"):
-        domains("rows", memory=(half, half))
+    with pytest.raises(CondenseryError, match="give one of every data set"):
+        domains("rows", memory=(half, half, half))
     with pytest.raises(CondenseryError, match="1x8x8"):
         domains("rows", memory=(half,))
     assert not (tmp_path / "rows.parquet").exists()

@@ -51,11 +51,12 @@ def class_rows() -> list[dict[str, Any]]:
 
 
 def sequence_rows() -> list[dict[str, Any]]:
-    """Return rows of one memory in a sequence of two data sets, with and without distillation."""
+    """Return rows of one memory in a sequence of two data sets: distilled, not, and on the joint sets."""
     common = {"dataset": "svhn+usps", "steps": 2, "ipc": 10, "classes_seen": 10, "method": "dsa"}
     rows = []
-    for distillation, old in ((True, 70.0), (False, 40.0)):
-        line = common | {"distillation": distillation}
+    ways = (("dsa", False, 60.0), ("sequence", True, 70.0), ("sequence", False, 40.0))
+    for recipe, distillation, old in ways:
+        line = common | {"recipe": recipe, "distillation": distillation}
         rows.append(step_row(90.0, **line, step=1, task="svhn", tested="svhn", memory_images=0))
         for tested, accuracy in (("svhn", old), ("usps", 95.0)):
             rows.append(step_row(accuracy, **line, step=2, task="usps", tested=tested, memory_images=100))
@@ -101,8 +102,9 @@ def test_published_numbers_stand_at_the_end_of_their_experiment_only() -> None:
 
 def test_each_data_set_of_a_sequence_has_the_same_weight() -> None:
     frame = cells(sequence_rows())
-    assert frame["distillation"].tolist() == [True, True, False, False]
-    assert frame["mean"].tolist() == [90.0, (70 + 95) / 2, 90.0, (40 + 95) / 2]
+    assert frame["recipe"].tolist() == ["sequence"] * 4 + ["dsa"] * 2
+    assert frame["distillation"].tolist() == [True, True, False, False, False, False]
+    assert frame["mean"].tolist() == [90.0, (70 + 95) / 2, 90.0, (40 + 95) / 2, 90.0, (60 + 95) / 2]
     once_tested = sequence_rows()[1] | {"network_seed": 9}
     for lacking in ([*sequence_rows(), once_tested], sequence_rows()[:2]):
         with pytest.raises(CondenseryError, match="every data set"):
@@ -135,11 +137,13 @@ def test_table_has_a_line_a_memory_and_a_column_a_step(tmp_path: Path) -> None:
 
 
 def test_sequence_names_its_data_sets_and_what_holds_the_network() -> None:
-    ((distilled, plain),) = pipe_tables(
+    ((distilled, plain, joint),) = pipe_tables(
         continual_table.build("dsa_continual", cells(sequence_rows()), LABELS).markdown
     )
-    assert (distilled["Memory"], plain["Memory"]) == ("DSA, distilled", "DSA")
+    lines = [line["Memory"] for line in (distilled, plain, joint)]
+    assert lines == ["DSA, distilled", "DSA", "DSA, joint sets"]
     assert (distilled["svhn"], distilled["+ usps"], plain["+ usps"]) == ("90.0", "82.5", "67.5")
+    assert joint["+ usps"] == "77.5"
 
 
 def test_metrics_sum_up_every_step_of_every_memory() -> None:
@@ -170,10 +174,10 @@ def test_curves_are_the_cells(tmp_path: Path) -> None:
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
 
 
-def test_undistilled_curves_are_dashed() -> None:
+def test_every_way_to_learn_has_dashes_of_its_own() -> None:
     (axes,) = continual_figure.draw("dsa_continual", cells(sequence_rows()), LABELS).figure.axes
     styles = {line.get_label(): line.get_linestyle() for line in axes.lines}
-    assert styles == {"DSA, distilled": "-", "DSA": "--"}
+    assert styles == {"DSA, distilled": "-", "DSA": "--", "DSA, joint sets": ":"}
 
 
 def test_the_page_has_table_and_figure(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def get_memory_files(w) -> list[str]:
     memory = memory_id(w)
     folder = f"{RESULTS}/continual/{MEMORY.format(**memory._asdict())}"
     files = []
-    for number in memories.remembered_steps(memory):
+    for number in range(memory.steps):
         whole = memories.set_with(CONFIG, memory, number)
         files.append(set_path(whole) if whole else f"{folder}/step{number}.safetensors")
     return list(dict.fromkeys(files))
@@ -174,9 +174,11 @@ def get_task_data(w) -> list[str]:
 
 
 def get_task_recipes(w) -> list[dict]:
-    names = get_task_names(w)
-    name = memories.RECIPE if len(names) == 1 else memories.SEQUENCE_RECIPE
-    return [CONFIG.recipe(name, dataset, int(w.ipc), w.network) for dataset in names]
+    return [
+        CONFIG.recipe(name, dataset, int(w.ipc), w.network)
+        for dataset in get_task_names(w)
+        for name in memories.recipes(w.tasks)
+    ]
 
 
 def get_learning_script(w) -> str:

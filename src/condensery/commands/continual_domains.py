@@ -1,8 +1,9 @@
 r"""Let networks learn data sets in turn on a memory of the earlier ones, and test them on all so far.
 
 The data sets have the same number of classes; their images are brought to one shape. Every network learns
-the sequence twice, with and without distillation from its previous state. Writes one Parquet row for each
-network, data set learned and data set tested.
+the sequence twice, with and without distillation from its previous state, and where there is a set of the
+last data set too, once more on the joint sets alone. Writes one Parquet row for each network, way of
+learning, data set learned and data set tested.
 
 Example:
     python scripts/continual_domains.py --data digits digits_inverted --seed 0 \
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from condensery.continual.domains import Learned, Task, epochs, learn, memories
 from condensery.data.contents import Shape
 from condensery.data.views import reshaped
 from condensery.errors import CondenseryError
-from condensery.experiment.memories import JOIN, SEQUENCE_RECIPE, common_shape
+from condensery.experiment.memories import JOIN, RECIPE, SEQUENCE_RECIPE, common_shape
 from condensery.identity import check_data, digest
 from condensery.jobs import Job
 from condensery.jobs.arguments import add_arguments, add_networks_argument, add_seed_argument, all_opened
@@ -49,7 +51,7 @@ def parse() -> argparse.Namespace:
         nargs="+",
         required=True,
         metavar="SET",
-        help="synthetic sets of one method: one per data set except the last, in their order",
+        help="synthetic sets of one method: one per data set in their order; the last may be left out",
     )
     add_networks_argument(parser)
     return parser.parse_args()
@@ -61,9 +63,10 @@ def main() -> None:
     jobs = all_opened(args)
     job = jobs[0]
     sets = [SyntheticSet.load(path) for path in args.memory]
-    if len(jobs) < 2 or len(sets) != len(jobs) - 1:
+    if len(jobs) < 2 or len(jobs) - len(sets) not in (0, 1):
         raise CondenseryError(
-            f"--memory: {len(sets)} sets for {len(jobs)} data sets: give one of every data set but the last"
+            f"--memory: {len(sets)} sets for {len(jobs)} data sets: give one of every data set; only the "
+            "last may be left out"
         )
     about = sets[0].experiment("method", "ipc", "network")
     count = job.config.spec["networks"] if args.networks is None else args.networks
@@ -72,7 +75,7 @@ def main() -> None:
         sequence=args.data,
         memory=[each.digest() for each in sets],
         others=[{**each.data.content, "files": each.data.files} for each in jobs[1:]],
-        recipes=[vars(task.recipe) for task in tasks],
+        recipes=[vars(recipe) for task in tasks for recipe in (task.recipe, task.joint)],
         network=job.network,
         networks=count,
         seed=args.seed,
@@ -97,11 +100,11 @@ def main() -> None:
 
 
 def tasks_of(jobs: list[Job], sets: list[SyntheticSet], shape: Shape, ipc: int) -> list[Task]:
-    """Return the tasks, each with the memory that is kept of it; nothing is kept of the last.
+    """Return the tasks, each with the memory that is kept of it.
 
     Args:
         jobs: one per data set; the first one's network learns them all.
-        sets: the memories, of all but the last.
+        sets: the memories, of all or of all but the last.
         shape: which all images take.
         ipc: images per class of the memories.
 
@@ -109,34 +112,37 @@ def tasks_of(jobs: list[Job], sets: list[SyntheticSet], shape: Shape, ipc: int) 
         CondenseryError: a set does not belong to its data set.
     """
     tasks = []
-    for job, kept in zip(jobs, [*sets, None], strict=True):
+    for job, kept in zip_longest(jobs, sets):
         real = reshaped(job.data, shape)
         if kept is not None:
             kept.check_against(real.info)
             check_data(kept.source, kept.provenance, job.data.content)
             kept = memory.remember([kept], tuple(range(len(real.info.classes))), ipc)
-        recipe = replace(job, network=jobs[0].network).recipe(SEQUENCE_RECIPE, ipc)
-        tasks.append(Task(real, recipe, kept))
+        learning = replace(job, network=jobs[0].network)
+        tasks.append(Task(real, learning.recipe(SEQUENCE_RECIPE, ipc), learning.recipe(RECIPE, ipc), kept))
     return tasks
 
 
 def rows_of(learned: Learned, tasks: list[Task], names: list[str]) -> list[dict[str, Any]]:
     """Return the rows of a network after one task, which share its time."""
-    task = tasks[learned.step]
+    task, way = tasks[learned.step], learned.way
     sizes = memory.size(memories(tasks, learned.step))
+    joint = memory.size(memories(tasks, learned.step + 1))
+    recipe = task.joint if way.joint else task.recipe
     tests = len(learned.accuracies)
-    # The first task has one training for both.
-    shared = learned.step == 0 and not learned.distillation
+    # The first task has one training with and without distillation.
+    shared = learned.step == 0 and not any(way)
     return [
         {
             "step": learned.step + 1,
             "task": names[learned.step],
             "tested": name,
-            "distillation": learned.distillation,
+            "recipe": recipe.name,
+            "distillation": way.distillation,
             "classes_seen": len(task.data.info.classes),
             "network_seed": learned.network_seed,
-            "images": len(task.data.train) + sizes["memory_images"],
-            "epochs": task.recipe.epochs,
+            "images": joint["memory_images"] if way.joint else len(task.data.train) + sizes["memory_images"],
+            "epochs": recipe.epochs,
             "accuracy": accuracy,
             "train_seconds": 0.0 if shared else learned.train_seconds / tests,
             "test_seconds": learned.test_seconds / tests,

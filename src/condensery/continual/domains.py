@@ -2,7 +2,8 @@
 
 At every task it trains on the whole new data set and on the memory of the earlier ones. Knowledge
 distillation holds its outputs to those of the network before that task (Castro et al. 2018, *End-to-end
-incremental learning*); without distillation only the memory does. DSA compares memories in this experiment.
+incremental learning*); without distillation only the memory does. Or it trains on the joint sets alone: the
+memory of the earlier tasks and that of the new one. DSA compares memories in this experiment.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -42,13 +44,31 @@ class Task:
 
     Attributes:
         data: the data set, in the common shape.
-        recipe: how the network is trained on it.
-        memory: the images of it that later tasks keep; none for the last task.
+        recipe: how the network is trained on it and the memory.
+        joint: how it is trained on the joint sets alone.
+        memory: the images of it that later tasks keep; the last task may have none, and then no network
+            trains on the joint sets.
     """
 
     data: RealData
     recipe: Recipe
+    joint: Recipe
     memory: SyntheticSet | None
+
+
+class Way(NamedTuple):
+    """A way to learn the tasks.
+
+    Attributes:
+        joint: whether a network trains on the joint sets alone.
+        distillation: whether it is held to the network before each task.
+    """
+
+    joint: bool
+    distillation: bool
+
+
+_DISTILLED, _PLAIN, _JOINT = Way(False, True), Way(False, False), Way(True, False)
 
 
 @dataclass(frozen=True)
@@ -57,7 +77,7 @@ class Learned:
 
     Attributes:
         step: the task, from 0.
-        distillation: whether the network was held to the one before each task.
+        way: how it learned.
         network_seed: its seed.
         accuracies: in percent, on the test split of every task so far.
         train_seconds: of the training on this task.
@@ -65,7 +85,7 @@ class Learned:
     """
 
     step: int
-    distillation: bool
+    way: Way
     network_seed: int
     accuracies: tuple[float, ...]
     train_seconds: float
@@ -113,9 +133,9 @@ def learn(
     *,
     run: Run = UNATTENDED,
 ) -> list[Learned]:
-    """Learn the tasks in their order, with and without distillation.
+    """Learn the tasks in their order, with and without distillation, and on the joint sets if all are there.
 
-    On the first task there is nothing to distil, so that both continue from the same network.
+    On the first task there is nothing to distil, so that the first two continue from the same network.
 
     Args:
         network: name of the network.
@@ -126,15 +146,15 @@ def learn(
             the epochs done, of `epochs` for every seed.
 
     Returns:
-        For every network, each task once with and once without distillation.
+        For every network, each task once in each way.
     """
     finished = _Results()
     whole = run.resumed({"finished": finished})
     ready = {each.network_seed for each in finished.learned}
     left = [seed for seed in seeds if seed not in ready]
-    batch = max(task.recipe.batch for task in tasks)
+    batch = max(recipe.batch for task in tasks for recipe in (task.recipe, task.joint))
     for group in stacking.groups(network, tasks[0].data.info, batch, left, device):
-        networks = len(finished.learned) // (2 * len(tasks))
+        networks = len(finished.learned) // (len(ways(tasks)) * len(tasks))
         sequence = _Sequence(network, tasks, group, device)
         finished.learned += sequence.learn(whole.counting(networks * epochs(tasks)))
         whole.save(0)
@@ -143,8 +163,19 @@ def learn(
 
 def epochs(tasks: Sequence[Task]) -> int:
     """Return how many epochs `learn` trains for each seed."""
-    first, *others = (task.recipe.epochs_run for task in tasks)
-    return first + 2 * sum(others)
+    return sum(_epochs(tasks, step, way) for way in ways(tasks) for step in range(len(tasks)))
+
+
+def ways(tasks: Sequence[Task]) -> tuple[Way, ...]:
+    """Return the ways in which the tasks can be learned, in their order."""
+    return (_DISTILLED, _PLAIN) if tasks[-1].memory is None else (_DISTILLED, _PLAIN, _JOINT)
+
+
+def _epochs(tasks: Sequence[Task], step: int, way: Way) -> int:
+    """Return how many epochs a network is trained for on a task: none where another way has done it."""
+    if way.joint:
+        return tasks[step].joint.epochs_run
+    return tasks[step].recipe.epochs_run if step or way.distillation else 0
 
 
 class _Results:
@@ -156,17 +187,16 @@ class _Results:
     def state(self) -> dict[str, Tensor]:
         state = {}
         for number, one in enumerate(self.learned):
-            about = (one.step, one.distillation, one.network_seed, one.train_seconds, one.test_seconds)
+            about = (one.step, *one.way, one.network_seed, one.train_seconds, one.test_seconds)
             state[str(number)] = torch.tensor([*about, *one.accuracies], dtype=torch.float64)
         return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self.learned = []
         for number in range(len(state)):
-            step, distillation, seed, trained, tested, *scores = state[str(number)].tolist()
-            self.learned.append(
-                Learned(int(step), bool(distillation), int(seed), tuple(scores), trained, tested)
-            )
+            step, joint, distillation, seed, trained, tested, *scores = state[str(number)].tolist()
+            way = Way(bool(joint), bool(distillation))
+            self.learned.append(Learned(int(step), way, int(seed), tuple(scores), trained, tested))
 
 
 class _Trained:
@@ -194,46 +224,49 @@ class _Sequence:
         self._network, self._tasks, self._seeds, self._device = network, tasks, seeds, device
 
     def learn(self, run: Run) -> list[Learned]:
-        """Learn all tasks with distillation, then all but the first, which is the same, without."""
+        """Learn all tasks in every way; without distillation the first task is the same as with it."""
         results, trained = _Results(), _Trained()
         # On another device, other networks may have been trained at once: their state is not resumed.
         names = " ".join(map(str, self._seeds))
         run = run.resumed({f"results of {names}": results, f"networks of {names}": trained})
         count = len(self._seeds)
-        stages = [(step, distil) for distil in (True, False) for step in range(len(self._tasks))]
+        stages = [(step, way) for way in ways(self._tasks) for step in range(len(self._tasks))]
         for number in range(len(results.learned) // count, len(stages)):
-            step, distil = stages[number]
-            done = sum(self._tasks[s].recipe.epochs_run for s, d in stages[:number] if s or d)
-            stage = run.counting(count * done, count)
+            step, way = stages[number]
+            stage = run.counting(count * sum(_epochs(self._tasks, s, w) for s, w in stages[:number]), count)
             if step:
-                trained.latest = self._train(step, trained.latest, distil, stage)
-            elif distil:
-                trained.first = trained.latest = self._train(0, {}, False, stage)
-            else:
+                trained.latest = self._train(step, trained.latest, way, stage)
+            elif way == _PLAIN:
                 trained.latest = trained.first
-            results.learned += self._test(step, trained.latest, distil)
+            else:
+                trained.latest = self._train(0, {}, way, stage)
+                if way == _DISTILLED:
+                    trained.first = trained.latest
+            results.learned += self._test(step, trained.latest, way)
             run.save(0)
         return results.learned
 
-    def _train(self, step: int, before: dict[str, Tensor], distil: bool, run: Run) -> dict[str, Tensor]:
+    def _train(self, step: int, before: dict[str, Tensor], way: Way, run: Run) -> dict[str, Tensor]:
         """Return the networks that ``before`` are after one more task; new ones learn the first task."""
         task, device = self._tasks[step], self._device
-        memory = [Samples.of_set(each, device) for each in memories(self._tasks, step)]
-        samples = Samples.joined([Samples.of_split(task.data.train, device), *memory])
-        seen = len(samples) * task.recipe.epochs_run
+        recipe = task.joint if way.joint else task.recipe
+        real = [] if way.joint else [Samples.of_split(task.data.train, device)]
+        sets = [Samples.of_set(each, device) for each in memories(self._tasks, step + way.joint)]
+        samples = Samples.joined([*real, *sets])
+        seen = len(samples) * recipe.epochs_run
         stacked = self._stacked(step, before, images=seen)
-        teacher = self._stacked(step, before, images=seen) if distil else None
+        teacher = self._stacked(step, before, images=seen) if step and way.distillation else None
         clock = Stopwatch().start()
         train(
             stacked,
             samples,
-            task.recipe,
+            recipe,
             run=run.carrying({"clock": clock}),
             extra_loss=_held_to(teacher) if teacher else None,
         )
         return stacked.state() | {"seconds": torch.tensor(clock.stop(), dtype=torch.float64)}
 
-    def _test(self, step: int, trained: dict[str, Tensor], distil: bool) -> list[Learned]:
+    def _test(self, step: int, trained: dict[str, Tensor], way: Way) -> list[Learned]:
         splits = [task.data.test for task in self._tasks[: step + 1]]
         stacked = self._stacked(step, trained, images=sum(map(len, splits)))
         started = time.perf_counter()
@@ -241,7 +274,7 @@ class _Sequence:
         count = len(self._seeds)
         seconds = (trained["seconds"].item() / count, (time.perf_counter() - started) / count)
         return [
-            Learned(step, distil, seed, of_tasks, *seconds)
+            Learned(step, way, seed, of_tasks, *seconds)
             for seed, of_tasks in zip(self._seeds, scores, strict=True)
         ]
 

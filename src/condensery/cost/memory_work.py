@@ -36,25 +36,34 @@ def accuracy(config: Config, w: Mapping[str, Any]) -> Work:
 
 def _classes(config: Config, memory: MemoryId) -> list[Work]:
     """Return the work of one network after each step: the memory and the test images grow with the steps."""
-    recipe = config.recipe(RECIPE, memory.tasks, memory.ipc, memory.network)
-    epochs, tested = recipe["epochs"] + 1, TEST_SHARE * training_images(config, memory.tasks)
-    image = of_image(config, memory.tasks, memory.network)
-    parts = []
-    for number in range(1, memory.steps + 1):
-        share = number / memory.steps
-        images = share * memory.ipc * config.class_count(memory.tasks)
-        epochs_run = TRAINING * epochs * images + FORWARD * share * tested
-        parts.append(Work("training", epochs * math.ceil(images / recipe["batch"]), epochs_run * image))
-    return parts
+    tested = TEST_SHARE * training_images(config, memory.tasks)
+    shares = [number / memory.steps for number in range(1, memory.steps + 1)]
+    images = memory.ipc * config.class_count(memory.tasks)
+    return [_on_sets(config, memory, memory.tasks, share * images, share * tested) for share in shares]
+
+
+def _on_sets(config: Config, memory: MemoryId, dataset: str, images: float, tested: float) -> Work:
+    """Return the work of training one network on images of sets alone, and of testing it."""
+    recipe = config.recipe(RECIPE, dataset, memory.ipc, memory.network)
+    epochs = recipe["epochs"] + 1
+    seen = TRAINING * epochs * images + FORWARD * tested
+    image = of_image(config, dataset, memory.network)
+    return Work("training", epochs * math.ceil(images / recipe["batch"]), seen * image)
 
 
 def _sequence(config: Config, memory: MemoryId) -> list[Work]:
-    """Return the work of one network on each data set, twice but for the first; images in one shape."""
-    parts = []
+    """Return the work of one network on each data set, twice but for the first, and on the joint sets.
+
+    Images are in one shape.
+    """
+    parts, tested = [], 0.0
     for number, dataset in enumerate(memory.tasks.split(JOIN)):
         step = step_of(config, memory.tasks, memory.steps, memory.order, number)
         once = training(config, dataset, SEQUENCE_RECIPE, memory.network).part(_share(config, step))
         parts += [once] * (2 if number else 1)
+        tested += TEST_SHARE * training_images(config, dataset)
+        images = (number + 1) * memory.ipc * config.class_count(dataset)
+        parts.append(_on_sets(config, memory, dataset, images, tested).part(_share(config, step)))
     return parts
 
 

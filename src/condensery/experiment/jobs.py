@@ -86,7 +86,7 @@ def _of_memories(config: Config, table: str) -> Iterator[JobId]:
         tasks, _, method, network, ipc, order = memory
         steps = f"continual/{tasks}/steps{memory.steps}"
         folder = f"{steps}/{method}/{network}/ipc{ipc}/order{order}"
-        for number in memories.remembered_steps(memory):
+        for number in range(memory.steps):
             if whole := memories.set_with(config, memory, number):
                 yield from _of_set(config, whole)
                 continue

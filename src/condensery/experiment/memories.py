@@ -18,7 +18,7 @@ RECIPE = "dsa"
 """The recipe of networks that train on a memory alone, for every method (DM section 3.5)."""
 
 SEQUENCE_RECIPE = "sequence"
-"""The recipe of a network that learns one data set after another, for each of them."""
+"""The recipe of a network that learns one data set after another with all their images, for each of them."""
 
 JOIN = "+"
 """The separator of data sets in the name of a sequence."""
@@ -109,14 +109,14 @@ def set_with(config: Config, memory: MemoryId, number: int) -> SetId | None:
     return SetId(step.dataset, memory.method, memory.network, memory.ipc, memory.order)
 
 
-def remembered_steps(memory: MemoryId) -> range:
-    """Return the steps whose images are used: all, except the last of a sequence."""
-    return range(memory.steps - (JOIN in memory.tasks))
-
-
 def common_shape(config: Config, names: Sequence[str]) -> tuple[int, ...]:
     """Return the shape that the images of all data sets can take: the most channels, rows and columns."""
     return tuple(max(sides) for sides in zip(*(_shape(config.dataset(name)) for name in names), strict=True))
+
+
+def recipes(tasks: str) -> tuple[str, ...]:
+    """Return the recipes of the networks that learn some tasks, named as in :class:`MemoryId`."""
+    return (SEQUENCE_RECIPE, RECIPE) if JOIN in tasks else (RECIPE,)
 
 
 def datasets_of(entry: Mapping[str, Any]) -> list[str]:

@@ -122,11 +122,11 @@ def _of_memories(config: Config, target: str) -> dict[str, Any]:
 def of_memory(config: Config, memory: MemoryId) -> dict[str, Any]:
     """Return the settings of a memory of continual learning and of the networks that are trained on it."""
     names = memory.tasks.split(memories.JOIN)
-    recipe = memories.RECIPE if len(names) == 1 else memories.SEQUENCE_RECIPE
     found: dict[str, Any] = {}
     for dataset in names:
         found |= of_set(config, dataset, memory.method, memory.network, memory.ipc)
-        found |= of_training(config, recipe, dataset, memory.network, memory.ipc)
+        for recipe in memories.recipes(memory.tasks):
+            found |= of_training(config, recipe, dataset, memory.network, memory.ipc)
     return found
 
 

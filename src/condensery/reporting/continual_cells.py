@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 
 from condensery.errors import CondenseryError
+from condensery.experiment.memories import RECIPE
 from condensery.reporting import agreement
 from condensery.reporting.cells import NUMBERS, deviations, joined, run_counts
 from condensery.reporting.labels import Labels
 
-KEYS = ("protocol", "dataset", "steps", "ipc", "method", "distillation", "step")
+KEYS = ("protocol", "dataset", "steps", "ipc", "method", "recipe", "distillation", "step")
 """The columns that identify a cell."""
 
 _ONE = ("task", "classes_seen", "images", "memory_images", "memory_bytes", "memory_bytes_8bit", "epochs")
@@ -29,7 +30,7 @@ COLUMNS = (
 )
 """All columns of cells, in the order of the CSV file."""
 
-_TEXTS = ("protocol", "dataset", "method", "n", "source", "task", *_PROVENANCE)
+_TEXTS = ("protocol", "dataset", "method", "recipe", "n", "source", "task", *_PROVENANCE)
 _EMPTY = {name: [""] for name in (*NUMBERS, "std_between_orders")}
 
 
@@ -45,7 +46,8 @@ def cells(measured: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> pd
         labels: names for readers.
 
     Returns:
-        One line per cell with `COLUMNS`, methods in their order, steps ascending.
+        One line per cell with `COLUMNS`, methods in their order, networks that trained on the memory alone
+        after the others, steps ascending.
 
     Raises:
         CondenseryError: the rows of a cell do not agree, or a network lacks a test.
@@ -57,7 +59,11 @@ def cells(measured: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> pd
     frame = pd.DataFrame(lines)
     frame["difference"] = frame["mean"] - frame["published_mean"]
     order = labels.order(frame["method"])
-    ranks = frame.assign(method=frame["method"].map(order.index), distillation=~frame["distillation"])
+    ranks = frame.assign(
+        method=frame["method"].map(order.index),
+        recipe=frame["recipe"] == RECIPE,
+        distillation=~frame["distillation"],
+    )
     return frame.loc[ranks.sort_values(list(KEYS)).index, list(COLUMNS)].reset_index(drop=True)
 
 

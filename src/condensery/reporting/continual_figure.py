@@ -15,6 +15,9 @@ from condensery.reporting.drawing import STYLE, Drawing, heading
 from condensery.reporting.labels import Labels
 from condensery.reporting.styles import Style, style
 
+_DASHES = ("-", "--", ":")
+"""Of the ways to learn, in the order of their cells."""
+
 
 def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
     """Draw the cells of a table of continual learning.
@@ -34,9 +37,9 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
         figure = Figure(figsize=(6.4, 4.2), dpi=200, facecolor="white", layout="constrained")
         axes = figure.add_subplot()
         methods = list(dict.fromkeys(frame["method"]))
-        for (method, distilled), line in frame.groupby(["method", "distillation"], sort=False):
-            dashed = bool(frame["distillation"].any()) and not distilled
-            _curve(axes, line, style(method, methods), "--" if dashed else "-", labels)
+        ways = list(dict.fromkeys(zip(frame["recipe"], frame["distillation"], strict=True)))
+        for (method, *way), line in frame.groupby(["method", "recipe", "distillation"], sort=False):
+            _curve(axes, line, style(method, methods), _DASHES[ways.index(tuple(way))], labels)
         steps = frame.drop_duplicates("step").sort_values("step")
         sequence = is_sequence(frame)
         names = map(step_name, steps.to_dict("records")) if sequence else steps["classes_seen"].map(str)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from condensery.experiment.catalog import Memories, find
+from condensery.experiment.memories import RECIPE
 from condensery.progress import duration
 from condensery.reporting import layout, markdown, metrics
 from condensery.reporting.labels import Labels
@@ -37,8 +38,8 @@ def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
     of_last = frame[frame["step"] == frame["steps"]].to_dict("records")
     lines = []
     for last in of_last:
-        same = (frame["method"] == last["method"]) & (frame["distillation"] == last["distillation"])
-        steps = frame[same].to_dict("records")
+        line = ["method", "recipe", "distillation"]
+        steps = frame[(frame[line] == [last[name] for name in line]).all(axis=1)].to_dict("records")
         lines.append(
             (
                 line_name(last, labels),
@@ -62,7 +63,8 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
     sequence = is_sequence(frame)
     what = (
         f"{' then '.join(dict.fromkeys(frame.sort_values('step')['task']))}: accuracy in percent after every "
-        "data set, mean over the data sets so far; 'distilled' networks are held to their previous outputs"
+        "data set, mean over the data sets so far; 'distilled' networks are held to their previous outputs, "
+        "those on 'joint sets' train on the sets of all data sets so far alone"
         if sequence
         else f"{first['dataset']}: accuracy in percent after every step, on all test images of classes seen"
     )
@@ -89,8 +91,10 @@ def is_sequence(frame: pd.DataFrame) -> bool:
 
 
 def line_name(cell: Cell, labels: Labels) -> str:
-    """Write the method of the memory, and in a sequence whether the network was distilled."""
-    return labels.method(cell["method"]) + (", distilled" if cell["distillation"] else "")
+    """Write the method of the memory, and in a sequence how the network learned."""
+    joint = cell["task"] != cell["dataset"] and cell["recipe"] == RECIPE
+    way = ", distilled" if cell["distillation"] else ", joint sets" if joint else ""
+    return labels.method(cell["method"]) + way
 
 
 def step_name(cell: Cell) -> str:

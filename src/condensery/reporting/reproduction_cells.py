@@ -217,7 +217,7 @@ def _continual(folder: Path, config: Config) -> Iterator[pd.DataFrame]:
     nothing = pd.DataFrame(columns=["dataset", "ipc", "steps", "method", "published_mean", "source"])
     frame = continual_cells.cells(rows, nothing, Labels.of(config))
     frame = frame[(frame["step"] == frame["steps"]) & ~frame["distillation"]].reset_index(drop=True)
-    first = rows.groupby(["dataset", "steps", "ipc", "method"])[["evaluate_network", "recipe"]].first()
+    first = rows.groupby(["dataset", "steps", "ipc", "method"])["evaluate_network"].first()
     frame = frame.join(first, on=["dataset", "steps", "ipc", "method"])
     spread = _sample(frame["std_between_orders"], frame["orders"]).where(
         frame["orders"] > 1, _sample(frame["std_between_networks"], frame["networks"])
