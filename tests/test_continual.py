@@ -125,6 +125,7 @@ DISTRIBUTIONS = {
     "feature_weight": 0.01,
 }
 UNROLLED = {
+    "kip": {"iterations": 3, "lr_img": 0.1, "learn_labels": False},
     "dd": {
         "iterations": 2,
         "stages": 1,

@@ -40,6 +40,7 @@ _METHODS = {
     "datadam": {"iterations": 2, "batch_real": 8},
     "dd": {"iterations": 2, "batch_real": 16},
     "ld": {"iterations": 3, "patience": 1, "batch_real": 16},
+    "kip": {"iterations": 2, "batch_real": 40},
     "mmd": {"iterations": 2, "batch_real": 8},
     "gmmn": {"iterations": 2, "batch": 20, "width": 32},
     "vae": {"iterations": 2, "batch": 8, "noise": 4, "width": 8},
@@ -52,7 +53,7 @@ _WHOLE = ("whole", "features", "sequence", "pool", "search_whole")
 _RECIPES |= {name: {"epochs": 1, "batch": 750} for name in _WHOLE}
 
 # Variants that take other branches than their methods do.
-VARIANTS = ("dsac", "dsa-independent", "dsa-none", "dm-pool-random")
+VARIANTS = ("dsac", "kip-labels", "dsa-independent", "dsa-none", "dm-pool-random")
 VARIANTS += ("mmd-polynomial", "mmd-rbf", "mmd-laplacian")
 
 _FEATURES = ("herding", "forgetting", "kcenter")

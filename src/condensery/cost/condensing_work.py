@@ -22,6 +22,8 @@ from condensery.experiment import Config
 
 # Reading and normalizing a pixel, in multiply-adds.
 READING = 10
+# A multiply-add in float64, in those in float32.
+DOUBLE = 2
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,14 @@ def _pixels(s: _Set) -> Work:
     images, iterations = s.classes * (s.parameters["batch_real"] + s.ipc), s.parameters["iterations"]
     step = images * (READING + TRAINING * s.ipc) * image_floats(s.config, s.dataset)
     return Work("pixels", iterations, iterations * step)
+
+
+def _regression(s: _Set) -> Work:
+    """Return the work of differentiating through a kernel regression; its real batch is of all classes."""
+    synthetic, iterations = s.classes * s.ipc, s.parameters["iterations"]
+    pairs = (s.parameters["batch_real"] + synthetic) * synthetic
+    step = TRAINING * (pairs * image_floats(s.config, s.dataset) + synthetic**3)
+    return Work("pixels", iterations, DOUBLE * iterations * step)
 
 
 def _gradients(s: _Set) -> Work:
@@ -91,6 +101,7 @@ FORMULAS: Mapping[str, Callable[[_Set], Work]] = {
     "selection": _selection,
     "features": _features,
     "pixels": _pixels,
+    "regression": _regression,
     "gradients": _gradients,
     "unrolled_epochs": _unrolled_epochs,
     "unrolled_step": _unrolled_step,
