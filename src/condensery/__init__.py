@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from condensery.data import RealData
     from condensery.errors import CondenseryError
     from condensery.experiment import Config, load_config
+    from condensery.scoring import score
     from condensery.synthetic import SyntheticSet
 
 __version__ = "0.1.0"
 
-__all__ = ["CondenseryError", "Config", "RealData", "SyntheticSet", "data", "load_config", "methods"]
+__all__ = ["CondenseryError", "Config", "RealData", "SyntheticSet", "data", "load_config", "methods", "score"]
 
 # Where each name is; a name that is not here is a module. PyTorch takes seconds to import, so nothing is
 # imported before it is used (PEP 562).
@@ -24,6 +25,7 @@ _MODULES = {
     "RealData": "data",
     "SyntheticSet": "synthetic",
     "load_config": "experiment",
+    "score": "scoring",
 }
 
 

@@ -45,6 +45,31 @@ def add_networks_argument(parser: argparse.ArgumentParser, each: str = "") -> No
     )
 
 
+def add_opening_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add the arguments that say under which protocol, on what data and with what machine a job is opened.
+
+    Args:
+        parser: the parser.
+        several: whether there are several data sets; their folders are a list then.
+    """
+    many: dict[str, Any] = {"nargs": "+"} if several else {}
+    parser.add_argument("--protocol", metavar="NAME", help="file of config/protocols; default: config.yaml's")
+    console.add_config_argument(parser)
+    parser.add_argument(
+        "--prepared", type=Path, metavar="DIR", help="prepared data; default: data/prepared/NAME", **many
+    )
+    parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N; default: config.yaml's")
+    parser.add_argument(
+        "--precision", choices=device.PRECISIONS, help="default: config.yaml's, or the protocol's"
+    )
+    parser.add_argument(
+        "--threads",
+        type=console.whole_number("--threads", 1, MOST_THREADS),
+        metavar="N",
+        help="CPU threads; default: all cores",
+    )
+
+
 def add_arguments(
     parser: argparse.ArgumentParser, *, several: bool = False, network: bool = True, default_out: str = ""
 ) -> None:
@@ -62,21 +87,7 @@ def add_arguments(
     )
     if network:
         parser.add_argument("--network", metavar="NAME", help="network; default: the data set's own")
-    parser.add_argument("--protocol", metavar="NAME", help="file of config/protocols; default: config.yaml's")
-    console.add_config_argument(parser)
-    parser.add_argument(
-        "--prepared", type=Path, metavar="DIR", help="prepared data; default: data/prepared/NAME", **many
-    )
-    parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N; default: config.yaml's")
-    parser.add_argument(
-        "--precision", choices=device.PRECISIONS, help="default: config.yaml's, or the protocol's"
-    )
-    parser.add_argument(
-        "--threads",
-        type=console.whole_number("--threads", 1, MOST_THREADS),
-        metavar="N",
-        help="CPU threads; default: all cores",
-    )
+    add_opening_arguments(parser, several=several)
     default = f"; default: {default_out}" if default_out else ""
     parser.add_argument(
         "--out", type=Path, required=not default_out, metavar="FILE", help=f"the file to write{default}"

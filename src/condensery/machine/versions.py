@@ -28,6 +28,7 @@ COMPUTES_NOTHING = (
     *("experiment/catalog.py", "experiment/checks.py", "experiment/config.py", "experiment/loading.py"),
     *("experiment/needs.py", "experiment/reading.py", "experiment/settings.py"),
     *("experiment/target_checks.py", "experiment/targets.py"),
+    *("scoring/formulas.py", "scoring/report.py", "scoring/scores.py", "commands/score.py"),
     *("commands/continual_report.py", "commands/cost.py", "commands/curve.py", "commands/export_set.py"),
     *("commands/figure.py", "commands/gather.py", "commands/import_set.py", "commands/plan.py"),
     *("commands/prepare.py", "commands/report.py", "commands/reproduction.py"),

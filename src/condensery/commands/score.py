@@ -1,0 +1,138 @@
+r"""Score sets: accuracy beside random images and the whole set, IOR, HLR, LRS, ARS, with intervals.
+
+Trains networks on each set by two recipes, with and without augmentation; on random real images, as many; and
+on the whole training set. What was measured is kept in the cache, and the same command goes on where it was
+stopped. docs/score.md says what each figure means.
+
+Examples:
+    python scripts/score.py mine.npz --data digits --protocol quickstart
+    python scripts/score.py res_DM_CIFAR10_ConvNet_10ipc.pt --data cifar10 --name DM --out scores/dm
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from condensery import console, exchange
+from condensery.exchange.reading import Space
+from condensery.files import check_output
+from condensery.formation import MOST
+from condensery.jobs.arguments import add_opening_arguments
+from condensery.scoring import Comparison, open_job, report, score_set
+from condensery.scoring.cells import Store
+from condensery.scoring.scores import NETWORKS, RECIPES, WHOLE_NETWORKS
+from condensery.synthetic import SyntheticSet
+from condensery.training.evaluation import SEEDS_PER_SET
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = console.parser(__doc__)
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a set, in any format that is read"
+    )
+    parser.add_argument("--data", required=True, metavar="NAME", help="its data set, of config/datasets.yaml")
+    parser.add_argument("--format", metavar="NAME", help="layout of FILE; default: by its name")
+    parser.add_argument(
+        "--space", choices=get_args(Space), help="what the pixels of FILE are; default: what they must be"
+    )
+    parser.add_argument(
+        "--formation",
+        type=console.whole_number("--formation", 1, MOST),
+        metavar="F",
+        help="an image holds F x F small ones; default: what FILE says, or 1",
+    )
+    parser.add_argument(
+        "--name", metavar="NAME", help="of the method; default: the file's, or the file's name"
+    )
+    parser.add_argument(
+        "--recipes",
+        nargs="+",
+        default=RECIPES,
+        metavar="NAME",
+        help=f"entries of config/recipes.yaml; default: {' '.join(RECIPES)}",
+    )
+    parser.add_argument("--network", metavar="NAME", help="evaluation network; default: the data set's own")
+    parser.add_argument(
+        "--networks",
+        type=console.whole_number("--networks", 1, SEEDS_PER_SET),
+        default=NETWORKS,
+        metavar="N",
+        help="networks on each set, and on random images, by each recipe; default: %(default)s",
+    )
+    parser.add_argument(
+        "--whole-networks",
+        type=console.whole_number("--whole-networks", 0, SEEDS_PER_SET),
+        default=WHOLE_NETWORKS,
+        metavar="N",
+        help="networks on the whole set; 0 leaves out HLR and LRS; default: %(default)s",
+    )
+    add_opening_arguments(parser)
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path("data/scores"),
+        metavar="DIR",
+        help="the folder that keeps what was measured; default: %(default)s",
+    )
+    parser.add_argument(
+        "--released",
+        type=Path,
+        default=Path("leaderboard/baselines"),
+        metavar="DIR",
+        help="released rows of random images and whole sets; default: %(default)s",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="write score.json, report.html, score.txt, rows.parquet here",
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read the sets, score each, print, and write the report."""
+    args = parse()
+    if args.out:
+        check_output(args.out / "score.json")
+    job = open_job(
+        args.data,
+        config=args.config,
+        protocol=args.protocol,
+        prepared=args.prepared,
+        network=args.network,
+        device_name=args.device,
+        precision=args.precision,
+        threads=args.threads,
+    )
+    comparison = Comparison(
+        tuple(args.recipes), args.networks, args.whole_networks, Store(args.cache, args.released)
+    )
+    sets = [
+        exchange.read(path, job.data.info, format=args.format, space=args.space, formation=args.formation)
+        for path in args.files
+    ]
+    names = named(sets, args.name)
+    scores = [score_set(job, each, name, comparison) for each, name in zip(sets, names, strict=True)]
+    if args.out:
+        report.write(scores, args.out)
+    print(report.settings(scores[0]), report.text(scores), sep="\n\n")
+
+
+def named(sets: list[SyntheticSet], name: str | None) -> list[str]:
+    """Return a name for each set: the one given, that of its method, or that of its file.
+
+    Where two would have one name, the file is added.
+    """
+    files = [Path(each.source).name for each in sets]
+    names = [
+        name or each.provenance.get("experiment", {}).get("method") or file
+        for each, file in zip(sets, files, strict=True)
+    ]
+    return [
+        each if names.count(each) == 1 or each == file else f"{each} ({file})"
+        for each, file in zip(names, files, strict=True)
+    ]

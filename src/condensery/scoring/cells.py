@@ -1,0 +1,214 @@
+"""The networks that a score compares: trained on a set, on random real images or on the whole set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from condensery import streams
+from condensery.errors import CondenseryError
+from condensery.experiment.targets import WHOLE
+from condensery.formation import encode
+from condensery.identity import digest
+from condensery.jobs import Job
+from condensery.machine.versions import code
+from condensery.progress import Progress
+from condensery.rows import read_rows, write_rows
+from condensery.run import Run
+from condensery.synthetic import SyntheticSet
+from condensery.training.evaluation import Evaluation, evaluate_each, network_seeds
+from condensery.training.samples import Samples
+
+RANDOM = "random"
+
+_log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Folders of rows that need not be measured again.
+
+    Attributes:
+        cache: read and written; nothing is kept if None. Rows of other code are measured again.
+        released: read only, whatever code made the rows: what moves a number is announced in CHANGELOG.md.
+    """
+
+    cache: Path | None = None
+    released: Path | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Networks of one kind, trained by one recipe on one set, on random real images or on the whole set.
+
+    Attributes:
+        job: data set, network and device.
+        recipe: name of the recipe.
+        about: ``method``, ``ipc``, ``network`` and ``seed`` of the images, as rows have them.
+        synthetic: the set; None for random images and the whole set.
+        counts: random images that are stored of each class.
+        formation: of the random images, as in `SyntheticSet`.
+    """
+
+    job: Job
+    recipe: str
+    about: Mapping[str, Any]
+    synthetic: SyntheticSet | None = None
+    counts: tuple[int, ...] = ()
+    formation: int = 1
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the accuracies depend on, but for seeds, code and versions; JSON-able."""
+        config, ipc = self.job.config, self.about["ipc"]
+        if self.synthetic:
+            images: dict[str, Any] = {"set": self.synthetic.digest()}
+        else:
+            images = {"random": list(self.counts), "formation": self.formation}
+        return {
+            "protocol": config.protocol,
+            "data": dict(self.job.data.content),
+            "network": self.job.network,
+            "recipe": config.recipe(self.recipe, self.job.name, ipc, self.job.network),
+            "precision": self.job.device.precision,
+            "ipc": ipc,
+            **images,
+        }
+
+    @property
+    def file(self) -> str:
+        """The name of the file of its rows."""
+        ipc, kind = self.about["ipc"], "set" if self.synthetic else self.about["method"]
+        parts = [self.job.name, self.job.network, kind, *([f"ipc{ipc}"] if ipc else []), self.recipe]
+        return "-".join([*parts, digest(self.settings)]) + ".parquet"
+
+    def rows(self, networks: int, store: Store) -> list[Row]:
+        """Return one row for each of so many networks, in the order of their seeds.
+
+        Networks that the store has rows of are not trained again; the others are, and their rows are kept.
+
+        Raises:
+            CondenseryError: a class has too few real images, or a file of the store is damaged.
+        """
+        wanted = self._seeds(networks)
+        kept = self._kept(store)
+        missing = {seed: set_seed for seed, set_seed in wanted.items() if seed not in kept}
+        if missing:
+            kept |= self._trained(missing, store.cache)
+        else:
+            _log.info("%s, recipe %s: rows are kept in %s", self.about["method"], self.recipe, self.file)
+        # A set may have had another name when it was measured.
+        return [kept[seed] | {"method": self.about["method"]} for seed in wanted]
+
+    def _seeds(self, networks: int) -> dict[int, int]:
+        """Return the seed of each network, and that of its images: random ones are drawn for every network.
+
+        Networks are those of set seed 0, so that a set whose file tells no seed is scored like any other.
+        """
+        if self.counts:
+            return {network_seeds(each, 1)[0]: each for each in range(networks)}
+        return dict.fromkeys(network_seeds(0, networks), self.about["seed"])
+
+    def _kept(self, store: Store) -> dict[int, Row]:
+        kept: dict[int, Row] = {}
+        for folder in (store.cache, store.released):
+            path = folder / self.file if folder else None
+            if path is None or not path.is_file():
+                continue
+            found = read_rows([path], self.job.config.protocol).to_dict("records")
+            if folder == store.cache and {row["code"] for row in found} != {code()}:
+                _log.info("%s: of other code, measured again", path)
+                continue
+            kept = {row["network_seed"]: row for row in found} | kept
+        return kept
+
+    def _trained(self, seeds: Mapping[int, int], cache: Path | None) -> dict[int, Row]:
+        """Return the rows of new networks, and add them to those in the cache."""
+        job, recipe = self.job, self.job.recipe(self.recipe, self.about["ipc"], self.synthetic)
+        groups = self._groups(seeds)
+        evaluations = [Evaluation(job.network, samples, job.data.test, of) for samples, _, of in groups]
+        path = cache / self.file if cache else None
+        identity = job.provenance(cell=self.settings, seeds=dict(seeds))
+        checkpoint = job.checkpoint(path, identity) if path else None
+        label = f"{self.about['method']} {job.name} ipc {self.about['ipc']}, recipe {self.recipe}"
+        with Progress(label, len(seeds) * recipe.epochs_run, "epochs") as progress:
+            outcomes = evaluate_each(evaluations, recipe, job.device, run=Run(checkpoint, progress))
+        new: dict[int, Row] = {}
+        for (samples, sets, of), found in zip(groups, outcomes, strict=True):
+            common = job.training_columns(self.about, recipe, sets)
+            common |= {"set_seed": seeds[of[0]], "images": len(samples)}
+            new |= {each.network_seed: common | vars(each) for each in found}
+        if path and checkpoint:
+            write_rows(list((self._kept(Store(cache)) | new).values()), path)
+            checkpoint.remove()
+        return new
+
+    def _groups(self, seeds: Mapping[int, int]) -> list[tuple[Samples, list[SyntheticSet], list[int]]]:
+        """Return what networks are trained on, the sets in it, and the seeds of the networks."""
+        if self.counts:
+            draw = partial(random_set, self.job, self.counts, self.formation)
+            sets = {seed: draw(set_seed) for seed, set_seed in seeds.items()}
+            return [(Samples.of_set(each, self.job.device), [each], [seed]) for seed, each in sets.items()]
+        if self.synthetic:
+            return [(Samples.of_set(self.synthetic, self.job.device), [self.synthetic], list(seeds))]
+        return [(Samples.of_split(self.job.data.train, self.job.device), [], list(seeds))]
+
+
+def of_set(job: Job, recipe: str, synthetic: SyntheticSet, name: str, ipc: int) -> Cell:
+    """Return the networks that are trained on a set, under the name of its method."""
+    made = synthetic.provenance.get("experiment", {})
+    about = {"method": name, "ipc": ipc, "network": made.get("network", ""), "seed": made.get("seed", 0)}
+    return Cell(job, recipe, about, synthetic)
+
+
+def of_random(job: Job, recipe: str, counts: Sequence[int], formation: int, ipc: int) -> Cell:
+    """Return networks that are each trained on other random real images; see `random_set`."""
+    about = {"method": RANDOM, "ipc": ipc, "network": "", "seed": 0}
+    return Cell(job, recipe, about, counts=tuple(counts), formation=formation)
+
+
+def of_whole(job: Job, recipe: str) -> Cell:
+    """Return networks that are trained on the whole training set."""
+    return Cell(job, recipe, {"method": WHOLE, "ipc": 0, "network": "", "seed": 0})
+
+
+def random_set(job: Job, counts: Sequence[int], formation: int, seed: int) -> SyntheticSet:
+    """Return random real images, as many of each class and stored in the same way as those of a set.
+
+    With equal counts and formation 1 it is the set that method ``random`` makes of the seed.
+
+    Args:
+        job: the data set.
+        counts: stored images of each class.
+        formation: each stored image holds ``formation**2`` real ones, each shrunk to the mean of
+            ``formation**2`` pixels.
+        seed: of the draw.
+
+    Raises:
+        CondenseryError: a class has fewer training images, or images cannot be stored so.
+    """
+    train, info, parts = job.data.train, job.data.info, formation**2
+    chosen = []
+    for c, count in enumerate(counts):
+        pool = train.indices_of(c)
+        if parts * count > len(pool):
+            raise CondenseryError(
+                f"{info.name}: class {info.classes[c]} has {len(pool)} training images, and {parts * count} "
+                "are needed to compare the set with random ones: give a smaller set"
+            )
+        order = torch.randperm(len(pool), generator=streams.generator(seed, "initial-images", c))
+        chosen.append(pool[order[: parts * count].numpy()].reshape(parts, count))
+    indices = np.concatenate(chosen, axis=1)
+    labels = torch.from_numpy(train.labels[indices[0]])
+    images = train.batch(indices.reshape(-1), torch.device("cpu"))
+    stored = images if formation == 1 else encode(images, formation)
+    return SyntheticSet(stored, labels, info.classes, info.mean, info.std, formation=formation)

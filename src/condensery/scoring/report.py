@@ -1,0 +1,189 @@
+"""Scores for readers and programs: as text, JSON and a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from condensery.files import atomic
+from condensery.machine.versions import versions
+from condensery.reporting.layout import ABSENT
+from condensery.rows import COORDINATES, write_rows
+from condensery.scoring.cells import Row
+from condensery.scoring.formulas import CONFIDENCE, WEIGHT, Estimate
+from condensery.scoring.scores import Score
+
+SCHEMA = "condensery-score/1"
+
+Table = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
+"""Heads, and lines of as many texts."""
+
+NOTE = (
+    f"Accuracies are percent of the test images after the last epoch. [ ] is a {CONFIDENCE:.0%} confidence "
+    "interval over networks; each network on random images has others. IOR: accuracy minus that of random "
+    "images, in points. HLR: accuracy of the whole set minus that of the set with hard labels. LRS and ARS: "
+    "0 to 100, DD-Ranking's formulas with accuracies as fractions."
+)
+
+
+def document(scores: Sequence[Score]) -> dict[str, Any]:
+    """Return scores as JSON-able values: their fields but for the rows, and how they were computed."""
+    sets = []
+    for each in scores:
+        fields = asdict(each)
+        del fields["rows"]
+        sets.append(fields)
+    return {
+        "schema": SCHEMA,
+        "confidence": CONFIDENCE,
+        "weight": WEIGHT,
+        "versions": versions(),
+        "sets": sets,
+    }
+
+
+def text(scores: Sequence[Score]) -> str:
+    """Return scores as tables in plain text."""
+    return "\n\n".join([*(_aligned(table) for table in tables(scores)), NOTE])
+
+
+def tables(scores: Sequence[Score]) -> list[Table]:
+    """Return the accuracies and what is made of them, and what the sets store."""
+    return [_figures(scores), _sizes(scores)]
+
+
+def write(scores: Sequence[Score], folder: Path) -> None:
+    """Write ``score.json``, ``report.html``, ``rows.parquet`` and ``score.txt`` into a folder.
+
+    Each file is complete or absent; those of an earlier score are replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = {tuple(row[name] for name in COORDINATES): row for each in scores for row in each.rows}
+    write_rows(list[Row](rows.values()), folder / "rows.parquet")
+    files = {
+        "score.json": json.dumps(document(scores), indent=1, sort_keys=True, ensure_ascii=False) + "\n",
+        "score.txt": text(scores) + "\n",
+        "report.html": page(scores),
+    }
+    for name, content in files.items():
+        with atomic(folder / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+
+
+def page(scores: Sequence[Score]) -> str:
+    """Return one self-contained HTML page."""
+    environment = Environment(
+        loader=PackageLoader("condensery", "reporting/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    first = scores[0]
+    return environment.get_template("score.html.jinja").render(
+        heading=f"Score on {first.dataset}: {', '.join(dict.fromkeys(each.name for each in scores))}",
+        settings=settings(first),
+        tables=tables(scores),
+        note=NOTE,
+    )
+
+
+def settings(score: Score) -> str:
+    """Return the sentence that says how sets were scored."""
+    return (
+        f"Data set {score.dataset}, network {score.network}, protocol {score.protocol}, {score.precision}, "
+        f"{score.device}."
+    )
+
+
+def _figures(scores: Sequence[Score]) -> Table:
+    heads = (
+        "Set",
+        "Recipe",
+        "n",
+        "Accuracy",
+        "Random",
+        "IOR",
+        "Hard labels",
+        "Whole set",
+        "HLR",
+        "LRS",
+        "ARS",
+    )
+    lines = []
+    for each in scores:
+        for line in each.lines:
+            ars = each.ars if line.recipe in each.ars_recipes[:1] else None
+            estimates = (
+                line.accuracy,
+                line.random,
+                line.gain,
+                line.hard,
+                line.whole,
+                line.recovery,
+                line.lrs,
+                ars,
+            )
+            texts = [_signed(e) if e is line.gain else shown(e) for e in estimates]
+            lines.append((each.name, line.recipe, str(line.networks), *texts))
+    return _without_empty(heads, lines)
+
+
+def _sizes(scores: Sequence[Score]) -> Table:
+    heads = (
+        "Set",
+        "File",
+        "Images stored",
+        "Trained on",
+        "Per class",
+        "Bytes of pixels",
+        "Bytes of labels",
+    )
+    lines = [
+        (
+            each.name,
+            each.source or ABSENT,
+            f"{each.images_stored:,}",
+            f"{each.images_trained_on:,}",
+            f"{each.images_trained_on / each.classes:g}",
+            f"{each.pixel_bytes:,}",
+            f"{each.label_bytes:,}",
+        )
+        for each in scores
+    ]
+    return _without_empty(heads, lines)
+
+
+def shown(estimate: Estimate | None) -> str:
+    """Write a figure with its interval: ``71.3 [70.1, 72.5]``."""
+    if estimate is None:
+        return ABSENT
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.1f}"
+    return f"{estimate.value:.1f} [{estimate.low:.1f}, {estimate.high:.1f}]"
+
+
+def _signed(estimate: Estimate) -> str:
+    return ("+" if round(estimate.value, 1) > 0 else "") + shown(estimate)
+
+
+def _without_empty(heads: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> Table:
+    """Leave out columns that are empty in every line."""
+    kept = [i for i in range(len(heads)) if any(line[i] != ABSENT for line in lines)]
+    return tuple(heads[i] for i in kept), [tuple(line[i] for i in kept) for line in lines]
+
+
+def _aligned(table: Table) -> str:
+    heads, lines = table
+    widths = [max(len(line[i]) for line in (heads, *lines)) for i in range(len(heads))]
+    return "\n".join(_line(line, widths) for line in (heads, *lines))
+
+
+def _line(texts: Iterable[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{text:<{width}}" for text, width in zip(texts, widths, strict=True)).rstrip()

@@ -1,0 +1,341 @@
+"""The score of a set: accuracies, what they gain over random images, what they lose against the whole set."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from condensery import data as real_data
+from condensery.data import DataInfo, kinds, normalize
+from condensery.errors import CondenseryError
+from condensery.exchange.reading import Space
+from condensery.experiment import load_config
+from condensery.jobs import Job
+from condensery.rows import COORDINATES
+from condensery.scoring import cells, formulas
+from condensery.scoring.cells import Row, Store
+from condensery.scoring.formulas import Estimate
+from condensery.synthetic import SyntheticSet
+
+RECIPES = ("dsa", "plain")
+"""They differ in the augmentation alone, which is what ARS compares."""
+NETWORKS = 5
+WHOLE_NETWORKS = 3
+HARD = ", hard labels"
+"""Is added to the name of a set with soft labels whose labels are made hard."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What networks trained by one recipe show.
+
+    Attributes:
+        recipe: its name.
+        augmentation: of the recipe, a strategy or ``none``.
+        epochs: of the recipe.
+        networks: trained on the set, and as many on random images.
+        accuracy: of networks trained on the set, in percent of the test images, after the last epoch.
+        random: of networks each trained on other random real images, as many per class.
+        gain: improvement over random (IOR), in percentage points.
+        hard: accuracy with hard labels; None if the set has hard labels.
+        whole: accuracy of networks trained on the whole training set; None if not compared.
+        whole_recipe: by which recipe; "" if not compared.
+        recovery: hard-label recovery (HLR), in percentage points; None if not compared.
+        lrs: label-robust score, 0 to 100; None if not compared.
+    """
+
+    recipe: str
+    augmentation: str
+    epochs: int
+    networks: int
+    accuracy: Estimate
+    random: Estimate
+    gain: Estimate
+    hard: Estimate | None = None
+    whole: Estimate | None = None
+    whole_recipe: str = ""
+    recovery: Estimate | None = None
+    lrs: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """The score of a set.
+
+    Attributes:
+        name: of the method, or of the file.
+        source: the file; empty for a set in memory.
+        digest: of the set.
+        dataset: name of the data set.
+        network: name of the evaluation network.
+        protocol: whose recipes were used.
+        precision: of the arithmetic.
+        device: where networks were trained.
+        classes: of the data set.
+        images_stored: images in the set.
+        images_trained_on: images that networks are trained on: more, where a stored image holds several.
+        pixel_bytes: of the stored images as 8-bit values.
+        label_bytes: of soft labels as float32; hard labels take none, see `SyntheticSet.storage`.
+        lines: one per recipe.
+        ars: augmentation-robust score, 0 to 100; None unless two recipes differ in the augmentation alone.
+        ars_recipes: these recipes, with and without augmentation; empty if there are none.
+        rows: of all networks, those of random images and of the whole set included.
+    """
+
+    name: str
+    source: str
+    digest: str
+    dataset: str
+    network: str
+    protocol: str
+    precision: str
+    device: str
+    classes: int
+    images_stored: int
+    images_trained_on: int
+    pixel_bytes: int
+    label_bytes: int
+    lines: tuple[Line, ...]
+    ars: Estimate | None
+    ars_recipes: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What sets are compared by.
+
+    Attributes:
+        recipes: names of recipes.
+        networks: trained on a set, and on random images, by each recipe.
+        whole_networks: trained on the whole set; 0 leaves it out, and with it HLR and LRS.
+        store: where rows are kept.
+    """
+
+    recipes: Sequence[str] = RECIPES
+    networks: int = NETWORKS
+    whole_networks: int = WHOLE_NETWORKS
+    store: Store = field(default_factory=Store)
+
+
+def score(
+    images: Tensor,
+    labels: Tensor,
+    *,
+    data: str,
+    space: Space | None = None,
+    formation: int = 1,
+    name: str = "set",
+    recipes: Sequence[str] = RECIPES,
+    networks: int = NETWORKS,
+    whole_networks: int = WHOLE_NETWORKS,
+    network: str | None = None,
+    config: Path | str = "config",
+    protocol: str | None = None,
+    prepared: Path | None = None,
+    cache: Path | None = None,
+    released: Path | None = None,
+) -> Score:
+    """Score a set in memory; nothing is written unless there is a cache, or built-in data to be prepared.
+
+    Args:
+        images: (N, C, H, W).
+        labels: int64 (N,), classes; or float (N, K), soft labels.
+        data: name of the data set, an entry of datasets.yaml.
+        space: of the images, see `in_space`.
+        formation: parts along each side of an image, see `SyntheticSet`.
+        name: of the method.
+        recipes: names of recipes, entries of recipes.yaml.
+        networks: see `Comparison`.
+        whole_networks: see `Comparison`.
+        network: the evaluation network; default: the data set's own.
+        config: the folder of the configuration.
+        protocol: whose recipes are used; default: config.yaml's.
+        prepared: the folder of the prepared data; default: data/prepared/NAME.
+        cache: a folder where rows are kept; default: none are.
+        released: a folder of rows that are released; default: none are used.
+
+    Raises:
+        CondenseryError: the set is not one of the data set, or the space has to be given.
+    """
+    job = open_job(data, config=Path(config), protocol=protocol, prepared=prepared, network=network)
+    synthetic = in_space(images, labels, job.data.info, space, formation)
+    comparison = Comparison(recipes, networks, whole_networks, Store(cache, released))
+    return score_set(job, synthetic, name, comparison)
+
+
+def open_job(data: str, *, config: Path, protocol: str | None, prepared: Path | None, **others: Any) -> Job:
+    """Open a job on a data set, which is prepared first if it is built in; see `Job.open`.
+
+    Raises:
+        CondenseryError: the configuration or the data set cannot be used, or is not prepared.
+    """
+    read = load_config(config, protocol)
+    spec = read.dataset(data)
+    folder = prepared or read.data_dir / "prepared" / data
+    first = spec["sources"][0]
+    if prepared is None and not first.keys() & {"path", "url"} and kinds.KINDS[first["kind"]]().built_in:
+        real_data.prepare(data, spec, read.data_dir / "raw", folder)
+    return Job.open(data, config=config, protocol=protocol, prepared=folder, **others)
+
+
+def in_space(
+    images: Tensor, labels: Tensor, info: DataInfo, space: Space | None = None, formation: int = 1
+) -> SyntheticSet:
+    """Return images in memory as a set of a data set.
+
+    Args:
+        images: (N, C, H, W).
+        labels: int64 (N,) or float (N, K).
+        info: the data set.
+        space: ``uint8``, 0 to 255; ``unit``, [0, 1]; or ``normalized`` as the data set's are. By default
+            uint8 if that is their type, and normalized if values are negative; otherwise it has to be given.
+        formation: parts along each side of an image, see `SyntheticSet`.
+
+    Raises:
+        CondenseryError: images, labels and data set do not agree, or the space has to be given.
+    """
+    if space is None:
+        if images.dtype != torch.uint8 and not (images < 0).any():
+            raise CondenseryError(
+                f"images from {float(images.min()):g} to {float(images.max()):g} may be in several spaces: "
+                "give space uint8, unit or normalized"
+            )
+        space = "uint8" if images.dtype == torch.uint8 else "normalized"
+    images = images.detach().float().cpu()
+    if space != "normalized":
+        images = normalize(images * (255 if space == "unit" else 1), info.mean, info.std)
+    labels = labels.detach().cpu()
+    labels = labels.float() if labels.is_floating_point() else labels.long()
+    synthetic = SyntheticSet(
+        images.contiguous(), labels, info.classes, info.mean, info.std, formation=formation
+    )
+    synthetic.check_against(info)
+    return synthetic
+
+
+def score_set(job: Job, synthetic: SyntheticSet, name: str, comparison: Comparison) -> Score:
+    """Score a set of the job's data set.
+
+    Args:
+        job: data set, network and device.
+        synthetic: the set.
+        name: of its method.
+        comparison: what it is compared by.
+
+    Raises:
+        CondenseryError: a recipe is unknown or not one for random images, or there are too few of them.
+    """
+    if not comparison.recipes:
+        raise CondenseryError("no recipe to score with: give one or more")
+    counts = torch.bincount(synthetic.class_indices, minlength=len(synthetic.classes)).tolist()
+    ipc, store = max(1, len(synthetic) // len(synthetic.classes)), comparison.store
+    hard = None
+    if synthetic.labels.ndim == 2:
+        hard = replace(synthetic, labels=synthetic.class_indices)
+        hard.source = synthetic.source
+    found: dict[str, dict[str, list[Row]]] = {}
+    lines = []
+    for recipe in dict.fromkeys(comparison.recipes):
+        values = job.config.recipe(recipe, job.name, ipc, job.network)
+        if not values.keys() > {"name"}:
+            raise CondenseryError(
+                f"recipe {recipe} is that of one set alone: random images have no such steps"
+            )
+        wanted = {
+            "set": cells.of_set(job, recipe, synthetic, name, ipc),
+            "random": cells.of_random(job, recipe, counts, synthetic.formation, ipc),
+        }
+        if hard is not None:
+            wanted["hard"] = cells.of_set(job, recipe, hard, name + HARD, ipc)
+        found[recipe] = {part: cell.rows(comparison.networks, store) for part, cell in wanted.items()}
+        if comparison.whole_networks:
+            whole = cells.of_whole(job, _whole_recipe(values))
+            found[recipe]["whole"] = whole.rows(comparison.whole_networks, store)
+        lines.append(_line(values, found[recipe]))
+    ars_recipes = _pair(job, comparison.recipes, ipc)
+    return Score(
+        name=name,
+        source=Path(synthetic.source).name if Path(synthetic.source).exists() else "",
+        digest=synthetic.digest(),
+        dataset=job.data.info.name,
+        network=job.network,
+        protocol=job.config.protocol,
+        precision=job.device.precision,
+        device=job.device.label,
+        classes=len(synthetic.classes),
+        images_trained_on=len(synthetic) * synthetic.formation**2,
+        **synthetic.storage(),
+        lines=tuple(lines),
+        ars=_ars(found, ars_recipes) if ars_recipes else None,
+        ars_recipes=ars_recipes,
+        rows=tuple(_once(row for parts in found.values() for rows in parts.values() for row in rows)),
+    )
+
+
+def _accuracies(rows: Sequence[Row]) -> list[float]:
+    return [row["accuracy"] for row in rows]
+
+
+def _once(rows: Iterable[Row]) -> list[Row]:
+    """Return each row once: two recipes may be compared with the same networks."""
+    return list({tuple(row[name] for name in COORDINATES): row for row in rows}.values())
+
+
+def _line(recipe: Mapping[str, Any], found: Mapping[str, Sequence[Row]]) -> Line:
+    of = {part: _accuracies(rows) for part, rows in found.items()}
+    hard = of.get("hard", of["set"])
+    line = Line(
+        recipe=recipe["name"],
+        augmentation=recipe["augmentation"],
+        epochs=recipe["epochs"],
+        networks=len(of["set"]),
+        accuracy=formulas.accuracy(of["set"]),
+        random=formulas.accuracy(of["random"]),
+        gain=formulas.gain(of["set"], of["random"]),
+        hard=formulas.accuracy(of["hard"]) if "hard" in of else None,
+    )
+    if "whole" not in of:
+        return line
+    return replace(
+        line,
+        whole=formulas.accuracy(of["whole"]),
+        whole_recipe=_whole_recipe(recipe),
+        recovery=formulas.recovery(of["whole"], hard),
+        lrs=formulas.label_robust(of["set"], hard, of["random"], of["whole"]),
+    )
+
+
+def _whole_recipe(recipe: Mapping[str, Any]) -> str:
+    """Return the recipe of the whole set, which augments if that of the set does."""
+    return "whole_plain" if recipe["augmentation"] == "none" else "whole"
+
+
+def _pair(job: Job, recipes: Sequence[str], ipc: int) -> tuple[str, ...]:
+    """Return the first two recipes that differ in the augmentation alone, the second without; or none."""
+    values = {name: job.config.recipe(name, job.name, ipc, job.network) for name in recipes}
+    rest = {
+        name: {key: value for key, value in each.items() if key not in ("name", "augmentation")}
+        for name, each in values.items()
+    }
+    for one, other in itertools.permutations(values, 2):
+        bare = values[other]["augmentation"] == "none" != values[one]["augmentation"]
+        if bare and rest[one] == rest[other]:
+            return one, other
+    return ()
+
+
+def _ars(found: Mapping[str, Mapping[str, Sequence[Row]]], pair: tuple[str, ...]) -> Estimate:
+    with_, without = (found[recipe] for recipe in pair)
+    return formulas.augmentation_robust(
+        _accuracies(with_["set"]),
+        _accuracies(with_["random"]),
+        _accuracies(without["set"]),
+        _accuracies(without["random"]),
+    )

@@ -1,0 +1,211 @@
+"""A score against hand-computed figures, networks that are trained without it, and itself from a cache."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import torch
+from scipy import stats
+
+import condensery
+from condensery import load_config, rows
+from condensery.errors import CondenseryError
+from condensery.jobs import Job
+from condensery.scoring import Comparison, Score, cells, formulas, report, score_set
+from condensery.scoring.cells import Store, random_set
+from condensery.scoring.scores import in_space
+from condensery.synthetic import SyntheticSet
+from condensery.training.evaluation import evaluate
+from condensery.training.samples import Samples
+from tests.problems import CPU, real_data
+from tests.scripts import ROOT, run
+
+DATA = real_data(channels=1)
+JOB = Job(load_config(ROOT / "config", "smoke"), "digits", DATA, "convnet-d2-w16", CPU)
+COUNTS = [2, 2, 2]
+
+
+def scored(synthetic: SyntheticSet, folder: Path | None = None, **changes: object) -> Score:
+    comparison = Comparison(networks=2, whole_networks=2, store=Store(folder))
+    return score_set(JOB, synthetic, "mine", replace(comparison, **changes))
+
+
+# ---- formulas
+
+
+@pytest.mark.parametrize(("ior", "hlr", "wanted"), [(14, 35, 22.65), (20, 22, 26.47), (0, 0, 26.89)])
+def test_lrs_of_fractions_is_what_the_formula_gives_by_hand(ior: float, hlr: float, wanted: float) -> None:
+    # (e^a - e^-1) / (e - e^-1) with a = 0.5 * 0.14 - 0.5 * 0.35 = -0.105 is 0.2265, and so on.
+    found = formulas.label_robust([60.0], [60.0], [60.0 - ior], [60.0 + hlr])
+    assert found.value == pytest.approx(wanted, abs=0.01)
+    assert (found.low, found.high) == (None, None)
+
+
+def test_the_scores_end_at_0_and_100() -> None:
+    assert formulas.normalized(-100) == pytest.approx(0)
+    assert formulas.normalized(100) == pytest.approx(100)
+
+
+def test_ars_weighs_the_gains_with_and_without_augmentation() -> None:
+    # Gains of 20 and 10 points: b = 0.15, (e^0.15 - e^-1) / (e - e^-1) = 0.3378.
+    assert formulas.augmentation_robust([50], [30], [40], [30]).value == pytest.approx(33.78, abs=0.01)
+    assert formulas.augmentation_robust([50], [30], [40], [30], weight=1.0).value == pytest.approx(
+        formulas.normalized(20)
+    )
+
+
+def test_intervals_are_those_of_student_and_of_welch() -> None:
+    one, other = [41.0, 42.0, 43.5], [30.0, 36.0, 33.0, 31.0]
+    low, high = stats.t.interval(0.95, 2, loc=sum(one) / 3, scale=stats.sem(one))
+    found = formulas.accuracy(one)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    wanted = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    found = formulas.gain(one, other)
+    assert (found.low, found.high) == (pytest.approx(wanted.low), pytest.approx(wanted.high))
+
+
+def test_soft_and_hard_labels_of_one_network_are_not_independent() -> None:
+    # What one network gains the other loses: their mean, and so LRS, does not vary with them.
+    found = formulas.label_robust([50, 52, 54], [44, 42, 40], [30, 30, 30], [80, 80, 80])
+    assert found.low == pytest.approx(found.high)
+
+
+def test_an_interval_ends_where_accuracies_do() -> None:
+    assert formulas.accuracy([90.0, 99.0]).high == 100
+    assert formulas.accuracy([50.0, 50.0]) == formulas.Estimate(50.0, 50.0, 50.0)
+    assert math.isclose(formulas.recovery([80.0], [70.0]).value, 10)
+
+
+# ---- networks
+
+
+def test_a_score_is_of_the_networks_that_an_evaluation_trains(tmp_path: Path) -> None:
+    mine = random_set(JOB, COUNTS, 1, 7)
+    score = scored(mine, tmp_path, whole_networks=0)
+    recipe = JOB.recipe("dsa", 2, mine)
+    outcomes = evaluate(JOB.network, Samples.of_set(mine, CPU), DATA.test, recipe, range(2), CPU)
+    line = score.lines[0]
+    assert line.accuracy.value == pytest.approx(sum(each.accuracy for each in outcomes) / 2)
+    assert (line.whole, line.lrs, line.recovery) == (None, None, None)
+    assert line.gain.value == pytest.approx(line.accuracy.value - line.random.value)
+    assert score.ars_recipes == ("dsa", "plain")
+
+
+def test_what_is_kept_is_not_trained_again_and_changes_nothing(tmp_path: Path) -> None:
+    mine = random_set(JOB, COUNTS, 1, 7)
+    first = scored(mine, tmp_path)
+    assert asdict(scored(mine)) | {"rows": ()} == asdict(first) | {"rows": ()}
+    with mock.patch.object(cells, "evaluate_each", side_effect=AssertionError):
+        assert asdict(scored(mine, tmp_path)) == asdict(first)
+        assert scored(mine, tmp_path, networks=1).lines[0].accuracy.low is None
+    # Others than those that are kept: only they are trained, and the first stay as they are.
+    more = scored(mine, tmp_path, networks=3, recipes=("plain",), whole_networks=0)
+    known = [row for row in first.rows if row["recipe"] == "plain" and row["method"] == "mine"]
+    assert [row for row in more.rows if row["method"] == "mine"][:2] == known
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_rows_of_other_code_are_measured_again_unless_they_are_released(tmp_path: Path) -> None:
+    cell = cells.of_random(JOB, "dsa", COUNTS, 1, 2)
+    (row,) = cell.rows(1, Store())
+    rows.write_rows([row | {"code": "other", "accuracy": 1.5}], tmp_path / cell.file)
+    assert cell.rows(1, Store(released=tmp_path))[0]["accuracy"] == 1.5
+    assert cell.rows(1, Store(tmp_path))[0]["accuracy"] == row["accuracy"]
+
+
+def test_every_random_network_sees_other_images_stored_as_the_set_stores_them() -> None:
+    plain = random_set(JOB, COUNTS, 1, 0)
+    assert plain.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert not torch.equal(plain.images, random_set(JOB, COUNTS, 1, 1).images)
+    held = random_set(JOB, COUNTS, 2, 0)
+    assert (len(held), len(held.decoded()), held.formation) == (6, 24, 2)
+    # The first part of the first image is a real image of its class, shrunk.
+    pool = DATA.train.indices_of(0)
+    real = torch.nn.functional.avg_pool2d(DATA.train.batch(pool, torch.device("cpu")), 2)
+    assert (real - held.images[0, :, :8, :8]).abs().amax((1, 2, 3)).min() < 1e-6
+    with pytest.raises(CondenseryError, match="class 2 has 15 training images"):
+        random_set(JOB, [2, 2, 40], 1, 0)
+
+
+def test_soft_labels_are_scored_with_and_without(tmp_path: Path) -> None:
+    hard = random_set(JOB, COUNTS, 1, 7)
+    soft = replace(hard, labels=torch.nn.functional.one_hot(hard.labels, 3).float() * 0.8 + 0.2 / 3)
+    line = scored(soft, tmp_path, recipes=("dsa",)).lines[0]
+    of_hard = scored(hard, tmp_path, recipes=("dsa",)).lines[0]
+    assert line.hard == of_hard.accuracy
+    assert line.recovery == of_hard.recovery
+
+
+# ---- what comes in and out
+
+
+def test_tensors_in_any_space_are_the_set() -> None:
+    mine = random_set(JOB, COUNTS, 1, 7)
+    bytes_ = mine.uint8_images()
+    for images, space in ((bytes_, None), (bytes_ / 255, "unit"), (mine.images, None)):
+        found = in_space(images, mine.labels, DATA.info, space)
+        assert torch.allclose(found.images, mine.images, atol=1e-5)
+    with pytest.raises(CondenseryError, match="may be in several spaces: give space uint8, unit or normal"):
+        in_space(mine.unit_images(), mine.labels, DATA.info)
+
+
+def test_a_report_has_every_figure_and_rows_that_are_read_as_any(tmp_path: Path) -> None:
+    score = scored(random_set(JOB, COUNTS, 1, 7))
+    report.write([score], tmp_path)
+    found = json.loads((tmp_path / "score.json").read_text())
+    assert sorted(found) == ["confidence", "schema", "sets", "versions", "weight"]
+    assert found["schema"] == "condensery-score/1"
+    (one,) = found["sets"]
+    assert set(one) == set(Score.__dataclass_fields__) - {"rows"}
+    assert set(one["lines"][0]["lrs"]) == {"value", "low", "high"}
+    kept = rows.read_rows([tmp_path / "rows.parquet"], "smoke")
+    assert kept.groupby(["method", "recipe"]).size().to_dict() == {
+        ("mine", "dsa"): 2,
+        ("mine", "plain"): 2,
+        ("random", "dsa"): 2,
+        ("random", "plain"): 2,
+        ("whole", "whole"): 2,
+        ("whole", "whole_plain"): 2,
+    }
+    page, text = (tmp_path / "report.html").read_text(), (tmp_path / "score.txt").read_text()
+    for shown in ("LRS", "ARS", "HLR", report.shown(score.lines[0].gain)):
+        assert shown in page
+        assert shown in text
+
+
+@pytest.mark.slow
+def test_the_command_scores_digits_with_nothing_prepared_like_tensors_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    settings = "--data digits --protocol smoke --network convnet-d2-w16 --networks 4 --whole-networks 0"
+    words = ("mine.safetensors", *settings.split(), "--recipes", "dsa", "--threads", 1, "--out", "o")
+    done = run("score", *words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error: mine.safetensors: no such synthetic set" in done.stderr
+    real = condensery.data.load(tmp_path / "data/prepared/digits")
+    mine = random_set(replace(JOB, data=real), [10] * 10, 1, 5)
+    mine.save(tmp_path / "mine.safetensors")
+    done = run("score", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = condensery.score(
+        mine.images,
+        mine.labels,
+        data="digits",
+        config=ROOT / "config",
+        prepared=tmp_path / "data/prepared/digits",
+        protocol="smoke",
+        network="convnet-d2-w16",
+        networks=4,
+        whole_networks=0,
+        recipes=("dsa",),
+    )
+    (one,) = json.loads((tmp_path / "o/score.json").read_text())["sets"]
+    assert one["lines"][0]["accuracy"] == asdict(found.lines[0].accuracy)
+    assert report.shown(found.lines[0].random) in done.stdout
+    # They are random images themselves.
+    gain = found.lines[0].gain
+    assert (gain.low or 0) < 0 < (gain.high or 0)
