@@ -11,6 +11,8 @@ import runpy
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -517,6 +519,43 @@ def test_parquet_holds_what_hugging_face_reads(tmp_path: Path, soft: bool) -> No
     assert set(features) == set(table.column_names)
     if soft:
         assert torch.equal(torch.tensor(table["soft_label"].to_pylist()), SOFT)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_hugging_face_gets_images_and_names(soft: bool) -> None:
+    datasets = pytest.importorskip("datasets")
+    synthetic = make(**({"labels": SOFT} if soft else {}))
+    found = synthetic.to_hf()
+    assert isinstance(found, datasets.Dataset)
+    assert len(found) == len(synthetic)
+    assert found.features["label"].names == list(synthetic.classes)
+    for line, pixels, index in zip(found, synthetic.uint8_images(), synthetic.class_indices, strict=True):
+        shown = np.array(line["image"]).reshape(pixels.shape[1], pixels.shape[2], -1)
+        assert np.array_equal(shown, pixels.permute(1, 2, 0))
+        assert line["label"] == index
+    if soft:
+        assert torch.equal(torch.tensor(found["soft_label"]), SOFT)
+
+
+def test_hugging_face_gets_the_table_of_the_parquet_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake: Any = ModuleType("datasets")
+    fake.table = SimpleNamespace(InMemoryTable=lambda table: table)
+    fake.Dataset = lambda table: table
+    monkeypatch.setitem(sys.modules, "datasets", fake)
+    synthetic = make()
+    exchange.to_parquet(synthetic, tmp_path / "set.parquet")
+    assert synthetic.to_hf().equals(pq.read_table(tmp_path / "set.parquet"), check_metadata=True)
+
+
+def test_without_the_library_of_hugging_face_one_line_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(CondenseryError, match="pip install datasets") as error:
+        make().to_hf()
+    assert "\n" not in str(error.value)
 
 
 def test_a_changed_byte_of_a_pt_is_noticed(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
 from condensery.experiment.jobs import JobId, jobs_of
 from condensery.reporting import costs
+from condensery.reporting.labels import Labels
 from condensery.rows import SCHEMA, write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +23,7 @@ s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time
 {seconds}\t0:10:00\t{memory}\t4100.5\t560.0\t630.0\t360.0\t6.2\t77.0\t{cpu}
 """
 
+LABELS = Labels("smoke", datasets={"digits": "Handwritten digits"})
 SET = JobId("condense", "digits", "dm", 2, "convnet", "synthetic/digits/dm/convnet/ipc2/seed0")
 EVALUATION = JobId(
     "evaluate", "digits", "dm", 2, "convnet", "accuracy/digits/dm/convnet/ipc2/seed0/dsa-convnet"
@@ -188,7 +190,7 @@ def test_the_page_adds_up_a_cell_and_says_what_is_known(tmp_path: Path) -> None:
     record(tmp_path, seeds[0].path, 60, 1000, 50, "device: A, fp32")
     record(tmp_path, seeds[1].path, 180, 3000, 150, "device: B, fp32")
     write_evaluation(tmp_path, train_seconds=20.0, device="A", precision="fp32")
-    costs.write(costs.read(tmp_path, [*seeds, EVALUATION]), "Costs", tmp_path / "table1.cost")
+    costs.write(costs.read(tmp_path, [*seeds, EVALUATION]), "Costs", LABELS, tmp_path / "table1.cost")
     page = (tmp_path / "table1.cost.md").read_text()
     assert "Jobs with a benchmark: 2 of 4." in page
     assert "with the time of training and testing from the rows: 1." in page
@@ -196,8 +198,18 @@ def test_the_page_adds_up_a_cell_and_says_what_is_known(tmp_path: Path) -> None:
     assert "Total: 2 min 00 s on A, fp32. Total: 3 min 00 s on B, fp32." in page
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()[-2:]]
     assert lines == [
-        ["condense", "digits", "dm", "2", "convnet", "2 of 3", "2 min 00 s", "3 min 00 s", "3,000 MB"],
-        ["evaluate", "digits", "dm", "2", "convnet", "1 of 1", "1 min 00 s", "1 min 00 s", ""],
+        [
+            "condense",
+            "Handwritten digits",
+            "dm",
+            "2",
+            "convnet",
+            "2 of 3",
+            "2 min 00 s",
+            "3 min 00 s",
+            "3,000 MB",
+        ],
+        ["evaluate", "Handwritten digits", "dm", "2", "convnet", "1 of 1", "1 min 00 s", "1 min 00 s", ""],
     ]
     again = pd.read_csv(tmp_path / "table1.cost.csv")
     assert tuple(again.columns) == costs.COLUMNS
@@ -205,7 +217,7 @@ def test_the_page_adds_up_a_cell_and_says_what_is_known(tmp_path: Path) -> None:
 
 
 def test_where_nothing_was_recorded_the_page_says_so(tmp_path: Path) -> None:
-    costs.write(costs.read(tmp_path, [SET]), "Costs", tmp_path / "cost")
+    costs.write(costs.read(tmp_path, [SET]), "Costs", LABELS, tmp_path / "cost")
     page = (tmp_path / "cost.md").read_text()
     assert "Jobs with a benchmark: 0 of 1." in page
     assert "with unknown cost: 1." in page

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 import re
@@ -71,6 +72,27 @@ def test_order_is_that_of_the_papers_and_others_follow() -> None:
         ("digits", 1, "dsa", "mine"),
     ]
     assert LABELS.order(["whole", "unknown", "dm", "random"]) == ["random", "dm", "unknown", "whole"]
+
+
+def test_readers_see_the_titles_of_data_sets_and_programs_their_names() -> None:
+    labels = dataclasses.replace(LABELS, datasets={"cifar10": "CIFAR-10"})
+    titled = tables.build("table1", pd.DataFrame(rows()), PUBLISHED, labels)
+    plain = built()
+    assert titled.cells.equals(plain.cells)
+    assert "cifar10" not in titled.latex
+    assert r"CIFAR-10 & 10 & dc & " in titled.latex
+    for shown in pipe_tables(titled.markdown):
+        assert {line["Data set"] for line in shown} == {"CIFAR-10", "digits"}
+    assert labels.dataset("cifar10+digits") == "CIFAR-10 + digits"
+
+
+def test_the_data_sets_of_the_project_have_titles() -> None:
+    config = load_config(ROOT / "config", "smoke")
+    titles = Labels.of(config).datasets
+    assert set(titles) == set(config.datasets)
+    assert titles["cifar10"] == "CIFAR-10"
+    del config.datasets["cifar10"]["title"]
+    assert Labels.of(config).datasets["cifar10"] == "cifar10"
 
 
 def test_metrics_sum_up_what_was_measured(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from condensery.files import read_tensors, write_tensors
 from condensery.formation import MOST, decode
 
 if TYPE_CHECKING:
+    import datasets
+
     from condensery.data import DataInfo
 
 SCHEMA = "synthetic-set/1"
@@ -262,6 +264,17 @@ class SyntheticSet:
         whole = self.decoded()
         images = whole.images if space == "normalized" else whole.unit_images()
         return _Images(images, whole.labels, transform) if transform else TensorDataset(images, whole.labels)
+
+    def to_hf(self) -> datasets.Dataset:
+        """Return what the Parquet export holds, 8-bit images and labels, as a `datasets.Dataset`.
+
+        Raises:
+            CondenseryError: the library `datasets` is not installed, or the images are neither gray nor RGB.
+        """
+        # The formats know the set, which they are not needed for otherwise.
+        from condensery.exchange import to_hf
+
+        return to_hf(self)
 
     def check_against(self, info: DataInfo) -> None:
         """Check that the set belongs to a data set: its classes, image shape and normalization.

@@ -1,6 +1,10 @@
 # One rule per kind of target, whose wildcard `target` is one of the targets of this kind that the protocol lists. Those of
 # continual learning, of trajectories and of the search are with their jobs.
-LABELS = [CONFIG.spec["description"], *(m["title"] for m in CONFIG.methods.values())]
+LABELS = [
+    CONFIG.spec["description"],
+    *(m["title"] for m in CONFIG.methods.values()),
+    *(d.get("title", name) for name, d in CONFIG.datasets.items()),
+]
 PUBLISHED = sorted(map(str, (SETTINGS / "published").glob("*.csv")))
 
 # What every target depends on besides its inputs.

@@ -15,6 +15,7 @@ from condensery import console
 from condensery.experiment import load_config
 from condensery.experiment.jobs import jobs_of
 from condensery.reporting import costs
+from condensery.reporting.labels import Labels
 
 
 def main() -> None:
@@ -27,6 +28,7 @@ def main() -> None:
         "--out", "--out-prefix", required=True, type=Path, metavar="PREFIX", help="what to write"
     )
     arguments = parser.parse_args()
-    jobs = jobs_of(load_config(arguments.config, arguments.protocol), arguments.table)
+    config = load_config(arguments.config, arguments.protocol)
+    jobs = jobs_of(config, arguments.table)
     title = f"Cost of {arguments.table} under protocol {arguments.protocol}"
-    costs.write(costs.read(arguments.results, jobs), title, arguments.out)
+    costs.write(costs.read(arguments.results, jobs), title, Labels.of(config), arguments.out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from condensery.exchange.npz import from_npz, to_npz
-from condensery.exchange.parquet import to_parquet
+from condensery.exchange.parquet import to_hf, to_parquet
 from condensery.exchange.png import from_png_folders, to_png_folders
 from condensery.exchange.reading import Space, read
 from condensery.exchange.reference import from_reference_pt, to_reference_pt
@@ -14,6 +14,7 @@ __all__ = [
     "from_png_folders",
     "from_reference_pt",
     "read",
+    "to_hf",
     "to_npz",
     "to_parquet",
     "to_png_folders",

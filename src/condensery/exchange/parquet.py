@@ -1,11 +1,11 @@
-"""A synthetic set as one Parquet file, in the layout of the Hugging Face library `datasets`."""
+"""A synthetic set for the Hugging Face library `datasets`: as a Parquet file, or as its object."""
 
 from __future__ import annotations
 
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +16,41 @@ from condensery.errors import CondenseryError
 from condensery.files import atomic
 from condensery.synthetic import SyntheticSet
 
+if TYPE_CHECKING:
+    import datasets
+
 _IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 
 
 def to_parquet(synthetic: SyntheticSet, path: Path) -> None:
     """Write images and labels as `datasets` reads them: ``load_dataset("parquet", data_files=path)``.
+
+    Raises:
+        CondenseryError: the images are neither gray nor RGB.
+    """
+    table = _table(synthetic)
+    with atomic(Path(path)) as temporary:
+        pq.write_table(table, temporary)
+
+
+def to_hf(synthetic: SyntheticSet) -> datasets.Dataset:
+    """Return images and labels as a `datasets.Dataset`, with what the Parquet file holds.
+
+    Raises:
+        CondenseryError: `datasets` is not installed, or the images are neither gray nor RGB.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise CondenseryError(
+            f"{synthetic.source}: cannot be made a datasets.Dataset without the library datasets; "
+            "install it with `pip install datasets`"
+        ) from error
+    return datasets.Dataset(datasets.table.InMemoryTable(_table(synthetic)))
+
+
+def _table(synthetic: SyntheticSet) -> pa.Table:
+    """Return the columns and the metadata.
 
     The column ``image`` holds PNG images in [0, 1] space rounded to 8 bits, ``label`` the class, whose names
     the file carries; a set with soft labels has them as ``soft_label``, and the most probable class as label.
@@ -49,8 +79,7 @@ def to_parquet(synthetic: SyntheticSet, path: Path) -> None:
         "huggingface": json.dumps({"info": {"features": features}}),
         "condensery": json.dumps(about, sort_keys=True),
     }
-    with atomic(Path(path)) as temporary:
-        pq.write_table(pa.table(columns).replace_schema_metadata(metadata), temporary)
+    return pa.table(columns).replace_schema_metadata(metadata)
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -15,8 +15,9 @@ from condensery.experiment.needs import NEEDS
 from condensery.experiment.targets import WHOLE, SetId
 from condensery.experiment.trajectories import RECIPE, trajectories
 
-# What an entry of datasets.yaml says beside the images: where they are found, and what methods do with them.
-_BESIDE = ("sources", "augmentation", "network", "smallest_class")
+# What an entry of datasets.yaml says beside the images: how they are called, where they are found, and what
+# methods do with them.
+_BESIDE = ("title", "sources", "augmentation", "network", "smallest_class")
 
 
 def settings_of(config: Config, target: str) -> dict[str, Any]:

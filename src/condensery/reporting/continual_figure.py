@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from condensery.experiment.catalog import Memories, find
 from condensery.reporting import layout
-from condensery.reporting.continual_table import caption, is_sequence, line_name, step_name
+from condensery.reporting.continual_table import caption, in_turn, is_sequence, line_name, step_name
 from condensery.reporting.drawing import STYLE, Drawing, heading
 from condensery.reporting.labels import Labels
 from condensery.reporting.styles import Style, style
@@ -42,8 +42,11 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
             _curve(axes, line, style(method, methods), _DASHES[ways.index(tuple(way))], labels)
         steps = frame.drop_duplicates("step").sort_values("step")
         sequence = is_sequence(frame)
-        names = map(step_name, steps.to_dict("records")) if sequence else steps["classes_seen"].map(str)
-        axes.set_xticks(steps["step"], list(names))
+        names = [
+            step_name(step, labels) if sequence else str(step["classes_seen"])
+            for step in steps.to_dict("records")
+        ]
+        axes.set_xticks(steps["step"], names)
         axes.set_xlabel("after learning" if sequence else "classes seen")
         axes.set_ylabel("test accuracy (%)")
         axes.grid(axis="y", color="0.9")
@@ -51,8 +54,8 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         first = frame.iloc[0]
-        tasks = " then ".join(dict.fromkeys(frame.sort_values("step")["task"]))
-        what = f"{tasks}, memory of {first['ipc']} {'image' if first['ipc'] == 1 else 'images'}/class"
+        size = f"{first['ipc']} {'image' if first['ipc'] == 1 else 'images'}/class"
+        what = f"{in_turn(frame, labels)}, memory of {size}"
         n = layout.distinct(layout.count(cell) for cell in frame.to_dict("records"))
         axes.set_title(heading(what, labels.protocol, n), fontsize=9, loc="left", fontweight="bold")
         known = frame["published_mean"].notna().any()

@@ -53,7 +53,7 @@ def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
     first = frame[frame["method"] == frame["method"].iloc[0]]
     steps = first.drop_duplicates("step").to_dict("records")
     ends = ("Published end", "Difference") if published else ()
-    heads = ("Memory", *map(step_name, steps), *ends, "n", "Images", "MB (8-bit)")
+    heads = ("Memory", *(step_name(step, labels) for step in steps), *ends, "n", "Images", "MB (8-bit)")
     return Grid(heads, tuple(lines))
 
 
@@ -62,11 +62,12 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
     first = frame.iloc[0]
     sequence = is_sequence(frame)
     what = (
-        f"{' then '.join(dict.fromkeys(frame.sort_values('step')['task']))}: accuracy in percent after every "
+        f"{in_turn(frame, labels)}: accuracy in percent after every "
         "data set, mean over the data sets so far; 'distilled' networks are held to their previous outputs, "
         "those on 'joint sets' train on the sets of all data sets so far alone"
         if sequence
-        else f"{first['dataset']}: accuracy in percent after every step, on all test images of classes seen"
+        else f"{labels.dataset(first['dataset'])}: accuracy in percent after every step, on all test images "
+        "of classes seen"
     )
     counts = " and ".join(dict.fromkeys(layout.count(cell) for cell in frame.to_dict("records")))
     spent = layout.distinct(part for value in frame["device"] for part in value.split(" + "))
@@ -97,11 +98,17 @@ def line_name(cell: Cell, labels: Labels) -> str:
     return labels.method(cell["method"]) + way
 
 
-def step_name(cell: Cell) -> str:
+def in_turn(frame: pd.DataFrame, labels: Labels) -> str:
+    """Write the data sets in the order in which they are learned."""
+    return " then ".join(map(labels.dataset, dict.fromkeys(frame.sort_values("step")["task"])))
+
+
+def step_name(cell: Cell, labels: Labels) -> str:
     """Write what the networks have learned after a step."""
     if cell["task"] == cell["dataset"]:
         return f"{cell['classes_seen']} classes"
-    return cell["task"] if cell["step"] == 1 else f"+ {cell['task']}"
+    task = labels.dataset(cell["task"])
+    return task if cell["step"] == 1 else f"+ {task}"
 
 
 def _megabytes(count: int) -> str:

@@ -13,6 +13,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment.jobs import JobId
 from condensery.files import atomic
 from condensery.progress import duration
+from condensery.reporting.labels import Labels
 from condensery.reporting.markdown import table
 from condensery.rows import read_table
 
@@ -98,22 +99,23 @@ def _of_rows(file: Path, job: JobId) -> dict[str, Any]:
     return {**job._asdict(), "seconds": seconds, "device": " + ".join(devices), "source": "rows"}
 
 
-def write(frame: pd.DataFrame, title: str, prefix: Path) -> None:
+def write(frame: pd.DataFrame, title: str, labels: Labels, prefix: Path) -> None:
     """Write prefix.csv, one line per job, and prefix.md, one line for the jobs of a kind and cell.
 
     Args:
         frame: as `read` returns it.
         title: heading of the page.
+        labels: names for readers.
         prefix: path of the files without their suffix.
     """
     csv = frame.to_csv(index=False, float_format="%.1f", lineterminator="\n")
-    for suffix, text in ((".csv", csv), (".md", _page(frame, title))):
+    for suffix, text in ((".csv", csv), (".md", _page(frame, title, labels))):
         with atomic(prefix.with_name(prefix.name + suffix)) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 
-def _page(frame: pd.DataFrame, title: str) -> str:
-    lines = [_line(cell, group) for cell, group in frame.groupby(_CELL, sort=False)]
+def _page(frame: pd.DataFrame, title: str, labels: Labels) -> str:
+    lines = [_line(cell, group, labels) for cell, group in frame.groupby(_CELL, sort=False)]
     return "\n\n".join([f"# {title}", _about(frame), table(_HEADS, lines)]) + "\n"
 
 
@@ -135,11 +137,11 @@ def _about(frame: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def _line(cell: tuple[Any, ...], group: pd.DataFrame) -> list[str]:
+def _line(cell: tuple[Any, ...], group: pd.DataFrame, labels: Labels) -> list[str]:
     rule, dataset, method, ipc, network = cell
     seconds, memory = group["seconds"].dropna(), group["memory_mb"].max()
     return [
-        *(rule, dataset, method, str(ipc or ""), network),
+        *(rule, labels.dataset(dataset), labels.method(method), str(ipc or ""), network),
         f"{len(seconds)} of {len(group)}",
         *((duration(seconds.mean()), duration(seconds.max())) if len(seconds) else ("", "")),
         "" if pd.isna(memory) else f"{memory:,.0f} MB",

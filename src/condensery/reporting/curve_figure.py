@@ -96,7 +96,7 @@ def _panel(axes: Axes, frame: pd.DataFrame, relative: bool, labels: Labels) -> N
         if curve["published_mean"].notna().any():
             known = curve["published_mean"] * scale
             axes.plot(at, known, ls="", color=color, marker=marker, ms=8, markerfacecolor="none")
-    title = heading(frame["dataset"].iloc[0], labels.protocol, _counts(frame))
+    title = heading(labels.dataset(frame["dataset"].iloc[0]), labels.protocol, _counts(frame))
     axes.set_title(title, fontsize=9, loc="left", fontweight="bold")
     axes.set_xticks(range(len(sizes)), [f"{ipc:,}" for ipc in sizes])
     axes.xaxis.set_minor_locator(NullLocator())

@@ -187,7 +187,7 @@ def _panel(
     method = labels.method(experiment["method"])
     per_class = f"{experiment['ipc']} {'image' if experiment['ipc'] == 1 else 'images'}/class"
     axes.set_title(
-        f"{experiment['dataset']}, {method}, {per_class}\n",
+        f"{labels.dataset(experiment['dataset'])}, {method}, {per_class}\n",
         fontsize=13,
         loc="left",
         fontweight="bold",

@@ -1,4 +1,4 @@
-"""Names for readers: the protocol and its description, the titles of methods and their order."""
+"""Names for readers: the protocol and its description, the titles of methods, their order, and data sets."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from condensery.experiment import Config
+from condensery.experiment import EARLY_STOPPING, Config
+from condensery.experiment.memories import JOIN
 from condensery.experiment.targets import WHOLE
 
-WHOLE_TITLE = "Whole set"
+_TITLES = {WHOLE: "Whole set", EARLY_STOPPING: "Early stopping"}
+"""What is trained on that no method makes."""
 
 
 @dataclass(frozen=True)
@@ -20,21 +22,28 @@ class Labels:
         protocol: name of the protocol.
         description: of the protocol, such as the numbers that it lowers; may be empty.
         titles: method name to title, in the order in which tables list methods.
+        datasets: data set name to title.
     """
 
     protocol: str
     description: str = ""
     titles: Mapping[str, str] = field(default_factory=dict)
+    datasets: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Config) -> Self:
         """Return the names of a configuration."""
         titles = {name: entry["title"] for name, entry in config.methods.items()}
-        return cls(config.protocol, config.spec["description"], titles)
+        datasets = {name: entry.get("title", name) for name, entry in config.datasets.items()}
+        return cls(config.protocol, config.spec["description"], titles, datasets)
 
     def method(self, name: str) -> str:
         """Return the title of a method, or its name."""
-        return WHOLE_TITLE if name == WHOLE else self.titles.get(name, name)
+        return _TITLES.get(name) or self.titles.get(name, name)
+
+    def dataset(self, name: str) -> str:
+        """Return the title of a data set, or its name; for a sequence of data sets, those of all, joined."""
+        return f" {JOIN} ".join(self.datasets.get(part, part) for part in name.split(JOIN))
 
     def order(self, methods: Iterable[str]) -> list[str]:
         """Sort the distinct methods: in the order of the titles, then others by name, then the whole set."""

@@ -120,7 +120,8 @@ def shown(name: str, value: Any, labels: Labels) -> str:
     """Write for readers a value of one of the columns of `HEADS`."""
     if name == "ipc":
         return size(value)
-    return (labels.method(value) if name == "method" else value) or ABSENT
+    titled = {"dataset": labels.dataset, "method": labels.method}
+    return (titled[name](value) if name in titled else value) or ABSENT
 
 
 def points(number: float) -> str:

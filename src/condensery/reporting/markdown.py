@@ -59,7 +59,7 @@ def _compact(cell: Cell | None) -> str:
 
 def _long(cell: Cell, labels: Labels) -> list[str]:
     return [
-        cell["dataset"],
+        labels.dataset(cell["dataset"]),
         layout.size(cell["ipc"]),
         labels.method(cell["method"]),
         cell["recipe"] or layout.ABSENT,

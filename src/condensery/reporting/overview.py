@@ -89,7 +89,8 @@ def of_search(frame: pd.DataFrame, labels: Labels) -> tuple[Comparison, ...]:
     """Compare the networks that a search chose, as `search_cells.read` returns them."""
     return tuple(
         Comparison(
-            f"{cell['dataset']}, {search_table.proxy_title(cell['proxy'], cell['ipc'], labels)}",
+            labels.dataset(cell["dataset"])
+            + f", {search_table.proxy_title(cell['proxy'], cell['ipc'], labels)}",
             cell["test_mean"],
             known,
         )
@@ -104,7 +105,9 @@ def _published(frame: pd.DataFrame, column: str) -> Iterator[tuple[Cell, float]]
 
 def _name(cell: Cell, labels: Labels, *more: str) -> str:
     size = "all images" if cell["ipc"] == 0 else f"{cell['ipc']}/class"
-    return ", ".join(filter(None, (cell["dataset"], labels.method(cell["method"]), size, *more)))
+    return ", ".join(
+        filter(None, (labels.dataset(cell["dataset"]), labels.method(cell["method"]), size, *more))
+    )
 
 
 def points(summaries: Sequence[Summary]) -> list[Comparison]:

@@ -227,7 +227,10 @@ def _texts(table: layout.Grid) -> Grid:
 def _accuracies(frame: pd.DataFrame, of: Layout, labels: Labels, folder: Path) -> tuple[Grid, ...]:
     """Return the paper's layout, then every cell by data set."""
     by_dataset = frame.groupby("dataset", sort=False)
-    every = (_long(group, f"{dataset}: every cell", labels, folder) for dataset, group in by_dataset)
+    every = (
+        _long(group, f"{labels.dataset(dataset)}: every cell", labels, folder)
+        for dataset, group in by_dataset
+    )
     return (_matrix(frame, of, labels), *every)
 
 

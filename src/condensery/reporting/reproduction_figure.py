@@ -99,7 +99,7 @@ def _content(panel: Panel, part: pd.DataFrame, labels: Labels) -> tuple[list[str
 
 
 def _size(number: dict[str, Any], labels: Labels) -> str:
-    return f"{number['dataset']}, {layout.size(number['ipc'])}"
+    return f"{labels.dataset(number['dataset'])}, {layout.size(number['ipc'])}"
 
 
 def _method(number: dict[str, Any], labels: Labels) -> str:
@@ -108,7 +108,7 @@ def _method(number: dict[str, Any], labels: Labels) -> str:
 
 def _norm(number: dict[str, Any], labels: Labels) -> str:
     norm = "batch norm" if architectures.has_batch_norm(number["network"]) else "instance norm"
-    return f"{number['dataset']}, {norm}"
+    return f"{labels.dataset(number['dataset'])}, {norm}"
 
 
 def _condensed(number: dict[str, Any], labels: Labels) -> str:
@@ -128,7 +128,7 @@ def _quantity(number: dict[str, Any], labels: Labels) -> str:
 
 
 def _steps(number: dict[str, Any], labels: Labels) -> str:
-    return f"{number['dataset']}, {number['steps']} steps"
+    return f"{labels.dataset(number['dataset'])}, {number['steps']} steps"
 
 
 HEADS: dict[str, Callable[[dict[str, Any], Labels], str]] = {

@@ -93,7 +93,7 @@ def _line(number: dict[str, Any], labels: Labels) -> list[str]:
     quantity = "" if number["quantity"] == published.ACCURACY else f", {number['quantity']}"
     return [
         number["source"] + quantity,
-        number["dataset"],
+        labels.dataset(number["dataset"]),
         layout.size(number["ipc"]),
         labels.method(number["method"]),
         networks,

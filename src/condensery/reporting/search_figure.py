@@ -54,7 +54,7 @@ def build(name: str, rows: pd.DataFrame, labels: Labels) -> Drawing:
                 search_table.proxy_title(proxy, sizes[proxy], labels), fontsize=10, fontweight="bold"
             )
         n = f"{len(scores)} networks, trained {often} each"
-        title = heading(rows["dataset"].iloc[0], labels.protocol, n)
+        title = heading(labels.dataset(rows["dataset"].iloc[0]), labels.protocol, n)
         figure.suptitle(title, fontsize=10, x=0.005, ha="left")
         figure.supxlabel("validation accuracy, trained on the proxy (%)", fontsize=10)
         figure.supylabel("validation accuracy,\ntrained on the whole set (%)", fontsize=10)

@@ -80,16 +80,16 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
     machine = ", ".join(layout.distinct(layout.parts(frame[name])) for name in ("device", "precision"))
     spent = duration(60 * frame["train_minutes"].sum())
     return (
-        f"{labels.sentence()} {first['dataset']}: {first['networks']} networks, each trained {often} on "
-        f"every proxy and on the whole set. Trained in {spent} on {machine}. Made with {versions}. {_NOTES}"
+        f"{labels.sentence()} {labels.dataset(first['dataset'])}: {first['networks']} networks, each trained "
+        f"{often} on every proxy and on the whole set. Trained in {spent} on {machine}. "
+        f"Made with {versions}. {_NOTES}"
     )
 
 
 def proxy_title(proxy: str, ipc: int, labels: Labels) -> str:
     """Return the title of a proxy."""
-    if proxy == EARLY_STOPPING:
-        return "Early stopping"
-    return labels.method(proxy) + (f", {ipc} images/class" if ipc else "")
+    of_size = f", {ipc} images/class" if ipc and proxy != EARLY_STOPPING else ""
+    return labels.method(proxy) + of_size
 
 
 def _line(cell: Cell, labels: Labels) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def draw(name: str, frame: pd.DataFrame, published: pd.DataFrame, labels: Labels
             figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
             _panel(axes, group, labels)
-            title = heading(f"{dataset}, {_per_class(ipc)}", labels.protocol, _counts(group))
+            title = heading(f"{labels.dataset(dataset)}, {_per_class(ipc)}", labels.protocol, _counts(group))
             axes.set_title(title, fontsize=9, loc="left", fontweight="bold")
     marks = "Bands: one standard deviation. Dotted: the final accuracy of DSA."
     sentences = [caption(frame, labels), marks, *statements(frame, labels)]
@@ -115,8 +115,8 @@ def _statement(comparison: Comparison, labels: Labels) -> str:
     goal, reached, last = comparison.goal, comparison.reached, comparison.last
     reference, compared = labels.method(goal["method"]), labels.method(last["method"])
     text = (
-        f"{goal['dataset']}, {_per_class(goal['ipc'])}: {reference} ends with {goal['mean']:.1f} after "
-        f"{_time(goal)}, {compared} with {last['mean']:.1f} after {_time(last)}."
+        f"{labels.dataset(goal['dataset'])}, {_per_class(goal['ipc'])}: {reference} ends with "
+        f"{goal['mean']:.1f} after {_time(goal)}, {compared} with {last['mean']:.1f} after {_time(last)}."
     )
     if not comparison.measurable:
         return f"{text} One set does not show how much faster {compared} is."
@@ -179,7 +179,7 @@ def _curve_name(curve: pd.DataFrame, group: pd.DataFrame, labels: Labels) -> str
 
 def _line(point: pd.Series, labels: Labels) -> Sequence[str]:
     return (
-        point["dataset"],
+        labels.dataset(point["dataset"]),
         str(point["ipc"]),
         labels.method(point["method"]),
         layout.networks(point),

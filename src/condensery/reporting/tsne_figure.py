@@ -59,7 +59,12 @@ def draw(name: str, frame: pd.DataFrame, about: Mapping[str, Any], labels: Label
             _panel(axes, real, sets[key], colors)
             axes.set_title(_panel_name(key, labels), fontsize=10, loc="left", fontweight="bold")
         n = f"{n_real} real images/class"
-        figure.suptitle(heading(real["dataset"].iloc[0], labels.protocol, n), fontsize=10, x=0.005, ha="left")
+        figure.suptitle(
+            heading(labels.dataset(real["dataset"].iloc[0]), labels.protocol, n),
+            fontsize=10,
+            x=0.005,
+            ha="left",
+        )
         figure.legend(
             handles=_legend(colors),
             loc="outside lower center",
@@ -86,7 +91,7 @@ def caption(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> st
         [
             labels.sentence(),
             f"t-SNE of the features of a {about['network']} trained on the whole set, for images of "
-            f"{about['dataset']}, {names}; one map for all panels.",
+            f"{labels.dataset(about['dataset'])}, {names}; one map for all panels.",
             f"n: {counts} real training images of each class (dots), {(~real).sum()} synthetic images of "
             f"{len(frame[~real].groupby(_SET))} sets (stars). Distances between groups have little meaning.",
             f"Mapped in {duration(about['seconds'])} on {about['device']}, {about['precision']}.",
