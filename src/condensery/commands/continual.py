@@ -69,7 +69,7 @@ def main() -> None:
     recipe = job.recipe(RECIPE, about["ipc"])
     provenance = job.provenance(
         memory=[each.digest() for each in sets],
-        recipe=vars(recipe),
+        recipe=recipe.stated(),
         network=job.network,
         networks=count,
         steps=args.steps,

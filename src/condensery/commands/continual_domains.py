@@ -75,7 +75,7 @@ def main() -> None:
         sequence=args.data,
         memory=[each.digest() for each in sets],
         others=[{**each.data.content, "files": each.data.files} for each in jobs[1:]],
-        recipes=[vars(recipe) for task in tasks for recipe in (task.recipe, task.joint)],
+        recipes=[recipe.stated() for task in tasks for recipe in (task.recipe, task.joint)],
         network=job.network,
         networks=count,
         seed=args.seed,

@@ -77,7 +77,7 @@ def main() -> None:
     checkpoint = job.checkpoint(
         args.out,
         job.provenance(
-            set=set_columns(sets), recipe=vars(recipe), network=job.network, networks=count, seed=set_seed
+            set=set_columns(sets), recipe=recipe.stated(), network=job.network, networks=count, seed=set_seed
         ),
     )
     label = f"{about['method']} {args.data} ipc {about['ipc']} seed {set_seed}, recipe {recipe.name}"

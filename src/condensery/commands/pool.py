@@ -42,7 +42,9 @@ def main() -> None:
     job = job.held_out(plan.split)
     recipe = job.recipe(POOL_RECIPE)
     steps = state_steps(recipe.epochs_run * states.batches(job.data, recipe), plan.states)
-    provenance = job.provenance(network=job.network, recipe=vars(recipe), networks=plan.networks, steps=steps)
+    provenance = job.provenance(
+        network=job.network, recipe=recipe.stated(), networks=plan.networks, steps=steps
+    )
     wanted = part(range(plan.networks), args.part)
     stacks = stacking.groups(job.network, job.data.info, recipe.batch, wanted, job.device)
     checkpoints = [

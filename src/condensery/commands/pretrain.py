@@ -38,7 +38,7 @@ def main() -> None:
     job = opened(args)
     recipe = job.recipe("features")
     real = training_data(args, job)
-    provenance = job.provenance(network=job.network, seed=args.seed, recipe=vars(recipe), **view(args))
+    provenance = job.provenance(network=job.network, seed=args.seed, recipe=recipe.stated(), **view(args))
     checkpoint = job.checkpoint(args.out, provenance)
     with Progress(f"features {args.data} seed {args.seed}", recipe.epochs_run, "epochs") as progress:
         tensors = pretrain(

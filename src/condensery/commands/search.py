@@ -110,7 +110,7 @@ def main() -> None:
     names = space.part(space.draw(search.networks, search.widths, search.seed), args.part)
     seeds = candidates.seeds(search.repeats, whole=args.whole)
     checkpoint = job.checkpoint(
-        args.out, job.provenance(recipe=vars(recipe), networks=names, seeds=list(seeds), **about)
+        args.out, job.provenance(recipe=recipe.stated(), networks=names, seeds=list(seeds), **about)
     )
     epochs = len(names) * len(seeds) * recipe.epochs_run
     with Progress(f"search {args.data} {about['proxy']} {args.part}", epochs, "epochs") as progress:

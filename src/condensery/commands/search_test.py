@@ -35,7 +35,7 @@ def main() -> None:
     recipe = job.recipe("search_whole")
     samples = Samples.of_split(searching.data.train, job.device)
     seeds = candidates.seeds(job.config.required_search().repeats, whole=True)
-    provenance = searching.provenance(recipe=vars(recipe), networks=names, seeds=list(seeds), test=True)
+    provenance = searching.provenance(recipe=recipe.stated(), networks=names, seeds=list(seeds), test=True)
     checkpoint = job.checkpoint(args.out, provenance)
     epochs = len(names) * len(seeds) * recipe.epochs_run
     with Progress(f"test {args.data}", epochs, "epochs") as progress:

@@ -110,6 +110,8 @@ def check_set(
 ) -> None:
     """Check values that replace those of an entry: each must be a parameter of it, of the same type.
 
+    A recipe may also have options that the entry does without.
+
     Args:
         config: the configuration.
         kind: ``methods`` or ``recipes``.
@@ -125,8 +127,10 @@ def check_set(
     name = base_of(name, entries[name])
     base = entries[name]["parameters"]
     for key, value in values.items():
-        _known("key", key, base, file, keys)
-        if None not in (value, base[key]) and _kind(value) is not _kind(base[key]):
+        # A recipe may be given an option that its base does without; the schema knows them all.
+        if kind == "methods":
+            _known("key", key, base, file, keys)
+        if None not in (value, base.get(key)) and _kind(value) is not _kind(base[key]):
             raise CondenseryError(
                 f"{file}: {key_path((*keys, key))}: must be like {base[key]!r} of {kind}.yaml, not "
                 f"{shown(value)}"

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent as ``torch.optim.SGD`` computes it, to the bit, in a job's own time.
+"""SGD, Adam and AdamW as those of ``torch.optim`` compute them, to the bit, in a job's own time.
 
 PyTorch's optimizers import its compiler when they are created, which costs every job that trains four
 seconds on a slow core.
@@ -6,10 +6,38 @@ seconds on a slow core.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+class Optimizer(Protocol):
+    """What changes parameters along their gradients.
+
+    Attributes:
+        lr: the learning rate.
+    """
+
+    lr: float
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        ...
+
+    def step(self) -> None:
+        """Change the parameters along their gradients."""
+        ...
+
+    def state(self, names: Sequence[str]) -> dict[str, Tensor]:
+        """Return what earlier steps left, of parameters with these names."""
+        ...
+
+    def restore(self, state: dict[str, Tensor], names: Sequence[str]) -> None:
+        """Take up what :meth:`state` returned."""
+        ...
 
 
 class SGD:
@@ -54,3 +82,104 @@ class SGD:
                 self.momenta = [tensor.clone() for tensor in change]
             change = self.momenta
         torch._foreach_add_(self._parameters, change, alpha=-self.lr)
+
+    def state(self, names: Sequence[str]) -> dict[str, Tensor]:
+        """See :class:`Optimizer`; without a first step or without momentum there is nothing."""
+        return _named("momentum", names, self.momenta)
+
+    def restore(self, state: dict[str, Tensor], names: Sequence[str]) -> None:
+        """See :class:`Optimizer`."""
+        self.momenta = _of_names("momentum", names, state, self._parameters)
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019).
+
+    For parameters that all have a gradient.
+
+    Attributes:
+        lr: the learning rate.
+        momenta: mean gradients, one tensor per parameter.
+        squares: mean squared gradients, likewise.
+        steps: steps done.
+    """
+
+    _SQUARES = 0.999
+    _EPSILON = 1e-8
+
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        *,
+        decoupled: bool,
+    ) -> None:
+        """Begin with means of zero.
+
+        Args:
+            parameters: tensors, which are changed in place.
+            lr: the learning rate.
+            momentum: the share of its mean gradient that a parameter keeps in each step, the first beta; the
+                second is 0.999.
+            weight_decay: the share of a parameter that is added to its gradient; or, if decoupled, that times
+                the learning rate is the share by which it shrinks before the step.
+            decoupled: whether it is AdamW.
+        """
+        self.lr = lr
+        self._parameters = list(parameters)
+        self._momentum, self._weight_decay, self._decoupled = momentum, weight_decay, decoupled
+        self.momenta = [torch.zeros_like(tensor) for tensor in self._parameters]
+        self.squares = [torch.zeros_like(tensor) for tensor in self._parameters]
+        self.steps = 0
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Change the parameters along their gradients."""
+        change: list[Tensor] | tuple[Tensor, ...]
+        change = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        if self._weight_decay and self._decoupled:
+            torch._foreach_mul_(self._parameters, 1 - self.lr * self._weight_decay)
+        elif self._weight_decay:
+            change = torch._foreach_add(change, self._parameters, alpha=self._weight_decay)
+        self.steps += 1
+        torch._foreach_lerp_(self.momenta, change, 1 - self._momentum)
+        torch._foreach_mul_(self.squares, self._SQUARES)
+        torch._foreach_addcmul_(self.squares, change, change, 1 - self._SQUARES)
+        # Both means begin at zero, which is made up for.
+        spread = torch._foreach_sqrt(self.squares)
+        torch._foreach_div_(spread, math.sqrt(1 - self._SQUARES**self.steps))
+        torch._foreach_add_(spread, self._EPSILON)
+        share = self.lr / (1 - self._momentum**self.steps)
+        torch._foreach_addcdiv_(self._parameters, self.momenta, spread, -share)
+
+    def state(self, names: Sequence[str]) -> dict[str, Tensor]:
+        """See :class:`Optimizer`."""
+        means = _named("momentum", names, self.momenta) | _named("square", names, self.squares)
+        return means | {"steps": torch.tensor(self.steps)}
+
+    def restore(self, state: dict[str, Tensor], names: Sequence[str]) -> None:
+        """See :class:`Optimizer`."""
+        self.momenta = _of_names("momentum", names, state, self._parameters)
+        self.squares = _of_names("square", names, state, self._parameters)
+        self.steps = int(state["steps"])
+
+
+def _named(what: str, names: Sequence[str], tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {f"{what} of {name}": tensor for name, tensor in zip(names, tensors, strict=False)}
+
+
+def _of_names(
+    what: str, names: Sequence[str], state: dict[str, Tensor], parameters: Sequence[Tensor]
+) -> list[Tensor]:
+    return [
+        state[f"{what} of {name}"].to(parameter.device)
+        for name, parameter in zip(names, parameters, strict=True)
+        if f"{what} of {name}" in state
+    ]

@@ -1,17 +1,17 @@
-"""Train networks that are stacked, epoch after epoch, with cross-entropy."""
+"""Train networks that are stacked, epoch after epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from condensery import streams
-from condensery.augmentation import augment
+from condensery.augmentation import augment, mixing
 from condensery.run import UNATTENDED, Run
-from condensery.training.descent import SGD
+from condensery.training import losses
+from condensery.training.descent import Optimizer
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 from condensery.training.stacking import StackedNetworks
@@ -35,7 +35,7 @@ def train(
         run: where to save the state between epochs and to resume from, and who is shown the epochs done.
         on_batch: called before every step with the indices, (K, n), and the logits, (K, n, classes), of its
             batch.
-        extra_loss: a loss that is added to the cross-entropy. It gets the images, (K, n, C, H, W), and the
+        extra_loss: a loss that is added to the recipe's. It gets the images, (K, n, C, H, W), and the
             logits, (K, n, classes), of a batch and returns the sum over the networks of its mean per image.
 
     Returns:
@@ -43,18 +43,17 @@ def train(
     """
     descent = Descent(stacked, recipe)
     for epoch in run.steps(recipe.epochs_run, descent):
-        for step, (rows, images) in enumerate(_batches(stacked, samples, recipe, epoch)):
-            optimizer = descent.at(recipe.rate(epoch, step))
+        orders = torch.stack([recipe.order(len(samples), seed, epoch) for seed in stacked.seeds])
+        batches = orders.split(recipe.batch, dim=1)
+        for step, rows in enumerate(batches):
+            optimizer = descent.at(recipe.rate(epoch, step, len(batches)))
+            images, labels = _batch(stacked, samples, recipe, rows, (epoch, step))
             logits = stacked.logits(images, train=True)
-            labels = samples.labels[rows.to(samples.labels.device)]
-            # A sum over networks, so that each gets the gradient of its own mean loss.
-            losses = (
-                F.cross_entropy(logits.flatten(0, 1), labels.flatten(0, 1), reduction="sum") / rows.shape[1]
-            )
+            loss = losses.total(recipe, logits, labels)
             if extra_loss:
-                losses = losses + extra_loss(images, logits)
+                loss = loss + extra_loss(images, logits)
             optimizer.zero_grad()
-            losses.backward()
+            loss.backward()
             if on_batch:
                 on_batch(rows, logits.detach())
             optimizer.step()
@@ -63,45 +62,49 @@ def train(
 
 
 class Descent:
-    """Stacked networks and their optimizer, which begins anew with every new learning rate."""
+    """Stacked networks and their optimizer, which may begin anew with every new learning rate."""
 
     def __init__(self, stacked: StackedNetworks, recipe: Recipe) -> None:
         """Begin with the recipe's first rate."""
         self._stacked, self._recipe = stacked, recipe
-        self._sgd = self._new(recipe.rate(0, 0))
+        self._optimizer = self._new(recipe.rate(0, 0))
 
-    def at(self, rate: float) -> SGD:
+    def at(self, rate: float) -> Optimizer:
         """Return the optimizer for a learning rate."""
-        if rate != self._sgd.lr:
-            self._sgd = self._new(rate)
-        return self._sgd
+        if rate != self._optimizer.lr:
+            if self._recipe.schedule.restarts:
+                self._optimizer = self._new(rate)
+            self._optimizer.lr = rate
+        return self._optimizer
 
-    def _new(self, rate: float) -> SGD:
-        parameters = list(self._stacked.parameters.values())
-        return SGD(parameters, rate, self._recipe.momentum, self._recipe.weight_decay)
+    def _new(self, rate: float) -> Optimizer:
+        return self._recipe.optimizer_of(list(self._stacked.parameters.values()), rate)
 
     def state(self) -> dict[str, Tensor]:
         """Return the state that training changes."""
-        # Without a first step or without momentum there are no momenta.
-        held = zip(self._stacked.parameters, self._sgd.momenta, strict=False)
-        momenta = {f"momentum of {name}": momentum for name, momentum in held}
-        return self._stacked.state() | momenta | {"rate": torch.tensor(self._sgd.lr, dtype=torch.float64)}
+        kept = self._optimizer.state(list(self._stacked.parameters))
+        rate = torch.tensor(self._optimizer.lr, dtype=torch.float64)
+        return self._stacked.state() | kept | {"rate": rate}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up what :meth:`state` returned."""
         self._stacked.load(state)
-        self._sgd = self._new(state["rate"].item())
-        for name, parameter in self._stacked.parameters.items():
-            if f"momentum of {name}" in state:
-                self._sgd.momenta.append(state[f"momentum of {name}"].to(parameter.device))
+        self._optimizer = self._new(state["rate"].item())
+        self._optimizer.restore(state, list(self._stacked.parameters))
 
 
-def _batches(
-    stacked: StackedNetworks, samples: Samples, recipe: Recipe, epoch: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield an epoch's batches: indices (K, n) and augmented images (K, n, C, H, W)."""
-    orders = torch.stack([recipe.order(len(samples), seed, epoch) for seed in stacked.seeds])
-    for number, rows in enumerate(orders.split(recipe.batch, dim=1)):
-        images = samples.batch(rows.flatten()).unflatten(0, rows.shape)
-        drawn = [streams.generator(seed, "augmentation", epoch, number) for seed in stacked.seeds]
-        yield rows, augment(images, recipe.augmentation, drawn)
+def _batch(
+    stacked: StackedNetworks, samples: Samples, recipe: Recipe, rows: Tensor, address: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Return the augmented images (K, n, C, H, W) and labels at indices (K, n), in an epoch and step."""
+    images = samples.batch(rows.flatten()).unflatten(0, rows.shape)
+    labels = samples.labels[rows.to(samples.labels.device)]
+    drawn = [streams.generator(seed, "augmentation", *address) for seed in stacked.seeds]
+    images = augment(images, recipe.augmentation, drawn)
+    if recipe.mix is None:
+        return images, labels
+    labels = losses.targets(recipe.loss, labels, stacked.classes)
+    mixers = [streams.generator(seed, "mixing", *address) for seed in stacked.seeds]
+    draws = [mixing.draw(recipe.mix, rows.shape[1], images.shape[-2:], mixer) for mixer in mixers]
+    mixed = [mixing.apply(*each) for each in zip(images, labels, draws, strict=True)]
+    return torch.stack([each for each, _ in mixed]), torch.stack([own for _, own in mixed])

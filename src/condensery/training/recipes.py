@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from condensery import streams
+from condensery.augmentation.mixing import Mix
 from condensery.errors import CondenseryError
 from condensery.synthetic import SyntheticSet
+from condensery.training.descent import SGD, Adam, Optimizer
+from condensery.training.schedules import HALFWAY, Schedule
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stochastic gradient descent as in the evaluation of DM section 3.1 and DSA section 4.1.
+    """How a network is trained; without options as in the evaluation of DM section 3.1 and DSA section 4.1.
 
     Attributes:
         name: its name in tables.
-        epochs: E; as in the authors' public code the loop runs E + 1 epochs, those with (zero-based) index
-            up to E // 2 + 1 at ``lr`` and the others at a tenth of it.
+        epochs: E.
         lr: learning rate.
-        momentum: of SGD; the buffer is reset when the learning rate falls.
-        weight_decay: of SGD.
+        momentum: of SGD; of Adam and AdamW the first beta, where the second is 0.999.
+        weight_decay: added to the gradient; of AdamW decoupled from it.
         batch: images in a batch; the last partial one is kept.
         augmentation: a DSA strategy, applied with parameters of its own for every image; or ``dc_`` and the
             families of :mod:`condensery.augmentation.dc`; or ``none``.
+        optimizer: ``sgd``, ``adam`` or ``adamw``.
+        schedule: the learning rate over the epochs, and how many of them are run.
+        mix: how augmented images of a batch are mixed, if at all.
+        loss: see :func:`condensery.training.losses.total`.
+        temperature: of the loss ``kl``; labels are taken for probabilities at temperature 1.
+        learned_lr: whether a learning rate that a set was learned with takes the place of ``lr``.
     """
 
     name: str
@@ -37,15 +45,43 @@ class Recipe:
     weight_decay: float
     batch: int
     augmentation: str
+    _: KW_ONLY
+    optimizer: str = "sgd"
+    schedule: Schedule = HALFWAY
+    mix: Mix | None = None
+    loss: str = "cross_entropy"
+    temperature: float = 1.0
+    learned_lr: bool = False
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> Self:
+        """Return the recipe of a name and parameters as the configuration writes them."""
+        nested = {"schedule": Schedule, "mix": Mix}
+        given = {name: kind(**values[name]) for name, kind in nested.items() if values.get(name)}
+        return cls(**{**values, **given})
+
+    def stated(self) -> dict[str, Any]:
+        """Return name and parameters for a record, without options that have their default.
+
+        An option that is added later therefore changes no record of a recipe without it.
+        """
+        return _stated(self)
 
     @property
     def epochs_run(self) -> int:
-        """Number of epochs run: E + 1."""
-        return self.epochs + 1
+        """Number of epochs run."""
+        return self.schedule.epochs_run(self.epochs)
 
-    def rate(self, epoch: int, step: int) -> float:
-        """Return the learning rate of a step of the epoch with this zero-based index."""
-        return self.lr if epoch <= self.epochs // 2 + 1 else self.lr / 10
+    def rate(self, epoch: int, step: int, steps: int = 1) -> float:
+        """Return the learning rate of a step of the epoch with this zero-based index, which has so many."""
+        return self.schedule.rate(self.lr, self.epochs, epoch, step, steps)
+
+    def optimizer_of(self, parameters: Sequence[Tensor], rate: float) -> Optimizer:
+        """Return an optimizer of parameters that has done no step."""
+        if self.optimizer == "sgd":
+            return SGD(parameters, rate, self.momentum, self.weight_decay)
+        decoupled = self.optimizer == "adamw"
+        return Adam(parameters, rate, self.momentum, self.weight_decay, decoupled=decoupled)
 
     def order(self, count: int, seed: int, epoch: int) -> Tensor:
         """Return the order in which a network sees the images of an epoch: int64, (count,)."""
@@ -92,13 +128,22 @@ class LearnedRecipe(Recipe):
         """See :class:`Recipe`."""
         return self.epochs
 
-    def rate(self, epoch: int, step: int) -> float:
+    def rate(self, epoch: int, step: int, steps: int = 1) -> float:
         """See :class:`Recipe`."""
         return self.rates[epoch][step]
 
     def order(self, count: int, seed: int, epoch: int) -> Tensor:
         """See :class:`Recipe`."""
         return torch.arange(count)
+
+
+def _stated(recipe: Recipe | Schedule | Mix) -> dict[str, Any]:
+    found = {}
+    for each in fields(recipe):
+        value = getattr(recipe, each.name)
+        if value != each.default:
+            found[each.name] = _stated(value) if isinstance(value, Schedule | Mix) else value
+    return found
 
 
 def resolve(values: Mapping[str, Any], synthetic: SyntheticSet | None) -> Recipe:
@@ -109,12 +154,31 @@ def resolve(values: Mapping[str, Any], synthetic: SyntheticSet | None) -> Recipe
         synthetic: the set that is trained on, or None for a whole data set.
 
     Raises:
-        CondenseryError: the recipe takes its steps from the set, which has no learning rates.
+        CondenseryError: the recipe takes its steps from the set, which has no learning rates; or it takes
+            the set's rate, which is not one number above 0.
     """
     if values.keys() > {"name"}:
-        return Recipe(**values)
+        recipe = Recipe.of_values(values)
+        if recipe.learned_lr and synthetic is not None and synthetic.learning_rate is not None:
+            return replace(recipe, lr=_learned_rate(recipe.name, synthetic))
+        return recipe
     if synthetic is None:
         raise CondenseryError(
             f"recipe {values['name']} needs the learning rates of a synthetic set: choose another recipe"
         )
     return LearnedRecipe.of_set(values["name"], synthetic)
+
+
+def _learned_rate(recipe: str, synthetic: SyntheticSet) -> float:
+    rates = torch.as_tensor(synthetic.learning_rate, dtype=torch.float64)
+    if rates.numel() != 1:
+        raise CondenseryError(
+            f"{synthetic.source}: carries a learning rate for each of its steps, recipe {recipe} trains with "
+            "one for all: choose recipe learned"
+        )
+    if rates.item() <= 0:
+        raise CondenseryError(
+            f"{synthetic.source}: carries the learning rate {rates.item():g}, with which recipe {recipe} "
+            "cannot train: choose another recipe"
+        )
+    return rates.item()

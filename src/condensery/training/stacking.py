@@ -49,7 +49,7 @@ class StackedNetworks:
         self, name: str, info: DataInfo, seeds: Sequence[int], device: Device, *, images: int
     ) -> None:
         size = (info.height, info.width)
-        self.seeds, self.device = tuple(seeds), device
+        self.seeds, self.device, self.classes = tuple(seeds), device, len(info.classes)
         nets = [
             networks.initialize(
                 networks.build(name, channels=info.channels, size=size, classes=len(info.classes)),
