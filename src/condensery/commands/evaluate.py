@@ -59,16 +59,18 @@ def main() -> None:
     args = parse()
     job = opened(args)
     about: dict[str, Any] = {"method": "whole", "ipc": 0, "network": "", "seed": 0}
-    synthetic, snapshot = None, {}
+    synthetic, snapshot, storage = None, {}, {}
     if args.whole:
         samples, count = Samples.of_split(job.data.train, job.device), 1
     else:
         synthetic = job.load_set(args.synthetic)
         samples, count = Samples.of_set(synthetic, job.device), job.config.spec["networks"]
         # The provenance of an imported set has fewer entries.
-        about |= {"method": "imported", "ipc": len(samples) // len(synthetic.classes)}
+        about |= {"method": "imported", "ipc": len(synthetic) // len(synthetic.classes)}
         about |= synthetic.provenance.get("experiment", {})
         snapshot = when_taken(synthetic)
+        if synthetic.formation > 1 or synthetic.labels.ndim == 2:
+            storage = synthetic.storage()
     count = count if args.networks is None else args.networks
     set_seed = about["seed"] if args.seed is None else args.seed
     seeds = network_seeds(set_seed, count)
@@ -93,6 +95,6 @@ def main() -> None:
         )
     common = job.training_columns(about, recipe, sets) | {"set_seed": set_seed, "images": len(samples)}
     kind = SNAPSHOT if snapshot else EVALUATION
-    write_rows([common | snapshot | vars(outcome) for outcome in outcomes], args.out, kind)
+    write_rows([common | snapshot | storage | vars(outcome) for outcome in outcomes], args.out, kind)
     checkpoint.remove()
     print(description.numbers(args.out, args.config / "published"))

@@ -5,6 +5,8 @@
   parquet   8-bit images and labels, as the library `datasets` of Hugging Face reads them
   npz       a NumPy archive: normalized images, labels, classes, mean, std, provenance
 
+Where stored images hold several each, png has the stored ones and the other formats those to train on.
+
 Example:
   python scripts/export_set.py seed0.safetensors --format png --out images/
   python scripts/export_set.py seed*.safetensors --format pt --out res_DM_CIFAR10_ConvNet_10ipc.pt
@@ -31,12 +33,21 @@ def main() -> None:
     parser.add_argument(
         "--out", required=True, type=Path, metavar="PATH", help="the file, or for png a new folder"
     )
+    parser.add_argument(
+        "--stored",
+        action="store_true",
+        help="npz and parquet: the stored images, even where they hold several each, with their formation",
+    )
     arguments = parser.parse_args()
+    if arguments.stored and arguments.format == "pt":
+        raise CondenseryError("--stored: a .pt has no place for the formation; use --format npz")
     if arguments.format != "pt" and len(arguments.sets) > 1:
         raise CondenseryError(
             f"{arguments.format} holds one set, got {len(arguments.sets)}; export them one by one"
         )
     sets = [SyntheticSet.load(path) for path in arguments.sets]
+    if arguments.format != "png" and not arguments.stored:
+        sets = [each.decoded() for each in sets]
     if arguments.format == "png":
         exchange.to_png_folders(sets[0], arguments.out)
     elif arguments.format == "parquet":

@@ -19,7 +19,8 @@ def remember(sets: Sequence[SyntheticSet], classes: Sequence[int], ipc: int) -> 
         ipc: the budget, in images per class.
 
     Raises:
-        CondenseryError: a class has more or fewer images than the budget, or its labels are soft.
+        CondenseryError: a class has more or fewer images than the budget, its labels are soft, or the sets
+            are not of one formation.
     """
     labels = torch.cat([each.labels for each in sets])
     if labels.ndim != 1:
@@ -34,8 +35,16 @@ def remember(sets: Sequence[SyntheticSet], classes: Sequence[int], ipc: int) -> 
     chosen = torch.isin(labels, torch.tensor(classes)).nonzero().flatten()
     order = chosen[labels[chosen].argsort(stable=True)]
     first = sets[0]
+    for each in sets:
+        if each.formation != first.formation:
+            raise CondenseryError(
+                f"{each.source}: formation {each.formation}, but {first.source} has {first.formation}; give "
+                "sets of one formation"
+            )
     images = torch.cat([each.images for each in sets])[order]
-    return SyntheticSet(images, labels[order], first.classes, first.mean, first.std)
+    return SyntheticSet(
+        images, labels[order], first.classes, first.mean, first.std, formation=first.formation
+    )
 
 
 def size(memory: Sequence[SyntheticSet]) -> dict[str, int]:

@@ -21,7 +21,7 @@ def to_npz(synthetic: SyntheticSet, path: Path) -> None:
     """Write a NumPy archive without pickles; equal sets give equal bytes.
 
     Entries: ``images`` (N, C, H, W) float32 normalized, ``labels``, ``classes``, ``mean``, ``std``,
-    ``provenance`` (JSON text), and ``learning_rate`` where there is one.
+    ``provenance`` (JSON text), and ``learning_rate`` and ``formation`` where there is one.
     """
     entries: dict[str, Any] = {
         "images": synthetic.images.cpu().numpy(),
@@ -34,6 +34,8 @@ def to_npz(synthetic: SyntheticSet, path: Path) -> None:
     rate = synthetic.learning_rate
     if rate is not None:
         entries["learning_rate"] = rate.cpu().numpy() if isinstance(rate, Tensor) else np.array(rate)
+    if synthetic.formation > 1:
+        entries["formation"] = np.array(synthetic.formation)
     with atomic(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **entries)
 
@@ -56,6 +58,7 @@ def from_npz(path: Path) -> SyntheticSet:
             tuple(entries["std"].tolist()),
             json.loads(entries["provenance"].item()),
             None if rate is None else rate.item() if rate.ndim == 0 else torch.from_numpy(rate),
+            entries["formation"].item() if "formation" in entries else 1,
         )
     except KeyError as error:
         raise CondenseryError(f"{path}: has no entry {error}; write it as export_set.py does") from error

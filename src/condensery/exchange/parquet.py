@@ -54,7 +54,7 @@ def _table(synthetic: SyntheticSet) -> pa.Table:
 
     The column ``image`` holds PNG images in [0, 1] space rounded to 8 bits, ``label`` the class, whose names
     the file carries; a set with soft labels has them as ``soft_label``, and the most probable class as label.
-    Normalization constants and provenance are in the metadata of the file, under ``condensery``.
+    Normalization, provenance and a formation above 1 are in the metadata of the file, under ``condensery``.
 
     Raises:
         CondenseryError: the images are neither gray nor RGB.
@@ -74,7 +74,9 @@ def _table(synthetic: SyntheticSet) -> pa.Table:
     if synthetic.labels.ndim == 2:
         columns["soft_label"] = pa.array(synthetic.labels.tolist(), pa.list_(pa.float32()))
         features["soft_label"] = {"feature": {"dtype": "float32", "_type": "Value"}, "_type": "Sequence"}
-    about = {"mean": synthetic.mean, "std": synthetic.std, "provenance": synthetic.provenance}
+    about: dict[str, Any] = {"mean": synthetic.mean, "std": synthetic.std, "provenance": synthetic.provenance}
+    if synthetic.formation > 1:
+        about["formation"] = synthetic.formation
     metadata = {
         "huggingface": json.dumps({"info": {"features": features}}),
         "condensery": json.dumps(about, sort_keys=True),

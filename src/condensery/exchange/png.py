@@ -31,10 +31,11 @@ log = logging.getLogger(__name__)
 
 
 def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
-    """Write one PNG per image, in [0, 1] space rounded to 8 bits, one folder per class.
+    """Write one PNG per stored image, in [0, 1] space rounded to 8 bits, one folder per class.
 
     The layout is ``<class index>_<class name>/<position>.png``; ``set.json`` next to the folders keeps what
-    pixels cannot: the order, the normalization, soft labels, a learned learning rate and the provenance.
+    pixels cannot: the order, the normalization, soft labels, a learned learning rate, the formation and the
+    provenance.
 
     Raises:
         CondenseryError: the folder exists and is not empty, or the images are neither gray nor RGB.
@@ -63,6 +64,8 @@ def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
             "learning_rate": rate.tolist() if isinstance(rate, Tensor) else rate,
             "provenance": synthetic.provenance,
         }
+        if synthetic.formation > 1:
+            index["formation"] = synthetic.formation
         index[_DIGEST] = digest(index)
         (temporary / _INDEX).write_text(json.dumps(index, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -109,6 +112,7 @@ def _restored(folder: Path, index: dict[str, Any], info: DataInfo) -> SyntheticS
         classes=index.get("classes"),
         provenance=provenance,
         learning_rate=torch.tensor(rate) if isinstance(rate, list) else rate,
+        formation=index.get("formation", 1),
     )
 
 

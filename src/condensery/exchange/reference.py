@@ -39,8 +39,9 @@ def to_reference_pt(sets: Sequence[SyntheticSet], path: Path) -> None:
     """Write sets in the layout that the authors' public code reads, one entry per experiment.
 
     The layout is ``{"data": [[images, labels], ...], "accs_all_exps": {}}`` with normalized float32 images
-    and int64 labels; it cannot hold provenance or learned learning rates. The file holds tensors and
-    plain containers only, so that ``torch.load`` reads it with its safe default. Equal sets give equal bytes.
+    and int64 labels; it cannot hold provenance or learned learning rates, and images that hold several each
+    are written decoded. The file holds tensors and plain containers only, so that ``torch.load`` reads it
+    with its safe default. Equal sets give equal bytes.
 
     Raises:
         CondenseryError: a set has soft labels, or the sets are not of one data set.
@@ -52,6 +53,7 @@ def to_reference_pt(sets: Sequence[SyntheticSet], path: Path) -> None:
             raise CondenseryError(
                 f"{each.source}: not of the data set of {sets[0].source}; export it separately"
             )
+    sets = [each.decoded() for each in sets]
     # Not directly to the file: torch.save would write the file's temporary name into it.
     buffer = io.BytesIO()
     data = [[each.images.cpu().contiguous(), each.labels.cpu().contiguous()] for each in sets]

@@ -110,7 +110,7 @@ def check_set(
 ) -> None:
     """Check values that replace those of an entry: each must be a parameter of it, of the same type.
 
-    A recipe may also have options that the entry does without.
+    Parameters that the entry does without may be given too, where the schema has them.
 
     Args:
         config: the configuration.
@@ -126,10 +126,10 @@ def check_set(
     entries = getattr(config, kind)
     name = base_of(name, entries[name])
     base = entries[name]["parameters"]
+    optional = schema("parameters")["$defs"][kind].get(name, {}).get("properties", {})
     for key, value in values.items():
-        # A recipe may be given an option that its base does without; the schema knows them all.
         if kind == "methods":
-            _known("key", key, base, file, keys)
+            _known("key", key, {**base, **optional}, file, keys)
         if None not in (value, base.get(key)) and _kind(value) is not _kind(base[key]):
             raise CondenseryError(
                 f"{file}: {key_path((*keys, key))}: must be like {base[key]!r} of {kind}.yaml, not "
@@ -169,16 +169,21 @@ def _check_block(config: Config, block: Mapping[str, Any], file: Path, keys: Key
         _known("method", method, methods, file, (*keys, "methods"))
     if set(block["methods"]) == {WHOLE}:
         return
-    for dataset, ipc, limit in _too_many(config, block):
+    for dataset, ipc, limit, held in _too_many(config, block):
+        holding = f" that hold {held} each" if held > 1 else ""
         raise CondenseryError(
-            f"{file}: {key_path((*keys, 'ipc'))}: {ipc} images per class, but a class of {dataset} has only "
-            f"{limit}; give {limit} or less"
+            f"{file}: {key_path((*keys, 'ipc'))}: {ipc} images per class{holding}, but a class of {dataset} "
+            f"has only {limit}; give {limit // held} or less"
         )
 
 
-def _too_many(config: Config, block: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
+def _too_many(config: Config, block: Mapping[str, Any]) -> Iterator[tuple[str, int, int, int]]:
+    methods = [method for method in block["methods"] if method != WHOLE]
     for dataset in block["datasets"]:
         limit = config.datasets[dataset].get("smallest_class")
+        if limit is None:
+            continue
         for ipc in block["ipc"]:
-            if limit is not None and ipc > limit:
-                yield dataset, ipc, limit
+            held = max(config.parameters(dataset, m, "", ipc).get("formation", 1) ** 2 for m in methods)
+            if ipc * held > limit:
+                yield dataset, ipc, limit, held

@@ -14,6 +14,7 @@ from torch import Tensor
 from condensery import networks, streams
 from condensery.data import RealData, Split
 from condensery.errors import CondenseryError
+from condensery.formation import encode
 from condensery.machine.device import Device
 from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
@@ -25,7 +26,7 @@ class Problem:
 
     Attributes:
         data: the real data; methods use its training split only.
-        ipc: images per class.
+        ipc: images per class that the set stores.
         classes: the classes to condense: all of them, or a shard.
         network: name of the condensing network.
         parameters: the method's hyper-parameters, resolved for this problem.
@@ -49,7 +50,8 @@ class Problem:
         """Refuse what cannot be condensed.
 
         Raises:
-            CondenseryError: no such class, or more images per class than the data set has.
+            CondenseryError: no such class, more images per class than the data set has, or a formation that
+                does not divide the images.
         """
         info = self.data.info
         if self.ipc < 1:
@@ -62,11 +64,27 @@ class Problem:
             size = len(self.data.train.indices_of(c))
             if not size:
                 raise CondenseryError(f"class {c} ({info.classes[c]}) of {info.name} has no training images")
-            if self.ipc > size:
+            if self.images_per_class > size:
+                times = f" with {self.formation**2} images in each" if self.formation > 1 else ""
                 raise CondenseryError(
-                    f"ipc {self.ipc} is more than the {size} training images of class {c} "
-                    f"({info.classes[c]}) of {info.name}: give {size} or less"
+                    f"ipc {self.ipc}{times} is more than the {size} training images of class {c} "
+                    f"({info.classes[c]}) of {info.name}: give {size // self.formation**2} or less"
                 )
+        if info.height % self.formation or info.width % self.formation:
+            raise CondenseryError(
+                f"formation {self.formation} does not divide {info.height}x{info.width}, the size of the "
+                f"images of {info.name}: give one that does"
+            )
+
+    @property
+    def formation(self) -> int:
+        """Parts along each side of a stored image, see `condensery.formation`: a parameter, by default 1."""
+        return self.parameters.get("formation", 1)
+
+    @property
+    def images_per_class(self) -> int:
+        """Images of a class that networks are trained on: ``ipc``, or more where images hold several each."""
+        return self.ipc * self.formation**2
 
     def needed(self, name: str, script: str) -> Sequence[Path]:
         """Return the files that a script has trained beforehand.
@@ -111,16 +129,15 @@ class Problem:
         """
         device = self.device.torch_device
         if init == "real":
-            indices = np.concatenate([self.random_images(c) for c in self.classes])
-            return self.data.train.batch(indices, device)
+            return self._stored([self.random_images(c) for c in self.classes], device)
         info = self.data.info
         shape = (self.ipc, info.channels, info.height, info.width)
         noise = [torch.randn(shape, generator=streams.generator(self.seed, "noise", c)) for c in self.classes]
         return torch.cat(noise).to(device)
 
     def random_images(self, c: int) -> np.ndarray:
-        """Return indices of ``ipc`` images of class ``c``, uniform without replacement: int64, (ipc,)."""
-        return self.random_batch(c, self.ipc, streams.generator(self.seed, "initial-images", c))
+        """Return indices of ``images_per_class`` images of a class, uniform without replacement: int64."""
+        return self.random_batch(c, self.images_per_class, streams.generator(self.seed, "initial-images", c))
 
     def random_batch(self, c: int, size: int, generator: torch.Generator) -> np.ndarray:
         """Return indices of at most ``size`` images of a class, uniform without replacement: int64, (n,)."""
@@ -128,9 +145,15 @@ class Problem:
         return pool[torch.randperm(len(pool), generator=generator)[:size].numpy()]
 
     def select(self, indices: Iterable[np.ndarray]) -> SyntheticSet:
-        """Return the set made of the real images at ``indices``, an int64 array (ipc,) for each class."""
-        images = self.data.train.batch(np.concatenate(list(indices)), torch.device("cpu"))
-        return self.synthetic_set(images)
+        """Return the set of the real images at ``indices``: int64 (images_per_class,) for each class."""
+        return self.synthetic_set(self._stored(list(indices), torch.device("cpu")))
+
+    def _stored(self, indices: Sequence[np.ndarray], device: torch.device) -> Tensor:
+        """Return the real images at the indices of each class, joined where an image holds several."""
+        images = self.data.train.batch(np.concatenate(indices), device)
+        if self.formation == 1:
+            return images
+        return torch.cat([encode(part, self.formation) for part in images.split(self.images_per_class)])
 
     def synthetic_set(
         self, images: Tensor, *, labels: Tensor | None = None, learning_rate: Tensor | None = None
@@ -151,6 +174,7 @@ class Problem:
             std=info.std,
             provenance={},
             learning_rate=None if learning_rate is None else learning_rate.detach().float().cpu(),
+            formation=self.formation,
         )
 
 

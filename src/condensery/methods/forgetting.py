@@ -33,4 +33,4 @@ class Forgetting(Selection):
         shuffled = pool[
             torch.randperm(len(pool), generator=streams.generator(problem.seed, "ties", c)).numpy()
         ]
-        return shuffled[np.argsort(-events[shuffled], kind="stable")[: problem.ipc]]
+        return shuffled[np.argsort(-events[shuffled], kind="stable")[: problem.images_per_class]]

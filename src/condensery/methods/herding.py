@@ -21,7 +21,7 @@ class Herding(Selection):
 
     def choose(self, problem: Problem) -> Iterator[np.ndarray]:
         """See :class:`Selection`."""
-        return (pool[herd(x, problem.ipc).numpy()] for pool, x in features.by_class(problem))
+        return (pool[herd(x, problem.images_per_class).numpy()] for pool, x in features.by_class(problem))
 
 
 def herd(x: Tensor, count: int) -> Tensor:

@@ -21,7 +21,7 @@ class KCenter(Selection):
 
     def choose(self, problem: Problem) -> Iterator[np.ndarray]:
         """See :class:`Selection`."""
-        return (pool[k_center(x, problem.ipc).numpy()] for pool, x in features.by_class(problem))
+        return (pool[k_center(x, problem.images_per_class).numpy()] for pool, x in features.by_class(problem))
 
 
 def k_center(x: Tensor, count: int) -> Tensor:

@@ -12,7 +12,7 @@ from condensery.methods.selection import Selection
 
 @register
 class Random(Selection):
-    """Select ``ipc`` images of each class uniformly without replacement."""
+    """Select images of each class uniformly without replacement."""
 
     name = "random"
 

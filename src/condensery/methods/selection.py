@@ -19,7 +19,7 @@ class Selection(ABC):
 
     @abstractmethod
     def choose(self, problem: Problem) -> Iterable[np.ndarray]:
-        """Return, for each of the problem's classes, the indices of ``ipc`` training images: int64 (ipc,)."""
+        """Return, for each of the problem's classes, which training images: int64 (images_per_class,)."""
 
     def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`."""

@@ -49,6 +49,9 @@ COLUMNS = (
 )
 """All columns of cells, in the order of the CSV file."""
 
+STORAGE = ("images_stored", "bytes")
+"""Further columns, if a set has images that hold several each: ``images`` are those trained on."""
+
 _PROVENANCE = ("device", "precision", "torch", "condensery", "commit")
 
 
@@ -64,7 +67,8 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
         published: as the functions of reporting/published.py return them.
 
     Returns:
-        One line per cell, sorted by `KEYS`, with `COLUMNS`. Accuracies and their deviations are in percent.
+        One line per cell, sorted by `KEYS`, with `COLUMNS`, and `STORAGE` if any set stores fewer images than
+        it trains on. Accuracies and their deviations are in percent.
         std is NaN for one network, std_between_sets for one set, std_between_networks for one network per
         set. sets and networks are counts, networks over all sets; n is sets x networks per set.
         The whole training set (ipc 0) is one set, whatever the seeds. A cell has the published
@@ -81,7 +85,32 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     ]
     frame = _with_published(pd.DataFrame(lines), published)
     frame["difference"] = frame["mean"] - frame["published_mean"]
-    return frame[list(COLUMNS)]
+    stored = _stored(rows)
+    if stored is None:
+        return frame[list(COLUMNS)]
+    return frame.merge(stored, on=list(KEYS), validate="one_to_one")[[*COLUMNS, *STORAGE]]
+
+
+def _stored(rows: pd.DataFrame) -> pd.DataFrame | None:
+    """Return what the sets of each cell take up, or None if all store the images that they train on.
+
+    Returns:
+        A line per cell: `KEYS`, ``images_stored``, and ``bytes``, those of 8-bit pixels and of soft labels.
+        A row without the columns of `rows.STORAGE` is of a set with hard labels that stores each image.
+    """
+    if "images_stored" not in rows or (rows["images_stored"].fillna(rows["images"]) == rows["images"]).all():
+        return None
+    of_an_image = (rows["pixel_bytes"] / rows["images_stored"]).groupby(rows["dataset"]).transform("max")
+    pixels = rows["pixel_bytes"].fillna(rows["images"] * of_an_image)
+    taken = rows[list(KEYS)].assign(
+        images_stored=rows["images_stored"].fillna(rows["images"]),
+        bytes=pixels + rows["label_bytes"].fillna(0),
+    )
+    return (
+        taken.groupby(list(KEYS), as_index=False)[list(STORAGE)]
+        .first()
+        .astype(dict.fromkeys(STORAGE, "Int64"))
+    )
 
 
 def _summary(key: tuple[str | int, ...], group: pd.DataFrame) -> dict[str, object]:

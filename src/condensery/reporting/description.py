@@ -14,7 +14,7 @@ from condensery import rows
 from condensery.errors import CondenseryError
 from condensery.files import TensorFile
 from condensery.reporting import continual_cells, published, search_cells, tables
-from condensery.reporting.cells import COLUMNS, cells
+from condensery.reporting.cells import cells
 from condensery.reporting.layout import ABSENT, count, measured
 from condensery.reporting.layout import published as published_value
 
@@ -97,7 +97,9 @@ def _set(file: TensorFile, provenance: Mapping[str, Any]) -> str:
     part = "part of a synthetic set" if "shard" in provenance else "synthetic set"
     soft = ", soft labels" if len(file.shape("labels")) == 2 else ""
     rates = ", learned learning rates" if "learning_rate" in file.names or file.about["learning_rate"] else ""
-    return f"{part}, {number} images of {'x'.join(map(str, shape))}, {of} classes{soft}{rates}"
+    parts = file.about.get("formation", 1)
+    holding = f" that hold {parts}x{parts} each ({number * parts**2} to train on)" if parts > 1 else ""
+    return f"{part}, {number} images of {'x'.join(map(str, shape))}{holding}, {of} classes{soft}{rates}"
 
 
 def _rows(path: Path, folder: Path | None) -> tuple[str, dict[str, Any], list[str]]:
@@ -114,7 +116,7 @@ def _rows(path: Path, folder: Path | None) -> tuple[str, dict[str, Any], list[st
 def _table(path: Path) -> tuple[str, dict[str, Any], list[str]]:
     with path.open(encoding="utf-8", newline="") as stream:
         head = tuple(next(csv.reader(stream), ()))
-    if head == COLUMNS:
+    if head in tables.LAYOUTS:
         frame = tables.read_cells(path)
         done = frame[frame["networks"] > 0]
         return f"table, {len(done)} measured cells", _constant(done), _cells(frame)

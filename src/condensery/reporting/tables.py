@@ -11,10 +11,13 @@ from condensery.errors import CondenseryError
 from condensery.experiment.catalog import Accuracies, Layout, find
 from condensery.files import atomic
 from condensery.reporting import latex, markdown, metrics, published
-from condensery.reporting.cells import COLUMNS, KEYS, NUMBERS, cells
+from condensery.reporting.cells import COLUMNS, KEYS, NUMBERS, STORAGE, cells
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import order
 from condensery.reporting.metrics import Metrics
+
+LAYOUTS = (COLUMNS, (*COLUMNS, *STORAGE))
+"""The columns that the CSV file of a table may have."""
 
 _COUNTS = ("ipc", "sets", "networks", "images", "epochs")
 _TEXTS = [name for name in COLUMNS if name not in (*NUMBERS, *_COUNTS)]
@@ -58,13 +61,16 @@ def read_cells(path: Path) -> pd.DataFrame:
     try:
         # An empty network name is a value; only in the columns of numbers does an empty field mean NaN.
         frame = pd.read_csv(
-            path, keep_default_na=False, na_values={name: [""] for name in NUMBERS}, dtype={"n": str}
+            path,
+            keep_default_na=False,
+            na_values={name: [""] for name in (*NUMBERS, *STORAGE)},
+            dtype={"n": str},
         )
     except FileNotFoundError as error:
         raise CondenseryError(f"{path}: no such table; make it with scripts/table.py") from error
     except ValueError as error:
         raise CondenseryError(f"{path}: cannot be read as a table: {error}") from error
-    if tuple(frame.columns) != COLUMNS:
+    if tuple(frame.columns) not in LAYOUTS:
         raise CondenseryError(
             f"{path}: not the columns of a table of cells; make it again with scripts/table.py"
         )

@@ -24,7 +24,7 @@ REAL = "real"
 """The value of the column of methods in the lines of real images."""
 
 COLUMNS = ("dataset", "method", "ipc", "set_seed", "class", "class_name", "image", "x", "y")
-"""The columns of a map; ``image`` is an index in the training split or in the set."""
+"""The columns of a map; ``image`` is an index in the training split or in the decoded set."""
 
 _PERPLEXITY = 30.0  # scikit-learn's
 _BATCH = 500
@@ -54,10 +54,10 @@ def embed(
         images.append(train.batch(rows, torch.device("cpu")))
         lines += [(REAL, 0, 0, c, int(row)) for row in rows]
     for each in sets:
-        experiment = each.experiment("method", "ipc", "seed")
+        experiment, whole = each.experiment("method", "ipc", "seed"), each.decoded()
         for c in range(classes):
-            own = (each.class_indices == c).nonzero().flatten()
-            images.append(each.images[own])
+            own = (whole.class_indices == c).nonzero().flatten()
+            images.append(whole.images[own])
             lines += [
                 (experiment["method"], experiment["ipc"], experiment["seed"], c, row) for row in own.tolist()
             ]

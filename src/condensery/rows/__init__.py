@@ -21,6 +21,7 @@ from condensery.rows.kinds import (
     SCHEMA,
     SEARCH,
     SNAPSHOT,
+    STORAGE,
     Kind,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "SCHEMA",
     "SEARCH",
     "SNAPSHOT",
+    "STORAGE",
     "Kind",
     "data_of",
     "kind_of",

@@ -30,7 +30,7 @@ def kind_of(path: Path) -> Kind:
     with _whole(path):
         names = set(_parquet(path).schema_arrow.names)
     for kind in KINDS:
-        if names | set(IDENTITY) == set(kind.schema.names):
+        if (names | set(IDENTITY)) - set(kind.optional.names) == set(kind.schema.names):
             return kind
     raise CondenseryError(f"{path}: its columns are not those of any rows; give a file that a command wrote")
 
@@ -65,13 +65,14 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, kind: Kind = EVALU
     if not rows:
         raise CondenseryError(f"{path}: no rows to write; evaluate at least one network")
     rows = [{**dict.fromkeys(IDENTITY, ""), **row} for row in rows]
+    schema = kind.schema_with(name for row in rows for name in row)
     for row in rows:
         _check_names(set(row), path, kind)
-        empty = [field.name for field in kind.schema if row[field.name] is None and not field.nullable]
+        empty = [field.name for field in schema if row.get(field.name) is None and not field.nullable]
         if empty:
             raise CondenseryError(f"{path}: a row has no value for {', '.join(empty)}; give one")
     try:
-        table = pa.Table.from_pylist(rows, schema=kind.schema)
+        table = pa.Table.from_pylist(rows, schema=schema)
         frame = table.to_pandas()
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise CondenseryError(f"{path}: a row has an entry of the wrong type: {error}") from error
@@ -173,7 +174,8 @@ def _read_file(path: Path, kind: Kind) -> pd.DataFrame:
     for name in [name for name in IDENTITY if name not in table.column_names]:
         table = table.append_column(name, pa.array([""] * len(table), pa.string()))
     _check_names(set(table.column_names), path, kind)
-    for field in kind.schema:
+    schema = kind.schema_with(table.column_names)
+    for field in schema:
         found = table.schema.field(field.name).type
         if found != field.type:
             raise CondenseryError(
@@ -181,7 +183,7 @@ def _read_file(path: Path, kind: Kind) -> pd.DataFrame:
             )
         if table[field.name].null_count and not field.nullable:
             raise CondenseryError(f"{path}: column {field.name!r} has an empty value; make the file again")
-    return table.select(kind.schema.names).to_pandas().assign(file=str(path))
+    return table.select(schema.names).to_pandas().assign(file=str(path))
 
 
 def _digest(table: pa.Table) -> bytes:
@@ -217,7 +219,8 @@ def _whole(path: Path) -> Iterator[None]:
 
 
 def _check_names(names: set[str], path: Path, kind: Kind) -> None:
-    missing, unknown = set(kind.schema.names) - names, names - set(kind.schema.names)
+    missing = set(kind.schema.names) - names
+    unknown = names - {*kind.schema.names, *kind.optional.names}
     if missing or unknown:
         problems = [f"lacks {', '.join(sorted(missing))}"] if missing else []
         problems += [f"has unknown {', '.join(sorted(unknown))}"] if unknown else []

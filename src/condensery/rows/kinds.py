@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -60,6 +61,16 @@ IDENTITY = (
 """Columns that say what a row was made from, all texts. Rows of earlier code lack them; "" is not known."""
 
 
+STORAGE = pa.schema(
+    [
+        pa.field("images_stored", pa.int64()),  # fewer than are trained on where they hold several each
+        pa.field("pixel_bytes", pa.int64()),  # of their pixels as 8-bit values
+        pa.field("label_bytes", pa.int64()),  # of soft labels as float32; 0 for hard ones
+    ]
+)
+"""Columns of the sets that take up something else than their training images and a class of each."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of rows.
@@ -69,19 +80,26 @@ class Kind:
             ``accuracy`` are percentages; only nullable columns may have empty values.
         coordinates: the columns that identify a row: no two rows agree in all of them.
         script: the script that writes such rows.
+        optional: columns that a file may lack; its rows are then empty there.
     """
 
     columns: pa.Schema
     coordinates: tuple[str, ...]
     script: str
+    optional: pa.Schema = field(default_factory=lambda: pa.schema([]))
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns, and those of `IDENTITY` after them."""
+        """The columns that every row has, those of `IDENTITY` at the end."""
         return pa.schema([*self.columns, *(pa.field(name, pa.string(), nullable=False) for name in IDENTITY)])
 
+    def schema_with(self, names: Iterable[str]) -> pa.Schema:
+        """Return the schema with those of the optional columns that are among the names."""
+        present = set(names)
+        return pa.schema([*self.schema, *(column for column in self.optional if column.name in present)])
 
-EVALUATION = Kind(SCHEMA, COORDINATES, "scripts/evaluate.py")
+
+EVALUATION = Kind(SCHEMA, COORDINATES, "scripts/evaluate.py", STORAGE)
 """One row per network that was trained from scratch on one set and tested once."""
 
 
@@ -121,6 +139,7 @@ SNAPSHOT = Kind(
     pa.schema([*SCHEMA, *(pa.field(name, kind, nullable=False) for name, kind in _SNAPSHOT.items())]),
     (*COORDINATES, "step"),
     "scripts/evaluate.py, from a snapshot that scripts/condense.py took",
+    STORAGE,
 )
 """A row is one network trained on one snapshot of a set."""
 
