@@ -18,6 +18,7 @@ from condensery.progress import duration
 from condensery.reporting import page, search_cells, search_figure, search_table
 from condensery.reporting.labels import Labels
 from condensery.rows import SEARCH, read_rows, write_rows
+from condensery.search import ranking
 from tests.test_reporting_tables import TITLES
 
 PUBLISHED = Path(__file__).parents[1] / "config" / "published"
@@ -120,8 +121,9 @@ def test_readers_see_the_numbers_with_the_published_beside(searched, tmp_path) -
     entries = [entry.strip() for entry in line.strip("|").split("|")]
     assert entries[1:4] == ["100 [500]", "402", dm["chosen"]]
     assert entries[4] == f"{dm['test_mean']:.1f} ± 0.8 [82.8]"
-    assert entries[5].endswith("[0.76]")
-    assert entries[7] == f"{dm['spearman_all']:.2f}"
+    # Two networks have no rank correlation that says anything; none was tested.
+    assert entries[5] == "\N{EN DASH} [0.76]"
+    assert entries[7] == f"\N{EN DASH} ({dm['spearman_all']:.2f})"
     assert entries[9] == "60.0 min [142.6 min]"
     assert "Spearman, top 2" in text
     assert "cifar10: 40 networks, each trained 3 times" in text
@@ -143,12 +145,45 @@ def test_a_correlation_of_one_network_is_a_dash_and_no_metric(searched) -> None:
     rows, tests = (frame[frame["network"].isin(NAMES[:6])] for frame in searched)
     cells = search_cells.summary(rows, tests, PUBLISHED)
     table = search_table.grid(cells, LABELS)
-    assert [line[5].split()[0] for line in table.lines] == ["\N{EN DASH}"] * 4
-    assert [line[6] for line in table.lines] == ["\N{EN DASH}"] * 4
+    for column in (5, 6, 7, 8):
+        assert [line[column].split()[0] for line in table.lines] == ["\N{EN DASH}"] * 4
     metrics = search_table.build("table5", cells, LABELS).metrics
     assert set(metrics) == {"cells", "accuracy", "std", "spearman_all", "kendall_all"}
     proxies = cells[cells["proxy"] != "whole"]
     assert metrics["spearman_all"] == pytest.approx(proxies["spearman_all"].mean(), abs=1e-4)
+
+
+def with_tests(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with a test accuracy each, which ranks otherwise than validation."""
+    noise = np.random.default_rng(1).normal(0, 6, len(rows))
+    return rows.assign(test_accuracy=(rows["validation_accuracy"] - 5 + noise).clip(0, 100))
+
+
+def test_test_accuracies_are_correlated_over_what_validation_chose(searched) -> None:
+    rows = with_tests(searched[0])
+    cells = search_cells.summary(rows, searched[1], PUBLISHED).set_index("proxy")
+    mean = rows.groupby(["proxy", "network"])[["validation_accuracy", "test_accuracy"]].mean()
+    for proxy in cells.index:
+        by_validation = mean.loc[proxy, "validation_accuracy"]
+        top = sorted(NAMES, key=lambda name: (-by_validation[name], name))[:2]
+        for part, names in (("top", top), ("all", NAMES)):
+            pairs = [[mean.loc[(each, name), "test_accuracy"] for name in names] for each in (proxy, "whole")]
+            for kind, of in (("spearman", stats.spearmanr), ("kendall", stats.kendalltau)):
+                expected = of(*pairs).statistic
+                assert cells.loc[proxy, f"{kind}_{part}_test"] == pytest.approx(expected, nan_ok=True)
+    line = search_table.grid(cells.reset_index(), LABELS).lines[1]
+    tested, validated = (cells.loc["dm", f"spearman_all{end}"] for end in ("_test", ""))
+    assert line[7] == f"{tested:.2f} ({validated:.2f})"
+    assert ranking.test_scores(searched[0]) is None
+
+
+def test_the_figure_shows_test_accuracies_where_all_are_there(searched) -> None:
+    rows = with_tests(searched[0])
+    panels = search_figure.build("figure_nas", rows, LABELS).figure.axes
+    mean = rows.groupby(["proxy", "network"])["test_accuracy"].mean()
+    shown = [point for part in panels[1].collections for point in part.get_offsets().data.tolist()]
+    assert sorted(shown) == sorted([mean["dm", name], mean["whole", name]] for name in NAMES)
+    assert panels[0].figure.get_supxlabel() == "test accuracy, trained on the proxy (%)"
 
 
 def without(rows: pd.DataFrame, **which: Any) -> pd.DataFrame:

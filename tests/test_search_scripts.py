@@ -143,6 +143,20 @@ def test_from_a_proxy_to_the_test_of_what_it_chose(folder, run, real, capsys) ->
     assert not list(folder.rglob("*.checkpoint*"))
 
 
+def test_tests_of_every_network_change_no_ranking(folder, run, real) -> None:
+    for option in ([], ["--test"]):
+        run("search", real, "--whole", "--part", "1-of-2", *option, "--out", f"rows{len(option)}.parquet")
+    plain, tested = (read_rows([folder / f"rows{count}.parquet"], "small", SEARCH) for count in range(2))
+    assert plain["test_accuracy"].isna().all()
+    assert tested["validation_accuracy"].tolist() == plain["validation_accuracy"].tolist()
+    # The networks are those of the test of what was chosen.
+    run("search_test", real, "--rows", "rows1.parquet", "--out", "chosen.parquet")
+    chosen = read_rows([folder / "chosen.parquet"], "small", SEARCH)
+    same = tested.merge(chosen, on=["network", "network_seed"], suffixes=("", "_again"))
+    assert len(same) == 2
+    assert same["test_accuracy"].tolist() == same["test_accuracy_again"].tolist()
+
+
 def test_a_proxy_has_no_validation_image(folder, run, real) -> None:
     options = ["--method", "random", "--ipc", 10, "--seed", 0]
     validation = views.held_out(real, 0.2, 0).test

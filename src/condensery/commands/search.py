@@ -1,8 +1,8 @@
 """Rank networks of the search space by how well they learn a proxy, and print the ranking.
 
 Every network is trained on the proxy from scratch, once per repeat of the protocol, and ranked by its mean
-accuracy on validation images, which are held out of the training images. The test images are not used.
-One Parquet row for each trained network is written.
+accuracy on validation images, which are held out of the training images. The test images are not used, but
+for a number of their own with --test. One Parquet row for each trained network is written.
 
 Examples:
     python scripts/search.py --proxy dm.safetensors --data digits --protocol smoke
@@ -52,6 +52,9 @@ def parse() -> argparse.Namespace:
         default="1-of-1",
         metavar="K-of-N",
         help="train this part of the networks; default: %(default)s",
+    )
+    parser.add_argument(
+        "--test", action="store_true", help="also test every network; nothing is ranked by that accuracy"
     )
     args = parser.parse_args()
     if args.out is None:
@@ -103,14 +106,16 @@ def show(rows: pd.DataFrame) -> None:
 def main() -> None:
     """Train, validate, write the rows and print the ranking."""
     args = parse()
-    job = opened(args).without_test_images()
+    real = opened(args)
+    job = real.without_test_images()
     search = job.config.required_search()
     recipe = recipe_of(args, job, search)
     samples, about = proxy(args, job, search)
     names = space.part(space.draw(search.networks, search.widths, search.seed), args.part)
     seeds = candidates.seeds(search.repeats, whole=args.whole)
+    tested = {"test": True} if args.test else {}
     checkpoint = job.checkpoint(
-        args.out, job.provenance(recipe=recipe.stated(), networks=names, seeds=list(seeds), **about)
+        args.out, job.provenance(recipe=recipe.stated(), networks=names, seeds=list(seeds), **about, **tested)
     )
     epochs = len(names) * len(seeds) * recipe.epochs_run
     with Progress(f"search {args.data} {about['proxy']} {args.part}", epochs, "epochs") as progress:
@@ -121,11 +126,13 @@ def main() -> None:
             recipe,
             seeds,
             job.device,
+            others=[real.data.test] if args.test else [],
             run=Run(checkpoint, progress),
         )
     common = job.columns() | about | {"recipe": recipe.name, "epochs": recipe.epochs}
     common |= {"images": len(samples), "steps": candidates.steps(samples, recipe)}
-    rows = rows_of(names, outcomes, "validation_accuracy", common)
+    measured = ["validation_accuracy", *(["test_accuracy"] if args.test else [])]
+    rows = rows_of(names, outcomes, measured, common)
     write_rows(rows, args.out, SEARCH)
     checkpoint.remove()
     if args.part == "1-of-1":

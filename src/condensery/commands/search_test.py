@@ -51,6 +51,6 @@ def main() -> None:
     common = job.columns() | {"proxy": "whole", "ipc": 0, "condense_network": "", "set_seed": 0}
     common |= {"recipe": recipe.name, "epochs": recipe.epochs}
     common |= {"images": len(samples), "steps": candidates.steps(samples, recipe)}
-    write_rows(rows_of(names, outcomes, "test_accuracy", common), args.out, SEARCH)
+    write_rows(rows_of(names, outcomes, ["test_accuracy"], common), args.out, SEARCH)
     checkpoint.remove()
     print(description.numbers(args.out, args.config / "published"))

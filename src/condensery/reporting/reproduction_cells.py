@@ -17,6 +17,7 @@ from condensery.experiment.targets import WHOLE
 from condensery.reporting import cells, continual_cells, published, search_cells
 from condensery.reporting.labels import Labels
 from condensery.rows import EVALUATION, MEMORY, SEARCH, read_rows, row_files
+from condensery.search import ranking
 
 WITHIN, OUTSIDE = "within", "outside"
 NOT_COMPARABLE, NOT_MEASURED = "not comparable", "not measured"
@@ -242,8 +243,10 @@ def _search(folder: Path, config: Config, known: Path) -> Iterator[pd.DataFrame]
     names = {"condensed_on": "", "evaluate_network": "", "recipe": "", "steps": 0}
     yield _numbers(accuracy, spread, accuracy["sets"]).assign(**names)
     # One search gives one correlation: it has no spread.
-    correlation = accuracy.assign(mean=frame["spearman_top"], networks=frame["networks"])
-    correlated = _numbers(correlation, spread * math.nan, accuracy["sets"]).assign(**names)
+    correlation = accuracy.assign(mean=frame["spearman_top_test"], networks=frame["networks"])
+    correlation = correlation[correlation["mean"].notna() & (frame["top"] >= ranking.FEWEST)]
+    correlated = _numbers(correlation, spread[correlation.index] * math.nan, correlation["sets"])
+    correlated = correlated.assign(**names)
     yield correlated.assign(quantity=published.CORRELATION)
 
 

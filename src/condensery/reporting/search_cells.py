@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ _PUBLISHED = {
 }
 _PROVENANCE = ("device", "precision", "torch", "condensery", "commit")
 _TEXTS = ("protocol", "dataset", "proxy", "chosen", *_PROVENANCE)
+_TESTED = ("spearman_top_test", "kendall_top_test", "spearman_all_test", "kendall_all_test")
 COLUMNS = (
     "protocol",
     "dataset",
@@ -39,6 +41,7 @@ COLUMNS = (
     "kendall_top",
     "spearman_all",
     "kendall_all",
+    *_TESTED,
     "train_minutes",
     *_PUBLISHED.values(),
     *_PROVENANCE,
@@ -56,18 +59,19 @@ def summary(rows: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> pd.DataFra
 
     Returns:
         One line per proxy, in the order of the paper, the whole set last, with `COLUMNS`. Accuracies are in
-        percent, test_std is the population deviation over the repeats. Only CIFAR-10 has published
-        values.
+        percent, test_std is the population deviation over the repeats. Correlations are of validation
+        accuracies, and those whose name ends with ``_test`` of test accuracies; NaN where networks were not
+        tested. Only CIFAR-10 has published values.
 
     Raises:
         CondenseryError: rows of several data sets, or none of the whole set; a network some of whose rows are
             missing; no test of a chosen network; published numbers that cannot be read.
     """
     _check(rows)
-    scores = ranking.scores(rows)
+    scores, test_scores = ranking.scores(rows), ranking.test_scores(rows)
     tested = tests.groupby("network")["test_accuracy"]
     known = published.search(folder)[["proxy", *_PUBLISHED]].rename(columns=_PUBLISHED)
-    lines = [_line(scores, proxy, group, tested) for proxy, group in rows.groupby("proxy")]
+    lines = [_line(scores, test_scores, proxy, group, tested) for proxy, group in rows.groupby("proxy")]
     frame = pd.DataFrame(lines).merge(known, on="proxy", how="left")
     frame = frame.set_index("proxy").loc[in_order(frame["proxy"])].reset_index()
     if frame["dataset"].iloc[0] != "cifar10":
@@ -76,8 +80,8 @@ def summary(rows: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> pd.DataFra
 
 
 def in_order(proxies: Iterable[str]) -> list[str]:
-    """Sort proxies as in DM Table 5; others follow by name, the whole set comes last."""
-    paper = ("random", "dsa", "dm", EARLY_STOPPING)
+    """Sort proxies as in DM Table 5, DC before DSA; others follow by name, the whole set comes last."""
+    paper = ("random", "dc", "dsa", "dm", EARLY_STOPPING)
     ranks = {proxy: rank for rank, proxy in enumerate(paper)} | {WHOLE: len(paper) + 1}
     return sorted(set(proxies), key=lambda proxy: (ranks.get(proxy, len(paper)), proxy))
 
@@ -91,14 +95,17 @@ def _check(rows: pd.DataFrame) -> None:
 
 
 def _line(
-    scores: pd.DataFrame, proxy: str, rows: pd.DataFrame, tested: pd.api.typing.SeriesGroupBy
+    scores: pd.DataFrame,
+    test_scores: pd.DataFrame | None,
+    proxy: str,
+    rows: pd.DataFrame,
+    tested: pd.api.typing.SeriesGroupBy,
 ) -> dict[str, object]:
     top = ranking.top(scores[proxy])
     chosen = top[0]
     if chosen not in tested.groups:
         raise CondenseryError(f"no test of {chosen}, which {proxy} chose; run scripts/search_test.py")
     test = tested.get_group(chosen)
-    first, all_of = (ranking.agreement(scores[proxy].loc[n], scores[WHOLE]) for n in (top, scores.index))
     agreement.check(f"proxy {proxy}", rows)
     line: dict[str, object] = {name: _one(rows, name) for name in ("protocol", "dataset", "ipc")}
     line |= {name: _one(rows, name) for name in ("images", "steps")}
@@ -112,12 +119,23 @@ def _line(
         "test_mean": test.mean(),
         "test_std": test.std(ddof=0),
         "top": len(top),
-        "spearman_top": first.spearman,
-        "kendall_top": first.kendall,
-        "spearman_all": all_of.spearman,
-        "kendall_all": all_of.kendall,
+        **_correlations(scores, proxy, top, ""),
+        **_correlations(test_scores, proxy, top, "_test"),
         "train_minutes": rows["train_seconds"].sum() / 60,
     }
+
+
+def _correlations(scores: pd.DataFrame | None, proxy: str, top: list[str], end: str) -> dict[str, float]:
+    """Return the rank correlations of the best networks and of all, in columns whose names end alike."""
+    found: dict[str, float] = {}
+    for part in ("top", "all"):
+        if scores is None:
+            of_part = ranking.Agreement(0, math.nan, math.nan)
+        else:
+            names = top if part == "top" else scores.index
+            of_part = ranking.agreement(scores[proxy].loc[names], scores[WHOLE])
+        found |= {f"spearman_{part}{end}": of_part.spearman, f"kendall_{part}{end}": of_part.kendall}
+    return found
 
 
 def _one(rows: pd.DataFrame, name: str) -> object:

@@ -22,11 +22,10 @@ _PANEL_INCHES = 3.4
 _PANELS_A_ROW = 4
 _RHO, _TAU = "\N{GREEK SMALL LETTER RHO}", "\N{GREEK SMALL LETTER TAU}"
 _OTHERS = "0.75"
-_FEWEST = 10  # networks that a rank correlation is printed of
 
 
 def build(name: str, rows: pd.DataFrame, labels: Labels) -> Drawing:
-    """Draw one panel per proxy, one point per network.
+    """Draw one panel per proxy, one point per network, at its test accuracies, or else validation accuracies.
 
     Args:
         name: of the figure.
@@ -37,7 +36,8 @@ def build(name: str, rows: pd.DataFrame, labels: Labels) -> Drawing:
         CondenseryError: the figure is unknown, or some rows of a network are missing.
     """
     target = find(SearchFigure, name)
-    scores = ranking.scores(rows)
+    scores, tested = ranking.scores(rows), ranking.test_scores(rows)
+    shown, what = (scores, "validation") if tested is None else (tested, "test")
     sizes = rows.groupby("proxy")["ipc"].max()
     proxies = [proxy for proxy in in_order(scores.columns) if proxy != WHOLE]
     columns = min(len(proxies), _PANELS_A_ROW)
@@ -49,32 +49,32 @@ def build(name: str, rows: pd.DataFrame, labels: Labels) -> Drawing:
         figure = Figure(figsize=size, dpi=200, facecolor="white", layout="constrained")
         for number, proxy in enumerate(proxies, start=1):
             axes = figure.add_subplot(lines, columns, number)
-            _panel(axes, scores[proxy], scores[WHOLE], style(proxy, proxies))
+            _panel(axes, shown[proxy], shown[WHOLE], ranking.top(scores[proxy]), style(proxy, proxies))
             axes.set_title(
                 search_table.proxy_title(proxy, sizes[proxy], labels), fontsize=10, fontweight="bold"
             )
         n = f"{len(scores)} networks, trained {often} each"
         title = heading(labels.dataset(rows["dataset"].iloc[0]), labels.protocol, n)
         figure.suptitle(title, fontsize=10, x=0.005, ha="left")
-        figure.supxlabel("validation accuracy, trained on the proxy (%)", fontsize=10)
-        figure.supylabel("validation accuracy,\ntrained on the whole set (%)", fontsize=10)
+        figure.supxlabel(f"{what} accuracy, trained on the proxy (%)", fontsize=10)
+        figure.supylabel(f"{what} accuracy,\ntrained on the whole set (%)", fontsize=10)
     count = len(ranking.top(scores[WHOLE]))
     versions = {name: sorted(set(rows[name])) for name in layout.VERSIONS}
     machine = ", ".join(layout.distinct(sorted(rows[name])) for name in ("device", "precision"))
     seconds = math.fsum(rows["train_seconds"]) + math.fsum(rows["test_seconds"])
     caption = (
         f"{labels.sentence()} Each of {len(scores)} networks is a point, its mean over "
-        f"{repeats} repeats. In color the {count} best by the proxy ({ranking.TOP_PERCENT} %). "
-        f"Rank correlations, of {_FEWEST} networks or more: Spearman's {_RHO} and Kendall's {_TAU}. "
-        "Validation images are held out of the training images; DM Figure F8 has test accuracies instead. "
-        f"{len(rows)} trainings in {duration(seconds)} on {machine}. "
+        f"{repeats} repeats. In color the {count} best by the proxy ({ranking.TOP_PERCENT} %), on validation "
+        "images, which are held out of the training images. "
+        f"Rank correlations, of {ranking.FEWEST} networks or more: Spearman's {_RHO} and Kendall's {_TAU}. "
+        + ("" if tested is not None else "DM Figure F8 has test accuracies instead. ")
+        + f"{len(rows)} trainings in {duration(seconds)} on {machine}. "
         f"Made with {layout.versions_text(versions)}."
     )
     return Drawing(figure, target.title, caption)
 
 
-def _panel(axes: Axes, proxy: pd.Series, whole: pd.Series, chosen: Style) -> None:
-    top = ranking.top(proxy)
+def _panel(axes: Axes, proxy: pd.Series, whole: pd.Series, top: list[str], chosen: Style) -> None:
     rest = proxy.index.difference(top)
     axes.scatter(proxy.loc[rest], whole.loc[rest], s=8, color=_OTHERS, linewidths=0, label="others")
     best = f"best {len(top)} by the proxy"
@@ -94,6 +94,6 @@ def _correlations(name: str, found: ranking.Agreement) -> str:
     """Write the correlations that are defined and of enough networks, or nothing."""
     named = [(_RHO, found.spearman), (_TAU, found.kendall)]
     texts = [f"{symbol} = {value:.2f}" for symbol, value in named if not math.isnan(value)]
-    if not texts or found.networks < _FEWEST:
+    if not texts or found.networks < ranking.FEWEST:
         return ""
     return f"{name}: {', '.join(texts)}".replace("-", layout.MINUS)

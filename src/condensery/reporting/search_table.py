@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from condensery.experiment import EARLY_STOPPING
@@ -20,7 +22,8 @@ _NOTES = (
     "Chosen: the best network by the proxy, and its accuracy on the test images after training on the whole "
     "set. "
     "Spearman and Kendall: correlation of the ranks by the proxy and by the whole set, over the best "
-    f"{ranking.TOP_PERCENT} % of the networks by the proxy, and over all. "
+    f"{ranking.TOP_PERCENT} % of the networks by the proxy, and over all; of test accuracies, and in "
+    f"parentheses of validation accuracies. A dash: networks not tested, or fewer than {ranking.FEWEST}. "
     "Training time: of all networks with all repeats, without condensing. "
     "In brackets the published value (DM Table 5: CIFAR-10, 50 images per class, 720 networks)."
 )
@@ -94,8 +97,10 @@ def proxy_title(proxy: str, ipc: int, labels: Labels) -> str:
 
 def _line(cell: Cell, labels: Labels) -> tuple[str, ...]:
     test = f"{cell['test_mean']:.1f}" + (f" ± {cell['test_std']:.1f}" if cell["repeats"] > 1 else "")
-    names = [f"{kind}_{part}" for part in ("top", "all") for kind in _AGREEMENT.values()]
-    correlations = [_correlation(cell[name]) for name in names]
+    counts = {"top": cell["top"], "all": cell["networks"]}
+    correlations = [
+        _correlations(cell, f"{kind}_{part}", counts[part]) for part in counts for kind in _AGREEMENT.values()
+    ]
     correlations[0] += _published(cell["published_spearman"], "{:.2f}")
     return (
         proxy_title(cell["proxy"], cell["ipc"], labels),
@@ -106,6 +111,13 @@ def _line(cell: Cell, labels: Labels) -> tuple[str, ...]:
         *correlations,
         f"{cell['train_minutes']:.1f} min" + _published(cell["published_minutes"], "{:.1f} min"),
     )
+
+
+def _correlations(cell: Cell, name: str, networks: int) -> str:
+    """Write the correlation of test accuracies, and in parentheses that of validation accuracies."""
+    values = [cell[f"{name}_test"], cell[name]] if networks >= ranking.FEWEST else [math.nan] * 2
+    tested, validated = map(_correlation, values)
+    return tested if tested == validated == layout.ABSENT else f"{tested} ({validated})"
 
 
 def _correlation(value: float) -> str:

@@ -158,7 +158,7 @@ _SEARCH = (
     ("epochs", pa.int64()),
     ("steps", pa.int64()),  # batches that the network was trained on
     ("validation_accuracy", pa.float64()),  # percent; empty in rows of the test
-    ("test_accuracy", pa.float64()),  # percent; empty in all others
+    ("test_accuracy", pa.float64()),  # percent; empty where the search left the test images out
     ("train_seconds", pa.float64()),
     ("test_seconds", pa.float64()),  # on the validation or the test images
     ("device", pa.string()),
@@ -174,7 +174,7 @@ SEARCH = Kind(
     ("protocol", "dataset", "proxy", "ipc", "condense_network", "set_seed", "network", "repeat"),
     "scripts/search.py",
 )
-"""Rows of scripts/search.py, which know no test image, and of scripts/search_test.py."""
+"""Rows of scripts/search.py, and of scripts/search_test.py, which have no validation accuracy."""
 
 
 KINDS = (EVALUATION, MEMORY, SNAPSHOT, SEARCH)

@@ -61,6 +61,7 @@ def train_all(
     seeds: Sequence[int],
     device: Device,
     *,
+    others: Sequence[Split] = (),
     run: Run = UNATTENDED,
 ) -> list[list[Outcome]]:
     """Train every network once for every seed and test it after its last epoch.
@@ -75,26 +76,31 @@ def train_all(
         recipe: how to train.
         seeds: one per repeat.
         device: where to compute.
+        others: further splits to test on.
         run: where to save finished networks and the training under way, and to resume from; and who is
             shown the epochs done, over all networks and repeats. A network may diverge.
 
     Returns:
         One list per network, with an outcome for each seed.
     """
-    evaluations = [Evaluation(name, samples, test, seeds) for name in names]
+    evaluations = [Evaluation(name, samples, test, seeds, others) for name in names]
     uncompiled, run = replace(device, compile=False), replace(run, may_diverge=True)
     return evaluate_each(evaluations, recipe, uncompiled, run=run)
 
 
 def rows_of(
-    names: Sequence[str], outcomes: Sequence[Sequence[Outcome]], measured: str, common: Mapping[str, Any]
+    names: Sequence[str],
+    outcomes: Sequence[Sequence[Outcome]],
+    measured: Sequence[str],
+    common: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Return the rows of some networks.
 
     Args:
         names: the networks.
         outcomes: a list for each, with an outcome for each repeat.
-        measured: which accuracy it is: ``validation_accuracy`` or ``test_accuracy``; the other is empty.
+        measured: which accuracies an outcome has, in their order: ``validation_accuracy``, ``test_accuracy``,
+            or both; another is empty.
         common: the columns that all rows share.
     """
     empty = {"validation_accuracy": None, "test_accuracy": None}
@@ -105,7 +111,7 @@ def rows_of(
             "network": name,
             "repeat": repeat,
             "network_seed": outcome.network_seed,
-            measured: outcome.accuracy,
+            **dict(zip(measured, (outcome.accuracy, *outcome.others), strict=True)),
             "train_seconds": outcome.train_seconds,
             "test_seconds": outcome.test_seconds,
         }

@@ -14,6 +14,10 @@ TOP_PERCENT = 5
 """The share of the networks, best by the proxy, over which DM correlates the ranks: 36 of 720."""
 
 
+FEWEST = 10
+"""The networks below which a rank correlation says nothing and is not printed."""
+
+
 def scores(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the mean validation accuracy of every network over its repeats, in percent.
 
@@ -36,6 +40,13 @@ def scores(rows: pd.DataFrame) -> pd.DataFrame:
             "give the rows of all networks"
         )
     return rows.groupby(["network", "proxy"])["validation_accuracy"].mean().unstack()
+
+
+def test_scores(rows: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the mean test accuracy of every network as `scores` does, or None where one was not tested."""
+    if rows["test_accuracy"].isna().any():
+        return None
+    return rows.groupby(["network", "proxy"])["test_accuracy"].mean().unstack()
 
 
 def ranked(scores: pd.Series) -> list[str]:

@@ -41,12 +41,21 @@ def network_seeds(set_seed: int, networks: int) -> range:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One trained network's result: its seed, test accuracy in percent, and seconds of work."""
+    """One trained network's result.
+
+    Attributes:
+        network_seed: its seed.
+        accuracy: on the split that it was to be tested on, in percent.
+        train_seconds: of its training.
+        test_seconds: of all tests.
+        others: accuracies on further splits.
+    """
 
     network_seed: int
     accuracy: float
     train_seconds: float
     test_seconds: float
+    others: tuple[float, ...] = ()
 
 
 @torch.no_grad()
@@ -74,11 +83,14 @@ class _Finished:
         self.outcomes: list[Outcome] = []
 
     def state(self) -> dict[str, Tensor]:
-        rows = [astuple(outcome) for outcome in self.outcomes]
+        rows = [(*figures, *others) for *figures, others in map(astuple, self.outcomes)]
         return {"outcomes": torch.tensor(rows, dtype=torch.float64)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self.outcomes = [Outcome(int(seed), *figures) for seed, *figures in state["outcomes"].tolist()]
+        self.outcomes = [
+            Outcome(int(seed), accuracy, trained, tested, tuple(others))
+            for seed, accuracy, trained, tested, *others in state["outcomes"].tolist()
+        ]
 
 
 def evaluate(
@@ -89,6 +101,7 @@ def evaluate(
     seeds: Sequence[int],
     device: Device,
     *,
+    others: Sequence[Split] = (),
     run: Run = UNATTENDED,
 ) -> list[Outcome]:
     """Train a fresh network for every seed and test it after its last epoch.
@@ -100,6 +113,7 @@ def evaluate(
         recipe: how to train.
         seeds: one per network.
         device: where to compute; it determines which networks are trained at once.
+        others: further splits to test on.
         run: where to save finished outcomes and the training under way, and to resume from: in the end its
             checkpoint holds all outcomes; and who is shown the epochs done, over all networks.
 
@@ -120,10 +134,11 @@ def evaluate(
         train(stacked, samples, recipe, run=stage.counting(len(finished.outcomes) * recipe.epochs_run, count))
         trained = clock.stop()
         started = time.perf_counter()
-        scores = accuracies(stacked, test)
+        scores = zip(*(accuracies(stacked, split) for split in (test, *others)), strict=True)
+        found = [*zip(group, scores, strict=True)]
         tested = time.perf_counter() - started
-        for seed, score in zip(group, scores, strict=True):
-            finished.outcomes.append(Outcome(seed, score, trained / count, tested / count))
+        for seed, (score, *more) in found:
+            finished.outcomes.append(Outcome(seed, score, trained / count, tested / count, tuple(more)))
         whole.save(0)
     return finished.outcomes
 
@@ -136,6 +151,7 @@ class Evaluation:
     samples: Samples
     test: Split
     seeds: Sequence[int]
+    others: Sequence[Split] = ()
 
 
 def evaluate_each(
@@ -161,7 +177,9 @@ def evaluate_each(
         if len(ended.outcomes) < last:
             stage = whole.counting(first * recipe.epochs_run)
             ended.outcomes += evaluate(
-                each.network, each.samples, each.test, recipe, each.seeds, device, run=stage
+                *(each.network, each.samples, each.test, recipe, each.seeds, device),
+                others=each.others,
+                run=stage,
             )
             whole.save(0)
         outcomes.append(ended.outcomes[first:last])
