@@ -285,7 +285,9 @@ def test_the_paper_protocol_has_exactly_the_published_cells(known: pd.DataFrame,
         (e.set.dataset, e.set.ipc, e.set.method, e.recipe, e.set.network, e.network)
         for e in load_config(PUBLISHED.parent, "paper").target_evaluations(target)
     }
-    assert wanted == set(known[names].itertuples(index=False, name=None))
+    # TinyImageNet with batch norm is published and not planned: docs/targets/table2.md says why.
+    left_out = {("tinyimagenet", 50, "dm", "dsa", "convnet-d4-bn", "convnet-d4-bn")}
+    assert wanted == set(known[names].itertuples(index=False, name=None)) - left_out
 
 
 def test_the_paper_protocol_has_the_published_larger_sets() -> None:
