@@ -12,7 +12,7 @@ import pytest
 from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
 from condensery.experiment.jobs import JobId, jobs_of
-from condensery.reporting import costs
+from condensery.reporting import costs, published
 from condensery.reporting.labels import Labels
 from condensery.rows import SCHEMA, write_rows
 
@@ -24,6 +24,8 @@ s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time
 """
 
 LABELS = Labels("smoke", datasets={"digits": "Handwritten digits"})
+KNOWN = published.costs(ROOT / "config" / "published")
+
 SET = JobId("condense", "digits", "dm", 2, "convnet", "synthetic/digits/dm/convnet/ipc2/seed0")
 EVALUATION = JobId(
     "evaluate", "digits", "dm", 2, "convnet", "accuracy/digits/dm/convnet/ipc2/seed0/dsa-convnet"
@@ -190,7 +192,7 @@ def test_the_page_adds_up_a_cell_and_says_what_is_known(tmp_path: Path) -> None:
     record(tmp_path, seeds[0].path, 60, 1000, 50, "device: A, fp32")
     record(tmp_path, seeds[1].path, 180, 3000, 150, "device: B, fp32")
     write_evaluation(tmp_path, train_seconds=20.0, device="A", precision="fp32")
-    costs.write(costs.read(tmp_path, [*seeds, EVALUATION]), "Costs", LABELS, tmp_path / "table1.cost")
+    costs.write(costs.read(tmp_path, [*seeds, EVALUATION]), "Costs", LABELS, tmp_path / "table1.cost", KNOWN)
     page = (tmp_path / "table1.cost.md").read_text()
     assert "Jobs with a benchmark: 2 of 4." in page
     assert "with the time of training and testing from the rows: 1." in page
@@ -216,8 +218,31 @@ def test_the_page_adds_up_a_cell_and_says_what_is_known(tmp_path: Path) -> None:
     assert again["seconds"].tolist()[:2] == [60, 180]
 
 
+def test_published_times_stand_beside_those_of_sets_of_the_same_sizes(tmp_path: Path) -> None:
+    sets = [
+        JobId(
+            "condense", "tinyimagenet", "dm", ipc, "convnet-d4", f"synthetic/tinyimagenet/ipc{ipc}/seed{seed}"
+        )
+        for ipc in (1, 10, 50)
+        for seed in range(2)
+    ]
+    for job, seconds in zip(sets[1:], (60, 100, 140, 200), strict=False):
+        record(tmp_path, job.path, seconds, 1000, seconds, "device: A, fp32")
+    # The second set of 50 was made in two parts; of the first set of 1 nothing is known.
+    for part, seconds in (("classes0-99", 300), ("classes100-199", 500)):
+        record(tmp_path, f"{sets[-1].path}/{part}", seconds, 1000, seconds, "device: A, fp32")
+    costs.write(costs.read(tmp_path, sets), "Costs", LABELS, tmp_path / "cost", KNOWN)
+    text = (tmp_path / "cost.md").read_text()
+    (line,) = [line for line in text.splitlines() if "Tesla V100" in line]
+    entries = [cell.strip() for cell in line.strip("|").split("|")]
+    assert entries[2:4] == ["1 + 10 + 50", "1 d 03 h"]
+    assert entries[5:] == ["11 min 20 s", "A, fp32"]  # 60, 120 and 500 on average
+    costs.write(costs.read(tmp_path, sets[2:]), "Costs", LABELS, tmp_path / "cost", KNOWN)
+    assert "published" not in (tmp_path / "cost.md").read_text()
+
+
 def test_where_nothing_was_recorded_the_page_says_so(tmp_path: Path) -> None:
-    costs.write(costs.read(tmp_path, [SET]), "Costs", LABELS, tmp_path / "cost")
+    costs.write(costs.read(tmp_path, [SET]), "Costs", LABELS, tmp_path / "cost", KNOWN)
     page = (tmp_path / "cost.md").read_text()
     assert "Jobs with a benchmark: 0 of 1." in page
     assert "with unknown cost: 1." in page

@@ -14,7 +14,7 @@ from pathlib import Path
 from condensery import console
 from condensery.experiment import load_config
 from condensery.experiment.jobs import jobs_of
-from condensery.reporting import costs
+from condensery.reporting import costs, published
 from condensery.reporting.labels import Labels
 
 
@@ -31,4 +31,5 @@ def main() -> None:
     config = load_config(arguments.config, arguments.protocol)
     jobs = jobs_of(config, arguments.table)
     title = f"Cost of {arguments.table} under protocol {arguments.protocol}"
-    costs.write(costs.read(arguments.results, jobs), title, Labels.of(config), arguments.out)
+    known = published.costs(arguments.config / "published")
+    costs.write(costs.read(arguments.results, jobs), title, Labels.of(config), arguments.out, known)

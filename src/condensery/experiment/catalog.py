@@ -188,8 +188,8 @@ def _across(title: str) -> Accuracies:
         notes=(
             _ACCURACY,
             "Lines: the network that a set was condensed on. Columns: the network that was trained on it.",
-            "In brackets the published value of ConvNet on itself (DM Table 1); those of the DC paper's other "
-            "networks are not in config/published.",
+            "In brackets the published value of ConvNet on itself (DM Table 1); those of the DC paper's "
+            "other networks are not in config/published.",
         ),
         layout=_CROSSED,
     )
@@ -333,8 +333,8 @@ TARGETS: Mapping[str, Target] = {
         "DC: distances between gradients",
         notes=(
             _ACCURACY,
-            "Lines: the network that a set was condensed on, and the one that was trained on it. Columns: the "
-            "distance; DC's own compares layer by layer, the others all gradients as one vector.",
+            "Lines: the network that a set was condensed on, and the one that was trained on it. Columns: "
+            "the distance; DC's own compares layer by layer, the others all gradients as one vector.",
             "In brackets the published value of DC on ConvNet (DM Table 1).",
         ),
         layout=Layout(lines=("dataset", "ipc", "condense_network", "evaluate_network")),
@@ -353,8 +353,8 @@ TARGETS: Mapping[str, Target] = {
         notes=(
             _ACCURACY,
             "Columns: the kernel and its hyper-parameter; random real images for comparison.",
-            "In brackets the published value of random images and of the linear kernel (DM Table 6); the paper "
-            "prints none of the others.",
+            "In brackets the published value of random images and of the linear kernel (DM Table 6); the "
+            "paper prints none of the others.",
         ),
         published="table6_generative",
     ),

@@ -14,6 +14,7 @@ from condensery.experiment.jobs import JobId
 from condensery.files import atomic
 from condensery.progress import duration
 from condensery.reporting.labels import Labels
+from condensery.reporting.layout import ABSENT
 from condensery.reporting.markdown import table
 from condensery.rows import read_table
 
@@ -36,6 +37,12 @@ _HEADS = (
     "Longest",
     "Peak memory",
 )
+_BESIDE = (
+    "A published time is that of all sizes together; the measured one adds up the mean time of a set of "
+    "each. What the protocol lowers makes the measured one shorter."
+)
+_BESIDE_HEADS = ("Data set", "Method", "Images/class", "Published", "On", "Measured", "On")
+_PART = re.compile(r"/classes[^/]*$")
 _DEVICE = re.compile(r"device: (.+)$", re.MULTILINE)
 
 
@@ -99,24 +106,50 @@ def _of_rows(file: Path, job: JobId) -> dict[str, Any]:
     return {**job._asdict(), "seconds": seconds, "device": " + ".join(devices), "source": "rows"}
 
 
-def write(frame: pd.DataFrame, title: str, labels: Labels, prefix: Path) -> None:
+def write(frame: pd.DataFrame, title: str, labels: Labels, prefix: Path, known: pd.DataFrame) -> None:
     """Write prefix.csv, one line per job, and prefix.md, one line for the jobs of a kind and cell.
+
+    Where the papers print how long condensing such sets took, prefix.md has those times beside the measured.
 
     Args:
         frame: as `read` returns it.
         title: heading of the page.
         labels: names for readers.
         prefix: path of the files without their suffix.
+        known: as `published.costs` returns them.
     """
     csv = frame.to_csv(index=False, float_format="%.1f", lineterminator="\n")
-    for suffix, text in ((".csv", csv), (".md", _page(frame, title, labels))):
+    for suffix, text in ((".csv", csv), (".md", _page(frame, title, labels, known))):
         with atomic(prefix.with_name(prefix.name + suffix)) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 
-def _page(frame: pd.DataFrame, title: str, labels: Labels) -> str:
+def _page(frame: pd.DataFrame, title: str, labels: Labels, known: pd.DataFrame) -> str:
     lines = [_line(cell, group, labels) for cell, group in frame.groupby(_CELL, sort=False)]
-    return "\n\n".join([f"# {title}", _about(frame), table(_HEADS, lines)]) + "\n"
+    parts = [f"# {title}", _about(frame), table(_HEADS, lines)]
+    beside = [line for time in known.to_dict("records") if (line := _beside(time, frame, labels))]
+    if beside:
+        parts += ["## Condensing, beside the published times", _BESIDE, table(_BESIDE_HEADS, beside)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _beside(time: dict[str, Any], frame: pd.DataFrame, labels: Labels) -> list[str]:
+    """Set a published time beside that of sets of the same sizes; nothing where the jobs make none."""
+    of_method = (frame["dataset"] == time["dataset"]) & (frame["method"] == time["method"])
+    jobs = frame[of_method & frame["rule"].str.startswith("condense")]
+    sizes = [int(ipc) for ipc in time["ipc"].split("+")]
+    if not set(sizes) <= set(jobs["ipc"]):
+        return []
+    jobs = jobs[jobs["ipc"].isin(sizes) & jobs["seconds"].notna()]
+    # A set that was made in parts took as long as all of them.
+    each = jobs.groupby(["ipc", jobs["path"].str.replace(_PART, "", regex=True)])["seconds"].sum()
+    means = each.groupby("ipc").mean()
+    measured = duration(means.sum()) if len(means) == len(sizes) else ABSENT
+    return [
+        *(labels.dataset(time["dataset"]), labels.method(time["method"]), " + ".join(map(str, sizes))),
+        *(duration(60 * time["minutes"]), time["hardware"]),
+        *(measured, ", ".join(sorted(set(jobs["device"]) - {""})) or ABSENT),
+    ]
 
 
 def _about(frame: pd.DataFrame) -> str:
