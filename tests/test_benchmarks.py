@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import os
 import subprocess
@@ -21,6 +22,7 @@ from harness import data as noise
 from harness import loops, plan, processes, profiling, rates, table, work
 from harness.case import LOOPS, Case
 from harness.ceilings import Ceilings
+from harness.pair_case import pair_cases
 from harness.pairs import difference_of_means
 from tests import problems
 
@@ -164,6 +166,11 @@ def test_rates_tell_the_time_that_was_measured(tmp_path: Path) -> None:
     seconds = found.seconds(cost.of_job(config, "condense", job))
     # The made-up images all cost the same; the rates know that real ones cost less than synthetic ones.
     assert seconds == pytest.approx(4 + 20_000 * 1.33, rel=0.5)
+
+
+def test_comparisons_have_no_seed_in_common() -> None:
+    seeds = sorted(case.seed for case in pair_cases("cpu", quick=False))
+    assert all(after - before > 1_000 for before, after in itertools.pairwise(seeds))
 
 
 def test_difference_of_means_has_the_error_of_independent_samples() -> None:

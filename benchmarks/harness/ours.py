@@ -88,7 +88,8 @@ class Ours:
 
         def step(number: int) -> tuple[float, list[float]]:
             started = self._now()
-            stacked = self._stacked(range(number * count, number * count + count), len(samples))
+            first = self._case.seed + number * count
+            stacked = self._stacked(range(first, first + count), len(samples))
             train(stacked, samples, recipe)
             seconds = self._now() - started
             return seconds / count, accuracies(stacked, self._data.test)

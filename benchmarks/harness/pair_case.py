@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -45,6 +46,11 @@ class PairCase:
     def case(self) -> Case:
         """The sizes of our side, and of the data if they are noise."""
         return Case("", self.kind, ipc=self.ipc, size=self.size, batch_real=self.batch_real, images=5_000)
+
+    @property
+    def seed(self) -> int:
+        """Our side's first seed: comparisons with seeds in common would not be independent of each other."""
+        return int.from_bytes(hashlib.sha256(repr(self).encode()).digest()[:4])
 
     def steps(self, device: str) -> int:
         """Return how many pairs of steps count on a kind of device."""
