@@ -123,6 +123,9 @@ DISTRIBUTIONS = {
     "network_group": "random",
     "power": 4,
     "feature_weight": 0.01,
+    "kernel": "gaussian",
+    "network_steps": 2,
+    "strategy": "color+crop",
 }
 UNROLLED = {
     "kip": {"iterations": 3, "lr_img": 0.1, "learn_labels": False},

@@ -41,6 +41,7 @@ _METHODS = {
     "dd": {"iterations": 2, "batch_real": 16},
     "ld": {"iterations": 3, "patience": 1, "batch_real": 16},
     "kip": {"iterations": 2, "batch_real": 40},
+    "m3d": {"iterations": 2, "batch_real": 8},
     "mmd": {"iterations": 2, "batch_real": 8},
     "gmmn": {"iterations": 2, "batch": 20, "width": 32},
     "vae": {"iterations": 2, "batch": 8, "noise": 4, "width": 8},

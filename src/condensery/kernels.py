@@ -48,7 +48,7 @@ def laplacian(width: Tensor | float) -> Kernel:
     return kernel
 
 
-def mixture(widths: Sequence[float]) -> Kernel:
+def mixture(widths: Sequence[Tensor | float]) -> Kernel:
     """Return the sum of ``exp(-|x - y|^2 / (2 width^2))`` over some widths (Li et al. 2015), unscaled."""
 
     def kernel(x: Tensor, y: Tensor) -> Tensor:

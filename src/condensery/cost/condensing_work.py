@@ -47,7 +47,8 @@ def _selection(s: _Set) -> Work:
 
 def _features(s: _Set) -> Work:
     iterations, real = s.parameters["iterations"], s.classes * s.parameters["batch_real"]
-    step = FORWARD * real + TO_PIXELS * s.classes * s.ipc
+    shown = s.ipc * s.parameters.get("formation", 1) ** 2
+    step = FORWARD * real + TO_PIXELS * s.classes * shown
     return Work("features", iterations, iterations * step * s.image)
 
 

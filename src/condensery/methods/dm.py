@@ -14,6 +14,7 @@ from torch import Tensor
 from condensery import networks, streams
 from condensery.augmentation import siamese
 from condensery.augmentation.siamese import Draw
+from condensery.formation import decode
 from condensery.methods.base import Problem, register
 from condensery.methods.pixels import Pixels
 from condensery.networks import Network
@@ -26,9 +27,11 @@ Weights = Callable[[Network, int], object]
 """Sets the weights of a network for a step, in place."""
 
 
-def random_weights(problem: Problem) -> Weights:
-    """Return a function that draws new random weights for every step (DM section 2.3)."""
-    return lambda net, step: networks.initialize(net, streams.generator(problem.seed, "network", step))
+def random_weights(problem: Problem, steps: int = 1) -> Weights:
+    """Return a function that draws new random weights every ``steps`` steps; DM section 2.3: for each."""
+    return lambda net, step: networks.initialize(
+        net, streams.generator(problem.seed, "network", step // steps)
+    )
 
 
 @register
@@ -43,7 +46,7 @@ class DistributionMatching:
 
     def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`."""
-        pixels = Pixels(problem, run)
+        pixels = self.pixels(problem, run)
         matcher = self.matcher(problem)
         for step in pixels.iterations():
             gradient, loss = matcher.gradient(pixels.images, step)
@@ -51,6 +54,10 @@ class DistributionMatching:
             if (step + 1) % REPORT_EVERY == 0:
                 run.report(step + 1, loss=loss)
         return problem.synthetic_set(pixels.images)
+
+    def pixels(self, problem: Problem, run: Run) -> Pixels:
+        """Return the images that are learned."""
+        return Pixels(problem, run)
 
     def weights(self, problem: Problem) -> Weights:
         """Return the function that sets the weights of the condensing network."""
@@ -81,7 +88,8 @@ class Matcher:
             parameter.requires_grad_(False)
         info, parameters = problem.data.info, problem.parameters
         floats = networks.activations(self._network, info.channels, (info.height, info.width))
-        images = parameters["iterations"] * len(problem.classes) * (parameters["batch_real"] + problem.ipc)
+        shown = parameters["batch_real"] + problem.images_per_class
+        images = parameters["iterations"] * len(problem.classes) * shown
         self._embed = problem.device.compiled(self.features(self._network), images * floats)
         self._groups = list(_class_groups(problem, self._network, floats))
 
@@ -121,11 +129,17 @@ class Matcher:
             rows = slice(group.start * problem.ipc, group.stop * problem.ipc)
             leaf = images[rows].detach().requires_grad_()
             with problem.device.autocast():
-                features = self._embed(_augmented(leaf.split(problem.ipc), draws))
-            loss = self.loss(real, features.float().view(len(group), problem.ipc, -1))
+                features = self._embed(_augmented(self._shown(leaf), draws))
+            loss = self.loss(real, features.float().view(len(group), problem.images_per_class, -1))
             (gradient[rows],) = torch.autograd.grad(loss, leaf)
             total += loss.detach()
         return gradient, total
+
+    def _shown(self, stored: Tensor) -> Sequence[Tensor]:
+        """Return the images of each class that stored ones, (classes * ipc, C, H, W), stand for."""
+        problem = self._problem
+        labels = torch.empty(problem.ipc)
+        return [decode(part, labels, problem.formation)[0] for part in stored.split(problem.ipc)]
 
     @torch.no_grad()
     def _real_features(self, group: range, draws: Sequence[Draw], step: int) -> Sequence[Tensor]:
@@ -157,7 +171,7 @@ def _class_groups(problem: Problem, network: Network, floats: int) -> Iterator[r
         floats: activations of one image.
     """
     count = len(problem.classes)
-    images = max(problem.ipc, problem.parameters["batch_real"])
+    images = max(problem.images_per_class, problem.parameters["batch_real"])
     at_once = max(1, problem.device.images_at_once(floats) // images)
     if networks.mixes_images(network):
         at_once = count

@@ -65,3 +65,30 @@ class Pixels:
         device = self._problem.device.torch_device
         self.images, self._momentum = (state[name].to(device) for name in ("images", "momentum"))
         self._clock.restore(state)
+
+
+class UnitPixels(Pixels):
+    """Images whose pixels are steered in units in which those of real images are from 0 to 1.
+
+    They are cut to that range before every iteration, not after the last. ``lr_img`` is for one image per
+    class: with n of them the gradient of each falls as 1/n, and the rate is n times as high.
+    """
+
+    def __init__(self, problem: Problem, run: Run = UNATTENDED) -> None:
+        """See :class:`Pixels`."""
+        super().__init__(problem, run)
+        info = problem.data.info
+        mean, std = (self.images.new_tensor(values).view(-1, 1, 1) for values in (info.mean, info.std))
+        self._lowest, self._highest = -mean / std, (1 - mean) / std
+        # x = (u - mean) / std: a step of u along its own gradient moves x by 1 / std^2 times that of x.
+        self._factor = problem.ipc / std.square()
+
+    def iterations(self) -> Iterator[int]:
+        """See :class:`Pixels`."""
+        for iteration in super().iterations():
+            self.images = self.images.clamp(self._lowest, self._highest)
+            yield iteration
+
+    def step(self, gradient: Tensor) -> None:
+        """See :class:`Pixels`."""
+        super().step(self._factor * gradient)
