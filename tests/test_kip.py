@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from condensery import methods
+from condensery import data, methods
 from condensery.errors import CondenseryError
+from condensery.experiment import load_config
 from condensery.methods.kip import Regression
 from condensery.run import Recorder, Run
 from condensery.training import ridge
+from condensery.training.evaluation import evaluate
+from condensery.training.recipes import resolve
 from condensery.training.ridge import predictions, regression, tangent_kernel, targets_of
+from condensery.training.samples import Samples
 from tests import problems
-from tests.test_gradient_matching import Stopped, Stopping
+from tests.test_gradient_matching import CONFIG, Stopped, Stopping
 
 METHOD = methods.get("kip")
 
@@ -177,3 +181,40 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, learn_labels: bool
 def test_snapshots_are_refused():
     with pytest.raises(CondenseryError, match="omit --snapshots"):
         METHOD.condense(problem(), run=Run(recorder=Recorder([1])))
+
+
+# ---- the regression as a recipe
+
+
+def test_the_recipe_predicts_the_test_images_as_the_method_does_the_real_ones():
+    case = problem(parameters={"iterations": 5, "learn_labels": True})
+    condensed = METHOD.condense(case)
+    recipe = resolve({"name": "ridge"}, condensed)
+    samples = Samples.of_set(condensed, problems.CPU)
+    outcomes = evaluate("convnet-d2-w8", samples, case.data.test, recipe, range(3), problems.CPU)
+    test = case.data.test.batch(torch.arange(len(case.data.test)), torch.device("cpu")).double().flatten(1)
+    targets = targets_of(condensed.labels, 3, torch.float64)
+    found = predictions(condensed.images.double().flatten(1), targets, test).argmax(1)
+    expected = 100 * (found == torch.as_tensor(case.data.test.labels)).double().mean().item()
+    assert [outcome.network_seed for outcome in outcomes] == [0, 1, 2]
+    assert [outcome.accuracy for outcome in outcomes] == pytest.approx([expected] * 3)
+    assert expected > 50
+
+
+def test_the_recipe_refuses_a_whole_data_set():
+    with pytest.raises(CondenseryError, match="recipe ridge is for synthetic sets"):
+        resolve({"name": "ridge"}, None)
+
+
+@pytest.mark.slow
+def test_learned_digits_are_regressed_better_than_random_ones(tmp_path: Path):
+    """On 8 x 8 digits with 1 per class, after 60 steps."""
+    spec = load_config(CONFIG, "smoke").dataset("digits")
+    data.prepare("digits", spec, tmp_path / "raw", tmp_path / "digits")
+    real = data.load(tmp_path / "digits")
+    case = problem(data=real, ipc=1, parameters={"iterations": 60, "batch_real": 1000})
+    scores = [
+        ridge.fit(Samples.of_set(condensed, problems.CPU), 10, problems.CPU).accuracy(real.test)
+        for condensed in (methods.get("random").condense(case), METHOD.condense(case))
+    ]
+    assert scores[1] > scores[0] + 15

@@ -137,6 +137,21 @@ class LearnedRecipe(Recipe):
         return torch.arange(count)
 
 
+@dataclass(frozen=True)
+class RidgeRecipe(Recipe):
+    """Kernel ridge regression in place of the training of a network, see :mod:`condensery.training.ridge`."""
+
+    @classmethod
+    def of_set(cls, name: str, synthetic: SyntheticSet) -> Self:
+        """Return the recipe, which is the same for every set: one step, and nothing drawn at random."""
+        return cls(name, epochs=1, lr=0.0, momentum=0.0, weight_decay=0.0, batch=1, augmentation="none")
+
+    @property
+    def epochs_run(self) -> int:
+        """See :class:`Recipe`."""
+        return 1
+
+
 def _stated(recipe: Recipe | Schedule | Mix) -> dict[str, Any]:
     found = {}
     for each in fields(recipe):
@@ -150,7 +165,8 @@ def resolve(values: Mapping[str, Any], synthetic: SyntheticSet | None) -> Recipe
     """Return the recipe that a configuration describes.
 
     Args:
-        values: ``name`` and the parameters; a recipe without parameters takes its steps from the set.
+        values: ``name`` and the parameters; a recipe without parameters is ``ridge``, or takes its steps from
+            the set.
         synthetic: the set that is trained on, or None for a whole data set.
 
     Raises:
@@ -162,6 +178,10 @@ def resolve(values: Mapping[str, Any], synthetic: SyntheticSet | None) -> Recipe
         if recipe.learned_lr and synthetic is not None and synthetic.learning_rate is not None:
             return replace(recipe, lr=_learned_rate(recipe.name, synthetic))
         return recipe
+    if values["name"] == "ridge":
+        if synthetic is None:
+            raise CondenseryError("recipe ridge is for synthetic sets: choose another recipe")
+        return RidgeRecipe.of_set("ridge", synthetic)
     if synthetic is None:
         raise CondenseryError(
             f"recipe {values['name']} needs the learning rates of a synthetic set: choose another recipe"

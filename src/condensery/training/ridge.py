@@ -9,12 +9,18 @@ network is after gradient descent on the squared error.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from condensery.data import Split
+from condensery.machine.device import Device
+from condensery.training.samples import Samples
+
 _WEIGHT_VARIANCE = 2.0
 _BIAS_VARIANCE = 0.01
+_TEST_BATCH = 500
 # Of the mean diagonal of the kernel matrix (the authors' public code).
 _RIDGE = 1e-6
 
@@ -67,9 +73,50 @@ def regression(own: Tensor, across: Tensor, targets: Tensor) -> Tensor:
         across: that of the images with the support, (m, n).
         targets: of the support, (n, C).
     """
+    return across @ _coefficients(own, targets)
+
+
+def _coefficients(own: Tensor, targets: Tensor) -> Tensor:
     ridge = _RIDGE * own.trace() / len(own)
     factor = torch.linalg.cholesky(own + ridge * torch.eye(len(own), dtype=own.dtype, device=own.device))
-    return across @ torch.cholesky_solve(targets, factor)
+    return torch.cholesky_solve(targets, factor)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A kernel ridge regression that is ready to predict, in float64.
+
+    Attributes:
+        support: the images that it was fitted to, flat (n, D), on its device.
+        coefficients: of each of them for each class, (n, C).
+    """
+
+    support: Tensor
+    coefficients: Tensor
+
+    def accuracy(self, split: Split) -> float:
+        """Return its top-1 accuracy on a split, in percent."""
+        device, correct = self.support.device, 0
+        labels = torch.as_tensor(split.labels).to(device)
+        for rows in torch.arange(len(split)).split(_TEST_BATCH):
+            images = split.batch(rows, device).flatten(1).to(self.support.dtype)
+            predicted = tangent_kernel(images, self.support) @ self.coefficients
+            correct += int((predicted.argmax(1) == labels[rows.to(device)]).sum())
+        return 100 * correct / len(split)
+
+
+def fit(samples: Samples, classes: int, device: Device) -> Fitted:
+    """Fit a regression to images and their labels, hard or soft.
+
+    Args:
+        samples: what to fit to; their kernel matrix is in memory.
+        classes: how many classes the labels are of.
+        device: where to compute.
+    """
+    rows = torch.arange(len(samples))
+    support = samples.batch(rows).to(device.torch_device, torch.float64).flatten(1)
+    targets = targets_of(samples.labels.to(support.device), classes, support.dtype)
+    return Fitted(support, _coefficients(tangent_kernel(support), targets))
 
 
 def targets_of(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
