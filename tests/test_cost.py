@@ -323,3 +323,16 @@ def test_a_method_that_says_nothing_of_its_work_is_planned_without(config: Confi
 
 def test_every_formula_has_the_parameters_that_it_reads_in_the_schema() -> None:
     assert set(schema("parameters")["$defs"]["work"]) == set(FORMULAS)
+
+
+def test_networks_are_trained_on_all_images_that_an_image_holds(config: Config) -> None:
+    def amount(method: str, ipc: int) -> Work:
+        wildcards = coordinates("cifar10", method, ipc) | {"recipe": "dsa", "evaluation": "convnet"}
+        return cost.of_job(config, "evaluate", wildcards)
+
+    assert amount("random-2x2", 10) == amount("random", 40)
+    assert amount("m3d", 10) == amount("random-2x2", 10)
+    whole, parts = (
+        cost.of_job(config, "condense", coordinates("cifar10", name, 10)) for name in ("m3d-whole", "m3d")
+    )
+    assert whole.multiply_adds < parts.multiply_adds < 2 * whole.multiply_adds

@@ -23,10 +23,16 @@ def _generator(config: Config, w: Mapping[str, Any]) -> Work | None:
     return generator_work.training(config, w["dataset"], w["method"]) if known else None
 
 
+def _evaluate(config: Config, w: Mapping[str, Any]) -> Work:
+    dataset, ipc = w["dataset"], int(w["ipc"])
+    held = config.parameters(dataset, w["method"], w["network"], ipc).get("formation", 1) ** 2
+    return evaluating(config, dataset, w["recipe"], w["evaluation"], ipc, held)
+
+
 # kind of job -> its work, from the configuration and the job's coordinates
 _JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work | None]] = {
     "condense": lambda c, w: _set(c, w["dataset"], w["method"], w["network"], int(w["ipc"])),
-    "evaluate": lambda c, w: evaluating(c, w["dataset"], w["recipe"], w["evaluation"], int(w["ipc"])),
+    "evaluate": _evaluate,
     "evaluate_whole": lambda c, w: training(c, w["dataset"], w["recipe"], w["evaluation"]),
     "generator": _generator,
     "pretrain": lambda c, w: training(c, w["dataset"], "features", w["network"]),

@@ -43,16 +43,25 @@ class Work:
         return Work(self.kind, self.steps, share * self.multiply_adds)
 
 
-def evaluating(config: Config, dataset: str, recipe: str, network: str, ipc: int) -> Work:
-    """Return the work of training and testing the protocol's number of networks on one set."""
-    return training(config, dataset, recipe, network, ipc).part(config.spec["networks"])
+def evaluating(config: Config, dataset: str, recipe: str, network: str, ipc: int, held: int) -> Work:
+    """Return the work of training and testing the protocol's number of networks on one set.
+
+    Args:
+        config: the configuration.
+        dataset: the data set.
+        recipe: how the networks are trained.
+        network: theirs.
+        ipc: images per class that the set stores.
+        held: images that each of them holds.
+    """
+    return training(config, dataset, recipe, network, ipc, held).part(config.spec["networks"])
 
 
-def training(config: Config, dataset: str, recipe: str, network: str, ipc: int = 0) -> Work:
+def training(config: Config, dataset: str, recipe: str, network: str, ipc: int = 0, held: int = 1) -> Work:
     """Return the work of training one network and testing it; ipc 0 stands for the whole training set."""
     values = config.recipe(recipe, dataset, ipc, network)
     whole = training_images(config, dataset)
-    images = ipc * config.class_count(dataset) if ipc else whole
+    images = ipc * held * config.class_count(dataset) if ipc else whole
     # A recipe without parameters takes the few steps that its set was learned for.
     epochs = values["epochs"] + 1 if "epochs" in values else 1
     epochs_run = TRAINING * epochs * images + FORWARD * TEST_SHARE * whole

@@ -122,7 +122,7 @@ def evaluate(
         One outcome per seed. Networks that were trained at once share their time equally.
     """
     if isinstance(recipe, RidgeRecipe):
-        return _regressed(samples, test, seeds, device)
+        return _regressed(samples, (test, *others), seeds, device)
     finished = _Finished()
     whole = run.resumed({"finished": finished})
     ready = {outcome.network_seed for outcome in finished.outcomes}
@@ -146,14 +146,17 @@ def evaluate(
     return finished.outcomes
 
 
-def _regressed(samples: Samples, test: Split, seeds: Sequence[int], device: Device) -> list[Outcome]:
+def _regressed(
+    samples: Samples, tests: Sequence[Split], seeds: Sequence[int], device: Device
+) -> list[Outcome]:
     """Return the outcome of kernel ridge regression, which is the same for every seed."""
     started = time.perf_counter()
-    support = ridge.fit(samples, len(test.info.classes), device)
+    support = ridge.fit(samples, len(tests[0].info.classes), device)
     fitted = time.perf_counter()
-    accuracy = support.accuracy(test)
-    seconds = fitted - started, time.perf_counter() - fitted
-    return [Outcome(seed, accuracy, *(each / len(seeds) for each in seconds)) for seed in seeds]
+    accuracy, *others = [support.accuracy(split) for split in tests]
+    ended, count = time.perf_counter(), len(seeds)
+    trained, tested = (fitted - started) / count, (ended - fitted) / count
+    return [Outcome(seed, accuracy, trained, tested, tuple(others)) for seed in seeds]
 
 
 @dataclass(frozen=True)
