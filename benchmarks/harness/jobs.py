@@ -50,7 +50,7 @@ _METHODS = {
 _RECIPES = {"dsa": {"epochs": 2}, "dc": {"epochs": 2, "augmentation": "dc_crop_scale_rotate_noise"}}
 _RECIPES |= {"search": {"epochs": 1}, "plain": {"epochs": 1}}
 # Of recipes for whole data sets, a step has half of the images.
-_WHOLE = ("whole", "features", "sequence", "pool", "search_whole")
+_WHOLE = ("whole", "features", "sequence", "pool", "search_whole", "teacher")
 _RECIPES |= {name: {"epochs": 1, "batch": 750} for name in _WHOLE}
 
 # Variants that take other branches than their methods do.
@@ -145,6 +145,7 @@ def every() -> list[Job]:
         Job("search_test", "search_test", ("--rows", "{before}/search-proxy.parquet"), network=""),
     ]  # fmt: skip
     jobs += [Job(j.name, j.script, j.arguments, ".parquet", j.network, j.data) for j in rows]
+    jobs.append(Job("relabel", "relabel", (dm, "--epochs", "1")))
     sets = ("--sets", dm, "--classes", "3", "--real-images", "10")
     jobs.append(Job("embedding", "embedding", ("--features", "{before}/pretrain.safetensors", *sets), ".png"))
     return jobs

@@ -46,7 +46,8 @@ def settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
     named = "experiment" in provenance
     known = {key: value for key, value in provenance.items() if key not in aside}
     if named and known.pop("imported", None) is not None:
-        return {"imported as": provenance["experiment"].get("method", "")}
+        changed = {"relabeled": known["relabeled"]} if "relabeled" in known else {}
+        return _without_seeds({"imported as": provenance["experiment"].get("method", "")} | changed)
     if "imported" in known:
         known["imported"] = {k: v for k, v in known["imported"].items() if k != "experiment"}
     return _without_seeds(known)

@@ -182,6 +182,11 @@ JOBS: tuple[Job, ...] = (
         "--sets {memory}/set.safetensors --out c.parquet",
         ("c.parquet",),
     ),
+    Job(
+        "relabel",
+        f"relabel {{dm}}/set.safetensors --epochs 1 --out soft.safetensors {COMPUTE}",
+        ("soft.safetensors",),
+    ),
     *(
         Job(
             f"export_{kind}",

@@ -1,7 +1,8 @@
-"""Train the network whose features the coreset methods use, on the whole training set.
+"""Train the network whose features the coreset methods use, or a teacher, on the whole training set.
 
 Example:
     python scripts/pretrain.py --data digits --seed 0 --protocol smoke --out features.safetensors
+    python scripts/pretrain.py --data cifar10 --seed 0 --recipe teacher --out teacher.safetensors
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ def parse() -> argparse.Namespace:
     add_arguments(parser)
     add_view_arguments(parser)
     add_seed_argument(parser, "the network")
+    parser.add_argument(
+        "--recipe",
+        default="features",
+        metavar="NAME",
+        help="an entry of config/recipes.yaml; default: %(default)s",
+    )
     return parser.parse_args()
 
 
@@ -36,11 +43,11 @@ def main() -> None:
     """Train and write the network and the forgetting events."""
     args = parse()
     job = opened(args)
-    recipe = job.recipe("features")
+    recipe = job.recipe(args.recipe)
     real = training_data(args, job)
     provenance = job.provenance(network=job.network, seed=args.seed, recipe=recipe.stated(), **view(args))
     checkpoint = job.checkpoint(args.out, provenance)
-    with Progress(f"features {args.data} seed {args.seed}", recipe.epochs_run, "epochs") as progress:
+    with Progress(f"{args.recipe} {args.data} seed {args.seed}", recipe.epochs_run, "epochs") as progress:
         tensors = pretrain(
             real,
             job.network,

@@ -6,6 +6,7 @@ each image, how often it goes from right to wrong (Toneva et al. 2019, Algorithm
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -96,7 +97,11 @@ def trained_network(path: Path, info: DataInfo, name: str) -> Network:
     Raises:
         CondenseryError: see :func:`read_pretrained`.
     """
-    tensors = read_pretrained(path, info.name, name)
+    return network_of(read_pretrained(path, info.name, name), info, name)
+
+
+def network_of(tensors: Mapping[str, Tensor], info: DataInfo, name: str) -> Network:
+    """Return the network of the tensors that :func:`pretrain` returned, in evaluation mode on the CPU."""
     net = networks.build(
         name, channels=info.channels, size=(info.height, info.width), classes=len(info.classes)
     )
