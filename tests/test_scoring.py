@@ -16,8 +16,18 @@ import condensery
 from condensery import load_config, rows
 from condensery.errors import CondenseryError
 from condensery.jobs import Job
-from condensery.scoring import Comparison, Score, cells, formulas, report, score_set
+from condensery.scoring import (
+    Comparison,
+    Score,
+    attack,
+    cells,
+    corruptions,
+    formulas,
+    report,
+    score_set,
+)
 from condensery.scoring.cells import Store, random_set
+from condensery.scoring.examining import Wanted
 from condensery.scoring.scores import in_space
 from condensery.synthetic import SyntheticSet
 from condensery.training.evaluation import evaluate
@@ -30,9 +40,11 @@ JOB = Job(load_config(ROOT / "config", "smoke"), "digits", DATA, "convnet-d2-w16
 COUNTS = [2, 2, 2]
 
 
-def scored(synthetic: SyntheticSet, folder: Path | None = None, **changes: object) -> Score:
+def scored(
+    synthetic: SyntheticSet, folder: Path | None = None, name: str = "mine", **changes: object
+) -> Score:
     comparison = Comparison(networks=2, whole_networks=2, store=Store(folder))
-    return score_set(JOB, synthetic, "mine", replace(comparison, **changes))
+    return score_set(JOB, synthetic, name, replace(comparison, **changes))
 
 
 # ---- formulas
@@ -111,11 +123,12 @@ def test_what_is_kept_is_not_trained_again_and_changes_nothing(tmp_path: Path) -
 
 
 def test_rows_of_other_code_are_measured_again_unless_they_are_released(tmp_path: Path) -> None:
-    cell = cells.of_random(JOB, "dsa", COUNTS, 1, 2)
-    (row,) = cell.rows(1, Store())
+    cell = cells.of_random(JOB, "dsa", random_set(JOB, COUNTS, 1, 7), 2)
+    (network,) = cell.networks(1, Store(), Wanted())
+    row = network.row
     rows.write_rows([row | {"code": "other", "accuracy": 1.5}], tmp_path / cell.file)
-    assert cell.rows(1, Store(released=tmp_path))[0]["accuracy"] == 1.5
-    assert cell.rows(1, Store(tmp_path))[0]["accuracy"] == row["accuracy"]
+    assert cell.networks(1, Store(released=tmp_path), Wanted())[0].accuracy == 1.5
+    assert cell.networks(1, Store(tmp_path), Wanted())[0].accuracy == row["accuracy"]
 
 
 def test_every_random_network_sees_other_images_stored_as_the_set_stores_them() -> None:
@@ -130,6 +143,20 @@ def test_every_random_network_sees_other_images_stored_as_the_set_stores_them() 
     assert (real - held.images[0, :, :8, :8]).abs().amax((1, 2, 3)).min() < 1e-6
     with pytest.raises(CondenseryError, match="class 2 has 15 training images"):
         random_set(JOB, [2, 2, 40], 1, 0)
+
+
+def test_a_set_of_several_in_one_is_scored_beside_random_images_like_it(tmp_path: Path) -> None:
+    held = random_set(JOB, COUNTS, 2, 7)
+    score = scored(held, tmp_path, recipes=("plain",), whole_networks=0)
+    assert (score.images_stored, score.images_trained_on) == (6, 24)
+    assert {(row["images"], row["images_stored"], row["pixel_bytes"]) for row in score.rows} == {
+        (24, 6, 6 * 256)
+    }
+    assert scored(held, tmp_path, recipes=("plain",), whole_networks=0) == score
+    other = scored(random_set(JOB, COUNTS, 1, 7), name="other", recipes=("plain",), whole_networks=0)
+    report.write([score, other], tmp_path / "out")
+    kept = rows.read_rows([tmp_path / "out/rows.parquet"], "smoke")
+    assert sorted(set(kept["method"])) == ["mine", "other", "random", "random-2x2"]
 
 
 def test_soft_labels_are_scored_with_and_without(tmp_path: Path) -> None:
@@ -161,7 +188,7 @@ def test_a_report_has_every_figure_and_rows_that_are_read_as_any(tmp_path: Path)
     assert sorted(found) == ["confidence", "schema", "sets", "versions", "weight"]
     assert found["schema"] == "condensery-score/1"
     (one,) = found["sets"]
-    assert set(one) == set(Score.__dataclass_fields__) - {"rows"}
+    assert set(one) == set(Score.__dataclass_fields__) - {"rows", "examinations"}
     assert set(one["lines"][0]["lrs"]) == {"value", "low", "high"}
     kept = rows.read_rows([tmp_path / "rows.parquet"], "smoke")
     assert kept.groupby(["method", "recipe"]).size().to_dict() == {
@@ -209,3 +236,98 @@ def test_the_command_scores_digits_with_nothing_prepared_like_tensors_in_memory(
     # They are random images themselves.
     gain = found.lines[0].gain
     assert (gain.low or 0) < 0 < (gain.high or 0)
+
+
+# ---- other tests
+
+
+def test_random_images_are_trained_with_the_rate_that_a_set_was_learned_with() -> None:
+    learned = replace(random_set(JOB, COUNTS, 1, 7), learning_rate=0.03)
+    cell = cells.of_random(JOB, "mtt", learned, 2)
+    assert (cell.learning_rate, cells.of_random(JOB, "dsa", learned, 2).learning_rate) == (0.03, None)
+    assert cell.file != cells.of_random(JOB, "mtt", random_set(JOB, COUNTS, 1, 7), 2).file
+
+
+@pytest.mark.slow
+def test_looks_and_robustness_leave_the_accuracies_as_they_are_and_are_kept(tmp_path: Path) -> None:
+    mine = random_set(JOB, COUNTS, 1, 7)
+    changes = {"recipes": ("plain",), "whole_networks": 0}
+    plain = scored(mine, **changes).lines[0]
+    score = scored(mine, tmp_path, wanted=Wanted(looks=3, robustness=True), **changes)
+    line = score.lines[0]
+    assert (line.accuracy, line.random) == (plain.accuracy, plain.random)
+    best: dict[int, float] = {}
+    for row in score.examinations:
+        if row["method"] == "mine" and row["test"].startswith("epoch "):
+            best[row["network_seed"]] = max(best.get(row["network_seed"], 0), row["accuracy"])
+    assert line.best_look.value == pytest.approx(sum(best.values()) / 2)
+    assert line.best_look.value >= line.accuracy.value
+    assert {row["test"] for row in score.examinations} == Wanted(3, True).tests(line.epochs + 1)
+    assert line.attacked.value <= line.accuracy.value
+    with mock.patch.object(cells, "evaluate_each", side_effect=AssertionError):
+        assert scored(mine, tmp_path, wanted=Wanted(looks=3, robustness=True), **changes).lines == score.lines
+        assert scored(mine, tmp_path, **changes).lines[0] == plain
+    report.write([score], tmp_path / "out")
+    kept = rows.read_rows([tmp_path / "out/tests.parquet"], "smoke", rows.EXAMINATION)
+    assert len(kept) == len(score.examinations)
+    assert "selected on them" in (tmp_path / "out/report.html").read_text()
+    assert "selected on them" not in report.text([replace(score, lines=(plain,))])
+
+
+def test_the_last_look_is_after_the_last_epoch() -> None:
+    assert Wanted(looks=4).epochs(1001) == [250, 500, 751, 1001]
+    assert Wanted(looks=50).epochs(3) == [1, 2, 3]
+    assert Wanted().tests(10) == set()
+
+
+def pictures(channels: int = 3) -> torch.Tensor:
+    drawn = torch.Generator().manual_seed(0)
+    coarse = torch.rand(4, channels, 8, 8, generator=drawn)
+    smooth = torch.nn.functional.interpolate(coarse, (32, 32), mode="bilinear")
+    return (smooth * 255).to(torch.uint8)
+
+
+@pytest.mark.parametrize("kind", corruptions.KINDS)
+def test_a_corruption_changes_images_more_the_more_severe_it_is(kind: str) -> None:
+    for images in (pictures(), pictures(1)):
+        assert torch.equal(corruptions.corrupted(images, kind, 0), images)
+        changed = [corruptions.corrupted(images, kind, level) for level in (1, 5)]
+        mild, severe = ((each.float() - images.float()).abs().mean() for each in changed)
+        assert 0 < mild < 60
+        assert severe > (0.7 if kind == "elastic_transform" else 1) * mild
+        assert changed[0].dtype == torch.uint8
+        # What an image becomes depends on its position alone.
+        assert torch.equal(corruptions.corrupted(images[:2], kind, 5), changed[1][:2])
+    assert not torch.equal(changed[0][0], changed[0][1])
+
+
+def test_corruptions_are_what_their_descriptions_say() -> None:
+    images = pictures()
+    unit = images.double() / 255
+    contrast = (unit - unit.mean((2, 3), keepdim=True)) * 0.4 + unit.mean((2, 3), keepdim=True)
+    assert torch.equal(corruptions.corrupted(images, "contrast", 3), (contrast * 255).round().to(torch.uint8))
+    gray = torch.full((1, 3, 32, 32), 100, dtype=torch.uint8)
+    assert corruptions.corrupted(gray, "brightness", 5).unique().tolist() == [round(100 + 0.3 * 255)]
+    for kind in ("defocus_blur", "motion_blur", "zoom_blur", "pixelate", "elastic_transform", "contrast"):
+        assert corruptions.corrupted(gray, kind, 5).unique().tolist() == [100], kind
+    noisy = corruptions.corrupted(gray.expand(8, -1, -1, -1), "gaussian_noise", 2)
+    assert (noisy.double() / 255).std().item() == pytest.approx(0.06, rel=0.05)
+    hit = corruptions.corrupted(gray.expand(8, -1, -1, -1), "impulse_noise", 5)
+    assert ((hit == 0) | (hit == 255)).double().mean().item() == pytest.approx(0.07, rel=0.1)
+    with pytest.raises(CondenseryError, match="corruption frost 1: give one of gaussian_noise"):
+        corruptions.corrupted(gray, "frost", 1)
+
+
+def test_pgd_on_a_linear_model_goes_to_the_corner_that_the_weights_point_to() -> None:
+    drawn = torch.Generator().manual_seed(0)
+    weights = torch.randn(2, 12, generator=drawn)
+    images = torch.rand(5, 3, 2, 2, generator=drawn)
+    labels = torch.tensor([0, 1, 0, 1, 1])
+    found = attack.attacked(lambda x: x.flatten(-3) @ weights.T, images, labels)
+    # With two classes the loss grows along the weights of the other class minus those of the true one.
+    way = (weights[1 - labels] - weights[labels]).sign().reshape(images.shape)
+    assert torch.allclose(found, (images + 8 / 255 * way).clamp(0, 1), atol=1e-6)
+    assert (found - images).abs().max() <= 8 / 255 + 1e-6
+    assert torch.equal(
+        attack.attacked(lambda x: x.flatten(-3) @ weights.T, images, labels, radius=0.0), images
+    )

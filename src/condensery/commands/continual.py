@@ -98,7 +98,7 @@ def main() -> None:
     for number, (step, outcomes) in enumerate(zip(steps, learned, strict=True), start=1):
         facts = {"step": number, "classes_seen": len(step.classes), "images": len(step.memory)}
         facts |= memory.size([step.memory])
-        rows += [common | facts | vars(outcome) for outcome in outcomes]
+        rows += [common | facts | outcome.columns() for outcome in outcomes]
     write_rows(rows, args.out, MEMORY)
     checkpoint.remove()
     print(description.numbers(args.out, args.config / "published"))

@@ -95,6 +95,6 @@ def main() -> None:
         )
     common = job.training_columns(about, recipe, sets) | {"set_seed": set_seed, "images": len(samples)}
     kind = SNAPSHOT if snapshot else EVALUATION
-    write_rows([common | snapshot | storage | vars(outcome) for outcome in outcomes], args.out, kind)
+    write_rows([common | snapshot | storage | outcome.columns() for outcome in outcomes], args.out, kind)
     checkpoint.remove()
     print(description.numbers(args.out, args.config / "published"))

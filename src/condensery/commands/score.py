@@ -22,6 +22,7 @@ from condensery.formation import MOST
 from condensery.jobs.arguments import add_opening_arguments
 from condensery.scoring import Comparison, open_job, report, score_set
 from condensery.scoring.cells import Store
+from condensery.scoring.examining import Wanted
 from condensery.scoring.scores import NETWORKS, RECIPES, WHOLE_NETWORKS
 from condensery.synthetic import SyntheticSet
 from condensery.training.evaluation import SEEDS_PER_SET
@@ -69,6 +70,18 @@ def parse() -> argparse.Namespace:
         metavar="N",
         help="networks on the whole set; 0 leaves out HLR and LRS; default: %(default)s",
     )
+    parser.add_argument(
+        "--looks",
+        type=console.whole_number("--looks", 1, 10**4),
+        default=0,
+        metavar="N",
+        help="test N times during training too, and show the best look, marked as selected on test images",
+    )
+    parser.add_argument(
+        "--robustness",
+        action="store_true",
+        help="test on corrupted images and under attack by PGD too",
+    )
     add_opening_arguments(parser)
     parser.add_argument(
         "--cache",
@@ -109,7 +122,11 @@ def main() -> None:
         threads=args.threads,
     )
     comparison = Comparison(
-        tuple(args.recipes), args.networks, args.whole_networks, Store(args.cache, args.released)
+        tuple(args.recipes),
+        args.networks,
+        args.whole_networks,
+        Store(args.cache, args.released),
+        Wanted(args.looks, args.robustness),
     )
     sets = [
         exchange.read(path, job.data.info, format=args.format, space=args.space, formation=args.formation)

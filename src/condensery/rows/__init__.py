@@ -15,6 +15,7 @@ from condensery.rows.files import (
 from condensery.rows.kinds import (
     COORDINATES,
     EVALUATION,
+    EXAMINATION,
     IDENTITY,
     KINDS,
     MEMORY,
@@ -28,6 +29,7 @@ from condensery.rows.kinds import (
 __all__ = [
     "COORDINATES",
     "EVALUATION",
+    "EXAMINATION",
     "IDENTITY",
     "KINDS",
     "MEMORY",

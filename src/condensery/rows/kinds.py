@@ -143,6 +143,13 @@ SNAPSHOT = Kind(
 )
 """A row is one network trained on one snapshot of a set."""
 
+EXAMINATION = Kind(
+    pa.schema([*SCHEMA, pa.field("test", pa.string(), nullable=False)]),
+    (*COORDINATES, "test"),
+    "scripts/score.py, with --looks or --robustness",
+)
+"""A row is one network in one test: after some epochs, on corrupted images or under attack."""
+
 _SEARCH = (
     ("protocol", pa.string()),
     ("dataset", pa.string()),
@@ -177,4 +184,4 @@ SEARCH = Kind(
 """Rows of scripts/search.py, and of scripts/search_test.py, which have no validation accuracy."""
 
 
-KINDS = (EVALUATION, MEMORY, SNAPSHOT, SEARCH)
+KINDS = (EVALUATION, MEMORY, SNAPSHOT, EXAMINATION, SEARCH)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from condensery.identity import digest
 from condensery.jobs import Job
 from condensery.machine.versions import code
 from condensery.progress import Progress
-from condensery.rows import read_rows, write_rows
+from condensery.rows import EXAMINATION, read_rows, write_rows
 from condensery.run import Run
+from condensery.scoring.examining import Examination, Wanted
 from condensery.synthetic import SyntheticSet
 from condensery.training.evaluation import Evaluation, evaluate_each, network_seeds
+from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 
 RANDOM = "random"
@@ -31,6 +33,29 @@ RANDOM = "random"
 _log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network.
+
+    Attributes:
+        row: its row of results.
+        tests: its accuracies in other tests, in percent, by their names; see `condensery.scoring.examining`.
+    """
+
+    row: Row
+    tests: Mapping[str, float]
+
+    @property
+    def accuracy(self) -> float:
+        """After the last epoch, in percent of the test images."""
+        return self.row["accuracy"]
+
+    @property
+    def examinations(self) -> list[Row]:
+        """A row for each other test."""
+        return [self.row | {"test": name, "accuracy": score} for name, score in sorted(self.tests.items())]
 
 
 @dataclass(frozen=True)
@@ -57,6 +82,7 @@ class Cell:
         synthetic: the set; None for random images and the whole set.
         counts: random images that are stored of each class.
         formation: of the random images, as in `SyntheticSet`.
+        learning_rate: of random images, where the recipe takes that of the set that they are compared with.
     """
 
     job: Job
@@ -65,6 +91,7 @@ class Cell:
     synthetic: SyntheticSet | None = None
     counts: tuple[int, ...] = ()
     formation: int = 1
+    learning_rate: float | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -73,7 +100,7 @@ class Cell:
         if self.synthetic:
             images: dict[str, Any] = {"set": self.synthetic.digest()}
         else:
-            images = {"random": list(self.counts), "formation": self.formation}
+            images = {"random": list(self.counts), "formation": self.formation, "lr": self.learning_rate}
         return {
             "protocol": config.protocol,
             "data": dict(self.job.data.content),
@@ -91,23 +118,32 @@ class Cell:
         parts = [self.job.name, self.job.network, kind, *([f"ipc{ipc}"] if ipc else []), self.recipe]
         return "-".join([*parts, digest(self.settings)]) + ".parquet"
 
-    def rows(self, networks: int, store: Store) -> list[Row]:
-        """Return one row for each of so many networks, in the order of their seeds.
+    def networks(self, count: int, store: Store, wanted: Wanted) -> list[Network]:
+        """Return so many networks, in the order of their seeds.
 
-        Networks that the store has rows of are not trained again; the others are, and their rows are kept.
+        Those that the store has rows of, and of every test that is wanted, are not trained again; the others
+        are, and their rows are kept.
 
         Raises:
             CondenseryError: a class has too few real images, or a file of the store is damaged.
         """
-        wanted = self._seeds(networks)
-        kept = self._kept(store)
-        missing = {seed: set_seed for seed, set_seed in wanted.items() if seed not in kept}
+        seeds = self._seeds(count)
+        recipe = self.job.recipe(self.recipe, self.about["ipc"], self.synthetic)
+        if self.learning_rate is not None:
+            recipe = replace(recipe, lr=self.learning_rate)
+        tests = wanted.tests(recipe.epochs_run)
+        kept = {seed: each for seed, each in self._kept(store).items() if tests <= each.tests.keys()}
+        missing = {seed: set_seed for seed, set_seed in seeds.items() if seed not in kept}
         if missing:
-            kept |= self._trained(missing, store.cache)
+            kept |= self._trained(missing, recipe, wanted, store.cache)
         else:
-            _log.info("%s, recipe %s: rows are kept in %s", self.about["method"], self.recipe, self.file)
-        # A set may have had another name when it was measured.
-        return [kept[seed] | {"method": self.about["method"]} for seed in wanted]
+            _log.info("%s, recipe %s: kept as %s", self.about["method"], self.recipe, self.file)
+        # A set may have had another name when it was measured, and more tests.
+        named = {"method": self.about["method"]}
+        return [
+            Network(kept[seed].row | named, {name: kept[seed].tests[name] for name in tests})
+            for seed in seeds
+        ]
 
     def _seeds(self, networks: int) -> dict[int, int]:
         """Return the seed of each network, and that of its images: random ones are drawn for every network.
@@ -118,8 +154,8 @@ class Cell:
             return {network_seeds(each, 1)[0]: each for each in range(networks)}
         return dict.fromkeys(network_seeds(0, networks), self.about["seed"])
 
-    def _kept(self, store: Store) -> dict[int, Row]:
-        kept: dict[int, Row] = {}
+    def _kept(self, store: Store) -> dict[int, Network]:
+        kept: dict[int, Network] = {}
         for folder in (store.cache, store.released):
             path = folder / self.file if folder else None
             if path is None or not path.is_file():
@@ -128,27 +164,43 @@ class Cell:
             if folder == store.cache and {row["code"] for row in found} != {code()}:
                 _log.info("%s: of other code, measured again", path)
                 continue
-            kept = {row["network_seed"]: row for row in found} | kept
+            tests: dict[int, dict[str, float]] = {}
+            if (others := _examinations(path)).is_file():
+                for row in read_rows([others], self.job.config.protocol, EXAMINATION).to_dict("records"):
+                    tests.setdefault(row["network_seed"], {})[row["test"]] = row["accuracy"]
+            kept = {
+                row["network_seed"]: Network(row, tests.get(row["network_seed"], {})) for row in found
+            } | kept
         return kept
 
-    def _trained(self, seeds: Mapping[int, int], cache: Path | None) -> dict[int, Row]:
-        """Return the rows of new networks, and add them to those in the cache."""
-        job, recipe = self.job, self.job.recipe(self.recipe, self.about["ipc"], self.synthetic)
-        groups = self._groups(seeds)
+    def _trained(
+        self, seeds: Mapping[int, int], recipe: Recipe, wanted: Wanted, cache: Path | None
+    ) -> dict[int, Network]:
+        """Return new networks, and add their rows to those in the cache."""
+        job, groups = self.job, self._groups(seeds)
         evaluations = [Evaluation(job.network, samples, job.data.test, of) for samples, _, of in groups]
         path = cache / self.file if cache else None
-        identity = job.provenance(cell=self.settings, seeds=dict(seeds))
+        identity = job.provenance(cell=self.settings, seeds=dict(seeds), wanted=vars(wanted))
         checkpoint = job.checkpoint(path, identity) if path else None
         label = f"{self.about['method']} {job.name} ipc {self.about['ipc']}, recipe {self.recipe}"
+        examination = Examination(wanted, recipe.epochs_run, job.data.test)
         with Progress(label, len(seeds) * recipe.epochs_run, "epochs") as progress:
-            outcomes = evaluate_each(evaluations, recipe, job.device, run=Run(checkpoint, progress))
-        new: dict[int, Row] = {}
+            run = Run(checkpoint, progress).carrying({"examination": examination})
+            outcomes = evaluate_each(evaluations, recipe, job.device, run=run, examiner=examination)
+        new: dict[int, Network] = {}
         for (samples, sets, of), found in zip(groups, outcomes, strict=True):
             common = job.training_columns(self.about, recipe, sets)
             common |= {"set_seed": seeds[of[0]], "images": len(samples)}
-            new |= {each.network_seed: common | vars(each) for each in found}
+            if sets and (sets[0].formation > 1 or sets[0].labels.ndim == 2):
+                common |= sets[0].storage()
+            for each in found:
+                tests = examination.found.get(each.network_seed, {})
+                new[each.network_seed] = Network(common | each.columns(), tests)
         if path and checkpoint:
-            write_rows(list((self._kept(Store(cache)) | new).values()), path)
+            every = (self._kept(Store(cache)) | new).values()
+            write_rows([each.row for each in every], path)
+            if examinations := [row for each in every for row in each.examinations]:
+                write_rows(examinations, _examinations(path), EXAMINATION)
             checkpoint.remove()
         return new
 
@@ -163,6 +215,11 @@ class Cell:
         return [(Samples.of_split(self.job.data.train, self.job.device), [], list(seeds))]
 
 
+def _examinations(path: Path) -> Path:
+    """Return the file of other tests of the networks in a file of rows."""
+    return path.with_suffix(".tests.parquet")
+
+
 def of_set(job: Job, recipe: str, synthetic: SyntheticSet, name: str, ipc: int) -> Cell:
     """Return the networks that are trained on a set, under the name of its method."""
     made = synthetic.provenance.get("experiment", {})
@@ -170,10 +227,19 @@ def of_set(job: Job, recipe: str, synthetic: SyntheticSet, name: str, ipc: int) 
     return Cell(job, recipe, about, synthetic)
 
 
-def of_random(job: Job, recipe: str, counts: Sequence[int], formation: int, ipc: int) -> Cell:
-    """Return networks that are each trained on other random real images; see `random_set`."""
-    about = {"method": RANDOM, "ipc": ipc, "network": "", "seed": 0}
-    return Cell(job, recipe, about, counts=tuple(counts), formation=formation)
+def of_random(job: Job, recipe: str, synthetic: SyntheticSet, ipc: int) -> Cell:
+    """Return networks that are each trained on other random real images, as a set is; see `random_set`.
+
+    They have the number of images of each class and the formation of the set, and its learning rate, if the
+    recipe takes it.
+    """
+    parts = synthetic.formation
+    name = RANDOM if parts == 1 else f"{RANDOM}-{parts}x{parts}"
+    about = {"method": name, "ipc": ipc, "network": "", "seed": 0}
+    counts = torch.bincount(synthetic.class_indices, minlength=len(synthetic.classes)).tolist()
+    resolved = job.recipe(recipe, ipc, synthetic)
+    rate = resolved.lr if resolved.learned_lr and synthetic.learning_rate is not None else None
+    return Cell(job, recipe, about, None, tuple(counts), parts, rate)
 
 
 def of_whole(job: Job, recipe: str) -> Cell:

@@ -13,8 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from condensery.files import atomic
 from condensery.machine.versions import versions
 from condensery.reporting.layout import ABSENT
-from condensery.rows import COORDINATES, write_rows
+from condensery.rows import COORDINATES, EXAMINATION, write_rows
+from condensery.scoring import corruptions
 from condensery.scoring.cells import Row
+from condensery.scoring.examining import IMAGES
 from condensery.scoring.formulas import CONFIDENCE, WEIGHT, Estimate
 from condensery.scoring.scores import Score
 
@@ -31,12 +33,21 @@ NOTE = (
 )
 
 
+LOOKED = "* The best of several looks at the test images for each network: selected on them."
+ROBUST = (
+    f"Corrupted: mean over {len(corruptions.KINDS)} kinds and {len(corruptions.SEVERITIES)} severities, as "
+    f"in CIFAR-10-C. PGD-10: under attack within 8/255 of each pixel. Both on {IMAGES:,} test images, or "
+    "all if there are fewer."
+)
+_KEYS = ("Set", "Recipe")
+
+
 def document(scores: Sequence[Score]) -> dict[str, Any]:
     """Return scores as JSON-able values: their fields but for the rows, and how they were computed."""
     sets = []
     for each in scores:
         fields = asdict(each)
-        del fields["rows"]
+        del fields["rows"], fields["examinations"]
         sets.append(fields)
     return {
         "schema": SCHEMA,
@@ -49,22 +60,36 @@ def document(scores: Sequence[Score]) -> dict[str, Any]:
 
 def text(scores: Sequence[Score]) -> str:
     """Return scores as tables in plain text."""
-    return "\n\n".join([*(_aligned(table) for table in tables(scores)), NOTE])
+    return "\n\n".join([*(_aligned(table) for table in tables(scores)), *notes(scores)])
 
 
 def tables(scores: Sequence[Score]) -> list[Table]:
     """Return the accuracies and what is made of them, and what the sets store."""
-    return [_figures(scores), _sizes(scores)]
+    found = [_figures(scores), _examined(scores), _sizes(scores)]
+    return [(heads, lines) for heads, lines in found if len(heads) > len(_KEYS)]
+
+
+def notes(scores: Sequence[Score]) -> list[str]:
+    """Return what a reader has to know of the tables."""
+    lines = [line for each in scores for line in each.lines]
+    looked = any(line.best_look for line in lines)
+    robust = any(line.corrupted for line in lines)
+    return [NOTE, *([LOOKED] if looked else []), *([ROBUST] if robust else [])]
 
 
 def write(scores: Sequence[Score], folder: Path) -> None:
-    """Write ``score.json``, ``report.html``, ``rows.parquet`` and ``score.txt`` into a folder.
+    """Write ``score.json``, ``report.html``, ``score.txt`` and ``rows.parquet`` into a folder.
 
-    Each file is complete or absent; those of an earlier score are replaced.
+    Rows of other tests, if there are any, are in ``tests.parquet``. Each file is complete or absent; those of
+    an earlier score are replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = {tuple(row[name] for name in COORDINATES): row for each in scores for row in each.rows}
     write_rows(list[Row](rows.values()), folder / "rows.parquet")
+    if examinations := [row for each in scores for row in each.examinations]:
+        coordinates = EXAMINATION.coordinates
+        once = {tuple(row[name] for name in coordinates): row for row in examinations}
+        write_rows(list[Row](once.values()), folder / "tests.parquet", EXAMINATION)
     files = {
         "score.json": json.dumps(document(scores), indent=1, sort_keys=True, ensure_ascii=False) + "\n",
         "score.txt": text(scores) + "\n",
@@ -90,7 +115,7 @@ def page(scores: Sequence[Score]) -> str:
         heading=f"Score on {first.dataset}: {', '.join(dict.fromkeys(each.name for each in scores))}",
         settings=settings(first),
         tables=tables(scores),
-        note=NOTE,
+        notes=notes(scores),
     )
 
 
@@ -132,6 +157,17 @@ def _figures(scores: Sequence[Score]) -> Table:
             )
             texts = [_signed(e) if e is line.gain else shown(e) for e in estimates]
             lines.append((each.name, line.recipe, str(line.networks), *texts))
+    return _without_empty(heads, lines)
+
+
+def _examined(scores: Sequence[Score]) -> Table:
+    heads = (*_KEYS, "Best look *", "Random *", "Corrupted", "Random, corrupted", "PGD-10", "Random, PGD-10")
+    lines = []
+    for each in scores:
+        for line in each.lines:
+            looks = (line.best_look, line.random_best_look)
+            robust = (line.corrupted, line.random_corrupted, line.attacked, line.random_attacked)
+            lines.append((each.name, line.recipe, *(shown(estimate) for estimate in (*looks, *robust))))
     return _without_empty(heads, lines)
 
 

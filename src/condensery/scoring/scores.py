@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -19,7 +20,8 @@ from condensery.experiment import load_config
 from condensery.jobs import Job
 from condensery.rows import COORDINATES
 from condensery.scoring import cells, formulas
-from condensery.scoring.cells import Row, Store
+from condensery.scoring.cells import Network, Row, Store
+from condensery.scoring.examining import ATTACKED, CORRUPTED, LOOK, Wanted
 from condensery.scoring.formulas import Estimate
 from condensery.synthetic import SyntheticSet
 
@@ -48,6 +50,13 @@ class Line:
         whole_recipe: by which recipe; "" if not compared.
         recovery: hard-label recovery (HLR), in percentage points; None if not compared.
         lrs: label-robust score, 0 to 100; None if not compared.
+        best_look: the mean of each network's best accuracy in several looks at the test images: selected on
+            them, to compare with published numbers that are; None unless wanted.
+        random_best_look: likewise, of random images.
+        corrupted: mean accuracy over all kinds and severities of corruption; None unless wanted.
+        random_corrupted: likewise, of random images.
+        attacked: accuracy under attack by PGD; None unless wanted.
+        random_attacked: likewise, of random images.
     """
 
     recipe: str
@@ -62,6 +71,12 @@ class Line:
     whole_recipe: str = ""
     recovery: Estimate | None = None
     lrs: Estimate | None = None
+    best_look: Estimate | None = None
+    random_best_look: Estimate | None = None
+    corrupted: Estimate | None = None
+    random_corrupted: Estimate | None = None
+    attacked: Estimate | None = None
+    random_attacked: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,7 @@ class Score:
         ars: augmentation-robust score, 0 to 100; None unless two recipes differ in the augmentation alone.
         ars_recipes: these recipes, with and without augmentation; empty if there are none.
         rows: of all networks, those of random images and of the whole set included.
+        examinations: rows of their other tests.
     """
 
     name: str
@@ -105,6 +121,7 @@ class Score:
     ars: Estimate | None
     ars_recipes: tuple[str, ...]
     rows: tuple[Row, ...]
+    examinations: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
@@ -116,12 +133,14 @@ class Comparison:
         networks: trained on a set, and on random images, by each recipe.
         whole_networks: trained on the whole set; 0 leaves it out, and with it HLR and LRS.
         store: where rows are kept.
+        wanted: what else is measured of networks on the set and on random images.
     """
 
     recipes: Sequence[str] = RECIPES
     networks: int = NETWORKS
     whole_networks: int = WHOLE_NETWORKS
     store: Store = field(default_factory=Store)
+    wanted: Wanted = field(default_factory=Wanted)
 
 
 def score(
@@ -135,6 +154,8 @@ def score(
     recipes: Sequence[str] = RECIPES,
     networks: int = NETWORKS,
     whole_networks: int = WHOLE_NETWORKS,
+    looks: int = 0,
+    robustness: bool = False,
     network: str | None = None,
     config: Path | str = "config",
     protocol: str | None = None,
@@ -154,6 +175,8 @@ def score(
         recipes: names of recipes, entries of recipes.yaml.
         networks: see `Comparison`.
         whole_networks: see `Comparison`.
+        looks: see `condensery.scoring.examining.Wanted`.
+        robustness: likewise.
         network: the evaluation network; default: the data set's own.
         config: the folder of the configuration.
         protocol: whose recipes are used; default: config.yaml's.
@@ -166,7 +189,8 @@ def score(
     """
     job = open_job(data, config=Path(config), protocol=protocol, prepared=prepared, network=network)
     synthetic = in_space(images, labels, job.data.info, space, formation)
-    comparison = Comparison(recipes, networks, whole_networks, Store(cache, released))
+    store, wanted = Store(cache, released), Wanted(looks, robustness)
+    comparison = Comparison(recipes, networks, whole_networks, store, wanted)
     return score_set(job, synthetic, name, comparison)
 
 
@@ -234,31 +258,32 @@ def score_set(job: Job, synthetic: SyntheticSet, name: str, comparison: Comparis
     """
     if not comparison.recipes:
         raise CondenseryError("no recipe to score with: give one or more")
-    counts = torch.bincount(synthetic.class_indices, minlength=len(synthetic.classes)).tolist()
     ipc, store = max(1, len(synthetic) // len(synthetic.classes)), comparison.store
     hard = None
     if synthetic.labels.ndim == 2:
         hard = replace(synthetic, labels=synthetic.class_indices)
         hard.source = synthetic.source
-    found: dict[str, dict[str, list[Row]]] = {}
+    found: dict[str, dict[str, list[Network]]] = {}
     lines = []
     for recipe in dict.fromkeys(comparison.recipes):
         values = job.config.recipe(recipe, job.name, ipc, job.network)
         if not values.keys() > {"name"}:
-            raise CondenseryError(
-                f"recipe {recipe} is that of one set alone: random images have no such steps"
-            )
-        wanted = {
+            raise CondenseryError(f"recipe {recipe} does not train any images alike: choose another")
+        trained = {
             "set": cells.of_set(job, recipe, synthetic, name, ipc),
-            "random": cells.of_random(job, recipe, counts, synthetic.formation, ipc),
+            "random": cells.of_random(job, recipe, synthetic, ipc),
         }
         if hard is not None:
-            wanted["hard"] = cells.of_set(job, recipe, hard, name + HARD, ipc)
-        found[recipe] = {part: cell.rows(comparison.networks, store) for part, cell in wanted.items()}
+            trained["hard"] = cells.of_set(job, recipe, hard, name + HARD, ipc)
+        found[recipe] = {
+            part: cell.networks(comparison.networks, store, Wanted() if part == "hard" else comparison.wanted)
+            for part, cell in trained.items()
+        }
         if comparison.whole_networks:
             whole = cells.of_whole(job, _whole_recipe(values))
-            found[recipe]["whole"] = whole.rows(comparison.whole_networks, store)
+            found[recipe]["whole"] = whole.networks(comparison.whole_networks, store, Wanted())
         lines.append(_line(values, found[recipe]))
+    every = [each for parts in found.values() for networks in parts.values() for each in networks]
     ars_recipes = _pair(job, comparison.recipes, ipc)
     return Score(
         name=name,
@@ -275,21 +300,22 @@ def score_set(job: Job, synthetic: SyntheticSet, name: str, comparison: Comparis
         lines=tuple(lines),
         ars=_ars(found, ars_recipes) if ars_recipes else None,
         ars_recipes=ars_recipes,
-        rows=tuple(_once(row for parts in found.values() for rows in parts.values() for row in rows)),
+        rows=tuple(_once((each.row for each in every), COORDINATES)),
+        examinations=tuple(row for each in every for row in each.examinations),
     )
 
 
-def _accuracies(rows: Sequence[Row]) -> list[float]:
-    return [row["accuracy"] for row in rows]
+def _accuracies(networks: Sequence[Network]) -> list[float]:
+    return [each.accuracy for each in networks]
 
 
-def _once(rows: Iterable[Row]) -> list[Row]:
+def _once(rows: Iterable[Row], coordinates: Sequence[str]) -> list[Row]:
     """Return each row once: two recipes may be compared with the same networks."""
-    return list({tuple(row[name] for name in COORDINATES): row for row in rows}.values())
+    return list({tuple(row[name] for name in coordinates): row for row in rows}.values())
 
 
-def _line(recipe: Mapping[str, Any], found: Mapping[str, Sequence[Row]]) -> Line:
-    of = {part: _accuracies(rows) for part, rows in found.items()}
+def _line(recipe: Mapping[str, Any], found: Mapping[str, Sequence[Network]]) -> Line:
+    of = {part: _accuracies(networks) for part, networks in found.items()}
     hard = of.get("hard", of["set"])
     line = Line(
         recipe=recipe["name"],
@@ -300,6 +326,12 @@ def _line(recipe: Mapping[str, Any], found: Mapping[str, Sequence[Row]]) -> Line
         random=formulas.accuracy(of["random"]),
         gain=formulas.gain(of["set"], of["random"]),
         hard=formulas.accuracy(of["hard"]) if "hard" in of else None,
+        best_look=_examined(found["set"], LOOK, max),
+        random_best_look=_examined(found["random"], LOOK, max),
+        corrupted=_examined(found["set"], CORRUPTED, fmean),
+        random_corrupted=_examined(found["random"], CORRUPTED, fmean),
+        attacked=_examined(found["set"], ATTACKED, fmean),
+        random_attacked=_examined(found["random"], ATTACKED, fmean),
     )
     if "whole" not in of:
         return line
@@ -310,6 +342,14 @@ def _line(recipe: Mapping[str, Any], found: Mapping[str, Sequence[Row]]) -> Line
         recovery=formulas.recovery(of["whole"], hard),
         lrs=formulas.label_robust(of["set"], hard, of["random"], of["whole"]),
     )
+
+
+def _examined(
+    networks: Sequence[Network], test: str, summary: Callable[[list[float]], float]
+) -> Estimate | None:
+    """Return the mean over networks of what sums up their tests of a kind, if there are such."""
+    scores = [[score for name, score in each.tests.items() if name.split()[0] == test] for each in networks]
+    return formulas.accuracy([summary(each) for each in scores]) if all(scores) else None
 
 
 def _whole_recipe(recipe: Mapping[str, Any]) -> str:
@@ -331,7 +371,7 @@ def _pair(job: Job, recipes: Sequence[str], ipc: int) -> tuple[str, ...]:
     return ()
 
 
-def _ars(found: Mapping[str, Mapping[str, Sequence[Row]]], pair: tuple[str, ...]) -> Estimate:
+def _ars(found: Mapping[str, Mapping[str, Sequence[Network]]], pair: tuple[str, ...]) -> Estimate:
     with_, without = (found[recipe] for recipe in pair)
     return formulas.augmentation_robust(
         _accuracies(with_["set"]),

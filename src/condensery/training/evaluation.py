@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -57,6 +59,10 @@ class Outcome:
     test_seconds: float
     others: tuple[float, ...] = ()
 
+    def columns(self) -> dict[str, int | float]:
+        """Return what a result row has of it: everything but the accuracies on further splits."""
+        return {name: value for name, value in vars(self).items() if name != "others"}
+
 
 @torch.no_grad()
 def accuracies(stacked: StackedNetworks, split: Split) -> list[float]:
@@ -74,6 +80,18 @@ def accuracies(stacked: StackedNetworks, split: Split) -> list[float]:
         logits = stacked.logits(images.expand(len(stacked.seeds), *images.shape), train=False)
         correct += (logits.argmax(-1)[:, : len(rows)] == labels[rows.to(device)]).sum(1)
     return [100 * count / len(split) for count in correct.tolist()]
+
+
+class Examiner(Protocol):
+    """Tests networks in other ways; its results are its own, and are saved if it is a part of the run."""
+
+    def look(self, stacked: StackedNetworks, test: Split, epochs: int) -> None:
+        """Examine networks that have been trained for so many epochs."""
+        ...
+
+    def examine(self, stacked: StackedNetworks, test: Split) -> None:
+        """Examine networks after their last epoch."""
+        ...
 
 
 class _Finished:
@@ -103,6 +121,7 @@ def evaluate(
     *,
     others: Sequence[Split] = (),
     run: Run = UNATTENDED,
+    examiner: Examiner | None = None,
 ) -> list[Outcome]:
     """Train a fresh network for every seed and test it after its last epoch.
 
@@ -117,6 +136,7 @@ def evaluate(
         run: where to save finished outcomes and the training under way, and to resume from: in the end its
             checkpoint holds all outcomes; and who is shown the epochs done, over all networks. Of a
             :class:`RidgeRecipe`, which takes seconds and trains no network, nothing is saved.
+        examiner: tests the networks in other ways, during and after their training.
 
     Returns:
         One outcome per seed. Networks that were trained at once share their time equally.
@@ -134,12 +154,16 @@ def evaluate(
         count, clock = len(group), Stopwatch().start()
         # On another device, other networks may have been trained at once: their state is not resumed.
         stage = whole.carrying({f"clock of {' '.join(map(str, group))}": clock})
-        train(stacked, samples, recipe, run=stage.counting(len(finished.outcomes) * recipe.epochs_run, count))
+        look = partial(examiner.look, stacked, test) if examiner else None
+        stage = stage.counting(len(finished.outcomes) * recipe.epochs_run, count)
+        train(stacked, samples, recipe, run=stage, on_epoch=look)
         trained = clock.stop()
         started = time.perf_counter()
         scores = zip(*(accuracies(stacked, split) for split in (test, *others)), strict=True)
         found = [*zip(group, scores, strict=True)]
         tested = time.perf_counter() - started
+        if examiner:
+            examiner.examine(stacked, test)
         for seed, (score, *more) in found:
             finished.outcomes.append(Outcome(seed, score, trained / count, tested / count, tuple(more)))
         whole.save(0)
@@ -171,7 +195,12 @@ class Evaluation:
 
 
 def evaluate_each(
-    evaluations: Sequence[Evaluation], recipe: Recipe, device: Device, *, run: Run = UNATTENDED
+    evaluations: Sequence[Evaluation],
+    recipe: Recipe,
+    device: Device,
+    *,
+    run: Run = UNATTENDED,
+    examiner: Examiner | None = None,
 ) -> list[list[Outcome]]:
     """Carry out evaluations one after the other.
 
@@ -181,6 +210,7 @@ def evaluate_each(
         device: where to compute.
         run: where to save the outcomes and the training under way, and to resume from; and who is shown the
             epochs done, over the networks of all evaluations.
+        examiner: see :func:`evaluate`.
 
     Returns:
         The outcomes of each evaluation, see :func:`evaluate`.
@@ -196,6 +226,7 @@ def evaluate_each(
                 *(each.network, each.samples, each.test, recipe, each.seeds, device),
                 others=each.others,
                 run=stage,
+                examiner=examiner,
             )
             whole.save(0)
         outcomes.append(ended.outcomes[first:last])

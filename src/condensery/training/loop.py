@@ -25,6 +25,7 @@ def train(
     run: Run = UNATTENDED,
     on_batch: Callable[[Tensor, Tensor], None] | None = None,
     extra_loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+    on_epoch: Callable[[int], None] | None = None,
 ) -> Descent:
     """Train every network of the stack, in place.
 
@@ -37,6 +38,7 @@ def train(
             batch.
         extra_loss: a loss that is added to the recipe's. It gets the images, (K, n, C, H, W), and the
             logits, (K, n, classes), of a batch and returns the sum over the networks of its mean per image.
+        on_epoch: called after every epoch with the number of epochs done, before the state may be saved.
 
     Returns:
         The state of the training, as it is saved between epochs.
@@ -57,6 +59,8 @@ def train(
             if on_batch:
                 on_batch(rows, logits.detach())
             optimizer.step()
+        if on_epoch:
+            on_epoch(epoch + 1)
         run.report(epoch + 1)
     return descent
 

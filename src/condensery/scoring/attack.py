@@ -1,0 +1,53 @@
+"""PGD: the images near the test images that a network gets most wrong, found by projected gradient ascent.
+
+Madry et al. 2018, equation 1 with the maximum norm. Radius, step and steps are those of BEARD's PGD (arXiv
+2411.09265), untargeted and from the image itself: 8/255, 2/255 and 10. Its public code writes the step as
+2/225, and attacks normalized images as if they were in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+RADIUS = 8 / 255
+STEP = 2 / 255
+STEPS = 10
+
+
+def attacked(
+    logits: Callable[[Tensor], Tensor],
+    images: Tensor,
+    labels: Tensor,
+    *,
+    radius: float = RADIUS,
+    step: float = STEP,
+    steps: int = STEPS,
+) -> Tensor:
+    """Return images that a network takes for another class, if the search finds such.
+
+    Every step moves each pixel by ``step`` along the sign of the gradient of the cross-entropy, and back into
+    the ball around the image and into [0, 1].
+
+    Args:
+        logits: the network: of images in [0, 1], (..., C, H, W), to logits (..., classes).
+        images: in [0, 1], float (..., C, H, W).
+        labels: int64 (...), their classes.
+        radius: of the ball, the largest change of a pixel.
+        step: of a pixel.
+        steps: their number.
+
+    Returns:
+        Images of the same shape, in [0, 1] and nowhere farther than the radius.
+    """
+    low, high = (images - radius).clamp(0, 1), (images + radius).clamp(0, 1)
+    found = images.clone()
+    for _ in range(steps):
+        found.requires_grad_()
+        loss = functional.cross_entropy(logits(found).flatten(0, -2), labels.flatten(), reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, found)
+        found = torch.minimum(torch.maximum(found.detach() + step * gradient.sign(), low), high)
+    return found
