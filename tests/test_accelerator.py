@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
@@ -19,6 +21,7 @@ from condensery import commands, console, methods
 from condensery.errors import CondenseryError
 from condensery.machine import device
 from condensery.machine.device import Device
+from condensery.reporting import description
 from harness import checks, jobs, pretended
 from harness.checks import Check, Stage
 from harness.steps import LOOPS, Loop
@@ -69,6 +72,20 @@ def test_a_job_writes_what_it_writes_on_the_cpu(bench: jobs.Bench, job: jobs.Job
         "condense-reshaped",
         "condense-forgetting",
     )
+
+
+def test_rows_log_and_description_say_what_memory_a_job_took(
+    bench: jobs.Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        written = bench.run(next(job for job in JOBS if job.name == "evaluate-dsa"), pretended.NAME)
+    row = pd.read_parquet(written).iloc[0]
+    assert {name: row[name] for name in pretended.TAKEN} == pretended.TAKEN
+    assert row["memory_mb"] > 50
+    assert re.search(r"peak: \d+ MB of the host, 3 MB of the device, which holds 20 MB", caplog.text)
+    shown = description.describe(written)
+    assert re.search(r"device_mb +3$", shown, re.MULTILINE)
+    assert re.search(r"device_reserved_mb +20$", shown, re.MULTILINE)
 
 
 def test_every_script_and_every_method_is_run() -> None:

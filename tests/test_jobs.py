@@ -11,7 +11,7 @@ from condensery import data, load_config
 from condensery.errors import CondenseryError
 from condensery.jobs import Job
 from condensery.jobs.arguments import numbers
-from condensery.rows import IDENTITY, SCHEMA
+from condensery.rows import IDENTITY, SCHEMA, USE
 from condensery.training.evaluation import network_seeds
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
@@ -53,7 +53,9 @@ def test_a_recipe_that_takes_all_from_the_set_wants_one(job: Job) -> None:
 def test_the_columns_of_a_row_are_those_of_the_schema(job: Job) -> None:
     columns = job.training_columns({"method": "dm", "ipc": 1, "network": "mlp"}, job.recipe("dsa", 1))
     others = {"set_seed", "network_seed", "images", "accuracy", "train_seconds", "test_seconds"}
-    assert columns.keys() | others == {*SCHEMA.names, *IDENTITY}
+    host = USE.names[0]  # a CPU has no memory of its own
+    assert columns.keys() | others == {*SCHEMA.names, *IDENTITY, host}
+    assert columns[host] > 50
     assert (columns["condense_network"], columns["evaluate_network"]) == ("mlp", job.network)
 
 

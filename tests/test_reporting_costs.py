@@ -145,6 +145,19 @@ def test_what_a_job_recorded(tmp_path: Path) -> None:
     assert (line["device"], line["source"]) == ("NVIDIA H200, fp32", "benchmark")
 
 
+def test_memory_of_the_device_is_in_a_column_where_there_is_any(tmp_path: Path) -> None:
+    log = "12:00:01 device: NVIDIA H200, fp32\n12:09:01 memory at its peak: 900 MB of the host"
+    record(tmp_path, SET.path, 600.0, 1000, 441.5, log + ", 345 MB of the device, which holds 512 MB\n")
+    write_evaluation(tmp_path, train_seconds=20.0, device="A", precision="fp32", device_mb=1234.0)
+    frame = costs.read(tmp_path, [SET, EVALUATION])
+    assert frame["device_mb"].tolist() == [345.0, 1234.0]
+    assert frame["device_reserved_mb"].tolist()[0] == 512.0
+    costs.write(frame, "Costs", LABELS, tmp_path / "cost", KNOWN.iloc[:0])
+    *_, heads, _, condensing, evaluating = (tmp_path / "cost.md").read_text().splitlines()
+    assert heads.rstrip(" |").endswith("| Peak on the device")
+    assert (condensing.split("|")[-2].strip(), evaluating.split("|")[-2].strip()) == ("345 MB", "1,234 MB")
+
+
 def test_a_job_too_short_to_be_measured_has_no_memory(tmp_path: Path) -> None:
     record(tmp_path, SET.path, 0.2, "-", 0, "")
     (line,) = costs.read(tmp_path, [SET]).to_dict("records")

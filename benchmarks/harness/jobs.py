@@ -25,6 +25,7 @@ from condensery.experiment import load_config
 from condensery.files import read_tensors
 from condensery.machine.device import Device
 from condensery.methods import names as method_names
+from condensery.rows import USE
 
 ROOT = Path(__file__).parents[2]
 NETWORK = "convnet-d2-w16"
@@ -61,7 +62,7 @@ _FEATURES = ("herding", "forgetting", "kcenter")
 _GENERATORS = ("gmmn", "vae", "biggan")
 
 # Columns of rows that a device or a clock may change.
-_MEASURED = ("device", "train_seconds", "test_seconds", "condense_seconds", "condense_device")
+_MEASURED = ("device", "train_seconds", "test_seconds", "condense_seconds", "condense_device", *USE.names)
 
 
 @dataclass(frozen=True)

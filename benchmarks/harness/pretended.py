@@ -27,6 +27,9 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 NAME = "privateuseone"
 
+TAKEN = {"device_mb": 3, "device_reserved_mb": 20}
+"""What it says of its memory, in MB."""
+
 # What CUDA lets a tensor of the host take part in.
 _COPIES = ("aten::copy_", "aten::_to_copy")
 _INDEXED = ("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_")
@@ -209,6 +212,8 @@ def register() -> tuple[torch.library.Library, ...]:
         "device_count": lambda: 1,
         "current_device": lambda: 0,
         "synchronize": lambda device=None: None,
+        "max_memory_allocated": lambda device=None: TAKEN["device_mb"] << 20,
+        "max_memory_reserved": lambda device=None: TAKEN["device_reserved_mb"] << 20,
         "manual_seed_all": lambda seed: None,
         "get_amp_supported_dtype": lambda: [torch.bfloat16],
         "_is_in_bad_fork": lambda: False,

@@ -68,5 +68,6 @@ def main() -> None:
     store.write(args.out, taken, provenance)
     for checkpoint in checkpoints:
         checkpoint.remove()
+    job.log_memory()
     for group, count in store.count_groups(state.accuracy for state in taken).items():
         print(f"group {group}: {count} of {len(taken)} states")

@@ -153,7 +153,10 @@ class Job:
         return recipes.resolve(self.config.recipe(name, self.name, ipc, self.network), synthetic)
 
     def columns(self) -> dict[str, Any]:
-        """Return the columns of a result row that say under what protocol, where and with what it is made."""
+        """Return the columns of a result row that say under what protocol, where and with what it is made.
+
+        The memory is the most that the job has taken so far.
+        """
         return {
             "protocol": self.config.protocol,
             "dataset": self.data.info.name,
@@ -161,7 +164,17 @@ class Job:
             "precision": self.device.precision,
             "data": digest(dict(self.data.content)),
             **versions(),
+            **self.device.peak_memory(),
         }
+
+    def log_memory(self) -> None:
+        """Say in the log how much memory the job took at most."""
+        taken = self.device.peak_memory()
+        memory = {name: f"{amount:.0f} MB" for name, amount in taken.items()}
+        text = f"{memory['memory_mb']} of the host"
+        if "device_mb" in memory:
+            text += f", {memory['device_mb']} of the device, which holds {memory['device_reserved_mb']}"
+        _log.info("memory at its peak: %s", text)
 
     def load_set(self, path: Path) -> SyntheticSet:
         """Read a synthetic set of the data set.

@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import logging
 import platform
+import resource
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -78,6 +80,22 @@ class Device:
     def synchronize(self) -> None:
         """Wait until the device has finished: a GPU works asynchronously."""
         torch.get_device_module(self.torch_device).synchronize(self.torch_device)
+
+    def peak_memory(self) -> dict[str, float]:
+        """Return the most memory that this process has taken so far, in MB of 2**20 bytes.
+
+        ``memory_mb`` is that of the process on the host. Where the device is an accelerator that counts its
+        memory, ``device_mb`` is that of its tensors, and ``device_reserved_mb`` what PyTorch held for them.
+        """
+        taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        found = {"memory_mb": taken / (2**20 if sys.platform == "darwin" else 2**10)}
+        if self.torch_device.type == "cpu":
+            return found
+        counts = torch.get_device_module(self.torch_device)
+        if hasattr(counts, "max_memory_allocated"):
+            found["device_mb"] = counts.max_memory_allocated(self.torch_device) / 2**20
+            found["device_reserved_mb"] = counts.max_memory_reserved(self.torch_device) / 2**20
+        return found
 
     def compiled(self, function: Callable[_Arguments, _Result], work: float) -> Callable[_Arguments, _Result]:
         """Return ``function`` compiled for fixed shapes, or itself if compilation would not pay off.

@@ -16,15 +16,15 @@ from condensery.progress import duration
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import ABSENT
 from condensery.reporting.markdown import table
-from condensery.rows import read_table
+from condensery.rows import USE, read_table
 
-COLUMNS = (*JobId._fields, "seconds", "cpu_seconds", "memory_mb", "device", "source")
-"""The columns of a table of costs, one line per job.
+COLUMNS = (*JobId._fields, "seconds", "cpu_seconds", *USE.names, "device", "source")
+"""The columns of a table of costs, one line per job; those of memory are of `rows.USE`.
 
 ``source`` is ``benchmark`` or ``rows``; it is empty if the others are empty.
 """
 
-_MEASURED = ("seconds", "cpu_seconds", "memory_mb")
+_MEASURED = ("seconds", "cpu_seconds", *USE.names)
 _CELL = ["rule", "dataset", "method", "ipc", "network"]
 _HEADS = (
     "Job",
@@ -44,6 +44,8 @@ _BESIDE = (
 _BESIDE_HEADS = ("Data set", "Method", "Images/class", "Published", "On", "Measured", "On")
 _PART = re.compile(r"/classes[^/]*$")
 _DEVICE = re.compile(r"device: (.+)$", re.MULTILINE)
+_DEVICE_MEMORY = re.compile(r"(\d+) MB of the device, which holds (\d+) MB$", re.MULTILINE)
+_DEVICE_HEAD = "Peak on the device"
 
 
 def read(results: Path, jobs: Sequence[JobId]) -> pd.DataFrame:
@@ -89,9 +91,12 @@ def _of_benchmark(results: Path, job: JobId, file: Path) -> dict[str, Any]:
         raise CondenseryError(f"{file}: not a benchmark of Snakemake; remove it") from error
     path = file.relative_to(results / "benchmarks").with_suffix("")
     log = results / "logs" / f"{path}.log"
-    found = _DEVICE.search(log.read_text(errors="replace")) if log.is_file() else None
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    found = _DEVICE.search(text)
     device = found[1] if found else "cpu" if job.rule == "prepare" else ""
-    return {**job._asdict(), "path": str(path), **times, "device": device, "source": "benchmark"}
+    taken = _DEVICE_MEMORY.search(text)
+    memory = dict(zip(USE.names[1:], map(float, taken.groups()), strict=True)) if taken else {}
+    return {**job._asdict(), "path": str(path), **times, **memory, "device": device, "source": "benchmark"}
 
 
 def _of_rows(file: Path, job: JobId) -> dict[str, Any]:
@@ -103,7 +108,8 @@ def _of_rows(file: Path, job: JobId) -> dict[str, Any]:
         devices = sorted(set(rows["device"] + ", " + rows["precision"]))
     except KeyError as error:
         raise CondenseryError(f"{file}: not a file of rows ({error}); make it again") from error
-    return {**job._asdict(), "seconds": seconds, "device": " + ".join(devices), "source": "rows"}
+    memory = {name: rows[name].max() for name in USE.names if name in rows}
+    return {**job._asdict(), "seconds": seconds, **memory, "device": " + ".join(devices), "source": "rows"}
 
 
 def write(frame: pd.DataFrame, title: str, labels: Labels, prefix: Path, known: pd.DataFrame) -> None:
@@ -126,7 +132,10 @@ def write(frame: pd.DataFrame, title: str, labels: Labels, prefix: Path, known: 
 
 def _page(frame: pd.DataFrame, title: str, labels: Labels, known: pd.DataFrame) -> str:
     lines = [_line(cell, group, labels) for cell, group in frame.groupby(_CELL, sort=False)]
-    parts = [f"# {title}", _about(frame), table(_HEADS, lines)]
+    heads = (*_HEADS, _DEVICE_HEAD)
+    if not any(line[-1] for line in lines):
+        heads, lines = _HEADS, [line[:-1] for line in lines]
+    parts = [f"# {title}", _about(frame), table(heads, lines)]
     beside = [line for time in known.to_dict("records") if (line := _beside(time, frame, labels))]
     if beside:
         parts += ["## Condensing, beside the published times", _BESIDE, table(_BESIDE_HEADS, beside)]
@@ -172,10 +181,14 @@ def _about(frame: pd.DataFrame) -> str:
 
 def _line(cell: tuple[Any, ...], group: pd.DataFrame, labels: Labels) -> list[str]:
     rule, dataset, method, ipc, network = cell
-    seconds, memory = group["seconds"].dropna(), group["memory_mb"].max()
+    seconds = group["seconds"].dropna()
     return [
         *(rule, labels.dataset(dataset), labels.method(method), str(ipc or ""), network),
         f"{len(seconds)} of {len(group)}",
         *((duration(seconds.mean()), duration(seconds.max())) if len(seconds) else ("", "")),
-        "" if pd.isna(memory) else f"{memory:,.0f} MB",
+        *(_megabytes(group[name].max()) for name in USE.names[:2]),
     ]
+
+
+def _megabytes(number: float) -> str:
+    return "" if pd.isna(number) else f"{number:,.0f} MB"

@@ -23,7 +23,10 @@ _COORDINATES = (
     *("protocol", "dataset", "method", "proxy", "ipc", "recipe", "condense_network", "evaluate_network"),
     *("steps", "distillation", "step"),
 )
-_SETTINGS = (*_COORDINATES, "images", "epochs", "device", "precision", "torch", "condensery", "commit")
+_SETTINGS = (
+    *(*_COORDINATES, "images", "epochs", "device", "precision", *rows.USE.names),
+    *("torch", "condensery", "commit"),
+)
 """The columns that describe how a result was made, if a file has them."""
 
 
@@ -163,7 +166,8 @@ def _means(frame: pd.DataFrame, kind: rows.Kind) -> list[str]:
 def _constant(frame: pd.DataFrame) -> dict[str, Any]:
     """Return the settings that all lines share."""
     named = [name for name in _SETTINGS if name in frame]
-    return {name: frame[name].iloc[0] for name in named if len(frame) and frame[name].nunique() == 1}
+    found = {name: frame[name].iloc[0] for name in named if len(frame) and frame[name].nunique() == 1}
+    return found | {name: f"{found[name]:,.0f}" for name in rows.USE.names if name in found}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -23,6 +23,7 @@ from condensery.rows.kinds import (
     SEARCH,
     SNAPSHOT,
     STORAGE,
+    USE,
     Kind,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "SEARCH",
     "SNAPSHOT",
     "STORAGE",
+    "USE",
     "Kind",
     "data_of",
     "kind_of",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -60,6 +60,9 @@ IDENTITY = (
 )
 """Columns that say what a row was made from, all texts. Rows of earlier code lack them; "" is not known."""
 
+USE = pa.schema([pa.field(name, pa.float64()) for name in ("memory_mb", "device_mb", "device_reserved_mb")])
+"""Columns of the most memory that the job took, see `Device.peak_memory`. Rows of earlier code lack them."""
+
 
 STORAGE = pa.schema(
     [
@@ -86,7 +89,7 @@ class Kind:
     columns: pa.Schema
     coordinates: tuple[str, ...]
     script: str
-    optional: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    optional: pa.Schema = USE
 
     @property
     def schema(self) -> pa.Schema:
@@ -99,7 +102,7 @@ class Kind:
         return pa.schema([*self.schema, *(column for column in self.optional if column.name in present)])
 
 
-EVALUATION = Kind(SCHEMA, COORDINATES, "scripts/evaluate.py", STORAGE)
+EVALUATION = Kind(SCHEMA, COORDINATES, "scripts/evaluate.py", pa.schema([*STORAGE, *USE]))
 """One row per network that was trained from scratch on one set and tested once."""
 
 
