@@ -132,9 +132,9 @@ def write(frame: pd.DataFrame, title: str, labels: Labels, prefix: Path, known: 
 
 def _page(frame: pd.DataFrame, title: str, labels: Labels, known: pd.DataFrame) -> str:
     lines = [_line(cell, group, labels) for cell, group in frame.groupby(_CELL, sort=False)]
-    heads = (*_HEADS, _DEVICE_HEAD)
+    heads = [*_HEADS, _DEVICE_HEAD]
     if not any(line[-1] for line in lines):
-        heads, lines = _HEADS, [line[:-1] for line in lines]
+        heads, lines = heads[:-1], [line[:-1] for line in lines]
     parts = [f"# {title}", _about(frame), table(heads, lines)]
     beside = [line for time in known.to_dict("records") if (line := _beside(time, frame, labels))]
     if beside:
