@@ -193,6 +193,12 @@ def _read_set(read: Callable[[Path], SyntheticSet], folder: Path) -> None:
     read(folder).check_against(INFO)
 
 
+def _read_foreign(name: str, folder: Path, zca: str | None = None) -> None:
+    # Without the option that some would ask for, less would be read.
+    space: exchange.Space | None = "normalized" if folder.joinpath(name).suffix == ".pt" else None
+    exchange.read(folder / name, INFO, space=space, zca=folder / zca if zca else None)
+
+
 def _entry(folder: Path) -> object:
     config = load_config(folder, "smoke")
     return config.parameters("digits", "dm", "convnet", 1)
@@ -253,6 +259,19 @@ def _readers() -> Iterator[tuple[str, Reader]]:
             f"set {name[-4:]}",
             Reader(_with_first(png, name), lambda folder: exchange.from_png_folders(folder / "s", INFO)),
         )
+    foreign = {
+        "idc pt": {"s.pt": _torch([SET.images, SET.labels])},
+        "mtt pt": {"images.pt": _torch(SET.images), "labels.pt": _torch(SET.labels), "lr.pt": _torch(0.1)},
+        "mtt labels": {"labels.pt": _torch(SET.labels), "images.pt": _torch(SET.images)},
+        "arrays pt": {"s.pt": _torch({"images": SET.images.numpy(), "labels": LABELS})},
+        "kip npz": {"s.npz": _arrays(images=GRAY[..., None], labels=np.eye(10) - 0.1)},
+        "set parquet": _exported(exchange.to_parquet, "s.parquet"),
+    }
+    for name, files in foreign.items():
+        read = "images.pt" if "images.pt" in files else next(iter(files))
+        yield name, Reader(files, partial(_read_foreign, read))
+    zca = {"z.pt": _torch({"mean": np.zeros(64), "matrix": np.eye(64)}), "s.pt": foreign["idc pt"]["s.pt"]}
+    yield "zca", Reader(zca, partial(_read_foreign, "s.pt", zca="z.pt"))
     cells = pd.DataFrame([{name: 1 for name in tables.COLUMNS}]).to_csv(index=False)
     yield "table", Reader({"t.csv": cells.encode()}, lambda folder: tables.read_cells(folder / "t.csv"))
     configuration = _configuration()

@@ -1,7 +1,9 @@
 """Turn a synthetic set from elsewhere into a file that scripts/evaluate.py reads.
 
-Reads a .pt in the layout of the authors' public code (safely: no code in it is run), a .npz or a folder of
-PNG images as scripts/export_set.py writes them. The set is checked against its data set.
+Reads what scripts/export_set.py writes, and the layouts that sets are published in: .pt of DC, DSA, DM, IDC,
+IDM, MTT and DATM (safely: no code in it is run), .npz of KIP and FRePo, folders of images, Parquet. The set
+is checked against its data set. What a file does not say of itself is asked for; docs/synthetic-set.md says
+what that is for each layout.
 
 Example:
   python scripts/import_set.py res_DM_CIFAR10_ConvNet_10ipc.pt --data cifar10 --out published.safetensors
@@ -9,22 +11,19 @@ Example:
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from condensery import console, data, exchange
 from condensery.errors import CondenseryError
-from condensery.synthetic import SyntheticSet
+from condensery.jobs.arguments import add_reading_arguments, reading_options
 
 
 def main() -> None:
     """Parse, import, check, write."""
     parser = console.parser(__doc__)
-    parser.add_argument(
-        "file", type=Path, metavar="FILE", help="the .pt, the .npz or the folder of class folders"
-    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file, or the folder of class folders")
     parser.add_argument("--data", required=True, metavar="NAME", help="the data set of the images")
     parser.add_argument(
         "--prepared",
@@ -32,24 +31,7 @@ def main() -> None:
         metavar="DIR",
         help="the prepared data; default: data/prepared/NAME",
     )
-    parser.add_argument(
-        "--format", choices=("png", "pt", "npz"), help="format of FILE; default: by its name; a folder is png"
-    )
-    parser.add_argument(
-        "--experiment",
-        type=console.whole_number("--experiment", 0, 10**6),
-        default=0,
-        metavar="K",
-        help="which experiment of a .pt; default: %(default)s",
-    )
-    parser.add_argument(
-        "--mean",
-        type=float,
-        nargs="+",
-        metavar="X",
-        help="with --std: the normalization of the images of a .pt, if it differs from NAME's",
-    )
-    parser.add_argument("--std", type=float, nargs="+", metavar="X", help="see --mean")
+    add_reading_arguments(parser)
     parser.add_argument(
         "--name",
         metavar="NAME",
@@ -59,7 +41,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the set (.safetensors)")
     arguments = parser.parse_args()
     info = data.load(arguments.prepared or Path("data/prepared") / arguments.data).info
-    synthetic = read(arguments, info)
+    synthetic = exchange.read(arguments.file, info, **reading_options(arguments))
     if arguments.name is not None:
         synthetic.provenance = {**synthetic.provenance, **named(arguments.name, synthetic.provenance)}
     synthetic.save(arguments.out)
@@ -77,24 +59,3 @@ def named(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
     if not name.strip() or not name.isprintable():
         raise CondenseryError(f"--name {name!r} is empty or has line breaks: give the name of a method")
     return {"experiment": {"method": name.strip()}, "imported": provenance.get("imported", {})}
-
-
-def read(arguments: argparse.Namespace, info: data.DataInfo) -> SyntheticSet:
-    """Read the set in the format of --format, or of the file's name."""
-    kind = arguments.format or (
-        "png" if arguments.file.is_dir() else arguments.file.suffix.lstrip(".").lower()
-    )
-    if (arguments.mean is None) != (arguments.std is None):
-        raise CondenseryError("--mean and --std belong together; give both or neither")
-    if kind == "pt":
-        normalization = None if arguments.mean is None else (arguments.mean, arguments.std)
-        return exchange.from_reference_pt(arguments.file, info, arguments.experiment, normalization)
-    if arguments.experiment or arguments.mean is not None:
-        raise CondenseryError("--experiment, --mean and --std are for a .pt file; omit them")
-    if kind == "npz":
-        synthetic = exchange.from_npz(arguments.file)
-        synthetic.check_against(info)
-        return synthetic
-    if kind == "png":
-        return exchange.from_png_folders(arguments.file, info)
-    raise CondenseryError(f"{arguments.file}: of unknown format; add --format pt, npz or png")

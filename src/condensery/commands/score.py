@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import get_args
 
 from condensery import console, exchange
-from condensery.exchange.reading import Space
 from condensery.files import check_output
-from condensery.formation import MOST
-from condensery.jobs.arguments import add_opening_arguments
+from condensery.jobs.arguments import add_opening_arguments, add_reading_arguments, reading_options
 from condensery.scoring import Comparison, open_job, report, score_set
 from condensery.scoring.cells import Store
 from condensery.scoring.examining import Wanted
@@ -35,16 +32,7 @@ def parse() -> argparse.Namespace:
         "files", nargs="+", type=Path, metavar="FILE", help="a set, in any format that is read"
     )
     parser.add_argument("--data", required=True, metavar="NAME", help="its data set, of config/datasets.yaml")
-    parser.add_argument("--format", metavar="NAME", help="layout of FILE; default: by its name")
-    parser.add_argument(
-        "--space", choices=get_args(Space), help="what the pixels of FILE are; default: what they must be"
-    )
-    parser.add_argument(
-        "--formation",
-        type=console.whole_number("--formation", 1, MOST),
-        metavar="F",
-        help="an image holds F x F small ones; default: what FILE says, or 1",
-    )
+    add_reading_arguments(parser)
     parser.add_argument(
         "--name", metavar="NAME", help="of the method; default: the file's, or the file's name"
     )
@@ -128,10 +116,7 @@ def main() -> None:
         Store(args.cache, args.released),
         Wanted(args.looks, args.robustness),
     )
-    sets = [
-        exchange.read(path, job.data.info, format=args.format, space=args.space, formation=args.formation)
-        for path in args.files
-    ]
+    sets = [exchange.read(path, job.data.info, **reading_options(args)) for path in args.files]
     names = named(sets, args.name)
     scores = [score_set(job, each, name, comparison) for each, name in zip(sets, names, strict=True)]
     if args.out:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,17 @@ _PHOTOMETRIC = 262
 """The tag of a TIFF file that is 0 where 0 is white."""
 
 
-def read_image(path: Path, channels: int) -> Image.Image:
+def read_image(path: Path, channels: int, content: bytes | None = None) -> Image.Image:
     """Read an image file as gray (1 channel) or RGB, upright, opaque and with 8 bits per channel.
 
     Of several frames the first is read. The image is turned by its EXIF orientation, 16-bit pixels are
     scaled (of those of color images Pillow gives the higher byte), transparent ones are laid on white; CMYK
     and other color spaces become RGB by the formulas of Pillow, whatever color profile the file holds.
+
+    Args:
+        path: the file, or that which holds the image.
+        channels: 1 or 3.
+        content: the bytes of the image; default: those of the file.
 
     Raises:
         CondenseryError: it is not a whole image, is larger than any image is, or its pixels are
@@ -34,7 +40,7 @@ def read_image(path: Path, channels: int) -> Image.Image:
     """
     with readable(path):
         try:
-            opened = Image.open(path, formats=_FORMATS)
+            opened = Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS)
         except Image.DecompressionBombError:
             most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
             raise CondenseryError(

@@ -73,8 +73,8 @@ def check_pixels(synthetic: SyntheticSet) -> None:
     if largest * min(synthetic.std) > LARGEST_PIXEL:
         raise CondenseryError(
             f"{synthetic.source}: pixels up to {largest:g}, which are not normalized with mean "
-            f"{_listed(synthetic.mean)} and std {_listed(synthetic.std)}; for 0 to 255 in a .pt give --mean "
-            f"and --std, {len(synthetic.mean)} times 0 and 0.0039216"
+            f"{_listed(synthetic.mean)} and std {_listed(synthetic.std)}; for 0 to 255 give "
+            "--space uint8"
         )
 
 

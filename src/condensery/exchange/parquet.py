@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from PIL import Image
 
+from condensery.data import DataInfo, normalize
+from condensery.data.contents import check_unpacked, readable
+from condensery.data.decoding import read_image
 from condensery.errors import CondenseryError
+from condensery.exchange.checks import for_data
+from condensery.exchange.found import Found, labels_of
+from condensery.exchange.png import class_indices
 from condensery.files import atomic
 from condensery.synthetic import SyntheticSet
 
@@ -82,6 +89,111 @@ def _table(synthetic: SyntheticSet) -> pa.Table:
         "condensery": json.dumps(about, sort_keys=True),
     }
     return pa.table(columns).replace_schema_metadata(metadata)
+
+
+def from_parquet(path: Path, info: DataInfo) -> SyntheticSet | None:
+    """Read a file of `to_parquet`, its pixels within half an 8-bit step of the clamped values.
+
+    Returns:
+        The set, or None for a file that somebody else wrote.
+
+    Raises:
+        CondenseryError: the file is damaged, or does not match the data.
+    """
+    with readable(path):
+        schema = pq.read_schema(path)
+        text = (schema.metadata or {}).get(b"condensery")
+        about = None if text is None else dict(json.loads(text))
+    if about is None:
+        return None
+    found = of_parquet(path, info)
+    with readable(path):
+        mean, std = ([float(value) for value in about[name]] for name in ("mean", "std"))
+        parts = int(about.get("formation", 1))
+        provenance = dict(about["provenance"])
+    pixels, labels = torch.from_numpy(found.images), labels_of(path, torch.from_numpy(found.labels), info)
+    for name, mine, theirs in (("mean", mean, info.mean), ("std", std, info.std)):
+        if not np.allclose(mine, theirs, atol=1e-4):
+            raise CondenseryError(
+                f"{path}: normalized with {name} {mine}, but {info.name} has {list(theirs)}; prepare the "
+                "data with the set's values"
+            )
+    return for_data(
+        path,
+        info,
+        images=normalize(pixels, info.mean, info.std),
+        labels=labels,
+        classes=info.classes,
+        provenance=provenance | {"imported": {"format": "parquet", "file": path.name}},
+        formation=parts,
+    )
+
+
+def of_parquet(path: Path, info: DataInfo) -> Found:
+    """Return images and labels of a Parquet file, as `datasets` and other tools write them.
+
+    The images are one of the columns `IMAGES`: encoded ones (bytes, or a struct with ``bytes``), or nested
+    lists of pixels. The labels are one of `LABELS`: whole numbers, names, or lists of a number per class.
+    Whole numbers whose names the file carries stand for the classes of these names.
+
+    Raises:
+        CondenseryError: the file is damaged, lacks one of the columns, or its classes are others.
+    """
+    image, label, names = _columns(path)
+    with readable(path):
+        file = pq.ParquetFile(path)
+        groups = [file.metadata.row_group(number).total_byte_size for number in range(file.num_row_groups)]
+        check_unpacked(
+            path, max(sum(groups), file.metadata.num_rows * info.channels * info.height * info.width)
+        )
+        table = file.read([image, label])
+        images, labels = table[image].to_pylist(), table[label].to_pylist()
+        if not images or any(value is None for value in (*images, *labels)):
+            raise ValueError("a row has no image or no label")
+        if isinstance(images[0], bytes | dict):
+            pixels = np.stack([_decoded(path, value, info) for value in images])
+        else:
+            pixels = np.array(images)
+        if isinstance(labels[0], str):
+            index = class_indices(path, dict.fromkeys(labels), info)
+            labels = [index[label] for label in labels]
+        elif names and not isinstance(labels[0], list):
+            index = class_indices(path, names, info)
+            labels = [index[names[label]] for label in labels]
+        classes = np.array(labels, np.float32 if isinstance(labels[0], list) else np.int64)
+    return Found(pixels, classes, "parquet")
+
+
+IMAGES = ("image", "img", "images", "pixel_values")
+LABELS = ("soft_label", "label", "labels", "fine_label", "target")
+
+
+def _columns(path: Path) -> tuple[str, str, list[str]]:
+    """Return the names of the columns of images and labels, and those of the classes, if there are any."""
+    with readable(path):
+        schema = pq.read_schema(path)
+        image, label = (next((n for n in names if n in schema.names), None) for names in (IMAGES, LABELS))
+        if image is None or label is None:
+            listed = ", ".join(schema.names[:8])
+            raise CondenseryError(
+                f"{path}: has columns {listed}, none of {', '.join(IMAGES if image is None else LABELS)}; "
+                "rename the column"
+            )
+        text = (schema.metadata or {}).get(b"huggingface", b"{}")
+        feature = json.loads(text).get("info", {}).get("features", {}).get(label, {})
+        names = feature.get("names") or []
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError("its names of classes are not texts")
+        return image, label, names
+
+
+def _decoded(path: Path, value: bytes | dict[str, Any], info: DataInfo) -> np.ndarray:
+    """Return one encoded image as (C, H, W) uint8."""
+    content = value if isinstance(value, bytes) else value.get("bytes")
+    if content is None:
+        raise CondenseryError(f"{path}: names image files instead of holding them; embed them")
+    pixels = np.array(read_image(path, info.channels, content))
+    return (pixels[..., None] if pixels.ndim == 2 else pixels).transpose(2, 0, 1)
 
 
 def _png(pixels: np.ndarray) -> bytes:

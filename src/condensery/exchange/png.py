@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,9 @@ def from_png_folders(folder: Path, info: DataInfo) -> SyntheticSet:
     """Read class folders of PNG images, or of other image files, of this package or any other tool.
 
     Args:
-        folder: holds folders named ``<class index>`` or ``<class index>_<anything>``. With the ``set.json``
-            of `to_png_folders` the set is restored, its pixels within half an 8-bit step of the clamped
-            values; without it, images are ordered by class and file name, and the log says which files were
-            left out.
+        folder: holds a folder per class, named as `class_indices` reads. With the ``set.json`` of
+            `to_png_folders` the set is restored, its pixels within half an 8-bit step of the clamped values;
+            without it, images are ordered by class and file name, and the log says which files were left out.
         info: the data set, whose mean and std normalize the pixels.
 
     Raises:
@@ -92,12 +91,14 @@ def from_png_folders(folder: Path, info: DataInfo) -> SyntheticSet:
 
 
 def _restored(folder: Path, index: dict[str, Any], info: DataInfo) -> SyntheticSet:
-    names = index.get("files") or _image_files(folder)
-    labeled = [(_class_of(folder, name), name) for name in names]
+    if index.get("files"):
+        labeled = [(_class_of(folder, name), name) for name in index["files"]]
+    else:
+        names = _image_files(folder)
+        classes = class_indices(folder, dict.fromkeys(Path(name).parts[0] for name in names), info)
+        labeled = [(classes[Path(name).parts[0]], name) for name in names]
     if not labeled:
-        raise CondenseryError(
-            f"{folder}: holds no <class index>_<name>/*.png; give the folder of class folders"
-        )
+        raise CondenseryError(f"{folder}: holds no <class>/*.png; give the folder of class folders")
     if "files" not in index:
         labeled.sort()
     pixels = torch.stack([_read_png(folder / name, info) for _, name in labeled])
@@ -133,6 +134,51 @@ def _image_files(folder: Path) -> list[str]:
 def _class_folder(index: int, classes: Sequence[str]) -> str:
     plain = re.sub(r"[^A-Za-z0-9]+", "_", classes[index]).strip("_")[:40]
     return f"{index:0{len(str(len(classes) - 1))}d}_{plain}".rstrip("_")
+
+
+def class_indices(folder: Path, names: Iterable[str], info: DataInfo) -> dict[str, int]:
+    """Return the class that each folder or label name stands for.
+
+    Args:
+        folder: where the names are, for messages.
+        names: all of them the names of classes of the data, whatever their case and punctuation; or all of
+            them indices from 0, such as ``3``, ``3_cat``, ``new003`` or ``class_003``.
+        info: the data set.
+
+    Raises:
+        CondenseryError: they are neither, or both and each stands for another class.
+    """
+    names = list(names)
+    known = {plain(name): index for index, name in enumerate(info.classes)}
+    called = {name: known[plain(name)] for name in names if plain(name) in known}
+    numbered = {name: int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))}
+    if len(known) < len(info.classes):
+        called = {}
+    for name in names:
+        if name not in numbered and len(called) < len(names):
+            raise CondenseryError(
+                f"{folder}: {name!r} is not <class index>_<name>, and not all names are of classes of "
+                f"{info.name}; rename the folders"
+            )
+    if len(called) < len(names):
+        if names and sorted(numbered.values()) == list(range(1, len(info.classes) + 1)):
+            raise CondenseryError(f"{folder}: its folders count the classes from 1; rename them from 0")
+        return numbered
+    for name in numbered if len(numbered) == len(names) else ():
+        if numbered[name] != called[name]:
+            raise CondenseryError(
+                f"{folder}: {name!r} may be class {numbered[name]} or the class of this name, "
+                f"{called[name]}; rename the folders to <class index>_<name>"
+            )
+    return called
+
+
+_NUMBERED = re.compile(r"(?:new|class|cls|c)?[_-]?(\d{1,9})(?:_.*)?", re.ASCII | re.DOTALL)
+
+
+def plain(name: str) -> str:
+    """Return a class name without what is not the same everywhere: case, blanks and punctuation."""
+    return re.sub(r"[\W_]+", "", name.lower()) or name
 
 
 def _class_of(folder: Path, name: str) -> int:

@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from condensery.data import DataInfo
 from condensery.errors import CondenseryError
+from condensery.exchange.checks import existing
+from condensery.exchange.found import Choices, Found, LabelKind, Normalization, Space
 from condensery.exchange.npz import from_npz
+from condensery.exchange.numpy_layouts import OWN, names_of, of_npy, of_npz
+from condensery.exchange.parquet import from_parquet, of_parquet
 from condensery.exchange.png import from_png_folders
-from condensery.exchange.reference import from_reference_pt
+from condensery.exchange.torch_layouts import of_torch
 from condensery.synthetic import SyntheticSet
 
-Space = Literal["uint8", "unit", "normalized"]
-"""What the pixels of a file are: whole numbers from 0 to 255, from 0 to 1, or normalized."""
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of files that sets are read from.
+
+    Attributes:
+        endings: of the names of such files; none for folders.
+        complete: reads a file that says all of itself; None leaves it to `found`.
+        found: reads images and labels of any other, given the file, its data set and which of several sets.
+    """
+
+    endings: tuple[str, ...]
+    complete: Callable[[Path, DataInfo], SyntheticSet | None]
+    found: Callable[[Path, DataInfo, int], Found] | None = None
+
+
+def _one(read: Callable[[Path], Found]) -> Callable[[Path, DataInfo, int], Found]:
+    return lambda path, info, experiment: read(path)
+
+
+def _own_npz(path: Path, info: DataInfo) -> SyntheticSet | None:
+    return from_npz(path) if names_of(path) >= OWN else None
+
+
+FORMATS: Mapping[str, Format] = {
+    "safetensors": Format((".safetensors",), lambda path, info: SyntheticSet.load(path)),
+    "pt": Format((".pt", ".pth"), lambda path, info: None, lambda path, info, number: of_torch(path, number)),
+    "npz": Format((".npz",), _own_npz, _one(of_npz)),
+    "npy": Format((".npy",), lambda path, info: None, _one(of_npy)),
+    "parquet": Format((".parquet",), from_parquet, lambda path, info, number: of_parquet(path, info)),
+    "png": Format((), lambda path, info: from_png_folders(path, info)),
+}
+"""The formats by name; ``png`` is a folder of class folders, of images of any kind."""
 
 
 def read(
@@ -24,35 +59,66 @@ def read(
     format: str | None = None,
     experiment: int = 0,
     space: Space | None = None,
-    normalization: tuple[Sequence[float], Sequence[float]] | None = None,
+    normalization: Normalization | None = None,
+    labels: LabelKind | None = None,
     formation: int | None = None,
+    zca: Path | None = None,
 ) -> SyntheticSet:
     """Read a synthetic set of any known layout, checked against its data set.
 
+    No code in a file is run, and no file makes its reader allocate far more than its size.
+
     Args:
-        path: the file or folder.
+        path: the file or folder; docs/synthetic-set.md lists the layouts.
         data: the data set that the images stand for.
-        format: ``safetensors``, ``pt``, ``npz`` or ``png``; default: by the name, a folder is ``png``.
+        format: a name of `FORMATS`; default: by the name of the file, a folder is ``png``.
         experiment: which set of a file that holds several, from 0.
-        space: what the pixels are; default: what they must be.
+        space: what the pixels are, if they were whitened: before that; default: what they must be.
         normalization: the mean and std of normalized pixels, when they are not those of `data`.
+        labels: what the labels are; default: what they must be.
         formation: parts along each side of an image; default: what the file says, or else 1.
+        zca: a file with the mean and the matrix that the images were whitened with, see `Whitening`. They are
+            read as they were before: whitening is a part of a recipe, not of a set.
 
     Raises:
         CondenseryError: the file is absent, unsafe, of an unknown layout, leaves something open that an
             argument must say, or does not match the data.
     """
     path = Path(path)
-    kind = format or ("png" if path.is_dir() else path.suffix.lstrip(".").lower())
-    if kind == "safetensors":
-        synthetic = SyntheticSet.load(path)
-    elif kind == "pt":
-        return from_reference_pt(path, data, experiment, normalization)
-    elif kind == "npz":
-        synthetic = from_npz(path)
-    elif kind == "png":
-        return from_png_folders(path, data)
-    else:
-        raise CondenseryError(f"{path}: of unknown format; add --format pt, npz or png")
+    known = _format(path, format)
+    choices = Choices(space, normalization, labels, formation, zca)
+    if experiment and known is not FORMATS["pt"]:
+        raise CondenseryError(f"{path}: a file of this kind holds one set; omit --experiment")
+    if known.endings:
+        existing(path)
+    synthetic = known.complete(path, data)
+    if synthetic is None and known.found:
+        return known.found(path, data, experiment).as_set(path, data, choices)
+    if synthetic is None or choices != Choices(formation=formation):
+        raise CondenseryError(
+            f"{path}: says of itself what its pixels and its labels are; omit --space, --mean, --std, "
+            "--labels and --zca"
+        )
+    if formation is not None and synthetic.formation not in (1, formation):
+        raise CondenseryError(
+            f"{path}: has formation {synthetic.formation}, not {formation}; omit --formation"
+        )
+    if formation is not None and formation != synthetic.formation:
+        source = synthetic.source
+        synthetic = replace(synthetic, formation=formation)
+        synthetic.source = source
     synthetic.check_against(data)
     return synthetic
+
+
+def _format(path: Path, name: str | None) -> Format:
+    if name is not None and name not in FORMATS:
+        raise CondenseryError(f"format {name!r} is unknown; choose one of {', '.join(FORMATS)}")
+    if name is not None:
+        return FORMATS[name]
+    if path.is_dir():
+        return FORMATS["png"]
+    for each in FORMATS.values():
+        if path.suffix.lower() in each.endings:
+            return each
+    raise CondenseryError(f"{path}: of unknown format; add --format {', '.join(FORMATS)}")

@@ -6,14 +6,15 @@ import argparse
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from condensery import console
+from condensery import console, exchange
 from condensery.data import RealData, storage
 from condensery.data.contents import Shape
 from condensery.data.views import of_classes, reshaped, training_only
 from condensery.errors import CondenseryError
 from condensery.files import check_output
+from condensery.formation import MOST
 from condensery.jobs.opening import Job
 from condensery.machine import device
 from condensery.training.evaluation import SEEDS_PER_SET
@@ -33,6 +34,65 @@ def add_seed_argument(parser: argparse.ArgumentParser, what: str) -> None:
         metavar="N",
         help=f"seed of {what}",
     )
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what a file of a set does not say of itself, see `exchange.read`."""
+    parser.add_argument(
+        "--format", choices=list(exchange.FORMATS), help="kind of FILE; default: by its name; a folder is png"
+    )
+    parser.add_argument(
+        "--experiment",
+        type=console.whole_number("--experiment", 0, 10**6),
+        default=0,
+        metavar="K",
+        help="which set of a .pt that holds several; default: %(default)s",
+    )
+    parser.add_argument(
+        "--space",
+        choices=get_args(exchange.Space),
+        help="what the pixels of FILE are (whitened ones: were): 0 to 255, 0 to 1, or normalized; default: "
+        "what they must be",
+    )
+    parser.add_argument(
+        "--mean",
+        type=float,
+        nargs="+",
+        metavar="X",
+        help="with --std: what the pixels of FILE are normalized with, if it is not the data set's",
+    )
+    parser.add_argument("--std", type=float, nargs="+", metavar="X", help="see --mean")
+    parser.add_argument(
+        "--labels",
+        choices=get_args(exchange.LabelKind),
+        help="what the labels of FILE are; centered: a probability per class less 1 / classes; default: what "
+        "they must be",
+    )
+    parser.add_argument(
+        "--formation",
+        type=console.whole_number("--formation", 1, MOST),
+        metavar="F",
+        help="an image holds F x F small ones; default: what FILE says, or 1",
+    )
+    parser.add_argument(
+        "--zca",
+        type=Path,
+        metavar="FILE",
+        help="mean and matrix (.pt or .npz) that the images were whitened with, which is undone",
+    )
+
+
+def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of `exchange.read`.
+
+    Raises:
+        CondenseryError: there is a mean without a standard deviation, or the reverse.
+    """
+    if (arguments.mean is None) != (arguments.std is None):
+        raise CondenseryError("--mean and --std belong together; give both or neither")
+    names = ("format", "experiment", "space", "labels", "formation", "zca")
+    normalization = None if arguments.mean is None else (arguments.mean, arguments.std)
+    return {name: getattr(arguments, name) for name in names} | {"normalization": normalization}
 
 
 def add_networks_argument(parser: argparse.ArgumentParser, each: str = "") -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from condensery import data as real_data
 from condensery.data import DataInfo, kinds, normalize
 from condensery.errors import CondenseryError
-from condensery.exchange.reading import Space
+from condensery.exchange import Space
 from condensery.experiment import load_config
 from condensery.jobs import Job
 from condensery.rows import COORDINATES
