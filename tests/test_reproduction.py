@@ -72,6 +72,8 @@ def test_numbers_are_those_that_the_files_hold() -> None:
     }
     printed: list[float] = []
     for path in KNOWN.glob("*.csv"):
+        if path.name == "methods.csv":  # not of the papers that are reproduced
+            continue
         for line in csv.DictReader(path.open()):
             printed += [float(line[name]) for name in columns & set(line) if line[name]]
     printed.remove(1.0)  # the correlation of the whole set with itself

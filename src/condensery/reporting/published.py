@@ -34,6 +34,11 @@ _RECIPES = {
     "dc": "dc",
     "dsa": "dsa",
     "dm": "dsa",
+    "dcc": "dc",
+    "dsac": "dsa",
+    "datadam": "dsa",
+    "m3d": "dsa",
+    "kip": "ridge",
 }
 _DATASETS = ("mnist", "fashionmnist", "svhn", "cifar10", "cifar100", "tinyimagenet", "imagenet1k")
 """The data sets in the order of the papers: DSA Table 1, then those that DM Table 1 and section 3.2 add."""
@@ -57,8 +62,8 @@ _CONDENSING = {"resnet18": "resnet18ap"}
 def table(name: str, folder: Path) -> pd.DataFrame:
     """Read a file of accuracies.
 
-    ``table1`` holds those of DM Table 1, DSA Table 1, DM section 3.2 and DM's larger sets, the others those
-    of one table of DM each.
+    ``table1`` holds those of DM Table 1, DSA Table 1, DM section 3.2 and DM's larger sets, ``methods`` those
+    of later papers, to which the former are added, and the others those of one table of DM each.
 
     Args:
         name: of the file, without ``.csv``.
@@ -111,12 +116,18 @@ def _by_group(path: Path) -> pd.DataFrame:
     return frame.explode("method", ignore_index=True)[[*CELL, "network_accuracy_group"]]
 
 
+def _after_dm(path: Path) -> pd.DataFrame:
+    """Read the accuracies of later methods, and those of Table 1 that stand beside them."""
+    return pd.concat([_on_own_networks(path.with_name("table1.csv")), _on_own_networks(path)])
+
+
 _READERS = {
+    "methods": _after_dm,
     "table2_normalization": _with_norms,
     "table3_cross_architecture": _between_networks,
     "table4_network_distribution": _by_group,
 }
-"""The files that name the networks of their cells."""
+"""The files that name the networks of their cells, or hold a part of a table."""
 
 
 def accuracies(folder: Path) -> pd.DataFrame:
@@ -146,7 +157,7 @@ NUMBER = ("table", "quantity", "steps", *CELL)
 
 
 def numbers(folder: Path) -> pd.DataFrame:
-    """Read every accuracy and rank correlation that the papers print.
+    """Read every accuracy and rank correlation that the papers print, but not those of later papers.
 
     Returns:
         One line per printed number with `NUMBER`, so that a cell of two tables comes twice; those of a table
@@ -161,7 +172,8 @@ def numbers(folder: Path) -> pd.DataFrame:
     """
     first: dict[str, str] = {}
     for name, target in of_kind(Accuracies).items():
-        first.setdefault(target.published, name)
+        if target.reproduced:
+            first.setdefault(target.published, name)
     frames = []
     for file, name in first.items():
         found = table(file, folder).assign(table=name)
