@@ -32,7 +32,7 @@ NETWORK = "convnet-d2-w16"
 DATA = ("digits", "digits_inverted")
 
 # What the smoke protocol is lowered by: enough for every branch, with the second learning rate of a recipe.
-_METHODS = {
+_METHODS: dict[str, dict[str, int]] = {
     "dm": {"iterations": 2, "batch_real": 8},
     "dm-pool": {"iterations": 2, "batch_real": 8},
     "dc": {"iterations": 1, "batch_real": 8},
@@ -48,15 +48,20 @@ _METHODS = {
     "vae": {"iterations": 2, "batch": 8, "noise": 4, "width": 8},
     "biggan": {"iterations": 2, "batch": 8, "noise": 4, "width": 8},
 }
-_RECIPES = {"dsa": {"epochs": 2}, "dc": {"epochs": 2, "augmentation": "dc_crop_scale_rotate_noise"}}
+_RECIPES: dict[str, dict[str, Any]] = {
+    "dsa": {"epochs": 2},
+    "dc": {"epochs": 2, "augmentation": "dc_crop_scale_rotate_noise"},
+}
 _RECIPES |= {"search": {"epochs": 1}, "plain": {"epochs": 1}}
 # Of recipes for whole data sets, a step has half of the images.
 _WHOLE = ("whole", "features", "sequence", "pool", "search_whole", "teacher")
 _RECIPES |= {name: {"epochs": 1, "batch": 750} for name in _WHOLE}
 
 # Variants that take other branches than their methods do.
-VARIANTS = ("dsac", "kip-labels", "dsa-independent", "dsa-none", "dm-pool-random")
-VARIANTS += ("mmd-polynomial", "mmd-rbf", "mmd-laplacian")
+VARIANTS = (
+    *("dsac", "kip-labels", "dsa-independent", "dsa-none", "dm-pool-random"),
+    *("mmd-polynomial", "mmd-rbf", "mmd-laplacian"),
+)
 
 _FEATURES = ("herding", "forgetting", "kcenter")
 _GENERATORS = ("gmmn", "vae", "biggan")
@@ -106,7 +111,11 @@ def _condensing(method: str, **changed: Any) -> Job:
         arguments += ["--only", "0-2"]
     if method in _GENERATORS:
         arguments += ["--with", f"generator={{before}}/train_generator-{method}.safetensors"]
-    fields = {"name": f"condense-{method}", "script": "condense", "arguments": tuple(arguments)}
+    fields: dict[str, Any] = {
+        "name": f"condense-{method}",
+        "script": "condense",
+        "arguments": tuple(arguments),
+    }
     return Job(**fields | changed)
 
 
@@ -224,11 +233,11 @@ class Bench:
 @contextlib.contextmanager
 def _stacking() -> Iterator[None]:
     before = Device.stack_networks
-    Device.stack_networks = property(lambda device: True)
+    Device.stack_networks = property(lambda device: True)  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        Device.stack_networks = before
+        Device.stack_networks = before  # type: ignore[method-assign]
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,12 +65,12 @@ def parts(case: Case) -> int:
 
 
 def problem(
-    case: Case, data: RealData, device: Device, method: str, *, part: bool = False, **changed: int
+    case: Case, data: RealData, device: Device, method: str, *, part: bool = False, **changed: Any
 ) -> Problem:
     """Return the condensation of a case with the published parameters of a method, or some changed."""
     job = Job(load_config(CONFIG, "paper"), case.dataset, data, case.network, device)
     classes = (0,) if part else tuple(range(case.classes))
-    parameters = {"batch_real": case.batch_real} | changed
+    parameters: dict[str, Any] = {"batch_real": case.batch_real} | changed
     problem = job.problem(method, case.ipc, seed=0, real=data, classes=classes, **parameters)
     return replace(problem, augmentation=AUGMENTATION)
 
@@ -119,7 +120,11 @@ def _training(case: Case, data: RealData, device: Device, part: bool) -> Step:
     samples = Samples.of_set(synthetic, device)
     stacked = _stacked(case, data, device, part)
     one_pass = replace(_recipe(case), epochs=0)  # a recipe of E epochs runs E + 1
-    return lambda number: train(stacked, samples, one_pass)
+
+    def step(number: int) -> None:
+        train(stacked, samples, one_pass)
+
+    return step
 
 
 def _testing(case: Case, data: RealData, device: Device, part: bool) -> Step:

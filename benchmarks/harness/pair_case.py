@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -69,7 +70,7 @@ def pair_cases(device: str, *, quick: bool) -> list[PairCase]:
     much in less time.
     """
     if quick:
-        tiny = {"batch_real": 8, "size": 16}
+        tiny: dict[str, Any] = {"batch_real": 8, "size": 16}
         return [
             PairCase("dm", 1, **tiny),
             PairCase("dsa", 1, epochs=1, **tiny),

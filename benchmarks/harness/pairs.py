@@ -128,11 +128,13 @@ class _Worker:
 
     def ask(self, **request: Any) -> Any:
         """Give a command and return the answer."""
-        answer = ""
+        answer, (requests, answers) = "", (self._process.stdin, self._process.stdout)
+        assert requests is not None  # a pipe, as the other
+        assert answers is not None
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
+            requests.write(json.dumps(request) + "\n")
+            requests.flush()
+            answer = answers.readline()
         if not answer:
             self._process.wait()
             lines = self._log.read_text().strip().splitlines() or ["no message"]

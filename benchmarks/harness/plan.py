@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from harness.case import LOOPS, Case
 
@@ -17,7 +18,13 @@ IMAGES = (50_000, 200_000, 1_281_167)  # the last is ImageNet-1K
 def cases(device: str, *, quick: bool) -> list[Case]:
     """Return the cases for a kind of device, ``cpu`` or ``cuda``, the most informative first."""
     if quick:
-        tiny = {"ipc": 1, "size": 16, "batch_real": 8, "images": 1_000, "network": "convnet-d2-w16"}
+        tiny: dict[str, Any] = {
+            "ipc": 1,
+            "size": 16,
+            "batch_real": 8,
+            "images": 1_000,
+            "network": "convnet-d2-w16",
+        }
         loops = [Case("loops", loop, **tiny) for loop in LOOPS]
         return [*loops, Case("images", "dm", **{**tiny, "images": 400_000})]
     if device == "cuda":
@@ -63,6 +70,6 @@ def _growth(base: Case, networks: int) -> list[Case]:
     ]
 
 
-def _sized(size: int) -> dict[str, int | str]:
+def _sized(size: int) -> dict[str, Any]:
     """Return a size with the network that the papers use for it."""
     return {"size": size, "network": "convnet-d4" if size == 64 else "convnet"}

@@ -94,10 +94,10 @@ class Pretended(Tensor):
     def __init__(self, host: Tensor) -> None:
         self.host = host
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run an operation that has a tensor of the device among its arguments."""
@@ -188,7 +188,7 @@ def _count(name: str, args: tuple[Any, ...], leaves: list[Any]) -> None:
 
 def _line() -> str:
     """Return the line of the project that is running, as ``file:line``."""
-    frame = sys._getframe(1)
+    frame: types.FrameType | None = sys._getframe(1)
     while frame and "/condensery/" not in frame.f_code.co_filename:
         frame = frame.f_back
     return f"{frame.f_code.co_filename.rsplit('/', 1)[1]}:{frame.f_lineno}" if frame else "elsewhere"

@@ -84,7 +84,7 @@ def kept(path: Path, about: Row) -> list[dict[str, Any]]:
     return [r for r in rows if all(str(r.get(name)) == str(value) for name, value in about.items())]
 
 
-def holding(rows: Sequence[Row], fields: Row) -> Row | None:
+def holding(rows: Sequence[dict[str, Any]], fields: Row) -> dict[str, Any] | None:
     """Return the row that has the values of a case's fields, or None."""
     return next((r for r in rows if all(r[name] == value for name, value in fields.items())), None)
 
@@ -121,11 +121,14 @@ def markdown(rows: Sequence[Row], missing: Sequence[str]) -> str:
         parts.append(peak + "\n")
     for study, title in STUDIES.items():
         if grown := [r for r in rows if r["study"] == study]:
-            varied: dict[str, Callable[[Row], str]] = {study: lambda r, study=study: f"{r[study]:,}"}
-            parts += [f"## {title}\n", _sizes(grown, without=study), _table(grown, varied)]
+            parts += [f"## {title}\n", _sizes(grown, without=study), _table(grown, {study: _count(study)})]
     if missing:
         parts += ["## Not measured\n", *(f"- {text}" for text in missing), ""]
     return "\n".join(parts)
+
+
+def _count(column: str) -> Callable[[Row], str]:
+    return lambda row: f"{row[column]:,}"
 
 
 def dsa_peak(rows: Sequence[Row]) -> str | None:

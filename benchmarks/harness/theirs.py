@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,18 +69,18 @@ class Theirs:
         return self._work()
 
     def _dm(self, exchange: str) -> Callable[[], tuple[float, list[float]]]:
-        def losses(net: nn.Module, real: Tensor, synthetic: Tensor, c: int) -> Tensor:
+        def losses(net: Any, real: Tensor, synthetic: Tensor, c: int) -> Tensor:
             target = net.embed(real).detach()
             return ((target.mean(dim=0) - net.embed(synthetic).mean(dim=0)) ** 2).sum()
 
         return self._descent(losses, frozen=True)
 
     def _dsa(self, exchange: str) -> Callable[[], tuple[float, list[float]]]:
-        def losses(net: nn.Module, real: Tensor, synthetic: Tensor, c: int) -> Tensor:
+        def losses(net: Any, real: Tensor, synthetic: Tensor, c: int) -> Tensor:
             weights = list(net.parameters())
             labels = [torch.full((len(x),), c, device=self._device) for x in (real, synthetic)]
-            target = torch.autograd.grad(self._criterion(net(real), labels[0]), weights)
-            target = [gradient.detach().clone() for gradient in target]
+            gradients = torch.autograd.grad(self._criterion(net(real), labels[0]), weights)
+            target = [gradient.detach().clone() for gradient in gradients]
             own = torch.autograd.grad(self._criterion(net(synthetic), labels[1]), weights, create_graph=True)
             return self._code.match_loss(own, target, self._args)
 
@@ -154,7 +155,7 @@ class Theirs:
 
         return step
 
-    def _accuracy(self, net: nn.Module, loader: DataLoader) -> float:
+    def _accuracy(self, net: nn.Module, loader: DataLoader[Any]) -> float:
         """Return a percentage, by their function, which takes an optimizer and does not use it here."""
         _, accuracy = self._code.epoch("test", loader, net, None, self._criterion, self._args, aug=False)
         return 100 * float(accuracy)
@@ -187,7 +188,7 @@ class Theirs:
         return time.perf_counter()
 
 
-class _Pictures(Dataset):
+class _Pictures(Dataset[Any]):
     """A test set as torchvision gives it: each picture is decoded and normalized whenever it is asked for."""
 
     def __init__(self, split: Split) -> None:

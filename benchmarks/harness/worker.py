@@ -57,6 +57,7 @@ def main() -> None:
             side = prepare(sys.argv[1], request)
             answer: Any = None
         else:
+            assert side is not None  # the first command prepares it
             answer = side.step(**request)
         with contextlib.suppress(BrokenPipeError):
             print(json.dumps(answer), file=answers, flush=True)

@@ -22,7 +22,7 @@ _ADVICE = {
     errno.EDQUOT: _FULL,
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
-    errno.EROFS: "give a place that can be written",
+    errno.EROFS: "give another folder",
     errno.ENAMETOOLONG: "give a shorter name",
 }
 _NO_MEMORY = (
@@ -170,8 +170,8 @@ def run(main: Callable[[], None]) -> int:
     except (MemoryError, RuntimeError) as error:
         if not _is_about_memory(error):
             raise
-        said = " ".join(str(error).split())[:200] or "MemoryError"
-        return _fail(f"not enough memory ({said}): {_NO_MEMORY}")
+        reason = " ".join(str(error).split())[:200] or "MemoryError"
+        return _fail(f"not enough memory ({reason}): {_NO_MEMORY}")
     return 0
 
 

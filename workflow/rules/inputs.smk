@@ -76,8 +76,8 @@ def needed_by(w) -> dict[str, list[str]]:
         found = needs.needed_in_step(CONFIG, w.method, w)
         known = {name: [path] for name, path in found.items()}
     else:
-        made = SetId(w.dataset, w.method, w.network, int(w.ipc), int(w.seed))
-        known = needs.needed(CONFIG, made)
+        set_id = SetId(w.dataset, w.method, w.network, int(w.ipc), int(w.seed))
+        known = needs.needed(CONFIG, set_id)
     return {
         name: [f"{RESULTS}/{path}.safetensors" for path in paths]
         for name, paths in known.items()
@@ -161,7 +161,7 @@ def get_memory_files(w) -> list[str]:
 
 
 def get_memory_rows(w) -> list[str]:
-    made = (MEMORY.format(**m._asdict()) for m in memories.memories(CONFIG, w.target))
+    accuracies = (MEMORY.format(**m._asdict()) for m in memories.memories(CONFIG, w.target))
     return [f"{RESULTS}/continual/{path}/accuracy.parquet" for path in made]
 
 
@@ -209,9 +209,9 @@ SEARCHED = f"{RESULTS}/search"
 
 def get_proxy(w) -> list[str]:
     # The set that is trained on; none for the whole set and for early stopping.
-    made = SEARCH.set_of(NAMES[w.candidate], CONFIG.network(w.dataset))
+    set_id = SEARCH.set_of(NAMES[w.candidate], CONFIG.network(w.dataset))
     where = f"{SEARCHED}/synthetic/{SET}.safetensors"
-    return [where.format(**made._asdict())] if made else []
+    return [where.format(**set_id._asdict())] if set_id else []
 
 
 def get_trained_on(w, input) -> str:

@@ -36,7 +36,7 @@ def read_image(path: Path, channels: int, content: bytes | None = None) -> Image
 
     Raises:
         CondenseryError: it is not a whole image, is larger than any image is, or its pixels are
-            floating-point or 32-bit numbers, whose range nothing tells.
+            floating-point or 32-bit numbers, whose range is not known.
     """
     with readable(path):
         try:
@@ -63,7 +63,7 @@ def _eight_bit(opened: Image.Image, path: Path) -> Image.Image:
     if image.mode in ("I", "F"):
         kind = "floating-point" if image.mode == "F" else "32-bit"
         raise CondenseryError(
-            f"{path}: {kind} pixels, whose range the file does not tell; save it with 8 or 16 bits"
+            f"{path}: {kind} pixels, whose range the file does not state; save it with 8 or 16 bits"
         )
     if image.has_transparency_data:
         rgba = image.convert("RGBA")

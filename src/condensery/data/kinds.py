@@ -32,7 +32,8 @@ class Kind:
 
     ``read`` opens a folder (or a file) of the kind; ``members`` are the files that must exist, with the
     MD5 to check (None: any origin will do), each with one of the ``endings``; ``downloads`` are fetched
-    into ``folder`` under the raw root; ``built_in`` needs no file. ``layout`` tells people what is wanted.
+    into ``folder`` under the raw root; ``built_in`` needs no file. ``layout`` is how the files lie,
+    for messages.
     """
 
     read: Callable[[Path, Shape], Contents]

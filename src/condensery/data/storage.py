@@ -121,7 +121,7 @@ def load(prepared_dir: Path) -> RealData:
 
     Raises:
         CondenseryError: the folder is not complete, or a file is not the one that was prepared: its size, its
-            type, its labels or its SHA-256 is not what info.json tells.
+            type, its labels or its SHA-256 is not what info.json states.
     """
     described = Description.read(prepared_dir)
     info = described.info

@@ -39,7 +39,7 @@ class Need:
     optional: bool = False
     section: str = ""
     parts: Callable[[Config], Iterable[str]] = lambda _: ("",)
-    settings: Callable[[Config, SetId], Mapping[str, Any]] = lambda _config, _made: {}
+    settings: Callable[[Config, SetId], Mapping[str, Any]] = lambda _config, _set_id: {}
 
     def paths(self, config: Config, set_id: SetId) -> list[str]:
         """Return the paths of the files for a set below the results, without suffix."""
@@ -50,16 +50,16 @@ NEEDS: Mapping[str, Need] = {
     "features": Need(
         rule="pretrain",
         path="features/{dataset}/{network}/seed{seed}",
-        settings=lambda config, made: config.recipe("features", made.dataset, network=made.network),
+        settings=lambda config, set_id: config.recipe("features", set_id.dataset, network=set_id.network),
         step_rule="continual_features",
         step_path="continual/{tasks}/steps{steps}/features/{network}/order{order}/step{step}",
     ),
     "pool": Need(
         rule="pool",
         path="pool/{dataset}/{network}/{part}",
-        settings=lambda config, made: {
+        settings=lambda config, set_id: {
             "pool": config.spec["pool"],
-            "training": config.recipe("pool", made.dataset, network=made.network),
+            "training": config.recipe("pool", set_id.dataset, network=set_id.network),
         },
         section="pool",
         parts=lambda config: config.required_pool().parts(),
@@ -67,7 +67,7 @@ NEEDS: Mapping[str, Need] = {
     "generator": Need(
         rule="generator",
         path="generators/{dataset}/{method}/seed{seed}",
-        settings=lambda config, made: config.generator_parameters(made.dataset, made.method),
+        settings=lambda config, set_id: config.generator_parameters(set_id.dataset, set_id.method),
         optional=True,
     ),
 }

@@ -1,4 +1,4 @@
-"""The settings that a target was made with, to tell whether it is what is asked for."""
+"""The settings that a target was made with, to find out whether they are those that a protocol asks for."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def _of_sets(config: Config, target: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for dataset, method, network, ipc, _ in config.target_sets(target):
         found |= of_set(config, dataset, method, network, ipc)
-    for made, recipe, network in config.target_evaluations(target):
-        found |= of_training(config, recipe, made.dataset, network, made.ipc)
+    for set_id, recipe, network in config.target_evaluations(target):
+        found |= of_training(config, recipe, set_id.dataset, network, set_id.ipc)
     if isinstance(TARGETS[target], Trajectories):
         for dataset, _, network, ipc, _ in trajectories(config, target):
             found |= of_training(config, RECIPE, dataset, network, ipc)
@@ -138,8 +138,8 @@ def of_search(config: Config, candidate: str) -> dict[str, Any]:
         return {}
     network = config.network(search.dataset)
     found: dict[str, Any] = {"split": search.split}
-    if made := search.set_of(candidate, network):
-        found |= of_set(config, made.dataset, made.method, made.network, made.ipc)
+    if set_id := search.set_of(candidate, network):
+        found |= of_set(config, set_id.dataset, set_id.method, set_id.network, set_id.ipc)
     if candidate == WHOLE:
         return found | of_training(config, "search_whole", search.dataset, network, 0)
     return found | of_training(config, "search", search.dataset, network, search.ipc)

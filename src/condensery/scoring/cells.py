@@ -148,7 +148,7 @@ class Cell:
     def _seeds(self, networks: int) -> dict[int, int]:
         """Return the seed of each network, and that of its images: random ones are drawn for every network.
 
-        Networks are those of set seed 0, so that a set whose file tells no seed is scored like any other.
+        Networks are those of set seed 0, so that a set whose file has no seed is scored like any other.
         """
         if self.counts:
             return {network_seeds(each, 1)[0]: each for each in range(networks)}
