@@ -161,8 +161,8 @@ def get_memory_files(w) -> list[str]:
 
 
 def get_memory_rows(w) -> list[str]:
-    accuracies = (MEMORY.format(**m._asdict()) for m in memories.memories(CONFIG, w.target))
-    return [f"{RESULTS}/continual/{path}/accuracy.parquet" for path in made]
+    paths = (MEMORY.format(**m._asdict()) for m in memories.memories(CONFIG, w.target))
+    return [f"{RESULTS}/continual/{path}/accuracy.parquet" for path in paths]
 
 
 def get_task_names(w) -> list[str]:
