@@ -219,8 +219,7 @@ def move(own, **names):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda own: move(own, train="Train", test="Test"), "lacks train, where train/<class>/<image>"),
-        (lambda own: move(own, test="valid"), "test: no such folder"),
+        (lambda own: move(own, train="a", test="b"), "lacks train, where train/<class>/<image>"),
         (lambda own: (own / "train/violet").mkdir(), r"3 classes (rose, tulip, violet), config"),
         (lambda own: gray(1).save(own / "train/rose/x.png") or move(own, test="b"), "test: no such folder"),
     ],
@@ -228,6 +227,23 @@ def move(own, **names):
 def test_other_layouts_are_refused_with_the_layout(own, change, message):
     change(own)
     assert message in refused(own.parent)
+
+
+@pytest.mark.parametrize("test", ["Test", "val", "valid", "Validation", "VAL"])
+@pytest.mark.parametrize("train", ["train", "Train"])
+@pytest.mark.parametrize("archive", [False, True])
+def test_splits_have_the_names_that_people_give_them(own, train, test, archive):
+    move(own, train=train, test=test)
+    name = "own.zip" if archive else "own"
+    if archive:
+        packed(own, name)
+    assert values(prepared(own.parent, entry(path=name))) == USUAL
+
+
+def test_the_test_folder_comes_before_that_of_validation(own):
+    (own / "valid/rose").mkdir(parents=True)
+    gray(1).save(own / "valid/rose/0.png")
+    assert len(prepared(own.parent).test) == 2
 
 
 def test_a_path_may_begin_with_the_home_folder(own, monkeypatch):

@@ -224,6 +224,13 @@ def _readers() -> Iterator[tuple[str, Reader]]:
     milli = {f"x_{split}_milli": np.zeros((10, 16, 16), np.int16) for split in ("train", "test")}
     milli |= {f"y_{split}": LABELS.astype(np.uint8) for split in ("train", "test")}
     yield "usps npz", Reader({"u.npz": _arrays(**milli)}, _of_kind("usps-npz", "u.npz", 1, size=16))
+    med = {f"{s}_images": GRAY for s in ("train", "test")} | {
+        f"{s}_labels": LABELS[:, None] for s in ("train", "test")
+    }
+    yield "medmnist", Reader({"m.npz": _arrays(**med)}, _of_kind("medmnist", "m.npz", 1))
+    rows = _exported(exchange.to_parquet, "train.parquet")["train.parquet"]
+    parts = {"p/train-0.parquet": rows, "p/validation-0.parquet": rows}
+    yield "parquet", Reader(parts, _of_kind("parquet", "p", 1))
     yield "tensors", Reader({"t.pt": _torch(TENSORS)}, _of_kind("tensors", "t.pt", 3))
     for suffix, data in (("", pickle.dumps(IMAGENET)), (".npz", _arrays(**IMAGENET))):
         batches = {f"i/{name}{suffix}": data for name in BATCH_NAMES}

@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 
 
 def read_image_folder(root: Path, shape: Shape) -> Contents:
-    """Read ``train/<class>/...`` and ``test/<class>/...`` (or ``val/<class>/...``), sub-folders included.
+    """Read ``train/<class>/...`` and ``test/<class>/...``, sub-folders included.
 
+    Without ``test``, the test images are those of ``val``, ``valid`` or ``validation``, in any case.
     The classes are the sorted names of the folders of ``train`` (Unicode's form NFC). An image is read as
     `condensery.data.decoding.read_image` does. Then it is cut to the center with the prepared aspect ratio
     and is resized with antialiasing (bicubic); one that has the size already is taken as it is. Links are
@@ -40,10 +41,7 @@ def read_image_folder(root: Path, shape: Shape) -> Contents:
         CondenseryError: a split is missing or empty, a test class has no training images, a folder may not be
             read, a link is broken, or the name of a class is not UTF-8.
     """
-    folders = {
-        "train": root / "train",
-        "test": next((root / name for name in ("test", "val") if (root / name).is_dir()), root / "test"),
-    }
+    folders = {split: _folder_of(root, names) for split, names in SPLITS.items()}
     for folder in folders.values():
         if not folder.is_dir():
             raise CondenseryError(
@@ -74,6 +72,21 @@ def read_tiny_imagenet(root: Path, shape: Shape) -> Contents:
     train = reading.labeled(root / "train", there, classes)
     reading.say()
     return _contents(root, classes, train, test, shape)
+
+
+SPLITS = {"train": ("train",), "test": ("test", "val", "valid", "validation")}
+"""The folders of each split in lower case, the first that there is."""
+
+
+def _folder_of(root: Path, names: Sequence[str]) -> Path:
+    """Return the folder with the first of the names, in any case, or that which is missing."""
+    there = {entry.name.lower(): entry for entry in _listed(root) if entry.is_dir()} if root.is_dir() else {}
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+        if name in there:
+            return there[name]
+    return root / names[0]
 
 
 def _leftover(name: str) -> bool:
@@ -208,13 +221,16 @@ def _part(rows: Sequence[tuple[Path, int]], shape: Shape) -> Iterator[Piece]:
 
 def _image(path: Path, shape: Shape) -> np.ndarray:
     image = read_image(path, shape.channels)
-    if image.size != (shape.width, shape.height):
-        image = _fitted(image, shape.width, shape.height)
+    image = fitted(image, shape)
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:
+def fitted(image: Image.Image, shape: Shape) -> Image.Image:
+    """Return the middle of an image, resized to the shape, or the image if it has this size."""
+    width, height = shape.width, shape.height
+    if image.size == (width, height):
+        return image
     # Cut before resizing: resizing a box of the image would let its surroundings bleed into the border.
     scale = min(image.width / width, image.height / height)
     cut = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -192,6 +192,27 @@ def read_usps_npz(path: Path, shape: Shape) -> Contents:
     return Contents(path, None, [partial(part, "train")], [partial(part, "test")], [path])
 
 
+def read_medmnist(path: Path, shape: Shape) -> Contents:
+    """Read a MedMNIST .npz: {train,test}_images (N, H, W) or (N, H, W, 3) and {train,test}_labels (N, 1).
+
+    Its validation images are left out, as in the published results on the test images.
+
+    Where an image may be of several classes, the set is refused.
+    """
+
+    def part(split: str) -> Iterator[Piece]:
+        images, labels = (f"{split}_{what}" for what in ("images", "labels"))
+        values = arrays_of_npz(path, (images, labels))
+        with readable(path):
+            pixels, known = _bytes(values[images]), values[labels]
+            if known.size != len(pixels):
+                raise ValueError(f"{known.size} labels for {len(pixels)} images: more than a class for each")
+            pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
+            yield from one_piece(pixels, known.reshape(-1))
+
+    return Contents(path, None, [partial(part, "train")], [partial(part, "test")], [path])
+
+
 def read_digits(folder: Path, shape: Shape, *, inverted: bool = False) -> Contents:
     """Read scikit-learn's digits: 1,797 images of 8x8 pixels from 0 to 16, scaled to 0..255 and rounded.
 

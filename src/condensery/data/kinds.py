@@ -12,6 +12,7 @@ from condensery.data import formats
 from condensery.data.contents import Contents, Shape
 from condensery.data.folders import read_image_folder, read_tiny_imagenet
 from condensery.data.imagenet import BATCHES, read_batches
+from condensery.data.parquet import read_parquet
 
 if TYPE_CHECKING:
     from torchvision import datasets
@@ -31,9 +32,9 @@ class Kind:
     """A kind of source.
 
     ``read`` opens a folder (or a file) of the kind; ``members`` are the files that must exist, with the
-    MD5 to check (None: any origin will do), each with one of the ``endings``; ``downloads`` are fetched
-    into ``folder`` under the raw root; ``built_in`` needs no file. ``layout`` is how the files lie,
-    for messages.
+    MD5 to check (None: any origin will do), each with one of the ``endings``, in ``any_case`` or as written;
+    ``downloads`` are fetched into ``folder`` under the raw root; ``built_in`` needs no file. ``layout`` is
+    how the files lie, for messages.
     """
 
     read: Callable[[Path, Shape], Contents]
@@ -41,6 +42,7 @@ class Kind:
     downloads: tuple[Remote, ...] = ()
     folder: str = ""
     endings: tuple[str, ...] = ("",)
+    any_case: bool = False
     built_in: bool = False
     layout: str = ""
 
@@ -99,6 +101,7 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "idx": lambda: Kind(formats.read_idx, _unchecked(formats.IDX_FILES), endings=("", ".gz")),
     "svhn": lambda: _files(_published("SVHN"), "svhn", formats.read_svhn),
     "usps": lambda: _files(_published("USPS"), "usps", formats.read_usps),
+    "medmnist": lambda: Kind(formats.read_medmnist),
     "usps-npz": lambda: Kind(formats.read_usps_npz),
     "cifar10": lambda: _cifar(_published("CIFAR10"), "labels"),
     "cifar100": lambda: _cifar(_published("CIFAR100"), "fine_labels"),
@@ -107,8 +110,10 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "image-folder": lambda: Kind(
         read_image_folder,
         _unchecked(["train"]),
+        any_case=True,
         layout="where train/<class>/<image> and test/<class>/<image> are wanted",
     ),
+    "parquet": lambda: Kind(read_parquet),
     "imagenet-batches": lambda: Kind(read_batches, _unchecked(BATCHES), endings=("", ".npz")),
 }
 """The kinds by their names, each made when a source of it is opened."""

@@ -128,8 +128,9 @@ def _locate(source: Mapping[str, Any], kind: Kind, raw_root: Path, scratch: Path
 
 def _lacking(path: Path, kind: Kind) -> str | None:
     """Name the first file of the kind that is not in a folder (None for a kind that is one file)."""
+    there = {entry.name.lower() for entry in path.iterdir()} if kind.any_case and path.is_dir() else set()
     for name, _ in kind.members:
-        if not any((path / f"{name}{ending}").exists() for ending in kind.endings):
+        if name not in there and not any((path / f"{name}{ending}").exists() for ending in kind.endings):
             return name
     return None
 

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from condensery.data import DataInfo, normalize
-from condensery.data.contents import check_unpacked, readable
-from condensery.data.decoding import read_image
+from condensery.data.contents import Shape, check_unpacked, readable
+from condensery.data.parquet import columns, decoded
 from condensery.errors import CondenseryError
 from condensery.exchange.checks import for_data
 from condensery.exchange.found import Found, labels_of
@@ -132,14 +132,15 @@ def from_parquet(path: Path, info: DataInfo) -> SyntheticSet | None:
 def of_parquet(path: Path, info: DataInfo) -> Found:
     """Return images and labels of a Parquet file, as `datasets` and other tools write them.
 
-    The images are one of the columns `IMAGES`: encoded ones (bytes, or a struct with ``bytes``), or nested
-    lists of pixels. The labels are one of `LABELS`: whole numbers, names, or lists of a number per class.
+    `condensery.data.parquet` has the names of the columns. Images are encoded ones (bytes, or a struct with
+    ``bytes``) or nested lists of pixels; labels are whole numbers, names, or lists of a number per class.
     Whole numbers whose names the file carries stand for the classes of these names.
 
     Raises:
         CondenseryError: the file is damaged, lacks one of the columns, or its classes are others.
     """
-    image, label, names = _columns(path)
+    image, label, names = columns(path)
+    shape = Shape(info.channels, info.height, info.width)
     with readable(path):
         file = pq.ParquetFile(path)
         groups = [file.metadata.row_group(number).total_byte_size for number in range(file.num_row_groups)]
@@ -151,7 +152,7 @@ def of_parquet(path: Path, info: DataInfo) -> Found:
         if not images or any(value is None for value in (*images, *labels)):
             raise ValueError("a row has no image or no label")
         if isinstance(images[0], bytes | dict):
-            pixels = np.stack([_decoded(path, value, info) for value in images])
+            pixels = np.stack([decoded(path, value, shape) for value in images])
         else:
             pixels = np.array(images)
         if isinstance(labels[0], str):
@@ -162,38 +163,6 @@ def of_parquet(path: Path, info: DataInfo) -> Found:
             labels = [index[names[label]] for label in labels]
         classes = np.array(labels, np.float32 if isinstance(labels[0], list) else np.int64)
     return Found(pixels, classes, "parquet")
-
-
-IMAGES = ("image", "img", "images", "pixel_values")
-LABELS = ("soft_label", "label", "labels", "fine_label", "target")
-
-
-def _columns(path: Path) -> tuple[str, str, list[str]]:
-    """Return the names of the columns of images and labels, and those of the classes, if there are any."""
-    with readable(path):
-        schema = pq.read_schema(path)
-        image, label = (next((n for n in names if n in schema.names), None) for names in (IMAGES, LABELS))
-        if image is None or label is None:
-            listed = ", ".join(schema.names[:8])
-            raise CondenseryError(
-                f"{path}: has columns {listed}, none of {', '.join(IMAGES if image is None else LABELS)}; "
-                "rename the column"
-            )
-        text = (schema.metadata or {}).get(b"huggingface", b"{}")
-        feature = json.loads(text).get("info", {}).get("features", {}).get(label, {})
-        names = feature.get("names") or []
-        if not all(isinstance(name, str) for name in names):
-            raise ValueError("its names of classes are not texts")
-        return image, label, names
-
-
-def _decoded(path: Path, value: bytes | dict[str, Any], info: DataInfo) -> np.ndarray:
-    """Return one encoded image as (C, H, W) uint8."""
-    content = value if isinstance(value, bytes) else value.get("bytes")
-    if content is None:
-        raise CondenseryError(f"{path}: names image files instead of holding them; embed them")
-    pixels = np.array(read_image(path, info.channels, content))
-    return (pixels[..., None] if pixels.ndim == 2 else pixels).transpose(2, 0, 1)
 
 
 def _png(pixels: np.ndarray) -> bytes:
