@@ -227,6 +227,17 @@ JOBS: tuple[Job, ...] = (
         _prefixed("x", FIGURE),
     ),
     Job(
+        "score",
+        "score {dm}/set.safetensors --networks 1 --whole-networks 1 --recipes dsa --cache {raw}/kept "
+        f"--released {{raw}}/none --out . {COMPUTE}",
+        ("report.html", "rows.parquet", "score.json", "score.txt"),
+    ),
+    Job(
+        "entry",
+        "rows --score {score} --set {dm}/set.safetensors --reference https://example.org --out entry",
+        ("entry",),
+    ),
+    Job(
         "embedding",
         "embedding --features {features}/f.safetensors --sets {dm}/set.safetensors --classes 3 "
         f"--real-images 9 --out x.png {COMPUTE}",
