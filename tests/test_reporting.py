@@ -323,7 +323,7 @@ def test_wrong_published_file_is_refused(tmp_path: Path, text: str | None, messa
 
 
 def test_cells_of_different_training_are_not_mixed() -> None:
-    with pytest.raises(CondenseryError, match=r"method dm.*30 and 300 epochs in one cell"):
+    with pytest.raises(CondenseryError, match=r"ipc 10, method dm, .*30 and 300 epochs in one cell"):
         one_cell([row(0, 0), row(0, 1, epochs=300)])
 
 
