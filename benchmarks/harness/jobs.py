@@ -52,7 +52,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
     "dsa": {"epochs": 2},
     "dc": {"epochs": 2, "augmentation": "dc_crop_scale_rotate_noise"},
 }
-_RECIPES |= {"search": {"epochs": 1}, "plain": {"epochs": 1}}
+_RECIPES |= {name: {"epochs": 1} for name in ("search", "plain", "ncfm", "frepo")}
 # Of recipes for whole data sets, a step has half of the images.
 _WHOLE = ("whole", "features", "sequence", "pool", "search_whole", "teacher")
 _RECIPES |= {name: {"epochs": 1, "batch": 750} for name in _WHOLE}
@@ -143,6 +143,8 @@ def every() -> list[Job]:
             "--synthetic", "{before}/condense-dd.safetensors", "--recipe", "learned", *two)),
         Job("evaluate-soft", "evaluate", (
             "--synthetic", "{before}/condense-ld.safetensors", "--recipe", "plain", *two)),
+        Job("evaluate-ncfm", "evaluate", (*synthetic, "--recipe", "ncfm", *two)),
+        Job("evaluate-frepo", "evaluate", (*synthetic, "--recipe", "frepo", *two)),
         Job("evaluate-bn", "evaluate", (*synthetic, "--recipe", "dsa", *two), network=bn),
         Job("evaluate-whole", "evaluate", ("--whole", "--recipe", "whole")),
         Job("evaluate-snapshot", "evaluate", (
