@@ -45,7 +45,8 @@ def test_variants_of_mmd_differ_in_their_kernels(paper: Config) -> None:
     variants = [name for name in paper.methods if paper.implementation(name) == "mmd"]
     kernels = {name: paper.parameters("cifar10", name, "convnet", 10)["kernel"] for name in variants}
     assert kernels.pop("mmd") == "linear"
-    assert kernels == {f"mmd-{kernel}": kernel for kernel in ("polynomial", "rbf", "laplacian")}
+    assert set(kernels.values()) == {"polynomial", "rbf", "laplacian"}
+    assert all(name.split("-")[1] == kernel for name, kernel in kernels.items())
 
 
 WRONG = [

@@ -77,7 +77,8 @@ def test_the_papers_protocol_has_the_published_values() -> None:
     config = load_config(CONFIG, "paper")
     search = config.search
     assert (search.dataset, search.ipc, search.networks, search.repeats) == ("cifar10", 50, 720, 5)
-    assert search.candidates == ("random", "dsa", "dm", "early_stopping", "whole")
+    # The paper's, and DC.
+    assert search.candidates == ("random", "dc", "dsa", "dm", "early_stopping", "whole")
     assert search.split == {"validation": 0.1, "training_images": None, "seed": 0}
     on_proxy, on_whole = (config.recipe(name, "cifar10") for name in ("search", "search_whole"))
     assert (on_proxy["epochs"], on_proxy["batch"]) == (200, 250)
