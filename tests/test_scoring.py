@@ -212,7 +212,7 @@ def test_the_command_scores_digits_with_nothing_prepared_like_tensors_in_memory(
     words = ("mine.safetensors", *settings.split(), "--recipes", "dsa", "--threads", 1, "--out", "o")
     done = run("score", *words, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "error: mine.safetensors: no such synthetic set" in done.stderr
+    assert "error: mine.safetensors: no such file; give a synthetic set" in done.stderr
     real = condensery.data.load(tmp_path / "data/prepared/digits")
     mine = random_set(replace(JOB, data=real), [10] * 10, 1, 5)
     mine.save(tmp_path / "mine.safetensors")

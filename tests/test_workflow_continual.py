@@ -123,7 +123,7 @@ def test_a_change_repeats_what_depends_on_it(finished: Path) -> None:
     assert plan(root, "continual5", "dsa_continual", protocol="small") == {}
     path = root / "config" / "recipes.yaml"
     text = path.read_text()
-    path.write_text(text.replace("epochs: 50", "epochs: 51", 1))
+    path.write_text(text.replace("epochs: 50\n", "epochs: 51\n", 1))
     try:
         jobs = plan(root, "continual5", "dsa_continual", protocol="small")
     finally:

@@ -92,7 +92,7 @@ class StudyRun:
         count = self._study.test_images
         test = real.test.subset(np.arange(count)) if count else real.test
         label = f"{_name(task)}, evaluated in {task.evaluated}"
-        identity = _identity(task=label, recipe=vars(recipe), networks=self._study.networks)
+        identity = _identity(task=label, recipe=recipe.stated(), networks=self._study.networks)
         checkpoint = Checkpoint(path.with_suffix(f".{task.evaluated}-evaluation"), identity)
         with Progress(label, self._study.networks * recipe.epochs_run, "epochs") as progress:
             outcomes = evaluate(
@@ -113,7 +113,7 @@ class StudyRun:
             "precision": task.evaluated,
             "condense_precision": task.condensed,
         }
-        self._add([common | vars(outcome) for outcome in outcomes])
+        self._add([common | outcome.columns() for outcome in outcomes])
         checkpoint.remove()
 
     def _condense(self, task: Task, job: Job, path: Path) -> SyntheticSet:

@@ -365,7 +365,7 @@ def contents(path: Path) -> Any:
         return shown, about
     if path.suffix == ".parquet":
         table = pq.ParquetFile(path).read()
-        timed = [name for name in table.column_names if name.endswith("_seconds")]
+        timed = [name for name in table.column_names if name.endswith(("_seconds", "_mb"))]
         return table.drop_columns(timed).to_pylist()
     if path.suffix == ".png":
         with Image.open(path) as image:

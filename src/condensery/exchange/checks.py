@@ -22,7 +22,7 @@ def existing(path: Path) -> Path:
     """
     path = Path(path)
     if not path.is_file():
-        raise CondenseryError(f"{path}: no such file; give a synthetic set to import")
+        raise CondenseryError(f"{path}: no such file; give a synthetic set")
     return path
 
 

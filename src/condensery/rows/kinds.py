@@ -142,7 +142,7 @@ SNAPSHOT = Kind(
     pa.schema([*SCHEMA, *(pa.field(name, kind, nullable=False) for name, kind in _SNAPSHOT.items())]),
     (*COORDINATES, "step"),
     "scripts/evaluate.py, from a snapshot that scripts/condense.py took",
-    STORAGE,
+    EVALUATION.optional,
 )
 """A row is one network trained on one snapshot of a set."""
 
