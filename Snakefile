@@ -49,12 +49,12 @@ if POOL:
     include: "workflow/rules/pool.smk"
 
 
-if CONFIG.listed(catalog.Memories):
+if CONFIG.listed(target_kinds.Memories):
 
     include: "workflow/rules/continual.smk"
 
 
-if CONFIG.listed(catalog.Trajectories):
+if CONFIG.listed(target_kinds.Trajectories):
 
     include: "workflow/rules/trajectory.smk"
 

@@ -37,31 +37,26 @@ def images(count: int, size: int = 8, channels: int = 3) -> torch.Tensor:
 
 
 def test_parts_come_row_by_row_each_as_bilinear_interpolation_enlarges_it() -> None:
-    stored, labels = images(3), torch.tensor([0, 1, 2])
-    decoded, repeated = decode(stored, labels, 2)
+    stored = images(3)
+    decoded = decode(stored, 2)
     quarters = [stored[:, :, :4, :4], stored[:, :, :4, 4:], stored[:, :, 4:, :4], stored[:, :, 4:, 4:]]
     for part, quarter in enumerate(quarters):
         expected = functional.interpolate(quarter, (8, 8), mode="bilinear", align_corners=False)
         assert torch.equal(decoded[3 * part : 3 * part + 3], expected)
-    assert repeated.tolist() == [0, 1, 2] * 4
     # By hand: the first pixels of a row 0, 1 enlarged twice are 0, 1/4, 3/4, 1.
     row = torch.tensor([0.0, 1.0, 5.0, 5.0]).expand(1, 1, 4, 4)
-    assert decode(row, torch.zeros(1), 2)[0][0, 0, 0].tolist() == [0, 0.25, 0.75, 1]
+    assert decode(row, 2)[0, 0, 0].tolist() == [0, 0.25, 0.75, 1]
 
 
 def test_a_factor_of_one_is_the_identity_and_any_factor_keeps_a_constant() -> None:
-    stored, labels = images(2), torch.tensor([1, 0])
-    same = decode(stored, labels, 1)
-    assert same[0] is stored
-    assert same[1] is labels
-    assert torch.equal(
-        decode(torch.full((1, 3, 9, 6), 0.3), torch.zeros(1), 3)[0], torch.full((9, 3, 9, 6), 0.3)
-    )
+    stored = images(2)
+    assert decode(stored, 1) is stored
+    assert torch.equal(decode(torch.full((1, 3, 9, 6), 0.3), 3), torch.full((9, 3, 9, 6), 0.3))
 
 
 def test_every_stored_pixel_gets_the_gradient_of_its_own_part_alone() -> None:
     stored = images(2).requires_grad_()
-    decoded, _ = decode(stored, torch.zeros(2), 2)
+    decoded = decode(stored, 2)
     (all_of_them,) = torch.autograd.grad(decoded.sum(), stored, retain_graph=True)
     assert torch.allclose(all_of_them, torch.full_like(stored, 4.0))
     (first,) = torch.autograd.grad(decoded[0].sum(), stored)
@@ -71,7 +66,7 @@ def test_every_stored_pixel_gets_the_gradient_of_its_own_part_alone() -> None:
 
 def test_sides_that_the_factor_does_not_divide_are_filled_up_with_gray() -> None:
     stored = torch.zeros(1, 1, 28, 28)
-    decoded, _ = decode(stored, torch.zeros(1), 3)
+    decoded = decode(stored, 3)
     assert decoded.shape == (9, 1, 28, 28)
     assert not decoded[0].any()  # the first part has no added pixel
     whole = torch.full((1, 1, 30, 30), 0.5)
@@ -89,7 +84,7 @@ def test_real_images_are_stored_at_half_size_in_the_order_in_which_they_are_deco
     assert torch.allclose(stored[1, :, :4, 4:], half[3])
     assert torch.allclose(stored[0, :, 4:, 4:], half[6])
     smooth = torch.linspace(0, 1, 8).reshape(8, 1, 1, 1).expand(8, 3, 8, 8)
-    assert torch.allclose(decode(encode(smooth, 2), torch.zeros(2), 2)[0], smooth)
+    assert torch.allclose(decode(encode(smooth, 2), 2), smooth)
     with pytest.raises(CondenseryError, match="formation 3: 8 images of 8x8"):
         encode(real, 3)
 
@@ -103,9 +98,8 @@ def test_a_set_of_parts_keeps_its_formation_and_trains_on_what_it_decodes_to(tmp
     assert loaded.digest() == parts.digest()
     samples = Samples.of_set(loaded, CPU)
     assert len(samples) == 4 * len(whole)
-    expected, labels = decode(whole.images, whole.labels, 2)
-    assert torch.equal(samples.batch(torch.arange(40)), expected)
-    assert torch.equal(samples.labels, labels)
+    assert torch.equal(samples.batch(torch.arange(40)), decode(whole.images, 2))
+    assert torch.equal(samples.labels, whole.labels.repeat(4))
     assert len(loaded.as_dataset("unit")) == 40  # type: ignore[arg-type]
     assert loaded.storage() == {"images_stored": 10, "pixel_bytes": 10 * 3 * 8 * 6, "label_bytes": 0}
 
@@ -114,7 +108,7 @@ def test_the_gray_that_fills_up_is_gray_in_the_normalized_space_of_the_set() -> 
     black = torch.full((5, 3, 8, 6), 0.0)
     unit = make([0, 1, 2, 3, 4], images=black, formation=3)
     mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (unit.mean, unit.std))
-    expected, _ = decode(black * std + mean, unit.labels, 3)
+    expected = decode(black * std + mean, 3)
     assert torch.allclose(unit.decoded().images * std + mean, expected, atol=1e-6)
 
 

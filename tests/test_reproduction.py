@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from condensery.experiment import catalog, load_config
+from condensery.experiment import catalog, load_config, target_kinds
 from condensery.experiment.comparable import cell_differences
 from condensery.reporting import (
     layout,
@@ -216,7 +216,9 @@ def test_a_table_with_a_file_of_published_numbers_is_an_entry(
     shutil.copytree(KNOWN, known)
     head = "dataset,ipc,method,accuracy_mean,accuracy_std,source\n"
     (known / "mine.csv").write_text(f"{head}cifar10,10,dm,12.5,,A page\n")
-    monkeypatch.setitem(catalog.TARGETS, "mine", catalog.Accuracies("Numbers of a page", published="mine"))
+    monkeypatch.setitem(
+        catalog.TARGETS, "mine", target_kinds.Accuracies("Numbers of a page", published="mine")
+    )
     numbers = published.numbers(known)
     assert numbers[numbers["table"] == "mine"]["published_mean"].tolist() == [12.5]
     frame = reproduction_cells.verdicts(numbers, {}, {}, config("paper"))

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from condensery.experiment.catalog import Accuracies, of_kind
+from condensery.experiment.catalog import of_kind
+from condensery.experiment.target_kinds import Accuracies
 from condensery.reporting.tables import read_cells
 from condensery.synthetic import SyntheticSet
 from tests.scripts import ROOT, run

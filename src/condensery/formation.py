@@ -17,9 +17,7 @@ MOST = 8
 _GRAY = 0.5  # what fills up parts that do not divide the image, in units in which pixels are from 0 to 1
 
 
-def decode(
-    images: Tensor, labels: Tensor, factor: int, fill: Tensor | float = _GRAY
-) -> tuple[Tensor, Tensor]:
+def decode(images: Tensor, factor: int, fill: Tensor | float = _GRAY) -> Tensor:
     """Return the images that stored images stand for; differentiable.
 
     Each stored image is cut into ``factor`` x ``factor`` parts of equal size, and each part is enlarged to
@@ -27,17 +25,16 @@ def decode(
 
     Args:
         images: stored images, float (N, C, H, W).
-        labels: of any shape (N, ...).
         factor: parts along each side; 1 returns everything as it is.
         fill: pixels that are added on the right and below where the factor does not divide a side: a number,
             or a tensor (1, C, 1, 1). The public code adds middle gray.
 
     Returns:
         Images (factor**2 * N, C, H, W), first the upper left parts of all images, then the parts to the
-        right of them, row by row; and the labels, repeated as often.
+        right of them, row by row.
     """
     if factor == 1:
-        return images, labels
+        return images
     height, width = images.shape[-2:]
     sides = -(-height // factor), -(-width // factor)
     if (height, width) != (factor * sides[0], factor * sides[1]):
@@ -49,8 +46,7 @@ def decode(
         for top in range(0, factor * sides[0], sides[0])
         for left in range(0, factor * sides[1], sides[1])
     ]
-    enlarged = functional.interpolate(torch.cat(cut), (height, width), mode="bilinear", align_corners=False)
-    return enlarged, torch.cat([labels] * factor**2)
+    return functional.interpolate(torch.cat(cut), (height, width), mode="bilinear", align_corners=False)
 
 
 def encode(images: Tensor, factor: int) -> Tensor:

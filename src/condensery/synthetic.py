@@ -206,7 +206,8 @@ class SyntheticSet:
         if self.formation == 1:
             return self
         gray = (0.5 - self._column(self.mean)) / self._column(self.std)
-        images, labels = decode(self.images, self.labels, self.formation, gray)
+        images = decode(self.images, self.formation, gray)
+        labels = torch.cat([self.labels] * self.formation**2)
         whole = replace(self, images=images, labels=labels, formation=1)
         whole.source = self.source
         return whole
@@ -272,7 +273,7 @@ class SyntheticSet:
             CondenseryError: the library `datasets` is not installed, or the images are neither gray nor RGB.
         """
         # The formats know the set, which they are not needed for otherwise.
-        from condensery.exchange import to_hf
+        from condensery.exchange.parquet import to_hf
 
         return to_hf(self)
 

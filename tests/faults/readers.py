@@ -205,6 +205,18 @@ def _entry(folder: Path) -> object:
 
 
 def _readers() -> Iterator[tuple[str, Reader]]:
+    yield from _of_data()
+    yield from _of_images()
+    yield from _of_sets()
+    yield from _of_published_layouts()
+    cells = pd.DataFrame([{name: 1 for name in tables.COLUMNS}]).to_csv(index=False)
+    yield "table", Reader({"t.csv": cells.encode()}, lambda folder: tables.read_cells(folder / "t.csv"))
+    configuration = _configuration()
+    for name in ("config.yaml", "datasets.yaml", "methods.yaml", "recipes.yaml", "protocols/smoke.yaml"):
+        yield name, Reader(_with_first(configuration, name), _entry)
+
+
+def _of_data() -> Iterator[tuple[str, Reader]]:
     for name in list(IDX)[:2]:
         yield f"idx {name[8:14]}", Reader(_with_first(IDX, name), _of_kind("idx", "m", 1))
     packed = {f"{name}.gz": gzip.compress(data) for name, data in IDX.items()}
@@ -235,6 +247,9 @@ def _readers() -> Iterator[tuple[str, Reader]]:
     for suffix, data in (("", pickle.dumps(IMAGENET)), (".npz", _arrays(**IMAGENET))):
         batches = {f"i/{name}{suffix}": data for name in BATCH_NAMES}
         yield f"imagenet batch{suffix}", Reader(batches, _of_kind("imagenet-batches", "i", 3))
+
+
+def _of_images() -> Iterator[tuple[str, Reader]]:
     for suffix, mode in (("png", "RGB"), ("png", "P"), ("png", "LA"), ("jpeg", "RGB"), ("gif", "P"),
                          ("bmp", "RGB"), ("tiff", "RGB"), ("webp", "RGB")):  # fmt: skip
         first = f"f/train/rose/9.{suffix}"
@@ -244,6 +259,9 @@ def _readers() -> Iterator[tuple[str, Reader]]:
                          ("tar", _tar(FOLDER, "w")), ("zip", _zip(FOLDER))):  # fmt: skip
         files = {f"f.{ending}": data}
         yield ending, Reader(files, _of_kind("image-folder", f"f.{ending}", 3, classes=2))
+
+
+def _of_sets() -> Iterator[tuple[str, Reader]]:
     pt = {"data": [[SET.images, SET.labels]], "accs_all_exps": {"ConvNet": [np.float64(0.5)]}}
     for name, zipped in (("set pt", True), ("old set pt", False)):
         yield (
@@ -266,6 +284,9 @@ def _readers() -> Iterator[tuple[str, Reader]]:
             f"set {name[-4:]}",
             Reader(_with_first(png, name), lambda folder: exchange.from_png_folders(folder / "s", INFO)),
         )
+
+
+def _of_published_layouts() -> Iterator[tuple[str, Reader]]:
     foreign = {
         "idc pt": {"s.pt": _torch([SET.images, SET.labels])},
         "mtt pt": {"images.pt": _torch(SET.images), "labels.pt": _torch(SET.labels), "lr.pt": _torch(0.1)},
@@ -279,11 +300,6 @@ def _readers() -> Iterator[tuple[str, Reader]]:
         yield name, Reader(files, partial(_read_foreign, read))
     zca = {"z.pt": _torch({"mean": np.zeros(64), "matrix": np.eye(64)}), "s.pt": foreign["idc pt"]["s.pt"]}
     yield "zca", Reader(zca, partial(_read_foreign, "s.pt", zca="z.pt"))
-    cells = pd.DataFrame([{name: 1 for name in tables.COLUMNS}]).to_csv(index=False)
-    yield "table", Reader({"t.csv": cells.encode()}, lambda folder: tables.read_cells(folder / "t.csv"))
-    configuration = _configuration()
-    for name in ("config.yaml", "datasets.yaml", "methods.yaml", "recipes.yaml", "protocols/smoke.yaml"):
-        yield name, Reader(_with_first(configuration, name), _entry)
 
 
 READERS = dict(_readers())

@@ -13,6 +13,7 @@ from condensery.experiment import (
     catalog,
     load_config,
     settings,
+    target_kinds,
 )
 from condensery.experiment.plans import EMBEDDING_SEED, embedding
 
@@ -64,7 +65,7 @@ TABLE_FILES = ["csv", "md", "tex", "json", "cost.csv", "cost.md"]
 FIGURE_FILES = ["png", "pdf"]
 
 
-def named(kind: type[catalog.Target]) -> str:
+def named(kind: type[target_kinds.Target]) -> str:
     # The constraint of a rule to the targets of its kind. Nothing is called "none"; an empty one would allow any.
     return "|".join(CONFIG.listed(kind)) or "none"
 

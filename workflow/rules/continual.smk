@@ -108,7 +108,7 @@ rule continual_report:
     benchmark:
         "results/{protocol}/benchmarks/tables/{target}.tsv"
     wildcard_constraints:
-        target=named(catalog.Memories),
+        target=named(target_kinds.Memories),
     localrule: True
     conda:
         "../../environment.yml"

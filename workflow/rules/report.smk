@@ -24,7 +24,7 @@ rule table:
     benchmark:
         "results/{protocol}/benchmarks/tables/{target}.tsv"
     wildcard_constraints:
-        target=named(catalog.Accuracies),
+        target=named(target_kinds.Accuracies),
     conda:
         "../../environment.yml"
     resources:
@@ -54,7 +54,7 @@ rule curve:
     benchmark:
         "results/{protocol}/benchmarks/figures/{target}.tsv"
     wildcard_constraints:
-        target=named(catalog.Curves),
+        target=named(target_kinds.Curves),
     conda:
         "../../environment.yml"
     resources:
@@ -84,7 +84,7 @@ rule figure:
     benchmark:
         "results/{protocol}/benchmarks/figures/{target}.tsv"
     wildcard_constraints:
-        target=named(catalog.Images),
+        target=named(target_kinds.Images),
     conda:
         "../../environment.yml"
     resources:
@@ -118,7 +118,7 @@ rule embedding:
     benchmark:
         "results/{protocol}/benchmarks/figures/{target}.tsv"
     wildcard_constraints:
-        target=named(catalog.Embedding),
+        target=named(target_kinds.Embedding),
     conda:
         "../../environment.yml"
     threads: THREADS["evaluate"]

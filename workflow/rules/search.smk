@@ -1,6 +1,6 @@
 # The architecture search. Its networks are tested too, which no choice depends on.
-TABLE = CONFIG.listed(catalog.SearchTable)[0]
-FIGURE = CONFIG.listed(catalog.SearchFigure)[0]
+TABLE = CONFIG.listed(target_kinds.SearchTable)[0]
+FIGURE = CONFIG.listed(target_kinds.SearchFigure)[0]
 PROXY_FILE = f"results/{{protocol}}/search/synthetic/{SET}.safetensors"
 TRAINED_FILE = "results/{protocol}/search/accuracy/{dataset}/{candidate}/{part}.parquet"
 CHOSEN_FILE = "results/{protocol}/search/chosen/{dataset}.parquet"

@@ -66,7 +66,7 @@ rule figure_of_trajectories:
     benchmark:
         "results/{protocol}/benchmarks/figures/{target}.tsv"
     wildcard_constraints:
-        target=named(catalog.Trajectories),
+        target=named(target_kinds.Trajectories),
     localrule: True
     conda:
         "../../environment.yml"

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from condensery import console, rows
 from condensery.experiment import load_config
-from condensery.experiment.catalog import Memories, of_kind
+from condensery.experiment.catalog import of_kind
 from condensery.experiment.memories import memories
+from condensery.experiment.target_kinds import Memories
 from condensery.reporting import continual_cells, continual_figure, continual_table, published
 from condensery.reporting.labels import Labels
 from condensery.rows import MEMORY

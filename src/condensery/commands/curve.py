@@ -11,7 +11,8 @@ from pathlib import Path
 
 from condensery import console
 from condensery.experiment import load_config
-from condensery.experiment.catalog import Curves, of_kind
+from condensery.experiment.catalog import of_kind
+from condensery.experiment.target_kinds import Curves
 from condensery.reporting import curve_figure
 from condensery.reporting.labels import Labels
 from condensery.reporting.selection import of_target

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from condensery import console
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import Embedding, of_kind
+from condensery.experiment.catalog import of_kind
+from condensery.experiment.target_kinds import Embedding
 from condensery.jobs.arguments import add_arguments, opened
 from condensery.reporting import tsne_figure
 from condensery.reporting.labels import Labels

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from condensery import console, rows
 from condensery.experiment import load_config
-from condensery.experiment.catalog import Images, of_kind
+from condensery.experiment.catalog import of_kind
+from condensery.experiment.target_kinds import Images
 from condensery.reporting import images_figure
 from condensery.reporting.labels import Labels
 from condensery.synthetic import SyntheticSet

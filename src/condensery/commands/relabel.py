@@ -21,7 +21,7 @@ from condensery.data.views import training_only
 from condensery.errors import CondenseryError
 from condensery.files import provenance_of
 from condensery.identity import check_data, set_columns
-from condensery.jobs.arguments import MOST_SEED, add_arguments, opened
+from condensery.jobs.arguments import add_arguments, add_seed_argument, opened
 from condensery.jobs.opening import Job
 from condensery.networks import Network
 from condensery.progress import Progress
@@ -47,12 +47,7 @@ def parse() -> argparse.Namespace:
         metavar="N",
         help="without --teacher: epochs of its training; default: those of the recipe teacher",
     )
-    parser.add_argument(
-        "--seed",
-        type=console.whole_number("--seed", 0, MOST_SEED),
-        metavar="N",
-        help="without --teacher: its seed; default: 0",
-    )
+    add_seed_argument(parser, "the training without --teacher; default: 0", required=False)
     parser.add_argument(
         "--temperature",
         type=float,

@@ -16,7 +16,12 @@ from pathlib import Path
 
 from condensery import console, exchange
 from condensery.files import check_output
-from condensery.jobs.arguments import add_opening_arguments, add_reading_arguments, reading_options
+from condensery.jobs.arguments import (
+    add_networks_argument,
+    add_opening_arguments,
+    add_reading_arguments,
+    reading_options,
+)
 from condensery.scoring import Comparison, open_job, report, score_set
 from condensery.scoring.cells import Store
 from condensery.scoring.examining import Wanted
@@ -44,13 +49,7 @@ def parse() -> argparse.Namespace:
         help=f"entries of config/recipes.yaml; default: {' '.join(RECIPES)}",
     )
     parser.add_argument("--network", metavar="NAME", help="evaluation network; default: the data set's own")
-    parser.add_argument(
-        "--networks",
-        type=console.whole_number("--networks", 1, SEEDS_PER_SET),
-        default=NETWORKS,
-        metavar="N",
-        help="networks on each set, and on random images, by each recipe; default: %(default)s",
-    )
+    add_networks_argument(parser, " on each set, and on random images, by each recipe", NETWORKS)
     parser.add_argument(
         "--whole-networks",
         type=console.whole_number("--whole-networks", 0, SEEDS_PER_SET),

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from condensery import console
 from condensery.experiment import load_config
-from condensery.experiment.catalog import SearchFigure, SearchTable, of_kind
+from condensery.experiment.catalog import of_kind
+from condensery.experiment.target_kinds import SearchFigure, SearchTable
 from condensery.reporting import search_cells, search_figure, search_table
 from condensery.reporting.labels import Labels
 from condensery.rows import SEARCH, read_rows, row_files

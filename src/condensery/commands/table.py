@@ -16,7 +16,8 @@ from pathlib import Path
 
 from condensery import console, rows
 from condensery.experiment import load_config
-from condensery.experiment.catalog import Accuracies, find, of_kind
+from condensery.experiment.catalog import find, of_kind
+from condensery.experiment.target_kinds import Accuracies
 from condensery.reporting import latex, tables
 from condensery.reporting.labels import Labels
 from condensery.reporting.selection import of_target

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from condensery import console, rows
 from condensery.experiment import Config, load_config
-from condensery.experiment.catalog import Trajectories, of_kind
+from condensery.experiment.catalog import of_kind
+from condensery.experiment.target_kinds import Trajectories
 from condensery.experiment.trajectories import RECIPE, trajectories
 from condensery.reporting import published, trajectory_cells, trajectory_figure
 from condensery.reporting.labels import Labels

@@ -105,10 +105,7 @@ class Found:
         Raises:
             CondenseryError: something is open that only a choice can say, or does not match the data.
         """
-        with readable(path):
-            images, labels = plain(self.images), plain(self.labels)
-            labels = labels_of(path, labels, info, choices.labels)
-            images = self._pixels(path, images, info, choices)
+        images, labels = self.values(path, info, choices)
         about: dict[str, Any] = {"format": self.layout, "file": path.name, "sha256": _sha256(path)}
         chosen: dict[str, Any] = {
             "experiment": self.experiment,
@@ -132,6 +129,21 @@ class Found:
             learning_rate=self.learning_rate,
             formation=1 if choices.formation is None else choices.formation,
         )
+
+    def values(self, path: Path, info: DataInfo, choices: Choices) -> tuple[Tensor, Tensor]:
+        """Return images, (N, C, H, W) float32, normalized as the data is, and labels, see `labels_of`.
+
+        Args:
+            path: the file, or another name of the set, for messages.
+            info: the data set.
+            choices: what is known besides.
+
+        Raises:
+            CondenseryError: something is open that only a choice can say, or the values cannot be used.
+        """
+        with readable(path):
+            images, labels = plain(self.images), plain(self.labels)
+            return self._pixels(path, images, info, choices), labels_of(path, labels, info, choices.labels)
 
     def _pixels(self, path: Path, images: Tensor, info: DataInfo, choices: Choices) -> Tensor:
         """Return the images as (N, C, H, W) float32, normalized as the data is."""

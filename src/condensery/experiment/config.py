@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from condensery.architectures import has_batch_norm
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import TARGETS, Target, of_section
+from condensery.experiment.catalog import TARGETS, of_section
 from condensery.experiment.plans import PoolPlan, Search
 from condensery.experiment.reading import base_of, unknown
+from condensery.experiment.target_kinds import Target
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, whole_evaluations_of
 
 _Plan = TypeVar("_Plan")

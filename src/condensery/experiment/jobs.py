@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from condensery.experiment import memories
-from condensery.experiment.catalog import TARGETS, Memories, SearchTable
+from condensery.experiment.catalog import TARGETS
 from condensery.experiment.config import Config
 from condensery.experiment.needs import NEEDS, needed, needed_in_step
 from condensery.experiment.plans import Search
+from condensery.experiment.target_kinds import Memories, SearchTable
 from condensery.experiment.targets import WHOLE, SetId
 
 

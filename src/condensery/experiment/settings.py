@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from condensery.experiment import memories
-from condensery.experiment.catalog import TARGETS, Trajectories
+from condensery.experiment.catalog import TARGETS
 from condensery.experiment.config import Config
 from condensery.experiment.memories import MemoryId
 from condensery.experiment.needs import NEEDS
+from condensery.experiment.target_kinds import Trajectories
 from condensery.experiment.targets import WHOLE, SetId
 from condensery.experiment.trajectories import RECIPE, trajectories
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from condensery.errors import CondenseryError
-from condensery.experiment import catalog
+from condensery.experiment import target_kinds
 from condensery.experiment.memories import datasets_of
 from condensery.experiment.needs import NEEDS
 from condensery.experiment.plans import EARLY_STOPPING, PER_WIDTH, embedding
@@ -61,7 +61,7 @@ def check_trajectories(config: Config, file: Path) -> None:
     Raises:
         CondenseryError: a method has no iterations after which a snapshot could be taken.
     """
-    for target in config.listed(catalog.Trajectories):
+    for target in config.listed(target_kinds.Trajectories):
         for number, block in enumerate(config.blocks(target)):
             for method in block["methods"]:
                 parameters = config.method(config.implementation(method))["parameters"]
@@ -79,7 +79,7 @@ def check_embeddings(config: Config, file: Path) -> None:
     Raises:
         CondenseryError: a data set has fewer classes than its map shows.
     """
-    for target in config.listed(catalog.Embedding):
+    for target in config.listed(target_kinds.Embedding):
         wanted = embedding(config, target)
         known = config.class_count(wanted.dataset)
         if wanted.classes > known:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import Trajectories, of_kind
+from condensery.experiment.catalog import of_kind
+from condensery.experiment.target_kinds import Trajectories
 from condensery.experiment.targets import SetId, sets_of
 
 if TYPE_CHECKING:

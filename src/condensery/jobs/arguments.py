@@ -25,12 +25,12 @@ MOST_NUMBERS = 10**6
 """The longest list of numbers that an option may stand for."""
 
 
-def add_seed_argument(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the argument that gives the seed of something."""
+def add_seed_argument(parser: argparse.ArgumentParser, what: str, *, required: bool = True) -> None:
+    """Add the argument that gives the seed of something; without it, if it may be left out, it is None."""
     parser.add_argument(
         "--seed",
         type=console.whole_number("--seed", 0, MOST_SEED),
-        required=True,
+        required=required,
         metavar="N",
         help=f"seed of {what}",
     )
@@ -95,13 +95,16 @@ def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names} | {"normalization": normalization}
 
 
-def add_networks_argument(parser: argparse.ArgumentParser, each: str = "") -> None:
-    """Add the argument that gives the number of networks."""
+def add_networks_argument(
+    parser: argparse.ArgumentParser, each: str = "", default: int | None = None
+) -> None:
+    """Add the argument that gives the number of networks, by default that of the protocol (None)."""
     parser.add_argument(
         "--networks",
         type=console.whole_number("--networks", 1, SEEDS_PER_SET),
+        default=default,
         metavar="N",
-        help=f"networks{each}; default: the protocol's number",
+        help=f"networks{each}; default: {'the number of the protocol' if default is None else default}",
     )
 
 

@@ -27,7 +27,7 @@ COMPUTES_NOTHING = (
     *("data/sources.py",),
     *("experiment/catalog.py", "experiment/checks.py", "experiment/config.py", "experiment/loading.py"),
     *("experiment/needs.py", "experiment/reading.py", "experiment/settings.py"),
-    *("experiment/target_checks.py", "experiment/targets.py"),
+    *("experiment/target_checks.py", "experiment/target_kinds.py", "experiment/targets.py"),
     *("scoring/entries.py", "scoring/formulas.py", "scoring/report.py", "scoring/scores.py"),
     *("commands/rows.py", "commands/score.py"),
     *("commands/continual_report.py", "commands/cost.py", "commands/curve.py", "commands/export_set.py"),

@@ -14,8 +14,8 @@ from torch import Tensor
 from condensery import networks, streams
 from condensery.data import RealData, Split
 from condensery.errors import CondenseryError
-from condensery.formation import encode
 from condensery.machine.device import Device
+from condensery.methods import real_images
 from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 
@@ -129,7 +129,8 @@ class Problem:
         """
         device = self.device.torch_device
         if init == "real":
-            return self._stored([self.random_images(c) for c in self.classes], device)
+            chosen = [self.random_images(c) for c in self.classes]
+            return real_images.stored(self.data.train, chosen, self.formation, device)
         info = self.data.info
         shape = (self.ipc, info.channels, info.height, info.width)
         noise = [torch.randn(shape, generator=streams.generator(self.seed, "noise", c)) for c in self.classes]
@@ -137,23 +138,16 @@ class Problem:
 
     def random_images(self, c: int) -> np.ndarray:
         """Return indices of ``images_per_class`` images of a class, uniform without replacement: int64."""
-        return self.random_batch(c, self.images_per_class, streams.generator(self.seed, "initial-images", c))
+        return real_images.first_drawn(self.data.train, c, self.images_per_class, self.seed)
 
     def random_batch(self, c: int, size: int, generator: torch.Generator) -> np.ndarray:
         """Return indices of at most ``size`` images of a class, uniform without replacement: int64, (n,)."""
-        pool = self.data.train.indices_of(c)
-        return pool[torch.randperm(len(pool), generator=generator)[:size].numpy()]
+        return real_images.drawn(self.data.train, c, size, generator)
 
     def select(self, indices: Iterable[np.ndarray]) -> SyntheticSet:
         """Return the set of the real images at ``indices``: int64 (images_per_class,) for each class."""
-        return self.synthetic_set(self._stored(list(indices), torch.device("cpu")))
-
-    def _stored(self, indices: Sequence[np.ndarray], device: torch.device) -> Tensor:
-        """Return the real images at the indices of each class, joined where an image holds several."""
-        images = self.data.train.batch(np.concatenate(indices), device)
-        if self.formation == 1:
-            return images
-        return torch.cat([encode(part, self.formation) for part in images.split(self.images_per_class)])
+        cpu = torch.device("cpu")
+        return self.synthetic_set(real_images.stored(self.data.train, list(indices), self.formation, cpu))
 
     def synthetic_set(
         self, images: Tensor, *, labels: Tensor | None = None, learning_rate: Tensor | None = None

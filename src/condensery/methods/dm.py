@@ -138,8 +138,7 @@ class Matcher:
     def _shown(self, stored: Tensor) -> Sequence[Tensor]:
         """Return the images of each class that stored ones, (classes * ipc, C, H, W), stand for."""
         problem = self._problem
-        labels = torch.empty(problem.ipc)
-        return [decode(part, labels, problem.formation)[0] for part in stored.split(problem.ipc)]
+        return [decode(part, problem.formation) for part in stored.split(problem.ipc)]
 
     @torch.no_grad()
     def _real_features(self, group: range, draws: Sequence[Draw], step: int) -> Sequence[Tensor]:

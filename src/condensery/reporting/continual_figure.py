@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from condensery.experiment.catalog import Memories, find
+from condensery.experiment.catalog import find
+from condensery.experiment.target_kinds import Memories
 from condensery.reporting import layout
 from condensery.reporting.continual_table import caption, in_turn, is_sequence, line_name, step_name
 from condensery.reporting.drawing import STYLE, Drawing, heading

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from condensery.experiment.catalog import Memories, find
+from condensery.experiment.catalog import find
 from condensery.experiment.memories import RECIPE
+from condensery.experiment.target_kinds import Memories
 from condensery.progress import duration
 from condensery.reporting import layout, markdown, metrics
 from condensery.reporting.labels import Labels

@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import Curves, find
+from condensery.experiment.catalog import find
+from condensery.experiment.target_kinds import Curves
 from condensery.experiment.targets import WHOLE
 from condensery.reporting import layout, published
 from condensery.reporting.cells import cells

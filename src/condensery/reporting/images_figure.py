@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import Images, find
+from condensery.experiment.catalog import find
+from condensery.experiment.target_kinds import Images
 from condensery.progress import duration
 from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels

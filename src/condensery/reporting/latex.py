@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import Accuracies
+from condensery.experiment.target_kinds import Accuracies
 from condensery.experiment.targets import WHOLE
 from condensery.reporting import layout
 from condensery.reporting.labels import Labels

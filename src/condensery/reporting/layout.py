@@ -11,7 +11,7 @@ import pandas as pd
 
 from condensery import architectures
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import Layout
+from condensery.experiment.target_kinds import Layout
 from condensery.progress import duration
 from condensery.reporting.labels import Labels
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from condensery.experiment.catalog import Accuracies
+from condensery.experiment.target_kinds import Accuracies
 from condensery.reporting import layout
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import Cell

@@ -14,7 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, UnidentifiedImageError
 
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import TARGETS, Accuracies, Layout, Memories, SearchTable, find
+from condensery.experiment.catalog import TARGETS, find
+from condensery.experiment.target_kinds import Accuracies, Layout, Memories, SearchTable
 from condensery.experiment.targets import WHOLE
 from condensery.files import atomic
 from condensery.reporting import (

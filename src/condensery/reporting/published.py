@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import RELATIVE_TABLE, Accuracies, ClassesInSteps, SearchTable, of_kind
+from condensery.experiment.catalog import RELATIVE_TABLE, of_kind
 from condensery.experiment.groups import ALL, BINS, RANDOM
+from condensery.experiment.target_kinds import Accuracies, ClassesInSteps, SearchTable
 
 _COSTS = dict.fromkeys(("dataset", "ipc", "method", "network", "hardware"), str) | {
     "minutes": float,

@@ -11,8 +11,9 @@ import pandas as pd
 
 from condensery.errors import CondenseryError
 from condensery.experiment import Config
-from condensery.experiment.catalog import TARGETS, SearchTable
+from condensery.experiment.catalog import TARGETS
 from condensery.experiment.comparable import cell_differences, search_differences
+from condensery.experiment.target_kinds import SearchTable
 from condensery.experiment.targets import WHOLE
 from condensery.reporting import cells, continual_cells, published, search_cells
 from condensery.reporting.labels import Labels

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from condensery import architectures
-from condensery.experiment.catalog import TARGETS, Panel
+from condensery.experiment.catalog import TARGETS
+from condensery.experiment.target_kinds import Panel
 from condensery.reporting import layout, published
 from condensery.reporting.drawing import STYLE, Drawing
 from condensery.reporting.labels import Labels

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from condensery.experiment.catalog import SearchFigure, find
+from condensery.experiment.catalog import find
+from condensery.experiment.target_kinds import SearchFigure
 from condensery.progress import duration
 from condensery.reporting import layout, search_table
 from condensery.reporting.drawing import STYLE, Drawing, heading

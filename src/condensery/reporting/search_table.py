@@ -7,7 +7,8 @@ import math
 import pandas as pd
 
 from condensery.experiment import EARLY_STOPPING
-from condensery.experiment.catalog import SearchTable, find
+from condensery.experiment.catalog import find
+from condensery.experiment.target_kinds import SearchTable
 from condensery.experiment.targets import WHOLE
 from condensery.progress import duration
 from condensery.reporting import latex, layout, markdown, metrics

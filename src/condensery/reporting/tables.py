@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from condensery.errors import CondenseryError
-from condensery.experiment.catalog import Accuracies, Layout, find
+from condensery.experiment.catalog import find
+from condensery.experiment.target_kinds import Accuracies, Layout
 from condensery.files import atomic
 from condensery.reporting import latex, markdown, metrics, published
 from condensery.reporting.cells import COLUMNS, KEYS, NUMBERS, STORAGE, cells

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from condensery.experiment.catalog import Trajectories, find
+from condensery.experiment.catalog import find
+from condensery.experiment.target_kinds import Trajectories
 from condensery.files import atomic
 from condensery.progress import duration
 from condensery.reporting import layout, markdown

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from condensery.experiment.catalog import Embedding, find
+from condensery.experiment.catalog import find
+from condensery.experiment.target_kinds import Embedding
 from condensery.files import atomic
 from condensery.progress import duration
 from condensery.reporting import layout

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+_RUN = (
+    ("train_seconds", pa.float64()),
+    ("test_seconds", pa.float64()),  # on whatever images the network was tested
+    *((name, pa.string()) for name in ("device", "precision", "torch", "python", "condensery", "commit")),
+)
+
 SCHEMA = pa.schema(
     [
         pa.field(name, kind, nullable=False)
@@ -23,14 +29,7 @@ SCHEMA = pa.schema(
             ("images", pa.int64()),  # training images
             ("epochs", pa.int64()),
             ("accuracy", pa.float64()),  # percent of the test split, 0 to 100
-            ("train_seconds", pa.float64()),
-            ("test_seconds", pa.float64()),
-            ("device", pa.string()),
-            ("precision", pa.string()),
-            ("torch", pa.string()),
-            ("python", pa.string()),
-            ("condensery", pa.string()),
-            ("commit", pa.string()),
+            *_RUN,
         )
     ]
 )
@@ -169,14 +168,7 @@ _SEARCH = (
     ("steps", pa.int64()),  # batches that the network was trained on
     ("validation_accuracy", pa.float64()),  # percent; empty in rows of the test
     ("test_accuracy", pa.float64()),  # percent; empty where the search left the test images out
-    ("train_seconds", pa.float64()),
-    ("test_seconds", pa.float64()),  # on the validation or the test images
-    ("device", pa.string()),
-    ("precision", pa.string()),
-    ("torch", pa.string()),
-    ("python", pa.string()),
-    ("condensery", pa.string()),
-    ("commit", pa.string()),
+    *_RUN,
 )
 
 SEARCH = Kind(

@@ -9,16 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from condensery import streams
 from condensery.errors import CondenseryError
 from condensery.experiment.targets import WHOLE
-from condensery.formation import encode
 from condensery.identity import digest
 from condensery.jobs import Job
 from condensery.machine.versions import code
+from condensery.methods import real_images
 from condensery.progress import Progress
 from condensery.rows import EXAMINATION, read_rows, write_rows
 from condensery.run import Run
@@ -27,8 +25,6 @@ from condensery.synthetic import SyntheticSet
 from condensery.training.evaluation import Evaluation, evaluate_each, network_seeds
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
-
-RANDOM = "random"
 
 _log = logging.getLogger(__name__)
 
@@ -233,13 +229,11 @@ def of_random(job: Job, recipe: str, synthetic: SyntheticSet, ipc: int) -> Cell:
     They have the number of images of each class and the formation of the set, and its learning rate, if the
     recipe takes it.
     """
-    parts = synthetic.formation
-    name = RANDOM if parts == 1 else f"{RANDOM}-{parts}x{parts}"
-    about = {"method": name, "ipc": ipc, "network": "", "seed": 0}
+    about = {"method": random_method(synthetic), "ipc": ipc, "network": "", "seed": 0}
     counts = torch.bincount(synthetic.class_indices, minlength=len(synthetic.classes)).tolist()
     resolved = job.recipe(recipe, ipc, synthetic)
     rate = resolved.lr if resolved.learned_lr and synthetic.learning_rate is not None else None
-    return Cell(job, recipe, about, None, tuple(counts), parts, rate)
+    return Cell(job, recipe, about, None, tuple(counts), synthetic.formation, rate)
 
 
 def of_whole(job: Job, recipe: str) -> Cell:
@@ -247,10 +241,16 @@ def of_whole(job: Job, recipe: str) -> Cell:
     return Cell(job, recipe, {"method": WHOLE, "ipc": 0, "network": "", "seed": 0})
 
 
+def random_method(synthetic: SyntheticSet) -> str:
+    """Return the method whose images a set is compared with: random ones in the same formation."""
+    parts = synthetic.formation
+    return "random" if parts == 1 else f"random-{parts}x{parts}"
+
+
 def random_set(job: Job, counts: Sequence[int], formation: int, seed: int) -> SyntheticSet:
     """Return random real images, as many of each class and stored in the same way as those of a set.
 
-    With equal counts and formation 1 it is the set that method ``random`` makes of the seed.
+    With equal counts it is the set that method ``random`` makes of the seed.
 
     Args:
         job: the data set.
@@ -263,18 +263,14 @@ def random_set(job: Job, counts: Sequence[int], formation: int, seed: int) -> Sy
         CondenseryError: a class has fewer training images, or images cannot be stored so.
     """
     train, info, parts = job.data.train, job.data.info, formation**2
-    chosen = []
     for c, count in enumerate(counts):
-        pool = train.indices_of(c)
-        if parts * count > len(pool):
+        size = len(train.indices_of(c))
+        if parts * count > size:
             raise CondenseryError(
-                f"{info.name}: class {info.classes[c]} has {len(pool)} training images, and {parts * count} "
-                "are needed to compare the set with random ones: give a smaller set"
+                f"{info.name}: class {info.classes[c]} has {size} training images, and {parts * count} are "
+                "needed to compare the set with random ones: give a smaller set"
             )
-        order = torch.randperm(len(pool), generator=streams.generator(seed, "initial-images", c))
-        chosen.append(pool[order[: parts * count].numpy()].reshape(parts, count))
-    indices = np.concatenate(chosen, axis=1)
-    labels = torch.from_numpy(train.labels[indices[0]])
-    images = train.batch(indices.reshape(-1), torch.device("cpu"))
-    stored = images if formation == 1 else encode(images, formation)
-    return SyntheticSet(stored, labels, info.classes, info.mean, info.std, formation=formation)
+    chosen = [real_images.first_drawn(train, c, parts * count, seed) for c, count in enumerate(counts)]
+    images = real_images.stored(train, chosen, formation, torch.device("cpu"))
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    return SyntheticSet(images, labels, info.classes, info.mean, info.std, formation=formation)

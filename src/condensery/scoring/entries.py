@@ -19,7 +19,7 @@ from condensery.files import atomic
 from condensery.identity import digest
 from condensery.reporting.layout import ABSENT
 from condensery.rows import read_rows, write_rows
-from condensery.scoring import formulas
+from condensery.scoring import cells, formulas
 from condensery.scoring.formulas import Estimate
 from condensery.scoring.report import shown
 from condensery.synthetic import SyntheticSet
@@ -53,8 +53,7 @@ def make(score: Path, set_file: Path, folder: Path, *, reference: str, url: str 
     own = [row for row in every if row["set"] == about["digest"] and row["method"] == about["name"]]
     recipes = {row["recipe"] for row in own}
     baselines = {line["whole_recipe"] for line in about["lines"]} - {""}
-    formation = synthetic.formation
-    random = "random" if formation == 1 else f"random-{formation}x{formation}"
+    random = cells.random_method(synthetic)
     ipc = own[0]["ipc"] if own else 0
     compared = [
         row for row in every if (row["method"], row["ipc"]) == (random, ipc) and row["recipe"] in recipes

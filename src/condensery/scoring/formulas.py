@@ -88,20 +88,16 @@ def label_robust(
     of_hard: Sequence[float],
     of_random: Sequence[float],
     of_whole: Sequence[float],
-    weight: float = WEIGHT,
 ) -> Estimate:
-    """Return the label-robust score (LRS), 0 to 100: normalized weight * IOR - (1 - weight) * HLR.
+    """Return the label-robust score (LRS), 0 to 100: normalized w * IOR - (1 - w) * HLR, w `WEIGHT`.
 
     Args:
         of_set: accuracies of networks trained on the set with its own labels, in percent.
         of_hard: of those with hard labels, equal seeds in equal places; the same values if labels are hard.
         of_random: see `gain`.
         of_whole: see `recovery`.
-        weight: of IOR.
     """
-    own = [weight * a + (1 - weight) * b for a, b in zip(of_set, of_hard, strict=True)]
-    terms = [(1.0, own), (-weight, of_random), (weight - 1, of_whole)]
-    return _score(terms)
+    return _score([(1.0, _mixed(of_set, of_hard)), (-WEIGHT, of_random), (WEIGHT - 1, of_whole)])
 
 
 def augmentation_robust(
@@ -109,7 +105,6 @@ def augmentation_robust(
     of_random: Sequence[float],
     plain_set: Sequence[float],
     plain_random: Sequence[float],
-    weight: float = WEIGHT,
 ) -> Estimate:
     """Return the augmentation-robust score (ARS), 0 to 100: normalized mean of the gains with and without.
 
@@ -118,18 +113,18 @@ def augmentation_robust(
         of_random: of networks trained on random real images with it.
         plain_set: as ``of_set`` without augmentation, of equal seeds in equal places.
         plain_random: as ``of_random`` without augmentation, on the same images in equal places.
-        weight: of training with augmentation.
     """
-    mixed = [
-        [weight * a + (1 - weight) * b for a, b in zip(*pair, strict=True)]
-        for pair in ((of_set, plain_set), (of_random, plain_random))
-    ]
-    return _score([(1.0, mixed[0]), (-1.0, mixed[1])])
+    return _score([(1.0, _mixed(of_set, plain_set)), (-1.0, _mixed(of_random, plain_random))])
 
 
 def normalized(points: float) -> float:
     """Return (e^a - e^-1) / (e - e^-1) in percent, where a are these percentage points as a fraction."""
     return 100 * (math.exp(points / 100) - math.exp(-1)) / (math.e - math.exp(-1))
+
+
+def _mixed(first: Sequence[float], second: Sequence[float]) -> list[float]:
+    """Return the weighted means of values of equal seeds, of which the first has `WEIGHT`."""
+    return [WEIGHT * a + (1 - WEIGHT) * b for a, b in zip(first, second, strict=True)]
 
 
 def _score(terms: Sequence[tuple[float, Sequence[float]]]) -> Estimate:

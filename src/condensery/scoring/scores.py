@@ -9,13 +9,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from condensery import data as real_data
-from condensery.data import DataInfo, kinds, normalize
+from condensery.data import DataInfo, kinds
 from condensery.errors import CondenseryError
 from condensery.exchange import Space
+from condensery.exchange.found import Choices, Found
 from condensery.experiment import load_config
 from condensery.jobs import Job
 from condensery.rows import COORDINATES
@@ -29,6 +29,8 @@ RECIPES = ("dsa", "plain")
 """They differ in the augmentation alone, which is what ARS compares."""
 NETWORKS = 5
 WHOLE_NETWORKS = 3
+_IN_MEMORY = Path("the set in memory")
+"""Its name in messages."""
 HARD = ", hard labels"
 """Is added to the name of a set with soft labels whose labels are made hard."""
 
@@ -166,10 +168,10 @@ def score(
     """Score a set in memory; nothing is written unless there is a cache, or built-in data to be prepared.
 
     Args:
-        images: (N, C, H, W).
-        labels: int64 (N,), classes; or float (N, K), soft labels.
+        images: (N, C, H, W), or (N, H, W, C).
+        labels: (N,), classes; or (N, K), soft labels.
         data: name of the data set, an entry of datasets.yaml.
-        space: of the images, see `in_space`.
+        space: of the images; default: what they must be, as for a file, see `condensery.exchange.read`.
         formation: parts along each side of an image, see `SyntheticSet`.
         name: of the method.
         recipes: names of recipes, entries of recipes.yaml.
@@ -212,34 +214,14 @@ def open_job(data: str, *, config: Path, protocol: str | None, prepared: Path | 
 def in_space(
     images: Tensor, labels: Tensor, info: DataInfo, space: Space | None = None, formation: int = 1
 ) -> SyntheticSet:
-    """Return images in memory as a set of a data set.
-
-    Args:
-        images: (N, C, H, W).
-        labels: int64 (N,) or float (N, K).
-        info: the data set.
-        space: ``uint8``, 0 to 255; ``unit``, [0, 1]; or ``normalized`` as the data set's are. By default
-            uint8 if that is their type, and normalized if values are negative; otherwise it has to be given.
-        formation: parts along each side of an image, see `SyntheticSet`.
+    """Return images in memory as a set of a data set; see `score`.
 
     Raises:
         CondenseryError: images, labels and data set do not agree, or the space has to be given.
     """
-    if space is None:
-        if images.dtype != torch.uint8 and not (images < 0).any():
-            raise CondenseryError(
-                f"images from {float(images.min()):g} to {float(images.max()):g} may be in several spaces: "
-                "give space uint8, unit or normalized"
-            )
-        space = "uint8" if images.dtype == torch.uint8 else "normalized"
-    images = images.detach().float().cpu()
-    if space != "normalized":
-        images = normalize(images * (255 if space == "unit" else 1), info.mean, info.std)
-    labels = labels.detach().cpu()
-    labels = labels.float() if labels.is_floating_point() else labels.long()
-    synthetic = SyntheticSet(
-        images.contiguous(), labels, info.classes, info.mean, info.std, formation=formation
-    )
+    found = Found(images.cpu().contiguous(), labels.cpu().contiguous(), layout="tensors")
+    pixels, targets = found.values(_IN_MEMORY, info, Choices(space=space))
+    synthetic = SyntheticSet(pixels, targets, info.classes, info.mean, info.std, formation=formation)
     synthetic.check_against(info)
     return synthetic
 
