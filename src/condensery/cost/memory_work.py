@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from condensery.cost.condensing_work import condensing
-from condensery.cost.work import FORWARD, TEST_SHARE, TRAINING, Work, training, training_images
+from condensery.cost.work import FORWARD, TEST_SHARE, TRAINING, Work, epochs_of, training, training_images
 from condensery.cost.work import multiply_adds as of_image
 from condensery.experiment import Config
 from condensery.experiment.memories import JOIN, RECIPE, SEQUENCE_RECIPE, MemoryId, Step, networks, step_of
@@ -45,7 +45,7 @@ def _classes(config: Config, memory: MemoryId) -> list[Work]:
 def _on_sets(config: Config, memory: MemoryId, dataset: str, images: float, tested: float) -> Work:
     """Return the work of training one network on images of sets alone, and of testing it."""
     recipe = config.recipe(RECIPE, dataset, memory.ipc, memory.network)
-    epochs = recipe["epochs"] + 1
+    epochs = epochs_of(recipe)
     seen = TRAINING * epochs * images + FORWARD * tested
     image = of_image(config, dataset, memory.network)
     return Work("training", epochs * math.ceil(images / recipe["batch"]), seen * image)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from condensery.cost.work import FORWARD, TRAINING, Work, multiply_adds, training_images, weights
+from condensery.cost.work import FORWARD, TRAINING, Work, epochs_of, multiply_adds, training_images, weights
 from condensery.experiment import Config
 from condensery.experiment.plans import POOL_RECIPE
 
@@ -21,7 +21,7 @@ def training(config: Config, w: Mapping[str, Any]) -> Work:
     known = training_images(config, dataset)
     validated = plan.validation * known
     images = min(known - validated, plan.training_images or known)
-    epochs = recipe["epochs"] + 1
+    epochs = epochs_of(recipe)
     epochs_run = TRAINING * epochs * images + FORWARD * plan.states * validated
     once = Work(
         "training",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
-from condensery.cost.work import FORWARD, TRAINING, Work, training_images
+from condensery.cost.work import FORWARD, TRAINING, Work, epochs_of, training_images
 from condensery.cost.work import multiply_adds as of_image
 from condensery.experiment import Config
 from condensery.experiment.targets import WHOLE
@@ -36,7 +36,7 @@ def _training(config: Config, dataset: str, networks: int, *, whole: bool) -> Wo
     else:
         recipe = config.recipe("search", dataset, plan.ipc)
         images = plan.ipc * config.class_count(dataset)
-    epochs, count = recipe["epochs"] + 1, networks * plan.repeats
+    epochs, count = epochs_of(recipe), networks * plan.repeats
     steps = epochs * math.ceil(images / recipe["batch"])
     epochs_run = TRAINING * epochs * images + FORWARD * validated
     return Work("training", count * steps, count * epochs_run * _average(config, dataset))

@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from condensery.architectures import DEPTH, FAMILIES, WIDTH, number, parse
 from condensery.experiment import Config
+from condensery.training.schedules import Schedule
 
 # Multiply-adds of a pass in units of a forward pass. A backward pass to the pixels alone, through fixed
 # weights, takes one more; to pixels and weights, two more; and a second derivative repeats both.
@@ -63,10 +65,15 @@ def training(config: Config, dataset: str, recipe: str, network: str, ipc: int =
     whole = training_images(config, dataset)
     images = ipc * held * config.class_count(dataset) if ipc else whole
     # A recipe without parameters takes the few steps that its set was learned for.
-    epochs = values["epochs"] + 1 if "epochs" in values else 1
+    epochs = epochs_of(values) if "epochs" in values else 1
     epochs_run = TRAINING * epochs * images + FORWARD * TEST_SHARE * whole
     steps = epochs * math.ceil(images / values.get("batch", images))
     return Work("training", steps, epochs_run * multiply_adds(config, dataset, network))
+
+
+def epochs_of(recipe: Mapping[str, Any]) -> int:
+    """Return how many epochs a recipe runs, given its values in the configuration."""
+    return Schedule(**recipe.get("schedule", {})).epochs_run(recipe["epochs"])
 
 
 def training_images(config: Config, dataset: str) -> int:

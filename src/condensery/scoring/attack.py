@@ -18,36 +18,25 @@ STEP = 2 / 255
 STEPS = 10
 
 
-def attacked(
-    logits: Callable[[Tensor], Tensor],
-    images: Tensor,
-    labels: Tensor,
-    *,
-    radius: float = RADIUS,
-    step: float = STEP,
-    steps: int = STEPS,
-) -> Tensor:
+def attacked(logits: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
     """Return images that a network takes for another class, if the search finds such.
 
-    Every step moves each pixel by ``step`` along the sign of the gradient of the cross-entropy, and back into
-    the ball around the image and into [0, 1].
+    Each of `STEPS` steps moves each pixel by `STEP` along the sign of the gradient of the cross-entropy, and
+    back into the ball of `RADIUS` around the image and into [0, 1].
 
     Args:
         logits: the network: of images in [0, 1], (..., C, H, W), to logits (..., classes).
         images: in [0, 1], float (..., C, H, W).
         labels: int64 (...), their classes.
-        radius: of the ball, the largest change of a pixel.
-        step: of a pixel.
-        steps: their number.
 
     Returns:
         Images of the same shape, in [0, 1] and nowhere farther than the radius.
     """
-    low, high = (images - radius).clamp(0, 1), (images + radius).clamp(0, 1)
+    low, high = (images - RADIUS).clamp(0, 1), (images + RADIUS).clamp(0, 1)
     found = images.clone()
-    for _ in range(steps):
+    for _ in range(STEPS):
         found.requires_grad_()
         loss = functional.cross_entropy(logits(found).flatten(0, -2), labels.flatten(), reduction="sum")
         (gradient,) = torch.autograd.grad(loss, found)
-        found = torch.minimum(torch.maximum(found.detach() + step * gradient.sign(), low), high)
+        found = torch.minimum(torch.maximum(found.detach() + STEP * gradient.sign(), low), high)
     return found
