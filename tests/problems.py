@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import torch
 
 from condensery.data import DataInfo, RealData, Split
 from condensery.machine.device import Device
-from condensery.methods import Problem
+from condensery.methods import Method, Problem
 from condensery.progress import Progress
+from condensery.synthetic import SyntheticSet, gather
 
 CPU = Device(torch.device("cpu"), "fp32", compile=False, memory_bytes=10**9)
 
@@ -105,3 +107,13 @@ def pool_file(folder: Path, data: RealData, network: str = "convnet-d2-w16") -> 
     about = {"dataset": data.info.name, "network": network, "networks": 2}
     write(path, states, {"experiment": about})
     return path
+
+
+def in_shards(method: Method, whole: Problem) -> SyntheticSet:
+    """Return the set that is gathered from condensing the third class alone and the first two together."""
+    parts = []
+    for classes in [(2,), (0, 1)]:
+        part = method.condense(dataclasses.replace(whole, classes=classes))
+        part.provenance = {"shard": list(classes)}
+        parts.append(part)
+    return gather(parts)

@@ -13,7 +13,6 @@ from condensery.methods import datadam, dm
 from condensery.methods.datadam import attention
 from condensery.run import Run
 from condensery.run.checkpoint import Checkpoint
-from condensery.synthetic import gather
 from tests import problems
 from tests.test_gradient_matching import Stopped, Stopping
 
@@ -127,13 +126,8 @@ def test_condensing_brings_attention_closer():
 
 
 def test_condensing_by_class_equals_condensing_all_classes():
-    whole = METHOD.condense(problem())
-    shards = []
-    for classes in [(2,), (0, 1)]:
-        shard = METHOD.condense(problem(classes=classes))
-        shard.provenance = {"shard": list(classes)}
-        shards.append(shard)
-    torch.testing.assert_close(gather(shards).images, whole.images, rtol=0, atol=1e-4)
+    whole, gathered = METHOD.condense(problem()), problems.in_shards(METHOD, problem())
+    torch.testing.assert_close(gathered.images, whole.images, rtol=0, atol=1e-4)
 
 
 def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path):

@@ -18,7 +18,6 @@ from condensery.machine.device import Device
 from condensery.methods.dm import Matcher
 from condensery.progress import Progress
 from condensery.run import Checkpoint, Run
-from condensery.synthetic import gather
 from tests import problems
 
 DM = methods.get("dm")
@@ -102,13 +101,8 @@ def test_condensing_brings_the_means_closer():
 
 @pytest.mark.parametrize("name", ["random", "dm"])
 def test_condensing_by_class_equals_condensing_all_classes(name):
-    whole = methods.get(name).condense(problems.problem())
-    shards = []
-    for classes in [(2,), (0, 1)]:
-        shard = methods.get(name).condense(problems.problem(classes=classes))
-        shard.provenance = {"shard": list(classes)}
-        shards.append(shard)
-    gathered = gather(shards)
+    method, case = methods.get(name), problems.problem()
+    whole, gathered = method.condense(case), problems.in_shards(method, case)
     assert torch.equal(gathered.labels, whole.labels)
     torch.testing.assert_close(gathered.images, whole.images, rtol=0, atol=1e-5)
 

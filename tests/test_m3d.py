@@ -14,7 +14,6 @@ from condensery.methods import dm, m3d
 from condensery.methods.m3d import gaussian
 from condensery.methods.pixels import UnitPixels
 from condensery.run import Run
-from condensery.synthetic import gather
 from tests import problems
 from tests.test_gradient_matching import Stopped, Stopping
 
@@ -176,13 +175,7 @@ def test_condensing_brings_the_distributions_closer():
 
 
 def test_condensing_by_class_equals_condensing_all_classes():
-    whole = METHOD.condense(problem())
-    shards = []
-    for classes in [(2,), (0, 1)]:
-        shard = METHOD.condense(problem(classes=classes))
-        shard.provenance = {"shard": list(classes)}
-        shards.append(shard)
-    gathered = gather(shards)
+    whole, gathered = METHOD.condense(problem()), problems.in_shards(METHOD, problem())
     assert gathered.formation == 2
     torch.testing.assert_close(gathered.images, whole.images, rtol=0, atol=1e-5)
 
