@@ -19,7 +19,7 @@ from tests.reference import networks as plain
 
 NAMES = [
     *("convnet", "convnet-d1", "convnet-d4", "convnet-bn", "convnet-nopool", "mlp", "lenet"),
-    *("alexnet", "alexnet-in", "alexnet-bn", "vgg11", "vgg11-bn"),
+    *("frepo", "frepo-bn", "alexnet", "alexnet-in", "alexnet-bn", "vgg11", "vgg11-bn"),
     *("resnet18", "resnet18-bn", "resnet18ap", "resnet18ap-bn"),
 ]
 GRAY, RGB = (1, (28, 28)), (3, (32, 32))
@@ -218,6 +218,23 @@ def test_deep_families_equal_the_plain_arithmetic(norm, channels, size):
 
 
 @pytest.mark.parametrize(("channels", "size"), [GRAY, RGB])
+def test_frepo_doubles_its_channels_and_normalizes_before_convolutions(channels, size):
+    for norm in ("nonorm", "bn"):
+        net, images, take = shaken(f"frepo-w8-{norm}", channels, size)
+        hidden = images
+        for block in range(3):
+            if block:
+                hidden = plain.normalize(hidden, norm, take)
+            padding = 3 if channels == 1 and not block else 1
+            hidden = torch.relu(torch.conv2d(hidden, take(), take(), padding=padding))
+            hidden = plain.pool(hidden, "avg")
+        assert hidden.shape[1:] == (32, 4, 4)
+        agree(net, images, hidden.flatten(1), take)
+    # 128, 256 and 512 channels: 1.56 million parameters on RGB images of 32 x 32 with 10 classes.
+    assert count(meta("frepo")) == conv(3, 128, 3) + conv(128, 256, 3) + conv(256, 512, 3) + 8193 * 10
+
+
+@pytest.mark.parametrize(("channels", "size"), [GRAY, RGB])
 def test_small_families_equal_the_plain_arithmetic(channels, size):
     relu = plain.ACTIVATIONS["relu"]
     net, images, take = shaken("mlp", channels, size)
@@ -335,6 +352,15 @@ def test_initial_values_are_uniform_in_the_bounds_of_pytorch(name):
             assert bool((module.weight == 1).all())
             assert bool((module.bias == 0).all())
     assert checked >= 3
+
+
+def test_initial_values_of_frepo_have_the_variance_of_lecun_and_no_biases():
+    for module in initialized("frepo-d2-w32").modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            n, fan_in = module.weight.numel(), module.weight[0].numel()
+            assert (module.weight.square().mean() * fan_in - 1).abs() < 5 * math.sqrt(4 / 5 / n)
+            assert module.weight.mean().abs() < 5 / math.sqrt(fan_in * n)
+            assert bool((module.bias == 0).all())
 
 
 def test_initial_values_follow_the_distribution_of_a_network_that_pytorch_has_just_built():

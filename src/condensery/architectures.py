@@ -59,6 +59,12 @@ FAMILIES = {
             "pooling": POOLINGS,
         },
     ),
+    "frepo": Family(
+        "condensery.networks.frepo:frepo",
+        {"depth": DEPTH, "width": WIDTH, "norm": ("nonorm", "bn")},
+        pixel_multiply_adds=151e3,
+        weights=1.56e6,
+    ),
     "lenet": Family("condensery.networks.lenet:lenet", pixel_multiply_adds=640, weights=62e3),
     "alexnet": Family(
         "condensery.networks.alexnet:alexnet",

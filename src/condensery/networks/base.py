@@ -21,7 +21,10 @@ class Network(nn.Module):
         body: maps images (N, C, H, W) to the last features, of any shape (N, ...).
         features: F, the number of features of one image.
         classifier: the linear layer from F features to the classes.
+        lecun: whether its initial parameters are LeCun's, see `condensery.networks.initialize`.
     """
+
+    lecun = False
 
     def __init__(self, body: nn.Module, features: int, classes: int) -> None:
         """Join a body with this many features per image to a classifier of this many classes."""
