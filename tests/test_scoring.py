@@ -25,6 +25,7 @@ from condensery.scoring import (
     formulas,
     report,
     score_set,
+    scores,
 )
 from condensery.scoring.cells import Store, random_set
 from condensery.scoring.examining import Wanted
@@ -45,6 +46,10 @@ def scored(
 ) -> Score:
     comparison = Comparison(networks=2, whole_networks=2, store=Store(folder))
     return score_set(JOB, synthetic, name, replace(comparison, **changes))
+
+
+def network_of(accuracy: float) -> cells.Network:
+    return cells.Network({"accuracy": accuracy}, {})
 
 
 # ---- formulas
@@ -154,6 +159,30 @@ def test_a_set_of_several_in_one_is_scored_beside_random_images_like_it(tmp_path
     report.write([score, other], tmp_path / "out")
     kept = rows.read_rows([tmp_path / "out/rows.parquet"], "smoke")
     assert sorted(set(kept["method"])) == ["mine", "other", "random", "random-2x2"]
+
+
+def test_the_whole_set_is_the_published_one_where_no_network_of_it_is_kept(tmp_path: Path) -> None:
+    folder = ROOT / "config/published"
+    job = replace(JOB, config=replace(JOB.config, protocol="paper"), name="cifar10", network="convnet")
+    printed = scores._whole(job, "whole", Comparison(published=folder))
+    assert (printed.accuracies, printed.source, printed.recipe) == ([84.8], "DM Table 1", "")
+    own = {
+        "set": [network_of(each) for each in (50.0, 54.0)],
+        "random": [network_of(each) for each in (30.0, 31.0)],
+    }
+    line = scores._line(JOB.config.recipe("dsa", "digits", 2, "convnet"), own, printed)
+    # By hand: HLR = 84.8 - 52; a = 0.5 * 0.215 - 0.5 * 0.328 = -0.0565, (e^a - e^-1) / (e - e^-1) = 0.2455.
+    assert line.recovery.value == pytest.approx(32.8)
+    assert line.recovery.low < line.recovery.value < line.recovery.high
+    assert line.lrs.value == pytest.approx(24.55, abs=0.01)
+    assert report.shown(line.whole) == "84.8"
+    # Networks that are kept, that are asked for, or of another protocol are measured.
+    whole = cells.of_whole(JOB, "whole")
+    assert whole.kept(Store(tmp_path)) == 0
+    found = scores._whole(JOB, "whole", Comparison(whole_networks=1, store=Store(tmp_path), published=folder))
+    assert whole.kept(Store(tmp_path)) == len(found.accuracies) == 1
+    with mock.patch.object(cells, "evaluate_each", side_effect=AssertionError):
+        assert scores._whole(JOB, "whole", Comparison(store=Store(tmp_path), published=folder)) == found
 
 
 def test_soft_labels_are_scored_with_and_without(tmp_path: Path) -> None:

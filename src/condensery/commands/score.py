@@ -53,9 +53,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--whole-networks",
         type=console.whole_number("--whole-networks", 0, SEEDS_PER_SET),
-        default=WHOLE_NETWORKS,
         metavar="N",
-        help="networks on the whole set; 0 leaves out HLR and LRS; default: %(default)s",
+        help="networks on the whole set; 0 leaves out HLR and LRS; default: those that are kept or released; "
+        f"without any, the published accuracy; without that too, {WHOLE_NETWORKS}",
     )
     parser.add_argument(
         "--looks",
@@ -114,6 +114,7 @@ def main() -> None:
         args.whole_networks,
         Store(args.cache, args.released),
         Wanted(args.looks, args.robustness),
+        args.config / "published",
     )
     sets = [exchange.read(path, job.data.info, **reading_options(args)) for path in args.files]
     names = named(sets, args.name)

@@ -11,6 +11,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment.catalog import RELATIVE_TABLE, of_kind
 from condensery.experiment.groups import ALL, BINS, RANDOM
 from condensery.experiment.target_kinds import Accuracies, ClassesInSteps, SearchTable
+from condensery.experiment.targets import WHOLE
 
 _COSTS = dict.fromkeys(("dataset", "ipc", "method", "network", "hardware"), str) | {
     "minutes": float,
@@ -142,6 +143,26 @@ def accuracies(folder: Path) -> pd.DataFrame:
     names = ["dataset", "ipc", "method", "condensed_on", "evaluate_network"]
     again = frame.assign(condensed_on=condensed_on).duplicated(names)
     return frame[~again].reset_index(drop=True)
+
+
+def whole(dataset: str, network: str, folder: Path) -> list[tuple[float, str]]:
+    """Return the published accuracies of a network that was trained on a whole training set.
+
+    Args:
+        dataset: name of the data set.
+        network: canonical name of the network.
+        folder: of the published numbers.
+
+    Returns:
+        Mean accuracy in percent, and where it is printed; empty if none is.
+
+    Raises:
+        CondenseryError: a file is absent, or has other columns.
+    """
+    frame = table("table1", folder)
+    chosen = (frame["dataset"] == dataset) & (frame["method"] == WHOLE) & (frame["ipc"] == 0)
+    found = frame[chosen & (frame["evaluate_network"] == network)]
+    return list(zip(found["published_mean"], found["source"], strict=True))
 
 
 ACCURACY, RELATIVE, CORRELATION = "accuracy", "relative accuracy", "rank correlation"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from condensery.rows import EXAMINATION, read_rows, write_rows
 from condensery.run import Run
 from condensery.scoring.examining import Examination, Wanted
 from condensery.synthetic import SyntheticSet
-from condensery.training.evaluation import Evaluation, evaluate_each, network_seeds
+from condensery.training.evaluation import SEEDS_PER_SET, Evaluation, evaluate_each, network_seeds
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 
@@ -140,6 +141,11 @@ class Cell:
             Network(kept[seed].row | named, {name: kept[seed].tests[name] for name in tests})
             for seed in seeds
         ]
+
+    def kept(self, store: Store) -> int:
+        """Return how many networks the store has rows of, from the first on."""
+        kept, seeds = self._kept(store), self._seeds(SEEDS_PER_SET)
+        return sum(1 for _ in itertools.takewhile(kept.__contains__, seeds))
 
     def _seeds(self, networks: int) -> dict[int, int]:
         """Return the seed of each network, and that of its images: random ones are drawn for every network.

@@ -58,6 +58,11 @@ def weighted_sum(terms: Sequence[tuple[float, Sequence[float]]], least: float, m
     return Estimate(value, max(least, value - half), min(most, value + half))
 
 
+def exact(value: float) -> list[float]:
+    """Return a value that has no spread, such as a published one, as a sample."""
+    return [value, value]
+
+
 def accuracy(values: Sequence[float]) -> Estimate:
     """Return the mean accuracy of networks, in percent."""
     return weighted_sum([(1.0, values)], 0.0, 100.0)

@@ -34,6 +34,10 @@ NOTE = (
 
 
 LOOKED = "* The best of several looks at the test images for each network: selected on them."
+PRINTED = (
+    "† The whole set's accuracy is the published one ({}), not measured, and HLR and LRS take it as exact; "
+    "how its networks were trained is not stated. --whole-networks N trains some."
+)
 ROBUST = (
     f"Corrupted: mean over {len(corruptions.KINDS)} kinds and {len(corruptions.SEVERITIES)} severities, as "
     f"in CIFAR-10-C. PGD-10: under attack within 8/255 of each pixel. Both on {IMAGES:,} test images, or "
@@ -74,7 +78,13 @@ def notes(scores: Sequence[Score]) -> list[str]:
     lines = [line for each in scores for line in each.lines]
     looked = any(line.best_look for line in lines)
     robust = any(line.corrupted for line in lines)
-    return [NOTE, *([LOOKED] if looked else []), *([ROBUST] if robust else [])]
+    printed = "; ".join(sorted({line.whole_source for line in lines} - {""}))
+    return [
+        NOTE,
+        *([PRINTED.format(printed)] if printed else []),
+        *([LOOKED] if looked else []),
+        *([ROBUST] if robust else []),
+    ]
 
 
 def write(scores: Sequence[Score], folder: Path) -> None:
@@ -155,7 +165,8 @@ def _figures(scores: Sequence[Score]) -> Table:
                 line.lrs,
                 ars,
             )
-            texts = [_signed(e) if e is line.gain else shown(e) for e in estimates]
+            marks = {id(line.whole): " †"} if line.whole_source else {}
+            texts = [(_signed(e) if e is line.gain else shown(e)) + marks.get(id(e), "") for e in estimates]
             lines.append((each.name, line.recipe, str(line.networks), *texts))
     return _without_empty(heads, lines)
 

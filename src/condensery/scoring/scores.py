@@ -17,7 +17,9 @@ from condensery.errors import CondenseryError
 from condensery.exchange import Space
 from condensery.exchange.found import Choices, Found
 from condensery.experiment import load_config
+from condensery.experiment.comparable import PAPER
 from condensery.jobs import Job
+from condensery.reporting import published
 from condensery.rows import COORDINATES
 from condensery.scoring import cells, formulas
 from condensery.scoring.cells import Network, Row, Store
@@ -49,7 +51,8 @@ class Line:
         gain: improvement over random (IOR), in percentage points.
         hard: accuracy with hard labels; None if the set has hard labels.
         whole: accuracy of networks trained on the whole training set; None if not compared.
-        whole_recipe: by which recipe; "" if not compared.
+        whole_recipe: by which recipe; "" if not compared, or published.
+        whole_source: where it is printed, if it is a published one and not measured; else "".
         recovery: hard-label recovery (HLR), in percentage points; None if not compared.
         lrs: label-robust score, 0 to 100; None if not compared.
         best_look: the mean of each network's best accuracy in several looks at the test images: selected on
@@ -71,6 +74,7 @@ class Line:
     hard: Estimate | None = None
     whole: Estimate | None = None
     whole_recipe: str = ""
+    whole_source: str = ""
     recovery: Estimate | None = None
     lrs: Estimate | None = None
     best_look: Estimate | None = None
@@ -133,16 +137,30 @@ class Comparison:
     Attributes:
         recipes: names of recipes.
         networks: trained on a set, and on random images, by each recipe.
-        whole_networks: trained on the whole set; 0 leaves it out, and with it HLR and LRS.
+        whole_networks: trained on the whole set; 0 leaves it out, and with it HLR and LRS. None: as many as
+            the store has rows of, up to `WHOLE_NETWORKS`; else none where an accuracy is published; else
+            `WHOLE_NETWORKS`.
         store: where rows are kept.
         wanted: what else is measured of networks on the set and on random images.
+        published: the folder of published accuracies; None for none.
     """
 
     recipes: Sequence[str] = RECIPES
     networks: int = NETWORKS
-    whole_networks: int = WHOLE_NETWORKS
+    whole_networks: int | None = None
     store: Store = field(default_factory=Store)
     wanted: Wanted = field(default_factory=Wanted)
+    published: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Accuracies on the whole set, in percent: of networks, or one that is printed in ``source``."""
+
+    accuracies: list[float]
+    recipe: str = ""
+    source: str = ""
+    networks: tuple[Network, ...] = ()
 
 
 def score(
@@ -155,7 +173,7 @@ def score(
     name: str = "set",
     recipes: Sequence[str] = RECIPES,
     networks: int = NETWORKS,
-    whole_networks: int = WHOLE_NETWORKS,
+    whole_networks: int | None = None,
     looks: int = 0,
     robustness: bool = False,
     network: str | None = None,
@@ -192,7 +210,7 @@ def score(
     job = open_job(data, config=Path(config), protocol=protocol, prepared=prepared, network=network)
     synthetic = in_space(images, labels, job.data.info, space, formation)
     store, wanted = Store(cache, released), Wanted(looks, robustness)
-    comparison = Comparison(recipes, networks, whole_networks, store, wanted)
+    comparison = Comparison(recipes, networks, whole_networks, store, wanted, Path(config) / "published")
     return score_set(job, synthetic, name, comparison)
 
 
@@ -246,7 +264,7 @@ def score_set(job: Job, synthetic: SyntheticSet, name: str, comparison: Comparis
         hard = replace(synthetic, labels=synthetic.class_indices)
         hard.source = synthetic.source
     found: dict[str, dict[str, list[Network]]] = {}
-    lines = []
+    lines, compared = [], list[Network]()
     for recipe in dict.fromkeys(comparison.recipes):
         values = job.config.recipe(recipe, job.name, ipc, job.network)
         if not values.keys() > {"name"}:
@@ -261,11 +279,10 @@ def score_set(job: Job, synthetic: SyntheticSet, name: str, comparison: Comparis
             part: cell.networks(comparison.networks, store, Wanted() if part == "hard" else comparison.wanted)
             for part, cell in trained.items()
         }
-        if comparison.whole_networks:
-            whole = cells.of_whole(job, _whole_recipe(values))
-            found[recipe]["whole"] = whole.networks(comparison.whole_networks, store, Wanted())
-        lines.append(_line(values, found[recipe]))
-    every = [each for parts in found.values() for networks in parts.values() for each in networks]
+        whole = _whole(job, _whole_recipe(values), comparison)
+        compared += whole.networks if whole else ()
+        lines.append(_line(values, found[recipe], whole))
+    every = [each for parts in found.values() for networks in parts.values() for each in networks] + compared
     ars_recipes = _pair(job, comparison.recipes, ipc)
     return Score(
         name=name,
@@ -296,7 +313,23 @@ def _once(rows: Iterable[Row], coordinates: Sequence[str]) -> list[Row]:
     return list({tuple(row[name] for name in coordinates): row for row in rows}.values())
 
 
-def _line(recipe: Mapping[str, Any], found: Mapping[str, Sequence[Network]]) -> Line:
+def _whole(job: Job, recipe: str, comparison: Comparison) -> _Whole | None:
+    """Return the accuracy on the whole set as `Comparison` says; None if it is left out."""
+    cell, count = cells.of_whole(job, recipe), comparison.whole_networks
+    if count == 0:
+        return None
+    if count is None:
+        kept = min(cell.kept(comparison.store), WHOLE_NETWORKS)
+        if not kept and comparison.published and job.config.protocol == PAPER:
+            # The spread that is printed beside it is of networks of which the number is not.
+            for mean, source in published.whole(job.name, job.network, comparison.published):
+                return _Whole([mean], source=source)
+        count = kept or WHOLE_NETWORKS
+    networks = cell.networks(count, comparison.store, Wanted())
+    return _Whole(_accuracies(networks), recipe, networks=tuple(networks))
+
+
+def _line(recipe: Mapping[str, Any], found: Mapping[str, Sequence[Network]], whole: _Whole | None) -> Line:
     of = {part: _accuracies(networks) for part, networks in found.items()}
     hard = of.get("hard", of["set"])
     line = Line(
@@ -315,14 +348,16 @@ def _line(recipe: Mapping[str, Any], found: Mapping[str, Sequence[Network]]) -> 
         attacked=_examined(found["set"], ATTACKED, fmean),
         random_attacked=_examined(found["random"], ATTACKED, fmean),
     )
-    if "whole" not in of:
+    if whole is None:
         return line
+    of_whole = formulas.exact(*whole.accuracies) if whole.source else whole.accuracies
     return replace(
         line,
-        whole=formulas.accuracy(of["whole"]),
-        whole_recipe=_whole_recipe(recipe),
-        recovery=formulas.recovery(of["whole"], hard),
-        lrs=formulas.label_robust(of["set"], hard, of["random"], of["whole"]),
+        whole=formulas.accuracy(whole.accuracies),
+        whole_recipe=whole.recipe,
+        whole_source=whole.source,
+        recovery=formulas.recovery(of_whole, hard),
+        lrs=formulas.label_robust(of["set"], hard, of["random"], of_whole),
     )
 
 
