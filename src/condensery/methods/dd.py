@@ -19,8 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from condensery.errors import CondenseryError
+from condensery.methods import unrolling
 from condensery.methods.base import Problem, register
-from condensery.methods.functional import FunctionalNetwork, Weights, dot
+from condensery.methods.functional import FunctionalNetwork
+from condensery.methods.unrolling import Step
 from condensery.run import UNATTENDED, Run
 from condensery.run.checkpoint import adam_state, restore_adam
 from condensery.synthetic import SyntheticSet
@@ -153,27 +155,9 @@ class Unrolled:
     def _one(
         self, images: Tensor, rates: list[list[float]], address: tuple[int, int], real: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return :meth:`gradient` for one network.
-
-        Training forwards keeps the weights before each step and no graph; backwards the graph of one step
-        at a time is built anew, so that memory grows with the steps by their weights alone.
-        """
-        of_images = torch.zeros_like(images)
-        of_rates = images.new_zeros(len(rates), len(images))
-        schedule = [(e, s, rate) for e, row in enumerate(rates) for s, rate in enumerate(row)]
-        path: list[Weights] = [self.functional.initial(*address)]
-        for _, step, rate in schedule:
-            change = self.functional.gradient(path[-1], images[step], self.labels)
-            path.append(torch._foreach_sub(path[-1], torch._foreach_mul(change, rate)))
+        """Return :meth:`gradient` for one network."""
+        steps = [Step(step, self.labels, rate) for row in rates for step, rate in enumerate(row)]
+        path = unrolling.train(self.functional, self.functional.initial(*address), images, steps)
         loss, _, adjoint = self.functional.test(path.pop(), *real)
-        for epoch, step, rate in reversed(schedule):
-            # weights <- weights - rate * change(weights, images): the adjoint goes through it backwards.
-            weights = [w.requires_grad_() for w in path.pop()]
-            batch = images[step].detach().requires_grad_()
-            change = self.functional.gradient(weights, batch, self.labels, differentiable=True)
-            along = dot(change, adjoint)
-            *of_weights, of_batch = torch.autograd.grad(along, [*weights, batch], materialize_grads=True)
-            of_rates[epoch, step] = -along.detach()
-            of_images[step] -= rate * of_batch
-            adjoint = torch._foreach_sub(adjoint, torch._foreach_mul(of_weights, rate))
-        return of_images, of_rates, loss
+        of_images, of_rates = unrolling.differentiate(self.functional, path, images, steps, adjoint)
+        return of_images, of_rates.view(len(rates), -1), loss
