@@ -290,7 +290,7 @@ def test_only_what_is_published_by_torchvision_imports_it(tmp_path):
 def test_every_entry_of_the_configuration_is_regular():
     for name, entry in yaml.safe_load((ROOT / "config" / "datasets.yaml").read_text()).items():
         required = {"channels", "size", "classes", "mean", "std", "augmentation", "network", "sources"}
-        assert required <= set(entry) <= required | {"title", "content", "smallest_class"}, name
+        assert required <= set(entry) <= required | {"title", "content", "smallest_class", "zca"}, name
         for values in (entry["mean"], entry["std"]):
             assert values == "auto" or len(values) == entry["channels"]
         assert all(source["kind"] in kinds.KINDS for source in entry["sources"])

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SCHEMA = "synthetic-set/1"
 _OF_PARTS = "synthetic-set/2"
 """The schema of a set whose images hold several each: code that does not know of it must refuse the file."""
+_WHITENED = "synthetic-set/3"
+"""The schema of a set of a whitened data set; likewise."""
 SHARD = "shard"
 """The provenance entry that only a part of a set has, and that `gather` drops."""
 
@@ -56,6 +58,7 @@ class SyntheticSet:
         provenance: JSON-able: the resolved experiment and the versions that made the set.
         learning_rate: learned with the images: a number, a tensor with one rate per step, or None.
         formation: each image holds ``formation`` x ``formation`` small ones, which `decoded` enlarges.
+        whitening: the digest of what whitened the data set after the normalization; "" if nothing did.
 
     Raises:
         CondenseryError: when shapes, types or labels do not agree with each other.
@@ -69,6 +72,7 @@ class SyntheticSet:
     provenance: dict[str, Any] = field(default_factory=dict)
     learning_rate: float | Tensor | None = None
     formation: int = 1
+    whitening: str = ""
     source: str = field(default="synthetic set", init=False)
     """The name of the set in error messages: its file, once it has one. Not stored."""
 
@@ -128,6 +132,8 @@ class SyntheticSet:
         )
         if self.formation > 1:
             description += (self.formation,)
+        if self.whitening:
+            description += (self.whitening,)
         found = hashlib.sha256(repr(description).encode())
         for tensor in (self.images, self.labels, *([rate] if isinstance(rate, Tensor) else [])):
             found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -149,6 +155,8 @@ class SyntheticSet:
         }
         if self.formation > 1:
             metadata |= {"schema": _OF_PARTS, "formation": self.formation}
+        if self.whitening:
+            metadata |= {"schema": _WHITENED, "whitening": self.whitening}
         write_tensors(Path(path), tensors, metadata)
 
     @classmethod
@@ -165,7 +173,7 @@ class SyntheticSet:
             tensors, metadata = read_tensors(path)
         except ValueError as error:
             raise CondenseryError(f"{path}: {error}; make or fetch the file again") from error
-        if metadata.get("schema") not in (SCHEMA, _OF_PARTS):
+        if metadata.get("schema") not in (SCHEMA, _OF_PARTS, _WHITENED):
             raise CondenseryError(
                 f"{path}: holds {metadata.get('schema')!r}, not {SCHEMA!r}; give a synthetic set"
             )
@@ -179,6 +187,7 @@ class SyntheticSet:
                 metadata["provenance"],
                 tensors.get("learning_rate", metadata["learning_rate"]),
                 metadata.get("formation", 1),
+                str(metadata.get("whitening", "")),
             )
         except KeyError as error:
             raise CondenseryError(f"{path}: has no {error}; make or fetch the file again") from error
@@ -226,7 +235,16 @@ class SyntheticSet:
         }
 
     def unit_images(self) -> Tensor:
-        """Return the images with the normalization undone, (N, C, H, W) float32, clamped to [0, 1]."""
+        """Return the images with the normalization undone, (N, C, H, W) float32, clamped to [0, 1].
+
+        Raises:
+            CondenseryError: they are whitened.
+        """
+        if self.whitening:
+            raise CondenseryError(
+                f"{self.source}: its images are whitened and have no pixels from 0 to 1; use them as they "
+                "are (safetensors, npz), or a set of the data set that is not whitened"
+            )
         return (self.images * self._column(self.std) + self._column(self.mean)).clamp(0, 1)
 
     def _column(self, values: tuple[float, ...]) -> Tensor:
@@ -302,6 +320,13 @@ class SyntheticSet:
                     f"{self.source}: normalized with {name} {_numbers(mine)}, but {info.name} has "
                     f"{_numbers(theirs)}; prepare the data with the set's values"
                 )
+        if self.whitening != info.whitened_by:
+            had = (
+                "by another matrix" if self.whitening and info.whitening else "" if self.whitening else "not"
+            )
+            raise CondenseryError(
+                f"{self.source}: {f'{had} whitened'.strip()}, unlike {info.name}; give the set's own data"
+            )
 
 
 def gather(sets: Sequence[SyntheticSet]) -> SyntheticSet:
@@ -341,6 +366,7 @@ def gather(sets: Sequence[SyntheticSet]) -> SyntheticSet:
         _common_provenance(first),
         first.learning_rate,
         first.formation,
+        first.whitening,
     )
 
 
@@ -355,6 +381,7 @@ def _check_same_experiment(first: SyntheticSet, part: SyntheticSet) -> None:
             "kind of label": "hard" if each.labels.ndim == 1 else "soft",
             "learning rate": rate.tolist() if isinstance(rate, Tensor) else rate,
             "formation": each.formation,
+            "whitening": each.whitening,
         }
 
     difference = identity.first_difference(parts(first), parts(part))

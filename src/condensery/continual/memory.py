@@ -43,7 +43,13 @@ def remember(sets: Sequence[SyntheticSet], classes: Sequence[int], ipc: int) -> 
             )
     images = torch.cat([each.images for each in sets])[order]
     return SyntheticSet(
-        images, labels[order], first.classes, first.mean, first.std, formation=first.formation
+        images,
+        labels[order],
+        first.classes,
+        first.mean,
+        first.std,
+        formation=first.formation,
+        whitening=first.whitening,
     )
 
 

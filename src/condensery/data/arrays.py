@@ -7,11 +7,13 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from condensery.data.whitening import Zca
 from condensery.errors import CondenseryError
 
 # A memory map up to this size is read through the mapping. A larger one is read with pread, because pages
@@ -24,7 +26,8 @@ CHUNK_BYTES = 32 * 2**20
 class DataInfo:
     """The description of a data set: its name, the size of its images (pixels), classes and normalization.
 
-    ``mean`` and ``std`` have one value per channel, in units of [0, 1] intensity.
+    ``mean`` and ``std`` have one value per channel, in units of [0, 1] intensity. ``whitening`` follows the
+    normalization, where the data set is whitened.
     """
 
     name: str
@@ -34,6 +37,32 @@ class DataInfo:
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    whitening: Zca | None = None
+
+    @property
+    def whitened_by(self) -> str:
+        """The digest of the whitening; "" if there is none."""
+        return self.whitening.digest if self.whitening else ""
+
+    def described(self) -> dict[str, Any]:
+        """Return the description as JSON-able values."""
+        fields = {key: value for key, value in vars(self).items() if key != "whitening"}
+        return fields | ({"whitening": self.whitened_by} if self.whitening else {})
+
+    def seen(self, images: Tensor) -> Tensor:
+        """Return images as networks see them: normalized, and whitened if the data set is.
+
+        Args:
+            images: uint8, (..., C, H, W), on any device.
+
+        Returns:
+            float32 of the same shape on the same device; not clamped.
+        """
+        return self.whitened(normalize(images, self.mean, self.std))
+
+    def whitened(self, images: Tensor) -> Tensor:
+        """Return normalized images, float32 (..., C, H, W), whitened if the data set is."""
+        return self.whitening.apply(images) if self.whitening else images
 
 
 def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
@@ -114,7 +143,7 @@ class Split:
             device: of the result; the bytes are copied there and converted to floats there.
 
         Returns:
-            float32, (n, C, H, W), (x / 255 - mean) / std, not clamped.
+            float32, (n, C, H, W), (x / 255 - mean) / std, whitened if the data set is; not clamped.
 
         Raises:
             IndexError: an index is not in [0, N).
@@ -124,7 +153,7 @@ class Split:
             images = self._stored.index_select(0, indices.to(self._stored.device))
         else:
             images = torch.as_tensor(self._gather(self._checked(indices)))
-        return normalize(images.to(device), self.info.mean, self.info.std)
+        return self.info.seen(images.to(device))
 
     def resident(self, device: torch.device) -> Split:
         """Return the same split with its uint8 images as one tensor on `device` (N * C * H * W bytes there).

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from condensery.data import origin
+from condensery.data import origin, whitening
 from condensery.data.alone import alone
 from condensery.data.arrays import DataInfo
 from condensery.data.contents import Contents, Shape
@@ -115,6 +115,8 @@ def _prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) 
 def _identity(name: str, spec: Mapping[str, Any]) -> str:
     """Return the parts of an entry that the prepared bytes depend on; its sources are not among them."""
     known = {key: spec.get(key) for key in ("channels", "size", "classes", "mean", "std")}
+    if "zca" in spec:
+        known["zca"] = spec["zca"]
     if any(source["kind"] == "image-folder" for source in spec["sources"]):
         known["folders"] = FOLDERS_READ
     return hashlib.sha256(json.dumps([LAYOUT, name, known], sort_keys=True).encode()).hexdigest()
@@ -186,8 +188,15 @@ def _make(
                 f"(content checksum {content[split]}, not {wanted}); replace the files or change the source"
             )
     mean, std = _statistics(spec, shape.channels, rows_in_file(partial / "train_images.npy", shape, np.uint8))
-    info = DataInfo(name, shape.channels, shape.height, shape.width, classes, mean, std)
-    sums = {file: file_sha256(partial / file) for file in FILES}
+    written = FILES
+    zca = None
+    if "zca" in spec:
+        train = rows_in_file(partial / "train_images.npy", shape, np.uint8)
+        (partial / whitening.FILE).write_bytes(whitening.fitted(train, mean, std, **spec["zca"]))
+        zca = whitening.Zca(file_sha256(partial / whitening.FILE), out_dir / whitening.FILE)
+        written += (whitening.FILE,)
+    info = DataInfo(name, shape.channels, shape.height, shape.width, classes, mean, std, zca)
+    sums = {file: file_sha256(partial / file) for file in written}
     files = {"listing": listed, "content": origin.content(contents.files, raw_root)}
     if origin.listing(contents.files, raw_root) != listed:
         raise CondenseryError(
@@ -196,7 +205,7 @@ def _make(
     described = Description(info, identity, _source_text(source), counts, sums, content, files)
     described.write(partial / "info.json")
     (out_dir / "info.json").unlink(missing_ok=True)
-    for file in (*FILES, "info.json"):
+    for file in (*written, "info.json"):
         sync(partial / file)
         os.replace(partial / file, out_dir / file)
     log.info("%s: %d training and %d test images from %s", name, *counts.values(), _source_text(source))

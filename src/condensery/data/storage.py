@@ -1,8 +1,8 @@
 """The prepared layout of a data set: two arrays per split and a description, written last.
 
-A prepared folder holds ``train_images.npy``, ``train_labels.npy``, ``test_images.npy``,
-``test_labels.npy`` (uint8 (N, C, H, W) and int64 (N,)) and ``info.json``. The folder is complete when
-``info.json`` exists.
+The folder holds ``train_images.npy``, ``train_labels.npy``, ``test_images.npy``, ``test_labels.npy`` (uint8
+(N, C, H, W) and int64 (N,)), ``info.json`` and, of a whitened data set, ``whitening.npy``. It is complete
+when ``info.json`` exists.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from condensery.data.arrays import DataInfo, RealData, Split
+from condensery.data.whitening import FILE as WHITENING
+from condensery.data.whitening import Zca
 from condensery.errors import CondenseryError
 
 LAYOUT = 1
@@ -47,13 +49,17 @@ class Description:
 
     def write(self, path: Path) -> None:
         """Write the description as JSON, with a digest of itself."""
-        fields = {"layout": LAYOUT, **vars(self.info), **{k: v for k, v in vars(self).items() if k != "info"}}
+        fields = {
+            "layout": LAYOUT,
+            **self.info.described(),
+            **{k: v for k, v in vars(self).items() if k != "info"},
+        }
         fields[_DIGEST] = _digest(fields)
         path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
     def seen(self) -> dict[str, str]:
         """Return the digests of the images that a job sees, for `RealData.content`."""
-        info = {key: value for key, value in vars(self.info).items() if key != "name"}
+        info = {key: value for key, value in self.info.described().items() if key != "name"}
         text = json.dumps(info, sort_keys=True)
         return {**self.content, "seen_as": hashlib.sha256(text.encode()).hexdigest()}
 
@@ -86,6 +92,7 @@ class Description:
                 classes=tuple(fields["classes"]),
                 mean=tuple(fields["mean"]),
                 std=tuple(fields["std"]),
+                whitening=Zca(fields["whitening"], folder / WHITENING) if "whitening" in fields else None,
             )
             known = {key: fields[key] for key in ("identity", "source", "counts", "sha256", "content")}
             return cls(info, **known, origin=fields.get("origin", {}))
@@ -140,8 +147,20 @@ def load(prepared_dir: Path) -> RealData:
                 "remove the folder and prepare it again"
             )
         parts.append(Split(images, labels, info))
+    if info.whitening:
+        _check_whitening(info.whitening)
     train, test = parts
     return RealData(info, train, test, described.seen(), described.files())
+
+
+def _check_whitening(zca: Zca) -> None:
+    again = "remove the folder and prepare it again"
+    try:
+        found = file_sha256(zca.path)
+    except OSError as error:
+        raise CondenseryError(f"{zca.path}: cannot be read ({error}); {again}") from None
+    if found != zca.digest:
+        raise CondenseryError(f"{zca.path}: altered since it was prepared; {again}")
 
 
 def file_sha256(path: Path) -> str:

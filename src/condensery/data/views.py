@@ -75,7 +75,7 @@ def reshaped(data: RealData, shape: Shape) -> RealData:
     images are made at once and held in memory (N * C * H * W bytes), unless the shape is the same.
 
     Raises:
-        CondenseryError: color images cannot become gray.
+        CondenseryError: color images cannot become gray, or the images are whitened.
     """
     info = data.info
     if shape == shape_of(info):
@@ -83,6 +83,8 @@ def reshaped(data: RealData, shape: Shape) -> RealData:
     channels, height, width = shape
     if info.channels not in (1, channels):
         raise CondenseryError(f"{info.name} has {info.channels} channels, which cannot become {channels}")
+    if info.whitening:
+        raise CondenseryError(f"{info.name} is whitened, pixel by pixel, and cannot change its size")
     repeat = channels // info.channels
     name = f"{info.name} as {'x'.join(str(side) for side in shape)}"
     info = DataInfo(name, channels, height, width, info.classes, info.mean * repeat, info.std * repeat)

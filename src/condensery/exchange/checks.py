@@ -44,7 +44,9 @@ def for_data(path: Path, info: DataInfo, *, classes: Sequence[str] | None, **par
     """
     try:
         names = info.classes if classes is None else tuple(classes)
-        synthetic = SyntheticSet(classes=names, mean=info.mean, std=info.std, **parts)
+        synthetic = SyntheticSet(
+            classes=names, mean=info.mean, std=info.std, whitening=info.whitened_by, **parts
+        )
     except CondenseryError as error:
         raise CondenseryError(
             f"{path}: not a set of {info.name}: {error}; give the set's own data"

@@ -22,7 +22,7 @@ from condensery.exchange.whitening import Whitening
 from condensery.synthetic import SyntheticSet
 
 Space = Literal["uint8", "unit", "normalized"]
-"""What the pixels of a file are: from 0 to 255, from 0 to 1, or normalized."""
+"""What the pixels of a file are: from 0 to 255, from 0 to 1, or normalized (and whitened if the data are)."""
 
 LabelKind = Literal["classes", "probabilities", "logits", "centered"]
 """What the labels of a file are: a class per image; or, per class, a probability, a logit, or a probability
@@ -106,7 +106,9 @@ class Found:
             CondenseryError: something is open that only a choice can say, or does not match the data.
         """
         images, labels = self.values(path, info, choices)
-        about: dict[str, Any] = {"format": self.layout, "file": path.name, "sha256": _sha256(path)}
+        about: dict[str, Any] = {"format": self.layout, "file": path.name}
+        if path.is_file():  # of a folder, the files in it stand for it
+            about["sha256"] = _sha256(path)
         chosen: dict[str, Any] = {
             "experiment": self.experiment,
             "space": choices.space,
@@ -157,13 +159,13 @@ class Found:
             images = Whitening.read(choices.whitening).undo(path, images)
         space: Space = choices.space or "normalized"
         if choices.space is None and choices.normalization is None:
-            space = space_of(path, images, self.otherwise, self.may_be_whitened)
+            space = space_of(path, images, self.otherwise, self.may_be_whitened and not info.whitening)
         images = channels_first(path, images, info).float()
         if space == "normalized" and choices.normalization is None:
             return images.contiguous()
         scale = 255.0 if space == "uint8" else 1.0
         mean, std = choices.normalization or ([0.0] * info.channels, [1 / scale] * info.channels)
-        return renormalized(path, images, (mean, std), info)
+        return info.whitened(renormalized(path, images, (mean, std), info))
 
 
 def _sha256(path: Path) -> str:

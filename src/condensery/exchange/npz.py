@@ -21,7 +21,7 @@ def to_npz(synthetic: SyntheticSet, path: Path) -> None:
     """Write a NumPy archive without pickles; equal sets give equal bytes.
 
     Entries: ``images`` (N, C, H, W) float32 normalized, ``labels``, ``classes``, ``mean``, ``std``,
-    ``provenance`` (JSON text), and ``learning_rate`` and ``formation`` where there is one.
+    ``provenance`` (JSON text), and ``learning_rate``, ``formation`` and ``whitening`` where there is one.
     """
     entries: dict[str, Any] = {
         "images": synthetic.images.cpu().numpy(),
@@ -36,6 +36,8 @@ def to_npz(synthetic: SyntheticSet, path: Path) -> None:
         entries["learning_rate"] = rate.cpu().numpy() if isinstance(rate, Tensor) else np.array(rate)
     if synthetic.formation > 1:
         entries["formation"] = np.array(synthetic.formation)
+    if synthetic.whitening:
+        entries["whitening"] = np.array(synthetic.whitening)
     with atomic(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **entries)
 
@@ -59,6 +61,7 @@ def from_npz(path: Path) -> SyntheticSet:
             json.loads(entries["provenance"].item()),
             None if rate is None else rate.item() if rate.ndim == 0 else torch.from_numpy(rate),
             entries["formation"].item() if "formation" in entries else 1,
+            str(entries["whitening"].item()) if "whitening" in entries else "",
         )
     except KeyError as error:
         raise CondenseryError(f"{path}: has no entry {error}; write it as export_set.py does") from error

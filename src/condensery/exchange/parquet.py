@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from condensery.data import DataInfo, normalize
+from condensery.data import DataInfo
 from condensery.data.contents import Shape, check_unpacked, readable
 from condensery.data.parquet import columns, decoded
 from condensery.errors import CondenseryError
@@ -121,7 +121,7 @@ def from_parquet(path: Path, info: DataInfo) -> SyntheticSet | None:
     return for_data(
         path,
         info,
-        images=normalize(pixels, info.mean, info.std),
+        images=info.seen(pixels),
         labels=labels,
         classes=info.classes,
         provenance=provenance | {"imported": {"format": "parquet", "file": path.name}},

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from condensery.data import DataInfo, normalize
+from condensery.data import DataInfo
 from condensery.data.contents import readable
 from condensery.data.decoding import ENDINGS, read_image
 from condensery.errors import CondenseryError
@@ -108,7 +108,7 @@ def _restored(folder: Path, index: dict[str, Any], info: DataInfo) -> SyntheticS
     return for_data(
         folder,
         info,
-        images=normalize(pixels, info.mean, info.std),
+        images=info.seen(pixels),
         labels=labels,
         classes=index.get("classes"),
         provenance=provenance,

@@ -169,6 +169,7 @@ class Problem:
             provenance={},
             learning_rate=None if learning_rate is None else learning_rate.detach().float().cpu(),
             formation=self.formation,
+            whitening=info.whitened_by,
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from condensery.errors import CondenseryError
 from condensery.methods.base import Problem
 from condensery.run import UNATTENDED, Run, Stopwatch
 
@@ -78,6 +79,10 @@ class UnitPixels(Pixels):
         """See :class:`Pixels`."""
         super().__init__(problem, run)
         info = problem.data.info
+        if info.whitening:
+            raise CondenseryError(
+                f"{info.name} is whitened: this method keeps pixels from 0 to 1, give another"
+            )
         mean, std = (self.images.new_tensor(values).view(-1, 1, 1) for values in (info.mean, info.std))
         self._lowest, self._highest = -mean / std, (1 - mean) / std
         # x = (u - mean) / std: a step of u along its own gradient moves x by 1 / std^2 times that of x.

@@ -118,7 +118,7 @@ def under_attack(stacked: StackedNetworks, split: Split) -> list[float]:
     mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (info.mean, info.std))
 
     def logits(images: Tensor) -> Tensor:
-        return stacked.logits((images - mean) / std, train=False)
+        return stacked.logits(info.whitened((images - mean) / std), train=False)
 
     correct = torch.zeros(len(stacked.seeds), dtype=torch.int64, device=device)
     for rows in torch.arange(len(split)).split(TEST_BATCH):

@@ -239,7 +239,15 @@ def in_space(
     """
     found = Found(images.cpu().contiguous(), labels.cpu().contiguous(), layout="tensors")
     pixels, targets = found.values(_IN_MEMORY, info, Choices(space=space))
-    synthetic = SyntheticSet(pixels, targets, info.classes, info.mean, info.std, formation=formation)
+    synthetic = SyntheticSet(
+        pixels,
+        targets,
+        info.classes,
+        info.mean,
+        info.std,
+        formation=formation,
+        whitening=info.whitened_by,
+    )
     synthetic.check_against(info)
     return synthetic
 

@@ -1,0 +1,91 @@
+"""ZCA whitening of a data set: fitted to its training images, applied to every image that networks see."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from condensery.errors import CondenseryError
+
+FILE = "whitening.npy"
+"""Of a prepared folder: float32 (D + 1, D), the mean of the flat normalized images, and the matrix."""
+
+
+@dataclass(frozen=True)
+class Zca:
+    """A whitening: flat normalized images less their mean, times a symmetric matrix.
+
+    Attributes:
+        digest: SHA-256 of the file; two whitenings are equal if it is.
+        path: the file.
+    """
+
+    digest: str
+    path: Path = field(compare=False)
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Return whitened images, float32 of the same shape (..., C, H, W), of normalized ones.
+
+        Raises:
+            CondenseryError: the file is absent or damaged, or is of images of another size.
+        """
+        mean, matrix = _on(self, images.device)
+        flat = images.flatten(-3)
+        if flat.shape[-1] != len(mean):
+            raise CondenseryError(
+                f"{self.path}: whitens images of {len(mean)} values, not of {flat.shape[-1]}; give images of "
+                "the data set's size"
+            )
+        return ((flat - mean) @ matrix).reshape(images.shape)
+
+
+@lru_cache(maxsize=4)
+def _on(zca: Zca, device: torch.device) -> tuple[Tensor, Tensor]:
+    values = torch.from_numpy(np.load(zca.path, allow_pickle=False)).to(device)
+    return values[0], values[1:]
+
+
+def fitted(
+    pieces: Iterable[np.ndarray],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    *,
+    ridge: float,
+    relative: bool,
+) -> bytes:
+    """Return the whitening of images as the content of a `FILE`; computed in float64.
+
+    The matrix is U (S + r)^(-1/2) U', where U S U' is the covariance over the images, with divisor n - 1.
+
+    Args:
+        pieces: the training images, uint8 (n, C, H, W), a few at a time.
+        mean: per channel, in units of [0, 1]: images are normalized before.
+        std: likewise.
+        ridge: r, what is added to the eigenvalues: 0.1 for MTT, whose channels are not normalized.
+        relative: whether it is a share of the mean eigenvalue, as in KIP and FRePo, where it is 0.1 too.
+    """
+    count, total, products = 0, np.zeros(0), np.zeros((0, 0))
+    column = [np.array(values).reshape(-1, 1, 1) for values in (mean, std)]
+    for piece in pieces:
+        flat = ((piece / 255 - column[0]) / column[1]).reshape(len(piece), -1)
+        if not count:
+            total, products = np.zeros(flat.shape[1]), np.zeros((flat.shape[1], flat.shape[1]))
+        count += len(flat)
+        total += flat.sum(0)
+        products += flat.T @ flat
+    center = total / count
+    covariance = (products - count * np.outer(center, center)) / max(1, count - 1)
+    values, vectors = np.linalg.eigh(covariance)
+    added = ridge * (np.trace(covariance) / len(covariance) if relative else 1)
+    # Rounding makes eigenvalues of 0 slightly negative.
+    matrix = (vectors / np.sqrt(np.maximum(values, 0) + added)) @ vectors.T
+    stream = io.BytesIO()
+    np.save(stream, np.vstack([center[None], matrix]).astype(np.float32))
+    return stream.getvalue()
