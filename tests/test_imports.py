@@ -101,3 +101,23 @@ def test_the_library_knows_nothing_of_the_workflow() -> None:
 
 def test_few_modules_lie_loose_at_the_root() -> None:
     assert len([path for path in PACKAGE.glob("*.py") if not path.stem.startswith("__")]) <= 12
+
+
+JOBS = (
+    "condense",
+    "evaluate",
+    "pretrain",
+    "pool",
+    "train_generator",
+    "gather",
+    "continual",
+    "search",
+    "search_test",
+)
+
+
+@pytest.mark.parametrize("command", JOBS)
+def test_a_job_starts_without_what_only_reports_need(uses: dict[str, set[str]], command: str) -> None:
+    reached = {name.partition(".")[0] for name in below(f"condensery.commands.{command}", uses)}
+    assert "torch" in reached or command == "gather"
+    assert not reached & {"scipy", "sklearn", "matplotlib", "jinja2"}

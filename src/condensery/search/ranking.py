@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy import stats
 
 from condensery.errors import CondenseryError
 
@@ -81,6 +80,8 @@ def agreement(first: pd.Series, second: pd.Series) -> Agreement:
         first: the scores, by network.
         second: likewise; those of other networks are left out.
     """
+    from scipy import stats  # half a second, and only reports compare rankings
+
     second = second.loc[first.index]
     if min(first.nunique(), second.nunique()) < 2:
         return Agreement(len(first), math.nan, math.nan)
