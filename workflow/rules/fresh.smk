@@ -19,8 +19,8 @@ def asked(inputs, *targets: str):
 def asked_of(target: str, complete: bool) -> str:
     path = Path(f"{RESULTS}/logs/settings/{target}.json")
     wanted = settings.settings_of(CONFIG, target)
-    made = settings.read(Path(f"{RESULTS}/settings/{target}.json"))
-    fresh = made == wanted and complete
+    recorded = settings.read(Path(f"{RESULTS}/settings/{target}.json"))
+    fresh = recorded == wanted and complete
     if not fresh or settings.read(path) != wanted:
         with atomic(path) as temporary:
             temporary.write_text(settings.as_text(wanted), encoding="utf-8")

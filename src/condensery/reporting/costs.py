@@ -37,11 +37,11 @@ _HEADS = (
     "Longest",
     "Peak memory",
 )
-_BESIDE = (
+_PUBLISHED = (
     "A published time is that of all sizes together; the measured one adds up the mean time of a set of "
     "each. What the protocol lowers makes the measured one shorter."
 )
-_BESIDE_HEADS = ("Data set", "Method", "Images/class", "Published", "On", "Measured", "On")
+_PUBLISHED_HEADS = ("Data set", "Method", "Images/class", "Published", "On", "Measured", "On")
 _PART = re.compile(r"/classes[^/]*$")
 _DEVICE = re.compile(r"device: (.+)$", re.MULTILINE)
 _DEVICE_MEMORY = re.compile(r"(\d+) MB of the device, which holds (\d+) MB$", re.MULTILINE)
@@ -136,13 +136,13 @@ def _page(frame: pd.DataFrame, title: str, labels: Labels, known: pd.DataFrame) 
     if not any(line[-1] for line in lines):
         heads, lines = heads[:-1], [line[:-1] for line in lines]
     parts = [f"# {title}", _about(frame), table(heads, lines)]
-    beside = [line for time in known.to_dict("records") if (line := _beside(time, frame, labels))]
-    if beside:
-        parts += ["## Condensing, beside the published times", _BESIDE, table(_BESIDE_HEADS, beside)]
+    published = [line for time in known.to_dict("records") if (line := _compared(time, frame, labels))]
+    if published:
+        parts += ["## Condensing, beside the published times", _PUBLISHED, table(_PUBLISHED_HEADS, published)]
     return "\n\n".join(parts) + "\n"
 
 
-def _beside(time: dict[str, Any], frame: pd.DataFrame, labels: Labels) -> list[str]:
+def _compared(time: dict[str, Any], frame: pd.DataFrame, labels: Labels) -> list[str]:
     """Set a published time beside that of sets of the same sizes; nothing where the jobs make none."""
     of_method = (frame["dataset"] == time["dataset"]) & (frame["method"] == time["method"])
     jobs = frame[of_method & frame["rule"].str.startswith("condense")]

@@ -178,8 +178,8 @@ def _panel(
     rows, columns = len(tiles), max(map(len, tiles))
     axes.imshow(mosaic, interpolation="nearest", vmin=0, vmax=1, aspect="auto")
     side = (mosaic.shape[0] + _GAP) / rows
-    places = [side * (row + 0.5) - _GAP / 2 - 0.5 for row in range(rows)]
-    axes.set_yticks(places, map(_shortened, synthetic.classes[:rows]), fontsize=13)
+    centers = [side * (row + 0.5) - _GAP / 2 - 0.5 for row in range(rows)]
+    axes.set_yticks(centers, map(_shortened, synthetic.classes[:rows]), fontsize=13)
     axes.set_xticks([])
     axes.tick_params(length=0)
     for spine in axes.spines.values():

@@ -166,11 +166,11 @@ def _table(
 
 def _in_two_lines(head: str, width: float) -> str:
     """Write the head of a column, broken at the space nearest its middle if it is wider than the entries."""
-    spaces = [place for place, character in enumerate(head) if character == " "]
+    spaces = [index for index, character in enumerate(head) if character == " "]
     if not spaces or _width(escape(head)) <= width:
         return escape(head)
-    place = min(spaces, key=lambda place: abs(place - len(head) / 2))
-    return rf"\shortstack{{{escape(head[:place])}\\{escape(head[place + 1 :])}}}"
+    middle = min(spaces, key=lambda index: abs(index - len(head) / 2))
+    return rf"\shortstack{{{escape(head[:middle])}\\{escape(head[middle + 1 :])}}}"
 
 
 def _width(source: str) -> float:

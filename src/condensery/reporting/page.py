@@ -172,8 +172,8 @@ def _links(folder: Path, paths: dict[str, Path]) -> tuple[Link, ...]:
 
 def _files(path: Path, suffixes: Sequence[str], folder: Path) -> tuple[Link, ...]:
     """Return links to the files of a table or figure, and to the log of the job that made it."""
-    beside = {suffix: path.with_name(f"{path.stem}.{suffix}") for suffix in suffixes}
-    return _links(folder, beside | {"log": folder / "logs" / path.parent.name / f"{path.stem}.log"})
+    files = {suffix: path.with_name(f"{path.stem}.{suffix}") for suffix in suffixes}
+    return _links(folder, files | {"log": folder / "logs" / path.parent.name / f"{path.stem}.log"})
 
 
 def _overview(summaries: Sequence[Summary]) -> Grid:
@@ -285,10 +285,10 @@ def _long(group: pd.DataFrame, title: str, labels: Labels, folder: Path) -> Grid
 def _cell_files(cell: Cell, folder: Path) -> tuple[Link, ...]:
     """Return links to the folders of a cell: its sets, its rows, and the logs of its evaluations."""
     network = cell["condense_network"] or cell["evaluate_network"]
-    place = Path(cell["dataset"], cell["method"], network, f"ipc{cell['ipc']}")
+    coordinates = Path(cell["dataset"], cell["method"], network, f"ipc{cell['ipc']}")
     if cell["method"] == WHOLE:
-        place = Path(cell["dataset"], WHOLE, f"{cell['recipe']}-{cell['evaluate_network']}")
-    paths = {text: folder / name / place for text, name in _CELL_FOLDERS.items()}
+        coordinates = Path(cell["dataset"], WHOLE, f"{cell['recipe']}-{cell['evaluate_network']}")
+    paths = {text: folder / name / coordinates for text, name in _CELL_FOLDERS.items()}
     return _links(folder, paths) if cell["networks"] else ()
 
 

@@ -214,10 +214,10 @@ def numbers(folder: Path) -> pd.DataFrame:
     frame = frame.fillna({"steps": 0} | dict.fromkeys(texts, "")).astype({"steps": int, "ipc": int})
     tables = list(dict.fromkeys(frame["table"]))
     datasets = [*_DATASETS, *frame["dataset"]]
-    places = [
+    order = [
         (tables.index(t), datasets.index(d)) for t, d in zip(frame["table"], frame["dataset"], strict=True)
     ]
-    return frame.iloc[sorted(range(len(frame)), key=places.__getitem__)][list(NUMBER)].reset_index(drop=True)
+    return frame.iloc[sorted(range(len(frame)), key=order.__getitem__)][list(NUMBER)].reset_index(drop=True)
 
 
 def _relative(folder: Path) -> pd.DataFrame:

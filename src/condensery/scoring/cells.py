@@ -224,8 +224,13 @@ def _examinations(path: Path) -> Path:
 
 def of_set(job: Job, recipe: str, synthetic: SyntheticSet, name: str, ipc: int) -> Cell:
     """Return the networks that are trained on a set, under the name of its method."""
-    made = synthetic.provenance.get("experiment", {})
-    about = {"method": name, "ipc": ipc, "network": made.get("network", ""), "seed": made.get("seed", 0)}
+    experiment = synthetic.provenance.get("experiment", {})
+    about = {
+        "method": name,
+        "ipc": ipc,
+        "network": experiment.get("network", ""),
+        "seed": experiment.get("seed", 0),
+    }
     return Cell(job, recipe, about, synthetic)
 
 

@@ -151,13 +151,13 @@ def _elastic_transform(image: Array, level: int, drawn: np.random.Generator) -> 
     grid = np.stack(
         [*np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), np.ones((height, width))]
     )
-    places = np.tensordot(matrix, grid, 1)
+    points = np.tensordot(matrix, grid, 1)
     if strength:
         bends = drawn.uniform(-1, 1, (2, height, width))
-        places += strength * np.stack(
+        points += strength * np.stack(
             [ndimage.gaussian_filter(bend, smoothness, truncate=3) for bend in bends]
         )
-    return np.stack([ndimage.map_coordinates(channel, places, order=1, mode="mirror") for channel in image])
+    return np.stack([ndimage.map_coordinates(channel, points, order=1, mode="mirror") for channel in image])
 
 
 def _pixelate(image: Array, level: int, drawn: np.random.Generator) -> Array:

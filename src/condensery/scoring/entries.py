@@ -143,9 +143,9 @@ def table(entries: Sequence[Entry]) -> str:
         named = f"[{entry['method']}]({entry['reference']})"
         for each in entry["figures"]:
             figures = [_shown(each.get(name)) for name in ("accuracy", "random", "gain", "recovery", "lrs")]
-            place = (entry["dataset"], str(entry["ipc"]), named, entry["network"], each["recipe"])
+            coordinates = (entry["dataset"], str(entry["ipc"]), named, entry["network"], each["recipe"])
             lines.append(
-                (*place, str(each["networks"]), *figures, f"{size:,}", f"`{entry['set']['digest']}`")
+                (*coordinates, str(each["networks"]), *figures, f"{size:,}", f"`{entry['set']['digest']}`")
             )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
