@@ -72,12 +72,15 @@ def parser(text: str | None) -> argparse.ArgumentParser:
 
 
 def whole_number(option: str, least: int, most: int) -> Callable[[str], int]:
-    """Return what reads the value of an option that is a whole number, for ``type`` of an argument.
+    """Return a parser of whole numbers, for the ``type`` of a command-line argument.
 
     Args:
-        option: its name, for the message.
-        least: the smallest value.
-        most: the largest value.
+        option: the name of the option, for the message.
+        least: the smallest value accepted.
+        most: the largest value accepted.
+
+    Raises:
+        CondenseryError: (by the parser) the text is not a whole number from ``least`` to ``most``.
     """
 
     def read(text: str) -> int:

@@ -33,7 +33,11 @@ RECIPE = "teacher"
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Raises:
+        CondenseryError: options that exclude each other.
+    """
     parser = console.parser(__doc__)
     parser.add_argument("set", type=Path, metavar="SET", help="the synthetic set (.safetensors)")
     add_arguments(parser)

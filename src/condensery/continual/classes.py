@@ -23,7 +23,14 @@ SEEDS_PER_STEP = 1000
 
 
 def network_seeds(order: int, steps: int, step: int, networks: int) -> range:
-    """Return the seeds of the networks of one step of one order."""
+    """Return the seeds of the networks of one step of one order of the classes.
+
+    Args:
+        order: number of the order, from 0.
+        steps: steps of every order.
+        step: number of the step, from 0.
+        networks: how many networks the step trains, at most `SEEDS_PER_STEP`.
+    """
     first = (order * steps + step) * SEEDS_PER_STEP
     return range(first, first + networks)
 

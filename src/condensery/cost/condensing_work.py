@@ -112,7 +112,15 @@ FORMULAS: Mapping[str, Callable[[_Set], Work]] = {
 
 
 def condensing(config: Config, dataset: str, method: str, network: str, ipc: int) -> Work | None:
-    """Return the work of making one set, or None if the method does not state its work."""
+    """Return the work of condensing one set, or None if the method does not state its work.
+
+    Args:
+        config: the configuration.
+        dataset: name of the data set.
+        method: name of the method, an entry of methods.yaml.
+        network: name of the network that condenses.
+        ipc: images per class.
+    """
     formula = config.method(method).get("work")
     if formula is None:
         return None

@@ -20,7 +20,13 @@ KINDS = ("gmmn", "vae", "biggan")
 
 
 def training(config: Config, dataset: str, method: str) -> Work:
-    """Return the work of training a method's generator."""
+    """Return the work of training a method's generator.
+
+    Args:
+        config: the configuration.
+        dataset: name of the data set.
+        method: name of a generative method.
+    """
     values = config.generator_parameters(dataset, method)
     kind, iterations = config.method(method)["work"], values["iterations"]
     generated = multiply_adds(config, dataset, method)
@@ -40,13 +46,26 @@ def training(config: Config, dataset: str, method: str) -> Work:
 
 
 def sampling(config: Config, dataset: str, method: str, ipc: int) -> Work:
-    """Return the work of making the images of a set with a trained generator."""
+    """Return the work of drawing the images of a set from a trained generator.
+
+    Args:
+        config: the configuration.
+        dataset: name of the data set.
+        method: name of a generative method.
+        ipc: images per class.
+    """
     images = ipc * config.class_count(dataset)
     return Work(config.method(method)["work"], 0, images * multiply_adds(config, dataset, method))
 
 
 def multiply_adds(config: Config, dataset: str, method: str) -> float:
-    """Return the multiply-adds of making one image, within about 10 %."""
+    """Return the multiply-adds of drawing one image, within about 10 %.
+
+    Args:
+        config: the configuration.
+        dataset: name of the data set.
+        method: name of a generative method.
+    """
     values = config.generator_parameters(dataset, method)
     entry, width = config.dataset(dataset), values["width"]
     inputs = values["noise"] + config.class_count(dataset)

@@ -60,7 +60,16 @@ def evaluating(config: Config, dataset: str, recipe: str, network: str, ipc: int
 
 
 def training(config: Config, dataset: str, recipe: str, network: str, ipc: int = 0, held: int = 1) -> Work:
-    """Return the work of training one network and testing it; ipc 0 stands for the whole training set."""
+    """Return the work of training one network and testing it.
+
+    Args:
+        config: the configuration.
+        dataset: name of the data set.
+        recipe: name of the recipe.
+        network: name of the network that is trained.
+        ipc: images per class; 0 is the whole training set.
+        held: images that one stored image is decoded to.
+    """
     values = config.recipe(recipe, dataset, ipc, network)
     whole = training_images(config, dataset)
     images = ipc * held * config.class_count(dataset) if ipc else whole
@@ -89,7 +98,13 @@ def image_floats(config: Config, dataset: str) -> int:
 
 
 def multiply_adds(config: Config, dataset: str, network: str) -> float:
-    """Return the multiply-adds of one image's forward pass, within about 10 %."""
+    """Return the multiply-adds of one image's forward pass, within about 10 %.
+
+    Args:
+        config: the configuration.
+        dataset: name of the data set.
+        network: name of the network.
+    """
     entry = config.dataset(dataset)
     channels, pixels = entry["channels"], math.prod(entry["size"])
     if (channels, pixels) == (1, 28 * 28):
@@ -107,7 +122,13 @@ def multiply_adds(config: Config, dataset: str, network: str) -> float:
 
 
 def weights(config: Config, dataset: str, network: str) -> float:
-    """Return the number of weights of a network, within about 10 %."""
+    """Return the number of weights of a network, within about 10 %.
+
+    Args:
+        config: the configuration.
+        dataset: name of the data set, which sets channels, size and classes.
+        network: name of the network.
+    """
     name, options = parse(network)
     if (known := FAMILIES[name].weights) is not None:
         return known

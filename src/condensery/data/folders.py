@@ -101,7 +101,12 @@ class _Reading:
         self._skipped: Counter[str] = Counter()
 
     def classes(self, folder: Path) -> dict[str, Path]:
-        """Return the class folders of a split by the names of the classes, in the order of the names."""
+        """Return the class folders of a split by the names of the classes, sorted by name.
+
+        Raises:
+            CondenseryError: two folders have the same name in Unicode's form NFC, a name is not UTF-8, a link
+                is broken, or the folder may not be read.
+        """
         found: dict[str, Path] = {}
         for entry in _listed(folder):
             if _leftover(entry.name):
@@ -122,7 +127,17 @@ class _Reading:
     def labeled(
         self, folder: Path, there: Mapping[str, Path], classes: Sequence[str]
     ) -> list[tuple[Path, int]]:
-        """Return the images of a split, class by class, with their labels."""
+        """Return the images of a split, class by class, with their labels.
+
+        Args:
+            folder: the split, for messages.
+            there: its class folders, as `classes` returns them.
+            classes: the names of the classes of the training images, in the order of their labels.
+
+        Raises:
+            CondenseryError: a class has no training images, the split has no images, a link is broken, or a
+                folder may not be read.
+        """
         if unknown := there.keys() - set(classes):
             raise CondenseryError(
                 f"{there[min(unknown)]}: no training images for this class; add or remove the folder"

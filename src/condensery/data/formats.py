@@ -31,7 +31,13 @@ IDX_FILES = tuple(f"{s}-{p}-ubyte" for s in ("train", "t10k") for p in ("images-
 
 
 def read_idx(folder: Path, shape: Shape, *, compressed: bool = False) -> Contents:
-    """Read MNIST's four idx files, ``compressed`` (.gz, as published) or else unpacked where they are."""
+    """Read MNIST's four idx files: images of (1, 28, 28).
+
+    Args:
+        folder: the folder of the files.
+        shape: unused, since the format has a fixed shape.
+        compressed: read the .gz files, as published; otherwise an unpacked file comes first.
+    """
 
     def locate(name: str) -> Path:
         plain, packed = folder / name, folder / f"{name}.gz"
@@ -102,13 +108,15 @@ def read_cifar(
     """Read CIFAR's pickled batches of rows of 3 * 32 * 32 bytes.
 
     Args:
-        folder: where the files lie.
+        folder: the folder of the files.
         shape: unused, since the format has a fixed shape.
         train: the files of the training split.
         test: the file of the test split.
-        meta: the file with the class names, and ``labels`` the key of the labels: CIFAR-10 and CIFAR-100
-            differ in both.
-        labels: see ``meta``.
+        meta: the file of the class names.
+        labels: the key of the labels in a batch, ``labels`` (CIFAR-10) or ``fine_labels`` (CIFAR-100).
+
+    Raises:
+        CondenseryError: the file of the class names is missing or damaged.
     """
     name_key = "fine_label_names" if labels == "fine_labels" else "label_names"
 
@@ -133,7 +141,12 @@ def _bytes(values: object) -> np.ndarray:
 
 
 def read_svhn(folder: Path, shape: Shape) -> Contents:
-    """Read SVHN's cropped digits: Matlab files with X (32, 32, 3, N) and y (N, 1), where 10 means 0."""
+    """Read SVHN's cropped digits: Matlab files with X (32, 32, 3, N) and y (N, 1), where 10 means 0.
+
+    Args:
+        folder: the folder of the files.
+        shape: unused, since the format has a fixed shape.
+    """
     from scipy.io import loadmat
 
     def part(path: Path) -> Iterator[Piece]:
@@ -160,7 +173,12 @@ def usps_bytes(values: np.ndarray) -> np.ndarray:
 
 
 def read_usps(folder: Path, shape: Shape) -> Contents:
-    """Read USPS in LIBSVM's text format (one image per line: label 1..10, then index:value in [-1, 1])."""
+    """Read USPS in LIBSVM's text format (one image per line: label 1..10, then index:value in [-1, 1]).
+
+    Args:
+        folder: the folder of the files.
+        shape: unused, since the format has a fixed shape, (1, 16, 16).
+    """
 
     def part(path: Path) -> Iterator[Piece]:
         lines = decompressed(path).decode("latin1").splitlines()
@@ -181,7 +199,12 @@ def read_usps(folder: Path, shape: Shape) -> Contents:
 
 
 def read_usps_npz(path: Path, shape: Shape) -> Contents:
-    """Read USPS from an .npz: x_train_milli, x_test_milli (int16, value times 1000), y_train, y_test."""
+    """Read USPS from an .npz: x_train_milli, x_test_milli (int16, value times 1000), y_train, y_test.
+
+    Args:
+        path: the file.
+        shape: unused, since the format has a fixed shape, (1, 16, 16).
+    """
 
     def part(split: str) -> Iterator[Piece]:
         pixels, labels = (f"x_{split}_milli", f"y_{split}")
@@ -195,9 +218,12 @@ def read_usps_npz(path: Path, shape: Shape) -> Contents:
 def read_medmnist(path: Path, shape: Shape) -> Contents:
     """Read a MedMNIST .npz: {train,test}_images (N, H, W) or (N, H, W, 3) and {train,test}_labels (N, 1).
 
-    Its validation images are left out, as in the published results on the test images.
+    Its validation images are left out, as in the published results on the test images. A data set whose
+    images have several labels each is refused while its parts are read.
 
-    Where an image may be of several classes, the set is refused.
+    Args:
+        path: the file.
+        shape: unused, since the file states the shape.
     """
 
     def part(split: str) -> Iterator[Piece]:
@@ -217,7 +243,12 @@ def read_digits(folder: Path, shape: Shape, *, inverted: bool = False) -> Conten
     """Read scikit-learn's digits: 1,797 images of 8x8 pixels from 0 to 16, scaled to 0..255 and rounded.
 
     They come in one set; of each class every fifth image (in the order of the set) is a test image, so that
-    the split is stratified and the same everywhere. ``inverted``, they are dark on light and in RGB.
+    the split is stratified and the same everywhere.
+
+    Args:
+        folder: unused, since scikit-learn contains the images.
+        shape: unused, since the images have a fixed shape.
+        inverted: dark digits on light ground, in RGB.
     """
     from sklearn.datasets import load_digits
 
@@ -233,7 +264,15 @@ def read_digits(folder: Path, shape: Shape, *, inverted: bool = False) -> Conten
 
 
 def read_tensors(path: Path, shape: Shape) -> Contents:
-    """Read tinyimagenet.pt: uint8 images_{train,val} (N, 3, H, W), labels_{train,val} and classes."""
+    """Read tinyimagenet.pt: uint8 images_{train,val} (N, 3, H, W), labels_{train,val} and classes.
+
+    Args:
+        path: the file.
+        shape: unused, since the file states the shape.
+
+    Raises:
+        CondenseryError: the file is damaged or holds something else.
+    """
     with readable(path):
         values = torch.load(path, weights_only=True, mmap=True)
         splits = [(values[f"images_{s}"], values[f"labels_{s}"]) for s in ("train", "val")]

@@ -50,7 +50,17 @@ def columns(path: Path) -> tuple[str, str, list[str]]:
 
 
 def decoded(path: Path, value: bytes | dict[str, Any], shape: Shape, *, resized: bool = False) -> np.ndarray:
-    """Return one encoded image of a file as (C, H, W) uint8, on request as large as the shape says."""
+    """Return one encoded image of a file as (C, H, W) uint8.
+
+    Args:
+        path: the file, for messages.
+        value: the encoded image, or a dictionary that has it under ``bytes``.
+        shape: the prepared shape, which sets the number of channels.
+        resized: cut and resize the image to this shape.
+
+    Raises:
+        CondenseryError: the value names an image file instead of holding it, or cannot be decoded.
+    """
     content = value if isinstance(value, bytes) else value.get("bytes")
     if content is None:
         raise CondenseryError(f"{path}: names image files instead of holding them; embed them")

@@ -40,7 +40,14 @@ class Journal:
         return 0, 0, ""
 
     def record(self, split: str, parts: int, images: int, written: str) -> None:
-        """Note what is written of a split, on the disk."""
+        """Note durably how much of a split is written.
+
+        Args:
+            split: ``train`` or ``test``.
+            parts: how many of its parts are written.
+            images: how many images these have.
+            written: a digest of what is written.
+        """
         self._state[split] = [parts, images, written]
         fresh = self._path.with_suffix(".new")
         fresh.write_text(json.dumps(self._state), encoding="utf-8")
@@ -51,7 +58,16 @@ class Journal:
 def write_split(
     split: str, contents: Contents, shape: Shape, positions: np.ndarray, journal: Journal, partial: Path
 ) -> None:
-    """Append the parts that the journal does not list yet, then write the headers of the two files."""
+    """Append the parts that the journal does not list yet, then write the headers of the two files.
+
+    Args:
+        split: ``train`` or ``test``.
+        contents: the source.
+        shape: of a prepared image.
+        positions: the label of each class of the source, int64.
+        journal: what is written already.
+        partial: the folder of the files.
+    """
     files = [partial / f"{split}_images.npy", partial / f"{split}_labels.npy"]
     row_bytes = (shape.channels * shape.height * shape.width, 8)
     done, count, written = journal.done(split)

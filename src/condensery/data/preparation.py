@@ -61,10 +61,15 @@ def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -
 
 
 def state_of_folder(spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -> str:
-    """Return a text that changes when the image folder of an entry does, so that who plans jobs sees it.
+    """Return a text that changes with the image folder of an entry, so that Snakemake prepares it anew.
 
-    While the prepared folder is made from what is there, it is that of its preparation, also when the files
-    have been copied or are not there any more. It is empty for entries with published content or other kinds.
+    If the prepared folder still corresponds to the images, this is the text of its preparation, even if the
+    files have been copied or deleted since. It is empty for entries with published content or other kinds.
+
+    Args:
+        spec: the entry of the data set in datasets.yaml.
+        raw_root: the folder of the sources.
+        out_dir: the prepared folder.
     """
     folders = [each for each in spec["sources"] if each["kind"] == "image-folder" and "content" not in each]
     if not folders or spec.get("content"):

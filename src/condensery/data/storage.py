@@ -170,7 +170,13 @@ def file_sha256(path: Path) -> str:
 
 
 def rows_in_file(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> Iterator[np.ndarray]:
-    """Read a prepared array (rows of `shape`) from its file, a few megabytes at a time."""
+    """Yield a prepared array from its file in pieces of a few megabytes.
+
+    Args:
+        path: the .npy file.
+        shape: of one row.
+        dtype: of the values.
+    """
     row = int(np.prod(shape))
     step = max(1, READ_BYTES // row)
     with path.open("rb") as stream:

@@ -194,7 +194,16 @@ def plain(values: Any) -> Tensor:
 
 
 def channels_first(path: Path, images: Tensor, info: DataInfo) -> Tensor:
-    """Return images as (N, C, H, W), of which the channels may come last or, if gray, not at all."""
+    """Return images as (N, C, H, W).
+
+    Args:
+        path: the file, for messages.
+        images: (N, C, H, W) or (N, H, W, C); gray ones also (N, H, W).
+        info: the data set that the images stand for.
+
+    Raises:
+        CondenseryError: they have another number of dimensions.
+    """
     size = (info.height, info.width)
     if info.channels == 1 and tuple(images.shape[1:]) == size:
         return images[:, None]
@@ -207,10 +216,16 @@ def channels_first(path: Path, images: Tensor, info: DataInfo) -> Tensor:
 
 
 def space_of(path: Path, images: Tensor, otherwise: Space | None, may_be_whitened: bool) -> Space:
-    """Return what pixels are, if their values or the layout, see `Found`, leave no doubt.
+    """Return the space of the pixels, if their values or the layout determine it.
+
+    Args:
+        path: the file, for messages.
+        images: (N, C, H, W).
+        otherwise: the space that the layout states for values that fit several; None if it states none.
+        may_be_whitened: whether the authors of this layout whiten some of their sets.
 
     Raises:
-        CondenseryError: they leave doubt; the message names the options that say it.
+        CondenseryError: several spaces are possible; the message names the options that choose one.
     """
     low, high = (float(value) for value in images.aminmax())
     whole = not images.is_floating_point() or bool((images == images.round()).all())
@@ -232,7 +247,17 @@ def space_of(path: Path, images: Tensor, otherwise: Space | None, may_be_whitene
 
 
 def renormalized(path: Path, images: Tensor, normalization: Normalization, info: DataInfo) -> Tensor:
-    """Move images from one normalized space to that of the data, without clamping."""
+    """Move images from one normalized space to that of the data, without clamping.
+
+    Args:
+        path: the file, for messages.
+        images: (N, C, H, W), normalized by ``normalization``.
+        normalization: a mean and a standard deviation per channel.
+        info: the data set, with the normalization to move to.
+
+    Raises:
+        CondenseryError: not one mean and one standard deviation per channel.
+    """
     if images.shape[1] != info.channels:
         return images  # the comparison with the data says so
     if not all(len(values) == info.channels for values in normalization):

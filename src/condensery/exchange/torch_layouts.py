@@ -45,7 +45,17 @@ def of_torch(path: Path, experiment: int) -> Found:
 
 
 def of_mapping(path: Path, content: Mapping[str, Any], layout: str, *, whitened: bool = False) -> Found:
-    """Return images and labels, and a learning rate, that a file has under their usual names."""
+    """Return images and labels, and a learning rate if there is one, of a file with their usual names.
+
+    Args:
+        path: the file, for messages.
+        content: what it holds, by name.
+        layout: what the file is, for the provenance.
+        whitened: whether the authors of this layout whiten some of their sets.
+
+    Raises:
+        CondenseryError: no images or no labels by a known name, or the learning rate is no number.
+    """
     images, labels = (_named(path, content, names) for names in (IMAGES, LABELS))
     rate = next((content[name] for name in _RATES if name in content), None)
     return Found(

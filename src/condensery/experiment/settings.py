@@ -85,7 +85,15 @@ def of_data(config: Config, dataset: str) -> dict[str, Any]:
 
 
 def of_set(config: Config, dataset: str, method: str, network: str, ipc: int) -> dict[str, Any]:
-    """Return the settings of a set and of what its method needs: they are the same for all seeds."""
+    """Return the settings of a set and of what its method needs, which are equal for all seeds.
+
+    Args:
+        config: the configuration.
+        dataset: name of the data set.
+        method: name of the method.
+        network: name of the network that condenses.
+        ipc: images per class.
+    """
     values = config.parameters(dataset, method, network, ipc) | {"augmentation": config.augmentation(dataset)}
     found = of_data(config, dataset) | {f"set {dataset}/{method}/{network}/ipc{ipc}": values}
     for name in config.needs(method):
@@ -95,7 +103,15 @@ def of_set(config: Config, dataset: str, method: str, network: str, ipc: int) ->
 
 
 def of_training(config: Config, recipe: str, dataset: str, network: str, ipc: int) -> dict[str, Any]:
-    """Return the settings of the training of networks on sets of a size; 0 is a whole data set."""
+    """Return the settings with which networks are trained.
+
+    Args:
+        config: the configuration.
+        recipe: name of the recipe.
+        dataset: name of the data set.
+        network: name of the network that is trained.
+        ipc: images per class of the set; 0 is the whole data set.
+    """
     values = config.recipe(recipe, dataset, ipc, network)
     return of_data(config, dataset) | {f"training {recipe}/{dataset}/{network}/ipc{ipc}": values}
 

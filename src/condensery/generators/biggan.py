@@ -168,6 +168,9 @@ class Training(base.Training):
         """See :class:`condensery.generators.base.Training`.
 
         A discriminator whose last maps are zero for every image has no gradient to train the generator.
+
+        Raises:
+            CondenseryError: the discriminator gives every image the same score.
         """
         if self._judged is not None and (self._judged == self._judged[0]).all():
             raise CondenseryError(

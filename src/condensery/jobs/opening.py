@@ -145,7 +145,12 @@ class Job:
         )
 
     def recipe(self, name: str, ipc: int = 0, synthetic: SyntheticSet | None = None) -> Recipe:
-        """Return how the network is trained on a set, or for an ``ipc`` of 0 on a whole data set.
+        """Return how the network is trained on a set.
+
+        Args:
+            name: of the recipe.
+            ipc: images per class of the set; 0 is the whole data set.
+            synthetic: the set, for a recipe that takes the learning rates learned with it.
 
         Raises:
             CondenseryError: the recipe is unknown, or needs learning rates that the set does not carry.
@@ -226,10 +231,15 @@ class Job:
         }
 
     def checkpoint(self, out: Path, provenance: dict[str, Any], part: str = "") -> Checkpoint:
-        """Return the checkpoint next to the output ``out``, or one of several, each of a part of the work.
+        """Return the checkpoint of an output, a hidden file beside it.
 
-        One of another experiment, of other data or of other code that computes is not resumed; one that
-        another commit with the same code saved is.
+        A checkpoint of another experiment, of other data or of other code that computes is not resumed; one
+        that another commit with the same code saved is resumed.
+
+        Args:
+            out: the output.
+            provenance: what the output depends on.
+            part: name of a part of the work, where each has its own checkpoint.
         """
         known = dict(provenance["versions"])
         commit = known.pop("commit")

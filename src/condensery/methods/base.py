@@ -195,7 +195,17 @@ _METHODS: dict[str, Method] = {}
 
 
 def register(method: Callable[[], Method]) -> Callable[[], Method]:
-    """Class decorator: register one instance under its ``name``."""
+    """Register one instance of a method under its ``name``; a class decorator.
+
+    Args:
+        method: the class.
+
+    Returns:
+        The class, unchanged.
+
+    Raises:
+        ValueError: another method has this name.
+    """
     instance = method()
     if instance.name in _METHODS:
         raise ValueError(f"two methods are called {instance.name!r}")

@@ -50,7 +50,11 @@ class Matcher(dm.Matcher):
     """
 
     def features(self, network: Network) -> Callable[[Tensor], Tensor]:
-        """See :class:`condensery.methods.dm.Matcher`."""
+        """See :class:`condensery.methods.dm.Matcher`.
+
+        Raises:
+            CondenseryError: the network has no layer before its last whose maps could be matched.
+        """
         if network.maps_given() < 2:
             raise CondenseryError(
                 f"datadam matches the maps of a network's layers but the last, and {self._problem.network} "

@@ -70,6 +70,13 @@ def document(
     Every line has the measured accuracies, and below them the published values in brackets. The most common
     n is in the caption, any other beside its cell; machine, time and versions are a comment.
 
+    Args:
+        label: the label of the table, for references.
+        target: the entry of the catalog, with title, notes and layout.
+        frame: the cells, as `condensery.reporting.tables.read_cells` returns them.
+        labels: titles of methods and data sets, and the protocol.
+        choice: the columns that are shown, and what is bold.
+
     Raises:
         CondenseryError: the cells do not fit the paper's layout, or a chosen column is not among them.
     """
@@ -111,7 +118,11 @@ def document(
 def tabular(label: str, caption: str, heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """Write a table of plain text, its first column to the left; packages as for `document`.
 
-    What stands in brackets at the end of an entry, the published value, goes below it.
+    Args:
+        label: the label of the table, for references.
+        caption: plain text.
+        heads: one per column.
+        lines: one entry per column each; a published value in brackets at the end of an entry goes below it.
     """
     body: list[list[str]] = []
     for line in lines:

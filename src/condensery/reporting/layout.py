@@ -56,8 +56,11 @@ class Line:
 def order(name: str, values: Iterable[Any], labels: Labels) -> list[Any]:
     """Sort the distinct values of one of the columns of cells.
 
-    Methods as `Labels.order`, networks as in the papers, small sets first and the whole set last, all others
-    by name.
+    Args:
+        name: the column: methods are sorted as by `Labels.order`, networks as in the papers, sizes ascending
+            with the whole set last, all others by name.
+        values: of the column, in any order, repeated or not.
+        labels: the order of the methods.
     """
     if name == "method":
         return labels.order(values)
@@ -117,7 +120,13 @@ def _two_in_one(one: Cell, other: Cell, layout: Layout) -> str:
 
 
 def shown(name: str, value: Any, labels: Labels) -> str:
-    """Write for readers a value of one of the columns of `HEADS`."""
+    """Return the text of a value for readers.
+
+    Args:
+        name: its column, one of `HEADS`.
+        value: as in the cells.
+        labels: titles of data sets and methods.
+    """
     if name == "ipc":
         return size(value)
     titled = {"dataset": labels.dataset, "method": labels.method}

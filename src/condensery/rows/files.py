@@ -56,7 +56,12 @@ def data_of(path: Path) -> str:
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, kind: Kind = EVALUATION) -> None:
-    """Write rows as one Parquet file, atomically, with the columns of their kind in their order.
+    """Write rows as one Parquet file, atomically.
+
+    Args:
+        rows: by the names of the columns, which may be in any order.
+        path: the file.
+        kind: the columns and their order.
 
     Raises:
         CondenseryError: no rows, a row with missing, additional or mistyped entries, or a value or

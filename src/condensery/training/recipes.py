@@ -73,7 +73,13 @@ class Recipe:
         return self.schedule.epochs_run(self.epochs)
 
     def rate(self, epoch: int, step: int, steps: int = 1) -> float:
-        """Return the learning rate of a step of the epoch with this zero-based index, which has so many."""
+        """Return the learning rate of a step.
+
+        Args:
+            epoch: number of the epoch, from 0.
+            step: number of the step in its epoch, from 0.
+            steps: steps per epoch.
+        """
         return self.schedule.rate(self.lr, self.epochs, epoch, step, steps)
 
     def optimizer_of(self, parameters: Sequence[Tensor], rate: float) -> Optimizer:
