@@ -35,8 +35,8 @@ class Loop:
     Attributes:
         name: in a few words.
         build: returns its step for some data on a device.
-        copies: how often a step may copy something to the device.
-        waits: how often the host may wait in a step for a value of the device.
+        copies: number of copies to the device that a step may make.
+        waits: number of times per step that the host may wait for a value of the device.
         compiles: whether networks are compiled in it where that pays.
     """
 

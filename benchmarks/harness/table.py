@@ -72,7 +72,7 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
 
 
 def kept(path: Path, about: Row) -> list[dict[str, Any]]:
-    """Return the rows of an earlier run on the same machine with the same versions; none if there was none.
+    """Return the rows of an earlier run on the same machine with the same versions; none after a first run.
 
     Args:
         path: the CSV file.

@@ -7,7 +7,7 @@ Bytes are those that no program for these layers can avoid. The maps that count 
 convolutions and linear layers: everything between them might be fused, and batches might be any size. A
 forward pass writes each map once and reads it once. A backward pass writes and reads the gradient of each map
 and reads the map again. Differentiating both passes a second time does all of this once more. Weights are
-read once a pass, and the pixels of real images once, one byte each.
+read once per pass, and the pixels of real images once, one byte each.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def digest(value: Any) -> str:
 
 
 def set_columns(sets: Sequence[SyntheticSet]) -> dict[str, str]:
-    """Return the columns of a row that say which set a network was trained on, or which several.
+    """Return the columns of a row that say which sets a network was trained on.
 
     Returns:
         ``set``, a digest of the contents; ``set_name``, the file; ``set_settings``, a digest of how it was

@@ -72,7 +72,7 @@ def read_teacher(path: Path, job: Job) -> tuple[Network, dict[str, Any]]:
     """Return a trained teacher, and what it is.
 
     Raises:
-        CondenseryError: the file is none, or was trained on other data or with another network.
+        CondenseryError: not the file of a trained network, or one of other data or of another architecture.
     """
     network = trained_network(path, job.data.info, job.network)
     provenance = provenance_of(path)

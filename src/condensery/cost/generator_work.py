@@ -111,7 +111,7 @@ def _discriminator(config: Config, dataset: str, width: int) -> float:
 
 
 def _doublings(size: list[int]) -> tuple[int, int]:
-    """Return how often the first maps are doubled, and how many pixels they have."""
+    """Return the number of doublings of the first maps, and their number of pixels."""
     doublings = max(1, math.ceil(math.log2(max(size) / _FIRST)))
     return doublings, math.prod(math.ceil(side / 2**doublings) for side in size)
 

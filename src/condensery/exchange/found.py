@@ -54,7 +54,7 @@ class Choices:
     whitening: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is none of these.
+        """Refuse a value that is not one of these.
 
         Raises:
             CondenseryError: a space or a kind of labels is unknown, or the two do not belong together.

@@ -118,7 +118,7 @@ def _restored(folder: Path, index: dict[str, Any], info: DataInfo) -> SyntheticS
 
 
 def _image_files(folder: Path) -> list[str]:
-    """Return the images in the class folders, from `folder` on; the log says how many files are none."""
+    """Return the images in the class folders, from `folder` on; the log says what was left out."""
     images, left = [], Counter[str]()
     for path in sorted(folder.glob("*/*")):
         if path.suffix.lower() in ENDINGS and not path.name.startswith("."):

@@ -54,7 +54,7 @@ def of_mapping(path: Path, content: Mapping[str, Any], layout: str, *, whitened:
         whitened: whether the authors of this layout whiten some of their sets.
 
     Raises:
-        CondenseryError: no images or no labels by a known name, or the learning rate is no number.
+        CondenseryError: no images or no labels by a known name, or the learning rate is not a number.
     """
     images, labels = (_named(path, content, names) for names in (IMAGES, LABELS))
     rate = next((content[name] for name in _RATES if name in content), None)

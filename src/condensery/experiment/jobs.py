@@ -20,8 +20,8 @@ class JobId(NamedTuple):
     Attributes:
         rule: its rule in the workflow.
         dataset: the data set, or several of a sequence, joined.
-        method: the method of the set; empty if there is none.
-        ipc: images per class; 0 if there is no set.
+        method: the method of the set; empty for a job without a set.
+        ipc: images per class; 0 for a job without a set.
         network: the network that the job trains or condenses with; empty if there are several or none.
         path: of its records below ``benchmarks/`` and ``logs/`` of the results, and of its rows below the
             results.

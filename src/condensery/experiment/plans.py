@@ -29,7 +29,7 @@ class Search:
         ipc: images per class of the proxies.
         networks: how many networks of the space are trained; drawn at random unless these are all.
         widths: of the networks that they are drawn from.
-        repeats: how often each network is trained.
+        repeats: trainings of each network, each from another seed.
         validation: the share of the training images that is held out to rank by.
         training_images: how many of the others the search uses; all if None.
         seed: of the validation images and of the drawn networks.

@@ -74,7 +74,7 @@ def data_key(dataset: str) -> str:
 
 
 def content(config: Config, dataset: str) -> dict[str, Any]:
-    """Return the values that the prepared images depend on; another source of the same images is none."""
+    """Return the values that the prepared images depend on, whichever source they are read from."""
     entry = config.dataset(dataset)
     return {key: entry[key] for key in entry if key not in _BESIDE}
 

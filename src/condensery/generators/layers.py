@@ -14,7 +14,7 @@ _SMALLEST = 4
 
 
 def doublings(size: Size) -> int:
-    """Return how often maps of about 4 pixels are doubled to cover an image of this size, at least once."""
+    """Return the number of doublings, at least 1, from maps of about 4 pixels to an image of this size."""
     return max(1, math.ceil(math.log2(max(size) / _SMALLEST)))
 
 

@@ -33,7 +33,7 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Drawin
         labels: names for readers.
 
     Raises:
-        CondenseryError: there is no such figure, or it lacks the networks on the whole set.
+        CondenseryError: the name is not that of a figure of curves, or rows of the whole set are missing.
     """
     target = find(Curves, name)
     frame = cells(rows, published.accuracies(folder))

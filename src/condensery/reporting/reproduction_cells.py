@@ -196,7 +196,7 @@ def _accuracies(folder: Path, config: Config) -> Iterator[pd.DataFrame]:
 
 
 def _relative(accuracies: pd.DataFrame) -> pd.DataFrame:
-    """Return accuracies in percent of that on the whole set in recipe whole, where there is such.
+    """Return accuracies in percent of that on the whole set in recipe whole, where that was measured.
 
     The spread is that of the two accuracies; a whole set with one network adds none.
     """

@@ -70,7 +70,7 @@ class Comparison:
     Attributes:
         goal: the last point of the reference.
         reached: the first point of the other from which on every mean is above that of the goal by `ERRORS`
-            standard errors of the difference; None where there is none, or where one of the two has one set.
+            standard errors of the difference; None if never reached, or if one of the two has a single set.
         last: the last point of the other.
     """
 

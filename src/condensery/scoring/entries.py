@@ -122,7 +122,7 @@ def all_verified(folder: Path) -> list[Entry]:
     """Verify every entry below a folder; by data set and size, the most accurate first.
 
     Raises:
-        CondenseryError: there is none, or one is not what it says.
+        CondenseryError: the folder has no entry, or a file of an entry does not have its recorded digest.
     """
     folders = sorted(path.parent for path in folder.rglob(FILE))
     if not folders:

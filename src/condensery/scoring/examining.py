@@ -26,7 +26,7 @@ class Wanted:
     """What is measured besides the accuracy after the last epoch.
 
     Attributes:
-        looks: how often networks are tested during their training, at equal distances, the end included.
+        looks: number of tests during training, at equal distances, the end included.
         robustness: whether on corrupted images and under attack.
     """
 
