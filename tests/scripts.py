@@ -36,7 +36,7 @@ def run(script: str, *arguments: object, cwd: Path = ROOT) -> subprocess.Complet
         try:
             runpy.run_path(str(path), run_name="__main__")
         except SystemExit as end:
-            status = end.code or 0
+            status = int(end.code or 0)
         except Exception:  # as the interpreter ends a process
             traceback.print_exc()
             status = 1

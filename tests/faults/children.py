@@ -136,7 +136,7 @@ def _child(words: list[str], folder: str, log: str, fault: Fault | None) -> None
     sys.stderr = os.fdopen(2, "w", buffering=1)
     Path(folder).mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
-    Checkpoint.due = lambda self: True  # as if a minute had passed since the last save
+    Checkpoint.due = lambda self: True  # type: ignore[method-assign]  # as if a minute had passed since the last save
     operations = _Operations(folder, fault)
     sys.argv = [words[0], *words[1:]]
     main = importlib.import_module(f"condensery.commands.{words[0]}").main
@@ -170,7 +170,7 @@ class _Operations:
             os_fsync(file)
             self._unflushed.discard(path)
 
-        os.fsync = fsync
+        os.fsync = fsync  # type: ignore[assignment]
         sys.addaudithook(self._audit)
 
     def _audit(self, event: str, given: tuple[Any, ...]) -> None:
@@ -189,11 +189,11 @@ class _Operations:
         full = os.path.realpath(os.fsdecode(path))
         if full != self._folder and not full.startswith(self._folder + os.sep):
             return
-        now = self._fault is not None and self._fault.at == len(self.done)
+        fault = self._fault if self._fault and self._fault.at == len(self.done) else None
         self.done.append(f"{event} {re.sub('partial-[0-9a-f]{8}', 'partial', full[len(self._folder) :])}")
-        if not now:
+        if fault is None:
             return
-        kind = self._fault.kind
+        kind = fault.kind
         if kind == "power":
             for unflushed in self._unflushed:
                 if os.path.isfile(unflushed) and unflushed.startswith(self._folder):

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ from condensery.data import DataInfo, kinds, load, prepare
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.reporting import tables
+from condensery.reporting.cells import COLUMNS
 from condensery.synthetic import SyntheticSet
 from tests.scripts import ROOT
 
@@ -158,7 +159,7 @@ def _with_first(files: Mapping[str, bytes], first: str, data: bytes | None = Non
     return {first: files[first] if data is None else data, **{k: v for k, v in files.items() if k != first}}
 
 
-def _tar(files: Mapping[str, bytes], how: str) -> bytes:
+def _tar(files: Mapping[str, bytes], how: Literal["w", "w:gz", "w:xz"]) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode=how) as bundle:
         for name, data in files.items():
@@ -209,7 +210,7 @@ def _readers() -> Iterator[tuple[str, Reader]]:
     yield from _of_images()
     yield from _of_sets()
     yield from _of_published_layouts()
-    cells = pd.DataFrame([{name: 1 for name in tables.COLUMNS}]).to_csv(index=False)
+    cells = pd.DataFrame([{name: 1 for name in COLUMNS}]).to_csv(index=False)
     yield "table", Reader({"t.csv": cells.encode()}, lambda folder: tables.read_cells(folder / "t.csv"))
     configuration = _configuration()
     for name in ("config.yaml", "datasets.yaml", "methods.yaml", "recipes.yaml", "protocols/smoke.yaml"):
@@ -233,7 +234,9 @@ def _of_data() -> Iterator[tuple[str, Reader]]:
     yield "svhn", Reader(mats, _of_kind("svhn", ".", 3, checked=False))
     usps = {name: bz2.compress(USPS.encode()) for name in ("usps.bz2", "usps.t.bz2")}
     yield "usps", Reader(usps, _of_kind("usps", ".", 1, size=16, checked=False))
-    milli = {f"x_{split}_milli": np.zeros((10, 16, 16), np.int16) for split in ("train", "test")}
+    milli: dict[str, np.ndarray] = {
+        f"x_{split}_milli": np.zeros((10, 16, 16), np.int16) for split in ("train", "test")
+    }
     milli |= {f"y_{split}": LABELS.astype(np.uint8) for split in ("train", "test")}
     yield "usps npz", Reader({"u.npz": _arrays(**milli)}, _of_kind("usps-npz", "u.npz", 1, size=16))
     med = {f"{s}_images": GRAY for s in ("train", "test")} | {
@@ -307,7 +310,8 @@ READERS = dict(_readers())
 
 def main() -> None:
     """Fuzz one reader with atheris."""
-    import atheris  # pip install atheris, in an environment of its own
+    # pip install atheris, in an environment of its own
+    import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     logging.disable()
     name, *corpus = sys.argv[1:]

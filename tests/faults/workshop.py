@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import torch
 import yaml
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from sklearn.datasets import load_digits
 
 from condensery.files import read_tensors
@@ -369,6 +370,7 @@ def contents(path: Path) -> Any:
         return table.drop_columns(timed).to_pylist()
     if path.suffix == ".png":
         with Image.open(path) as image:
+            assert isinstance(image, PngImageFile)
             text = {key: re.sub(_TIME, "", value) for key, value in image.text.items()}
             return hashlib.sha256(np.asarray(image).tobytes()).hexdigest(), text
     if path.suffix == ".pdf":  # behind xref are places in the file, which depend on the length of the time

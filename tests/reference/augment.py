@@ -7,11 +7,12 @@ An image is a float64 array (C, H, W); the parameters are one row of numbers, as
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 
-def color(image, u_brightness, u_saturation, u_contrast):
+def color(image: np.ndarray, u_brightness: float, u_saturation: float, u_contrast: float) -> np.ndarray:
     """Brightness, then saturation about each pixel's gray value, then contrast about the image's mean."""
     image = image + (u_brightness - 0.5) * 1.0
     out = np.empty_like(image)
@@ -23,7 +24,7 @@ def color(image, u_brightness, u_saturation, u_contrast):
     return (out - mean) * (u_contrast + 0.5) + mean
 
 
-def crop(image, down, right):
+def crop(image: np.ndarray, down: float, right: float) -> np.ndarray:
     """Look at the image through a window that moved; outside there is nothing."""
     _, height, width = image.shape
     out = np.zeros_like(image)
@@ -33,7 +34,7 @@ def crop(image, down, right):
     return out
 
 
-def cutout(image, row, column):
+def cutout(image: np.ndarray, row: float, column: float) -> np.ndarray:
     """Blank every pixel of the square; a pixel of it beyond the border falls on the border."""
     _, height, width = image.shape
     tall, wide = int(0.5 * height + 0.5), int(0.5 * width + 0.5)
@@ -45,24 +46,24 @@ def cutout(image, row, column):
     return out
 
 
-def flip(image, u):
+def flip(image: np.ndarray, u: float) -> np.ndarray:
     """Mirror left and right in half of the cases."""
     return image[:, :, ::-1] if u < 0.5 else image
 
 
-def scale(image, s_x, s_y):
+def scale(image: np.ndarray, s_x: float, s_y: float) -> np.ndarray:
     """Show at each position what lies s times as far from the center."""
     return _resample(image, lambda x, y: (s_x * x, s_y * y))
 
 
-def rotate(image, degrees):
+def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
     """Show at each position what the rotation by theta = [[cos, -sin], [sin, cos]] sends it to."""
     angle = degrees / 180 * math.pi
     cos, sin = math.cos(angle), math.sin(angle)
     return _resample(image, lambda x, y: (cos * x - sin * y, sin * x + cos * y))
 
 
-def _resample(image, source):
+def _resample(image: np.ndarray, source: Callable[[float, float], tuple[float, float]]) -> np.ndarray:
     _, height, width = image.shape
     out = np.zeros_like(image)
     for i, j in np.ndindex(height, width):
@@ -71,7 +72,7 @@ def _resample(image, source):
     return out
 
 
-def _bilinear(image, row, column):
+def _bilinear(image: np.ndarray, row: float, column: float) -> np.ndarray:
     channels, height, width = image.shape
     value = np.zeros(channels)
     top, left = math.floor(row), math.floor(column)

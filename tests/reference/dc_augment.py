@@ -5,11 +5,13 @@ An image is a float64 array (C, H, W). Nothing here is shared with the library.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
 
-def crop(image, down, right, fill):
+def crop(image: np.ndarray, down: int, right: int, fill: Sequence[float]) -> np.ndarray:
     """Pad by four pixels of the fill of each channel and cut a window out."""
     padded = np.pad(image, ((0, 0), (4, 4), (4, 4)))
     padded[:] = np.asarray(fill)[:, None, None]
@@ -18,7 +20,7 @@ def crop(image, down, right, fill):
     return padded[:, down + 4 : down + 4 + height, right + 4 : right + 4 + width]
 
 
-def scale(image, tall, wide):
+def scale(image: np.ndarray, tall: int, wide: int) -> np.ndarray:
     """Resize by the nearest pixel, lay the result in the middle of a black canvas, cut the middle out."""
     channels, height, width = image.shape
     side = max(tall, wide, height, width)
@@ -30,7 +32,7 @@ def scale(image, tall, wide):
     return canvas[:, top : top + height, left : left + width]
 
 
-def rotate(image, degrees, fill):
+def rotate(image: np.ndarray, degrees: float, fill: float) -> np.ndarray:
     """Rotate with SciPy, which enlarges the canvas, and cut the middle out."""
     _, height, width = image.shape
     turned = ndimage.rotate(image, degrees, axes=(-2, -1), cval=fill)

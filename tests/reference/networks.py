@@ -6,10 +6,16 @@ training mode.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-ACTIVATIONS = {
+Take = Callable[[], Tensor]
+"""Returns the next parameter."""
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": lambda x: 1 / (1 + torch.exp(-x)),
     "relu": lambda x: x * (x > 0),
     "leakyrelu": lambda x: torch.where(x > 0, x, 0.01 * x),
@@ -17,7 +23,7 @@ ACTIVATIONS = {
 }
 
 
-def normalize(x, kind, take):
+def normalize(x: Tensor, kind: str, take: Take) -> Tensor:
     """Subtract the mean and divide by the deviation over what the kind says, then scale and shift."""
     if kind == "nonorm":
         return x
@@ -35,7 +41,7 @@ def normalize(x, kind, take):
     return ((x - mean) / torch.sqrt(variance + 1e-5)).reshape(shape) * weight + bias
 
 
-def pool(x, kind):
+def pool(x: Tensor, kind: str) -> Tensor:
     """Average or largest of each 2 x 2 square; an odd last row or column is dropped."""
     if kind == "nopool":
         return x
@@ -44,7 +50,16 @@ def pool(x, kind):
     return corners.mean(0) if kind == "avg" else corners.amax(0)
 
 
-def sequence(x, take, layers, *, padding, activation="relu", norm="in", pooling="max"):
+def sequence(
+    x: Tensor,
+    take: Take,
+    layers: Sequence[tuple[int, bool]],
+    *,
+    padding: int,
+    activation: str = "relu",
+    norm: str = "in",
+    pooling: str = "max",
+) -> Tensor:
     """Run (kernel, pooled) layers: convolution, normalization, activation, pooling.
 
     The first is padded by ``padding``, the others keep the size.
@@ -56,7 +71,7 @@ def sequence(x, take, layers, *, padding, activation="relu", norm="in", pooling=
     return x.flatten(1)
 
 
-def resnet18(x, take, *, norm, average_pooling):
+def resnet18(x: Tensor, take: Take, *, norm: str, average_pooling: bool) -> Tensor:
     """Run a stem and four stages of two blocks; stages 2 to 4 begin by halving the maps."""
     relu = ACTIVATIONS["relu"]
     x = relu(normalize(F.conv2d(x, take(), padding=1), norm, take))
@@ -73,7 +88,7 @@ def resnet18(x, take, *, norm, average_pooling):
     return x.flatten(1) if average_pooling else x.mean((2, 3))
 
 
-def linear(x, take):
+def linear(x: Tensor, take: Take) -> Tensor:
     """Apply a weight (out, in) and a bias."""
     weight, bias = take(), take()
     return x @ weight.T + bias

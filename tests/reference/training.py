@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 
-def loss(kind, logits, targets, temperature=1.0):
+def loss(kind: str, logits: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
     """The mean over images of the loss of logits (n, K) against labels (n, K)."""
-    total = 0.0
+    total = torch.zeros(())
     for row, target in zip(logits, targets, strict=True):
         if kind == "mse":
             # A label is centered: what remains adds up to nothing.
@@ -27,7 +29,9 @@ def loss(kind, logits, targets, temperature=1.0):
     return total / len(logits)
 
 
-def cutmix(images, targets, partners, box):
+def cutmix(
+    images: Tensor, targets: Tensor, partners: Sequence[int], box: tuple[int, int, int, int]
+) -> tuple[Tensor, Tensor]:
     """Take the pixels of a box from the partner, and as much of its label as the box is of the image."""
     top, bottom, left, right = box
     height, width = images.shape[-2:]
@@ -44,10 +48,11 @@ def cutmix(images, targets, partners, box):
     return mixed, labels
 
 
-def mixup(images, targets, partners, share):
+def mixup(images: Tensor, targets: Tensor, partners: Sequence[int], share: float) -> tuple[Tensor, Tensor]:
     """Take a weighted mean of two images and of their labels."""
     pairs = [
         (share * images[i] + (1 - share) * images[j], share * targets[i] + (1 - share) * targets[j])
         for i, j in enumerate(partners)
     ]
-    return tuple(torch.stack(part) for part in zip(*pairs, strict=True))
+    mixed, labels = zip(*pairs, strict=True)
+    return torch.stack(mixed), torch.stack(labels)
