@@ -287,6 +287,12 @@ def test_only_what_is_published_by_torchvision_imports_it(tmp_path):
     assert run.stdout.split() == ["False", "True"], run.stderr
 
 
+def test_the_schema_lists_every_kind_of_source():
+    schema = yaml.safe_load((ROOT / "src/condensery/schemas/datasets.schema.yaml").read_text())
+    source = schema["additionalProperties"]["properties"]["sources"]["items"]["properties"]
+    assert set(source["kind"]["enum"]) == set(kinds.KINDS)
+
+
 def test_every_entry_of_the_configuration_is_regular():
     for name, entry in yaml.safe_load((ROOT / "config" / "datasets.yaml").read_text()).items():
         required = {"channels", "size", "classes", "mean", "std", "augmentation", "network", "sources"}
