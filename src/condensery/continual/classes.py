@@ -70,8 +70,8 @@ def learn(
         network: name of the network.
         recipe: how it is trained.
         device: where to compute.
-        run: where to save the outcomes and the training under way, and to resume from; and who is shown the
-            epochs done, over all networks of all steps.
+        run: where to save the outcomes and the training under way, and to resume from; and the progress in
+            epochs, over all networks of all steps.
 
     Returns:
         The outcomes of the networks of each step.

@@ -135,15 +135,15 @@ def learn(
 ) -> list[Learned]:
     """Learn the tasks in their order, with and without distillation, and on the joint sets if all are there.
 
-    On the first task there is nothing to distil, so that the first two continue from the same network.
+    On the first task there is nothing to distill, so that the first two continue from the same network.
 
     Args:
         network: name of the network.
         tasks: at most `TASKS`.
         seeds: one per network.
         device: where to compute; it determines which networks are trained at once.
-        run: where to save what was learned and the training under way, and to resume from; and who is shown
-            the epochs done, of `epochs` for every seed.
+        run: where to save what was learned and the training under way, and to resume from; and the progress
+            in epochs, of `epochs` for every seed.
 
     Returns:
         For every network, each task once in each way.

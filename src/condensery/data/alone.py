@@ -18,11 +18,11 @@ SECONDS_BETWEEN_ATTEMPTS = 0.2
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Do something to a folder while no other process does; wait for one that does, which the log says.
+    """Hold the lock of a folder, so that no other process works on it; waiting for one is logged.
 
-    The lock is a hidden file beside the folder, which goes when the work is done; one that a killed process
-    left is nobody's. Where the file system has no locks, the log says so and nothing is locked; nor is
-    anything where nothing can be written.
+    The lock is a hidden file beside the folder, removed when the work is done; the file of a killed process
+    locks nothing. On a file system without locks nothing is locked, which is logged, and likewise where no
+    file can be written.
 
     Args:
         folder: it need not exist; its parents are made.

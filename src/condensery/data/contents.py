@@ -79,7 +79,7 @@ SURELY_IN_MEMORY = 64 * 2**20
 
 
 class _OutOfMemoryError(MemoryError):
-    """Memory is not enough for a file, which the message names."""
+    """There is not enough memory for a file; the message names it."""
 
 
 @contextmanager

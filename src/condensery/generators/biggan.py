@@ -1,7 +1,7 @@
 """BigGAN for small images, with differentiable augmentation.
 
 Source: Brock, Donahue and Simonyan, *Large Scale GAN Training for High Fidelity Natural Image Synthesis*,
-2019, with the settings of its public code for CIFAR: no attention, no orthogonal regularisation, the noise
+2019, with the settings of its public code for CIFAR: no attention, no orthogonal regularization, the noise
 only at the first layer. Augmentation as in Zhao et al., *Differentiable Augmentation for Data-Efficient GAN
 Training*, 2020: every image that the discriminator sees is augmented, real or not, and gradients pass
 through.

@@ -31,7 +31,7 @@ def train(
     Args:
         kind: one of `KINDS`.
         setting: its setting; the parameter ``iterations`` is the number of steps.
-        run: where to save the state and to resume from, and who is shown the progress.
+        run: where to save the state and to resume from, and the progress in steps.
 
     Returns:
         Its weights by name, which :func:`build` takes.

@@ -183,7 +183,7 @@ class Method(Protocol):
 
         Args:
             problem: what to condense.
-            run: where to save the state and to resume from, and who is shown progress and images.
+            run: where to save the state and to resume from, the progress, and the recorder of images.
 
         Returns:
             The set, its provenance left to the caller.

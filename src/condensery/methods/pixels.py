@@ -26,7 +26,7 @@ class Pixels:
 
         Args:
             problem: the condensation.
-            run: where to save the state, and who is shown the images.
+            run: where to save the state, and the recorder of images.
         """
         self._problem, self._recorder = problem, run.recorder
         self._clock = Stopwatch(problem.device.synchronize)

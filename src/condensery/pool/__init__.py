@@ -1,1 +1,1 @@
-"""Pools: networks trained on real images, stored on their way and grouped by accuracy (DM section 3.4)."""
+"""Pools: networks trained on real images, stored during training and grouped by accuracy (DM section 3.4)."""

@@ -1,4 +1,4 @@
-"""Train networks of a pool and take their states on the way, with their validation accuracies."""
+"""Train networks of a pool and take their states during training, with their validation accuracies."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def train_states(
         state_steps: the numbers of steps after which a state is taken, at most those of the whole training.
         device: where to compute.
         run: where to save the training and the states taken, and to resume from: in the end its checkpoint
-            holds all of them; and who is shown the epochs done.
+            holds all of them; and the progress in epochs.
 
     Returns:
         The states, network after network. They do not depend on which networks are trained together.

@@ -134,7 +134,7 @@ def evaluate(
         device: where to compute; it determines which networks are trained at once.
         others: further splits to test on.
         run: where to save finished outcomes and the training under way, and to resume from: in the end its
-            checkpoint holds all outcomes; and who is shown the epochs done, over all networks. Of a
+            checkpoint holds all outcomes; and the progress in epochs, over all networks. Of a
             :class:`RidgeRecipe`, which takes seconds and trains no network, nothing is saved.
         examiner: tests the networks in other ways, during and after their training.
 
@@ -208,8 +208,8 @@ def evaluate_each(
         evaluations: which.
         recipe: how all networks are trained.
         device: where to compute.
-        run: where to save the outcomes and the training under way, and to resume from; and who is shown the
-            epochs done, over the networks of all evaluations.
+        run: where to save the outcomes and the training under way, and to resume from; and the progress in
+            epochs, over the networks of all evaluations.
         examiner: see :func:`evaluate`.
 
     Returns:

@@ -33,7 +33,7 @@ def train(
         stacked: the networks.
         samples: the images, the same for all.
         recipe: how they are trained.
-        run: where to save the state between epochs and to resume from, and who is shown the epochs done.
+        run: where to save the state between epochs and to resume from, and the progress in epochs.
         on_batch: called before every step with the indices, (K, n), and the logits, (K, n, classes), of its
             batch.
         extra_loss: a loss that is added to the recipe's. It gets the images, (K, n, C, H, W), and the

@@ -45,7 +45,7 @@ def pretrain(
         recipe: how it is trained.
         seed: seed of its weights, batches and augmentations, counted from :data:`FIRST_SEED`.
         device: where to compute.
-        run: where to save the state and to resume from, and who is shown the epochs done.
+        run: where to save the state and to resume from, and the progress in epochs.
 
     Returns:
         ``network.*``, its parameters and buffers, and ``forgetting_events``, int64 (N,), one count for each
