@@ -94,7 +94,7 @@ class Matcher:
         self._groups = list(_class_groups(problem, self._network, floats))
 
     def features(self, network: Network) -> Callable[[Tensor], Tensor]:
-        """Return the function from images (n, C, H, W) to what of each is matched, (n, F)."""
+        """Return the function that maps images (n, C, H, W) to the features that are matched, (n, F)."""
         return network.embed
 
     def loss(self, real: Sequence[Tensor], synthetic: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ class Matcher:
         return gradient, total
 
     def _shown(self, stored: Tensor) -> Sequence[Tensor]:
-        """Return the images of each class that stored ones, (classes * ipc, C, H, W), stand for."""
+        """Decode stored images, (classes * ipc, C, H, W), to the images of each class that they store."""
         problem = self._problem
         return [decode(part, problem.formation) for part in stored.split(problem.ipc)]
 

@@ -143,7 +143,7 @@ def _page(frame: pd.DataFrame, title: str, labels: Labels, known: pd.DataFrame) 
 
 
 def _compared(time: dict[str, Any], frame: pd.DataFrame, labels: Labels) -> list[str]:
-    """Set a published time beside that of sets of the same sizes; nothing where the jobs make none."""
+    """Return the line of a published time beside the measured time of the same sizes, or no line."""
     of_method = (frame["dataset"] == time["dataset"]) & (frame["method"] == time["method"])
     jobs = frame[of_method & frame["rule"].str.startswith("condense")]
     sizes = [int(ipc) for ipc in time["ipc"].split("+")]

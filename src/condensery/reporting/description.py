@@ -57,7 +57,7 @@ def describe(path: Path, folder: Path | None = None) -> str:
 
 
 def numbers(path: Path, folder: Path) -> str:
-    """Return the numbers of a row file, a line per cell, with the published ones where there are such.
+    """Return the numbers of a row file, one line per cell, beside the published ones that are known.
 
     Args:
         path: the row file.

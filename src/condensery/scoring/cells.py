@@ -116,10 +116,10 @@ class Cell:
         return "-".join([*parts, digest(self.settings)]) + ".parquet"
 
     def networks(self, count: int, store: Store, wanted: Wanted) -> list[Network]:
-        """Return so many networks, in the order of their seeds.
+        """Return ``count`` networks, in the order of their seeds.
 
-        Those that the store has rows of, and of every test that is wanted, are not trained again; the others
-        are, and their rows are kept.
+        Networks with stored rows of every requested test are not trained again; the others are trained, and
+        their rows are stored.
 
         Raises:
             CondenseryError: a class has too few real images, or a file of the store is damaged.

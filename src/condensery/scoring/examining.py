@@ -34,11 +34,11 @@ class Wanted:
     robustness: bool = False
 
     def epochs(self, epochs: int) -> list[int]:
-        """Return after how many epochs networks are looked at, of so many in all."""
+        """Return the numbers of epochs, of ``epochs`` in all, after which networks are tested."""
         return sorted({max(1, round(epochs * look / self.looks)) for look in range(1, self.looks + 1)})
 
     def tests(self, epochs: int) -> set[str]:
-        """Return the names of the tests of networks that are trained for so many epochs."""
+        """Return the names of the tests of networks that are trained for ``epochs`` epochs."""
         names = {f"{LOOK} {epoch}" for epoch in self.epochs(epochs)}
         if self.robustness:
             names |= {f"{CORRUPTED} {kind} {level}" for kind, level in _corruptions()} | {ATTACKED}
@@ -64,7 +64,7 @@ class Examination:
         self.found: dict[int, dict[str, float]] = {}
 
     def look(self, stacked: StackedNetworks, test: Split, epochs: int) -> None:
-        """Test networks after some epochs, if they are looked at then."""
+        """Test networks after this number of epochs, if it is one of `Wanted.epochs`."""
         if epochs in self._looks:
             self._note(f"{LOOK} {epochs}", stacked, accuracies(stacked, test))
 

@@ -329,7 +329,7 @@ def _whole(job: Job, recipe: str, comparison: Comparison) -> _Whole | None:
     if count is None:
         kept = min(cell.kept(comparison.store), WHOLE_NETWORKS)
         if not kept and comparison.published and job.config.protocol == PAPER:
-            # The spread that is printed beside it is of networks of which the number is not.
+            # Without the printed deviation, which is over networks whose number is not stated.
             for mean, source in published.whole(job.name, job.network, comparison.published):
                 return _Whole([mean], source=source)
         count = kept or WHOLE_NETWORKS

@@ -86,11 +86,11 @@ class Examiner(Protocol):
     """Tests networks in other ways; its results are its own, and are saved if it is a part of the run."""
 
     def look(self, stacked: StackedNetworks, test: Split, epochs: int) -> None:
-        """Examine networks that have been trained for so many epochs."""
+        """Test networks that have been trained for ``epochs`` epochs."""
         ...
 
     def examine(self, stacked: StackedNetworks, test: Split) -> None:
-        """Examine networks after their last epoch."""
+        """Test networks after their last epoch."""
         ...
 
 

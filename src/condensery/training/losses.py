@@ -37,9 +37,15 @@ def total(recipe: Recipe, logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def targets(loss: str, labels: Tensor, classes: int) -> Tensor:
-    """Return what a loss compares the logits with, float32 (..., classes): soft labels are it themselves.
+    """Return the targets that a loss compares the logits with, float32 (..., classes).
 
-    Of a hard label that is 1 for its class and 0 for the others, for ``mse`` minus 1 / K.
+    Soft labels are returned as they are. A hard label becomes 1 for its class and 0 for the others, and for
+    ``mse`` 1 / K is subtracted.
+
+    Args:
+        loss: the ``loss`` of a recipe.
+        labels: int64 (...), or probabilities (..., classes).
+        classes: the number K of classes.
     """
     if labels.is_floating_point():
         return labels
