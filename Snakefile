@@ -49,6 +49,11 @@ if POOL:
     include: "workflow/rules/pool.smk"
 
 
+if CONFIG.pairs:
+
+    include: "workflow/rules/pairs.smk"
+
+
 if CONFIG.listed(target_kinds.Memories):
 
     include: "workflow/rules/continual.smk"

@@ -109,6 +109,24 @@ def pool_file(folder: Path, data: RealData, network: str = "convnet-d2-w16") -> 
     return path
 
 
+def pairs_file(folder: Path, data: RealData, network: str = "convnet-d2-w16") -> Path:
+    """Return the file of two networks before and after two epochs of training."""
+    from condensery.pool.states import train_states
+    from condensery.pool.store import write
+    from condensery.training.recipes import Recipe
+
+    recipe = Recipe(
+        "teacher", epochs=1, lr=0.01, momentum=0.9, weight_decay=0.0, batch=16, augmentation="none"
+    )
+    seen = dataclasses.replace(data, test=data.train)
+    steps = [0, 2 * -(-len(data.train) // 16)]
+    states = train_states(seen, network, recipe, range(2), steps, CPU)
+    path = folder / "pairs.safetensors"
+    about = {"dataset": data.info.name, "network": network, "networks": 2}
+    write(path, states, {"experiment": about})
+    return path
+
+
 def in_shards(method: Method, whole: Problem) -> SyntheticSet:
     """Return the set that is gathered from condensing the third class alone and the first two together."""
     parts = []

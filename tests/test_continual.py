@@ -102,6 +102,8 @@ def remembered(data: RealData, method: str, group: tuple[int, ...], folder: Path
     view = training_only(of_classes(data, group))
     if method in ("herding", "forgetting", "kcenter"):
         more |= {"trained": {"features": [problems.features_file(folder, view)]}}
+    if method in ("dance", "ncfm"):
+        more |= {"trained": {"pairs": [problems.pairs_file(folder, view)]}}
     return methods.get(method).condense(problems.problem(view, classes=group, **more))
 
 
@@ -126,6 +128,12 @@ DISTRIBUTIONS = {
     "kernel": "gaussian",
     "network_steps": 2,
     "strategy": "color+crop",
+    "frequencies": 16,
+    "amplitude": 0.5,
+    "real": "random",
+    "optimizer": "adamw",
+    "weight_decay": 0.0005,
+    "patience": 5,
 }
 UNROLLED = {
     "kip": {"iterations": 3, "lr_img": 0.1, "learn_labels": False},

@@ -198,6 +198,20 @@ def test_work_of_a_pool_is_that_of_its_networks(config: Config) -> None:
     assert drawn == cost.of_job(config, "condense", coordinates("cifar10", "dm", 50))
 
 
+def test_work_of_pairs_and_of_what_is_condensed_with_them(config: Config) -> None:
+    image = work.multiply_adds(config, "cifar10", "convnet")
+    amount = cost.of_job(config, "pairs", {"dataset": "cifar10", "network": "convnet", "part": "3-of-20"})
+    # A network, 60 epochs of all images, and all images before and after.
+    assert amount.multiply_adds == pytest.approx(image * 50000 * (60 * 3 + 2))
+    assert amount.steps == 60 * 391
+    dance, ncfm, m3d = (
+        cost.of_job(config, "condense", coordinates("cifar10", name, 10)) for name in ("dance", "ncfm", "m3d")
+    )
+    # As long as M3D with the same real images, and the 40 images of a class forwards and backwards once more.
+    assert dance.multiply_adds - m3d.multiply_adds == pytest.approx(10000 * 10 * 40 * 2 * image)
+    assert ncfm.multiply_adds == pytest.approx(20000 * 10 * (1024 + 2 * 40 + 2 * 40) * image)
+
+
 def test_nothing_is_claimed_of_other_jobs(config: Config) -> None:
     assert cost.of_job(config, "prepare", {"dataset": "cifar10"}) is None
 

@@ -119,6 +119,7 @@ def test_coresets_are_evaluated_with_both_recipes(paper: Config) -> None:
     assert recipes.pop("dm") == recipes.pop("dm-pool") == recipes.pop("dsa") == ["dsa"]
     assert recipes.pop("kip") == ["ridge", "dc", "dsa"]
     assert recipes.pop("datadam") == recipes.pop("m3d") == ["dsa"]
+    assert (recipes.pop("dance"), recipes.pop("ncfm")) == (["dsa", "dance"], ["dsa", "ncfm"])
     assert recipes.pop("dc") == recipes.pop("dcc") == ["dc"]
     assert (recipes.pop("dd"), recipes.pop("ld")) == (["learned", "dc"], ["plain", "dc"])
     assert set(map(tuple, recipes.values())) == {("dc", "dsa")}
@@ -709,7 +710,7 @@ REFUSED = [
         "protocols/smoke.yaml",
         ("pool",),
         ...,
-        "dm-pool-70-100 needs a pool; add the key 'pool'",
+        "dm-pool-70-100 needs what 'pool' describes; add that key",
     ),
     ("protocols/smoke.yaml", ("pool", "validation"), 0, "pool.validation: must be greater than 0"),
     (

@@ -28,10 +28,11 @@ SMALL = {
     "sets": 1,
     "networks": 1,
     "whole_networks": 1,
-    "methods": {"dm-pool": {"parameters": {"iterations": 3, "batch_real": 4}}},
-    "recipes": {"pool": {"parameters": {"epochs": 2, "batch": 16}}},
+    "methods": {name: {"parameters": {"iterations": 3, "batch_real": 4}} for name in ("dm-pool", "dance")},
+    "recipes": {name: {"parameters": {"epochs": 2, "batch": 16}} for name in ("pool", "teacher")},
     "targets": {"table4": [{"datasets": ["digits"], "methods": ["dm-pool"], "ipc": [2]}]},
     "pool": {"networks": 3, "networks_per_job": 2, "states": 3, "validation": 0.2, "seed": 4},
+    "pairs": {"networks": 2, "networks_per_job": 1},
 }
 
 
@@ -145,10 +146,32 @@ def test_a_set_knows_the_pool_that_it_was_condensed_with(run, real) -> None:
     assert not torch.equal(pooled.images, random.images)
 
 
+def test_pairs_are_of_all_training_images_and_a_set_knows_its_own(run, real, capsys) -> None:
+    parts = [Path(f"pairs{number}.safetensors") for number in (1, 2)]
+    for number, path in enumerate(parts, start=1):
+        run("pairs", dataclasses.replace(real, test=Untouchable()), "--part", f"{number}-of-2", "--out", path)
+    printed = capsys.readouterr().out
+    for number, path in enumerate(parts):
+        tensors, about = read_tensors(path)
+        # 2 epochs of 4 batches: 55 images, none of which is held out.
+        assert set(tensors) == {f"network{number}.step{step}" for step in (0, 8)}
+        accuracy = about["states"][1]["accuracy"]
+        assert f"network {number}: {accuracy:.1f} % of the training images" in printed
+    trained = ["--with", *(f"pairs={part}" for part in parts)]
+    run("condense", real, "--method", "dance", "--ipc", 1, "--seed", 0, *trained, "--out", "set.safetensors")
+    experiment = SyntheticSet.load(Path("set.safetensors")).provenance["pairs"]
+    assert (experiment["networks"], experiment["steps"], experiment["recipe"]["name"]) == (
+        2,
+        [0, 8],
+        "teacher",
+    )
+
+
 @pytest.mark.parametrize(
     ("script", "words", "message"),
     [
         ("condense", ["--method", "dm-pool-20-30", "--ipc", 2, "--seed", 0], "scripts/pool.py writes"),
+        ("condense", ["--method", "dance", "--ipc", 2, "--seed", 0], "scripts/pairs.py writes"),
         ("pool", ["--part", "3-of-2"], "such as 1-of-30"),
         ("pool", [], "protocol small has no pool"),
     ],

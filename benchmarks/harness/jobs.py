@@ -43,6 +43,8 @@ _METHODS: dict[str, dict[str, int]] = {
     "ld": {"iterations": 3, "patience": 1, "batch_real": 16},
     "kip": {"iterations": 2, "batch_real": 40},
     "m3d": {"iterations": 2, "batch_real": 8},
+    "dance": {"iterations": 2, "batch_real": 8},
+    "ncfm": {"iterations": 2, "batch_real": 8, "frequencies": 16},
     "mmd": {"iterations": 2, "batch_real": 8},
     "gmmn": {"iterations": 2, "batch": 20, "width": 32},
     "vae": {"iterations": 2, "batch": 8, "noise": 4, "width": 8},
@@ -59,7 +61,7 @@ _RECIPES |= {name: {"epochs": 1, "batch": 750} for name in _WHOLE}
 
 # Variants that take other branches than their methods do.
 VARIANTS = (
-    *("dsac", "kip-labels", "dsa-independent", "dsa-none", "dm-pool-random"),
+    *("dsac", "kip-labels", "ncfm-first", "dsa-independent", "dsa-none", "dm-pool-random"),
     *("mmd-polynomial", "mmd-rbf", "mmd-laplacian"),
 )
 
@@ -107,6 +109,8 @@ def _condensing(method: str, **changed: Any) -> Job:
         arguments += ["--with", "features={before}/pretrain.safetensors"]
     if method.startswith("dm-pool"):
         arguments += ["--with", "pool={before}/pool.safetensors"]
+    if method.startswith(("dance", "ncfm")):
+        arguments += ["--with", "pairs={before}/pairs.safetensors"]
     if method.startswith(("dc", "dsa", "mmd")):
         arguments += ["--only", "0-2"]
     if method in _GENERATORS:
@@ -125,6 +129,7 @@ def every() -> list[Job]:
     reshaped, bn = "{before}/condense-reshaped.safetensors", f"{NETWORK}-bn"
     jobs = [
         Job("pretrain", "pretrain", seed),
+        Job("pairs", "pairs"),
         Job("pool", "pool"),
         *(Job(f"train_generator-{kind}", "train_generator", ("--method", kind, *seed), network="")
           for kind in _GENERATORS),

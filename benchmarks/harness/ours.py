@@ -53,9 +53,9 @@ class Ours:
         def step(number: int) -> tuple[float, list[float]]:
             pixels.images.copy_(self._start)
             started = self._now()
-            gradient, loss = matcher.gradient(pixels.images, number)
+            gradient, losses = matcher.gradient(pixels.images, number)
             pixels.step(gradient)
-            return self._now() - started, [loss.item()]
+            return self._now() - started, [losses.sum().item()]
 
         return step
 

@@ -33,7 +33,8 @@ LOWERED = {
     **{"outer_loop": 2, "inner_loop": 2},  # of DC, DSA and DCC
     **{"alone_networks": 1, "alone_steps": 1},  # of DCC
     **{"stages": 2, "steps": 2, "epochs": 2},  # of DD
-    **{"patience": 2},  # of LD
+    **{"patience": 2},  # of LD and NCFM
+    **{"frequencies": 16},  # of NCFM
     **{"batch": 16, "noise": 5, "width": 32, "steps_net": 2, "ema": 0.5},  # of the generators
 }
 
@@ -55,6 +56,7 @@ def trained(folder: Path, real: RealData) -> dict[str, list[Path]]:
     return {
         # At a rate at which rounding does not grow: the images that are chosen must not depend on it.
         "features": [problems.features_file(folder, real, NETWORK, lr=0.001)],
+        "pairs": [problems.pairs_file(folder, real, NETWORK)],
         "pool": [problems.pool_file(folder, real, NETWORK)],
     }
 

@@ -10,20 +10,27 @@ Example:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from condensery import console
 from condensery.experiment.plans import POOL_RECIPE, state_steps
 from condensery.jobs.arguments import add_arguments, opened
+from condensery.jobs.opening import Job
 from condensery.pool import states, store
 from condensery.progress import Progress
 from condensery.run import Run
 from condensery.search.space import part
 from condensery.training import stacking
+from condensery.training.recipes import Recipe
 
 
-def parse() -> argparse.Namespace:
-    """Read the command line."""
-    parser = console.parser(__doc__)
+def parse(description: str) -> argparse.Namespace:
+    """Read the command line.
+
+    Args:
+        description: the docstring of the command.
+    """
+    parser = console.parser(description)
     add_arguments(parser)
     parser.add_argument(
         "--part",
@@ -36,22 +43,39 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     """Train, test, write the states and print how many each group has."""
-    args = parse()
+    args = parse(__doc__)
     job = opened(args)
     plan = job.config.required_pool()
     job = job.held_out(plan.split)
     recipe = job.recipe(POOL_RECIPE)
     steps = state_steps(recipe.epochs_run * states.batches(job.data, recipe), plan.states)
+    taken = train(args, job, recipe, plan.networks, steps)
+    for group, count in store.count_groups(state.accuracy for state in taken).items():
+        print(f"group {group}: {count} of {len(taken)} states")
+
+
+def train(
+    args: argparse.Namespace, job: Job, recipe: Recipe, networks: int, steps: Sequence[int]
+) -> list[store.State]:
+    """Train the networks of a part, write their states and return them.
+
+    Args:
+        args: what `parse` returned.
+        job: its data are what to train on and, as its test split, what to measure accuracies with.
+        recipe: how the networks are trained.
+        networks: their number in all parts.
+        steps: the numbers of steps after which a state is taken.
+    """
     provenance = job.provenance(
-        network=job.network, recipe=recipe.stated(), networks=plan.networks, steps=steps
+        network=job.network, recipe=recipe.stated(), networks=networks, steps=list(steps)
     )
-    wanted = part(range(plan.networks), args.part)
+    wanted = part(range(networks), args.part)
     stacks = stacking.groups(job.network, job.data.info, recipe.batch, wanted, job.device)
     checkpoints = [
         job.checkpoint(args.out, provenance, f"networks{numbers[0]}to{numbers[-1]}") for numbers in stacks
     ]
     taken = []
-    with Progress(f"pool {args.data} {args.part}", len(wanted) * recipe.epochs_run, "epochs") as progress:
+    with Progress(f"networks {args.data} {args.part}", len(wanted) * recipe.epochs_run, "epochs") as progress:
         done = 0
         for numbers, checkpoint in zip(stacks, checkpoints, strict=True):
             count = len(numbers)
@@ -69,5 +93,4 @@ def main() -> None:
     for checkpoint in checkpoints:
         checkpoint.remove()
     job.log_memory()
-    for group, count in store.count_groups(state.accuracy for state in taken).items():
-        print(f"group {group}: {count} of {len(taken)} states")
+    return taken

@@ -52,6 +52,20 @@ def _features(s: _Set) -> Work:
     return Work("features", iterations, iterations * step * s.image)
 
 
+def _calibrated_features(s: _Set) -> Work:
+    """Return the work of `_features`, and that of the synthetic images in a second network.
+
+    NCFM's projections onto its frequencies, about a tenth of it, do not count.
+    """
+    known = _features(s)
+    shown = s.classes * s.ipc * s.parameters["formation"] ** 2
+    return Work(
+        "features",
+        2 * known.steps,
+        known.multiply_adds + known.steps * TO_PIXELS * shown * s.image,
+    )
+
+
 def _pixels(s: _Set) -> Work:
     # Every image is read, and makes a pair with each synthetic one of its class.
     images, iterations = s.classes * (s.parameters["batch_real"] + s.ipc), s.parameters["iterations"]
@@ -101,6 +115,7 @@ def _generator(s: _Set) -> Work:
 FORMULAS: Mapping[str, Callable[[_Set], Work]] = {
     "selection": _selection,
     "features": _features,
+    "calibrated_features": _calibrated_features,
     "pixels": _pixels,
     "regression": _regression,
     "gradients": _gradients,

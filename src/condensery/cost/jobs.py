@@ -37,6 +37,7 @@ _JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work | None]] = {
     "generator": _generator,
     "pretrain": lambda c, w: training(c, w["dataset"], "features", w["network"]),
     "pool": pool_work.training,
+    "pairs": pool_work.training_pairs,
     "search": search_work.search,
     "search_test": search_work.test,
     "continual_features": memory_work.features,

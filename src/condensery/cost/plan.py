@@ -123,6 +123,8 @@ def disk(jobs: Iterable[Job], config: Config) -> dict[str, float]:
             total["data"] += images * work.image_floats(config, dataset)
         elif job.rule == "pool":
             total["pools"] += pool_work.stored_bytes(config, job.wildcards)
+        elif job.rule == "pairs":
+            total["pools"] += pool_work.stored_bytes_of_pairs(config, job.wildcards)
         elif job.rule in ("condense", "gather"):  # the parts of a gathered set do not stay
             dataset, ipc = job.wildcards["dataset"], int(job.wildcards["ipc"])
             total["sets"] += 4 * ipc * config.class_count(dataset) * work.image_floats(config, dataset)

@@ -1,4 +1,4 @@
-"""The work of training the networks of a pool, and the disk space of their states."""
+"""The work of training the networks of a pool or of pairs, and the disk space of their states."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from condensery.cost.work import FORWARD, TRAINING, Work, epochs_of, multiply_adds, training_images, weights
 from condensery.experiment import Config
-from condensery.experiment.plans import POOL_RECIPE
+from condensery.experiment.plans import PAIRS_RECIPE, POOL_RECIPE
 
 BYTES = 2
 """Bytes per stored weight."""
@@ -31,6 +31,24 @@ def training(config: Config, w: Mapping[str, Any]) -> Work:
     return once.part(_networks(config))
 
 
+def training_pairs(config: Config, w: Mapping[str, Any]) -> Work:
+    """Return the work of one job's pairs, which are tested on the training images before and after."""
+    dataset, network = w["dataset"], w["network"]
+    recipe = config.recipe(PAIRS_RECIPE, dataset, network=network)
+    images, epochs = training_images(config, dataset), epochs_of(recipe)
+    once = Work(
+        "training",
+        epochs * math.ceil(images / recipe["batch"]),
+        (TRAINING * epochs + 2 * FORWARD) * images * multiply_adds(config, dataset, network),
+    )
+    return once.part(_pairs(config))
+
+
+def stored_bytes_of_pairs(config: Config, w: Mapping[str, Any]) -> float:
+    """Return the bytes that one job of pairs writes."""
+    return BYTES * _pairs(config) * 2 * weights(config, w["dataset"], w["network"])
+
+
 def stored_bytes(config: Config, w: Mapping[str, Any]) -> float:
     """Return the bytes that one job writes."""
     states = config.required_pool().states
@@ -40,4 +58,10 @@ def stored_bytes(config: Config, w: Mapping[str, Any]) -> float:
 def _networks(config: Config) -> float:
     """Return the networks of an average job."""
     plan = config.required_pool()
+    return plan.networks / len(plan.parts())
+
+
+def _pairs(config: Config) -> float:
+    """Return the networks of an average job of pairs."""
+    plan = config.required_pairs()
     return plan.networks / len(plan.parts())

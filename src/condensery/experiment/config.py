@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from condensery.architectures import has_batch_norm
 from condensery.errors import CondenseryError
 from condensery.experiment.catalog import TARGETS, of_section
-from condensery.experiment.plans import PoolPlan, Search
+from condensery.experiment.plans import PairsPlan, PoolPlan, Search
 from condensery.experiment.reading import base_of, unknown
 from condensery.experiment.target_kinds import Target
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, whole_evaluations_of
@@ -131,6 +131,11 @@ class Config:
         """The pools of trained networks of the protocol, if it has any."""
         return PoolPlan(**self.spec["pool"]) if "pool" in self.spec else None
 
+    @property
+    def pairs(self) -> PairsPlan | None:
+        """The pairs of networks before and after their training of the protocol, if it has any."""
+        return PairsPlan(**self.spec["pairs"]) if "pairs" in self.spec else None
+
     def required_search(self) -> Search:
         """Return :attr:`search`.
 
@@ -146,6 +151,14 @@ class Config:
             CondenseryError: the protocol has none.
         """
         return _required(self.pool, self.protocol, "pool", "pool")
+
+    def required_pairs(self) -> PairsPlan:
+        """Return :attr:`pairs`.
+
+        Raises:
+            CondenseryError: the protocol has none.
+        """
+        return _required(self.pairs, self.protocol, "pairs of networks", "pairs")
 
     @property
     def precision(self) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
+from condensery.experiment.plans import PAIRS_RECIPE
 from condensery.experiment.targets import SetId
 
 if TYPE_CHECKING:
@@ -64,6 +65,16 @@ NEEDS: Mapping[str, Need] = {
         section="pool",
         parts=lambda config: config.required_pool().parts(),
     ),
+    "pairs": Need(
+        rule="pairs",
+        path="pairs/{dataset}/{network}/{part}",
+        settings=lambda config, set_id: {
+            "pairs": config.spec["pairs"],
+            "training": config.recipe(PAIRS_RECIPE, set_id.dataset, network=set_id.network),
+        },
+        section="pairs",
+        parts=lambda config: config.required_pairs().parts(),
+    ),
     "generator": Need(
         rule="generator",
         path="generators/{dataset}/{method}/seed{seed}",
@@ -72,7 +83,7 @@ NEEDS: Mapping[str, Need] = {
     ),
 }
 """The kinds that an entry of methods.yaml may list under ``needs``: a network trained on the whole set, whose
-features are used; all networks of a pool; a generator."""
+features are used; all networks of a pool; pairs of networks before and after their training; a generator."""
 
 
 def needed(config: Config, set_id: SetId) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""A protocol's plans of its architecture search, its pools of networks and its map of features."""
+"""A protocol's plans of its architecture search, its pools and pairs of networks and its map of features."""
 
 from __future__ import annotations
 
@@ -104,6 +104,27 @@ class PoolPlan:
 
     def parts(self) -> list[str]:
         """Return the name of each job's part of the networks, such as ``3-of-50``."""
+        return parts(self.networks, self.networks_per_job)
+
+
+PAIRS_RECIPE = "teacher"
+"""The recipe of the networks of pairs."""
+
+
+@dataclass(frozen=True)
+class PairsPlan:
+    """Networks before and after their training on all images: the key ``pairs`` of a protocol.
+
+    Attributes:
+        networks: how many networks are trained, of each data set and network that needs them.
+        networks_per_job: how many of them one job trains.
+    """
+
+    networks: int
+    networks_per_job: int
+
+    def parts(self) -> list[str]:
+        """Return the name of each job's part of the networks, such as ``3-of-20``."""
         return parts(self.networks, self.networks_per_job)
 
 

@@ -132,6 +132,6 @@ def check_needs(config: Config, file: Path) -> None:
                 if section and section not in config.spec:
                     prefix = key_path(("targets", target))
                     raise CondenseryError(
-                        f"{file}: {prefix}: {method} needs a {section}; add the key {section!r} to the "
+                        f"{file}: {prefix}: {method} needs what {section!r} describes; add that key to the "
                         "protocol, or take another method"
                     )

@@ -46,14 +46,7 @@ class DistributionMatching:
 
     def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`."""
-        pixels = self.pixels(problem, run)
-        matcher = self.matcher(problem)
-        for step in pixels.iterations():
-            gradient, loss = matcher.gradient(pixels.images, step)
-            pixels.step(gradient)
-            if (step + 1) % REPORT_EVERY == 0:
-                run.report(step + 1, loss=loss)
-        return problem.synthetic_set(pixels.images)
+        return descended(problem, self.pixels(problem, run), self.matchers(problem), run)
 
     def pixels(self, problem: Problem, run: Run) -> Pixels:
         """Return the images that are learned."""
@@ -63,21 +56,51 @@ class DistributionMatching:
         """Return the function that sets the weights of the condensing network."""
         return random_weights(problem)
 
+    def matchers(self, problem: Problem) -> Sequence[Matcher]:
+        """Return the losses that the pixels descend, one after the other in each iteration."""
+        return [self.matcher(problem)]
+
     def matcher(self, problem: Problem) -> Matcher:
-        """Return the loss that the pixels descend."""
+        """Return the loss of the features."""
         return Matcher(problem, self.weights(problem))
+
+
+def descended(problem: Problem, pixels: Pixels, matchers: Sequence[Matcher], run: Run) -> SyntheticSet:
+    """Return the set of images that took a step along each loss in each iteration.
+
+    Args:
+        problem: what to condense.
+        pixels: the images.
+        matchers: the losses.
+        run: who is shown the progress.
+    """
+    for step in pixels.iterations():
+        total = pixels.images.new_zeros(len(problem.classes))
+        for matcher in matchers:
+            gradient, losses = matcher.gradient(pixels.images, step)
+            pixels.step(gradient)
+            total += losses
+        pixels.heed(total)
+        if (step + 1) % REPORT_EVERY == 0:
+            run.report(step + 1, loss=total.sum())
+    return problem.synthetic_set(pixels.images)
 
 
 class Matcher:
     """The loss of one step and its gradient with respect to the pixels.
 
-    What of an image is matched, and how two sets of it differ, are :meth:`features` and :meth:`loss`, which
-    other methods replace.
+    What of an image is matched, with which real images, and how two sets of it differ, are :meth:`features`,
+    :meth:`batch` and :meth:`loss`, which other methods replace.
 
     With instance norm an image's features do not depend on the rest of its batch, so classes go through
     the network in groups as large as the memory budget allows. Batch norm takes its statistics from all
     classes together (DM section 3.3), so all images of a kind make one batch.
+
+    Attributes:
+        drawn: the purpose of the stream that the augmentations are drawn from.
     """
+
+    drawn = "siamese"
 
     def __init__(self, problem: Problem, weights: Weights | None = None) -> None:
         self._problem = problem
@@ -97,18 +120,25 @@ class Matcher:
         """Return the function that maps images (n, C, H, W) to the features that are matched, (n, F)."""
         return network.embed
 
-    def loss(self, real: Sequence[Tensor], synthetic: Tensor) -> Tensor:
-        """Return the sum over classes of the distances between real and synthetic images, a scalar.
+    def batch(self, c: int, step: int) -> np.ndarray:
+        """Return the indices of the real images of a class in a step, int64 (n,)."""
+        stream = streams.generator(self._problem.seed, "real", step, c)
+        return self._problem.random_batch(c, self._problem.parameters["batch_real"], stream)
+
+    def loss(self, real: Sequence[Tensor], synthetic: Tensor, classes: Sequence[int], step: int) -> Tensor:
+        """Return the distance between the real and the synthetic images of each class, (classes,).
 
         Args:
             real: for each class, the features of its real images, float32 (n, F).
             synthetic: those of its synthetic ones, float32 (classes, m, F), differentiable.
+            classes: which classes.
+            step: which step.
         """
         real_means = torch.stack([features.mean(0) for features in real])
-        return (real_means - synthetic.mean(1)).square().sum()
+        return (real_means - synthetic.mean(1)).square().sum(1)
 
     def gradient(self, images: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Return the gradient of the loss of ``step``, shaped like ``images``, and the loss, a scalar.
+        """Return the gradient of the loss of ``step``, shaped like ``images``, and the loss, (classes,).
 
         Args:
             images: all synthetic images, (classes * ipc, C, H, W), in the order of the problem's classes.
@@ -117,23 +147,25 @@ class Matcher:
         problem = self._problem
         self._weights(self._network, step)
         size = images.shape[-2:]
-        gradient, total = torch.empty_like(images), images.new_zeros(())
+        gradient, losses = torch.empty_like(images), []
         for group in self._groups:
+            classes = [problem.classes[i] for i in group]
             draws = [
                 siamese.draw(
-                    problem.augmentation, 1, size, streams.generator(problem.seed, "siamese", step, c)
+                    problem.augmentation, 1, size, streams.generator(problem.seed, self.drawn, step, c)
                 )
-                for c in (problem.classes[i] for i in group)
+                for c in classes
             ]
-            real = self._real_features(group, draws, step)
+            real = self.real_features(classes, draws, step)
             rows = slice(group.start * problem.ipc, group.stop * problem.ipc)
             leaf = images[rows].detach().requires_grad_()
             with problem.device.autocast():
                 features = self._embed(_augmented(self._shown(leaf), draws))
-            loss = self.loss(real, features.float().view(len(group), problem.images_per_class, -1))
-            (gradient[rows],) = torch.autograd.grad(loss, leaf)
-            total += loss.detach()
-        return gradient, total
+            synthetic = features.float().view(len(group), problem.images_per_class, -1)
+            loss = self.loss(real, synthetic, classes, step)
+            (gradient[rows],) = torch.autograd.grad(loss.sum(), leaf)
+            losses.append(loss.detach())
+        return gradient, torch.cat(losses)
 
     def _shown(self, stored: Tensor) -> Sequence[Tensor]:
         """Decode stored images, (classes * ipc, C, H, W), to the images of each class that they store."""
@@ -141,15 +173,10 @@ class Matcher:
         return [decode(part, problem.formation) for part in stored.split(problem.ipc)]
 
     @torch.no_grad()
-    def _real_features(self, group: range, draws: Sequence[Draw], step: int) -> Sequence[Tensor]:
+    def real_features(self, classes: Sequence[int], draws: Sequence[Draw], step: int) -> Sequence[Tensor]:
         """Return the features of each class's augmented real batch: float32, (n, F) for each class."""
         problem = self._problem
-        batches = [
-            problem.random_batch(
-                c, problem.parameters["batch_real"], streams.generator(problem.seed, "real", step, c)
-            )
-            for c in (problem.classes[i] for i in group)
-        ]
+        batches = [self.batch(c, step) for c in classes]
         sizes = [len(batch) for batch in batches]
         real = self._train.batch(np.concatenate(batches), problem.device.torch_device)
         with problem.device.autocast():

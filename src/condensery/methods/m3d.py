@@ -47,16 +47,16 @@ class DiscrepancyMatching(DistributionMatching):
 
 
 class Matcher(dm.Matcher):
-    """The sum over classes of the biased estimates of the squared discrepancy."""
+    """The biased estimate of the squared discrepancy of each class."""
 
-    def loss(self, real: Sequence[Tensor], synthetic: Tensor) -> Tensor:
+    def loss(self, real: Sequence[Tensor], synthetic: Tensor, classes: Sequence[int], step: int) -> Tensor:
         """See :class:`condensery.methods.dm.Matcher`."""
         kind = self._problem.parameters["kernel"]
         parts = []
         for of_real, own in zip(real, synthetic, strict=True):
             kernel = linear if kind == "linear" else gaussian(torch.cat([own, of_real]))
             parts.append(mmd_squared(kernel, own, of_real))
-        return torch.stack(parts).sum()
+        return torch.stack(parts)
 
 
 def gaussian(features: Tensor) -> Kernel:

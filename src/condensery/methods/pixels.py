@@ -56,6 +56,9 @@ class Pixels:
         self._momentum.mul_(self._problem.parameters["momentum"]).add_(gradient)
         self.images.sub_(self._momentum, alpha=self._problem.parameters["lr_img"])
 
+    def heed(self, losses: Tensor) -> None:
+        """Take note of the losses of an iteration, (classes,): here nothing depends on them."""
+
     def state(self) -> dict[str, Tensor]:
         """Return everything that changes."""
         self._clock.stop()  # until the next iteration
@@ -83,10 +86,10 @@ class UnitPixels(Pixels):
             raise CondenseryError(
                 f"{info.name} is whitened: this method keeps pixels from 0 to 1, give another"
             )
-        mean, std = (self.images.new_tensor(values).view(-1, 1, 1) for values in (info.mean, info.std))
-        self._lowest, self._highest = -mean / std, (1 - mean) / std
+        mean, self._std = (self.images.new_tensor(values).view(-1, 1, 1) for values in (info.mean, info.std))
+        self._lowest, self._highest = -mean / self._std, (1 - mean) / self._std
         # x = (u - mean) / std: a step of u along its own gradient moves x by 1 / std^2 times that of x.
-        self._factor = problem.ipc / std.square()
+        self._factor = problem.ipc / self._std.square()
 
     def iterations(self) -> Iterator[int]:
         """See :class:`Pixels`."""
@@ -97,3 +100,66 @@ class UnitPixels(Pixels):
     def step(self, gradient: Tensor) -> None:
         """See :class:`Pixels`."""
         super().step(self._factor * gradient)
+
+
+class FallingPixels(UnitPixels):
+    """Unit pixels whose rates fall: that of a class halves when its loss has had no new low for long.
+
+    Reads the parameters ``optimizer``, ``adamw`` or ``sgd``; ``weight_decay`` of AdamW, which draws pixels
+    towards 0, black; and ``patience``, the iterations without a new low. ``lr_img`` of AdamW is the same for
+    any number of images. Every class has optimizer and rate of its own, so that classes are independent.
+    """
+
+    _MOMENTUM, _SQUARES, _EPSILON = 0.9, 0.999, 1e-8  # of AdamW
+    _FALL, _LEAST_GAIN = 0.5, 1e-4  # a loss that is lower by less than this share is no new low
+
+    def __init__(self, problem: Problem, run: Run = UNATTENDED) -> None:
+        """See :class:`Pixels`."""
+        super().__init__(problem, run)
+        each_class = self.images.new_ones(len(problem.classes))
+        self._kept = {
+            "squares": torch.zeros_like(self.images),
+            "shares": each_class,  # what is left of the rate
+            "lows": torch.finfo(torch.float32).max * each_class,
+            "waits": 0 * each_class,
+            "steps": torch.zeros((), dtype=torch.int64),
+        }
+
+    def step(self, gradient: Tensor) -> None:
+        """See :class:`Pixels`."""
+        parameters = self._problem.parameters
+        share = self._kept["shares"].repeat_interleave(self._problem.ipc).view(-1, 1, 1, 1)
+        if parameters["optimizer"] == "sgd":
+            super().step(share * gradient)
+            return
+        # Of u from 0 to 1, where x = (u - mean) / std, and so u = std (x - lowest).
+        gradient = gradient / self._std
+        self._kept["steps"] += 1
+        done = int(self._kept["steps"])
+        rate = parameters["lr_img"] * share
+        self.images.sub_(rate * parameters["weight_decay"] * (self.images - self._lowest))
+        self._momentum.lerp_(gradient, 1 - self._MOMENTUM)
+        squares = self._kept["squares"].mul_(self._SQUARES)
+        squares.addcmul_(gradient, gradient, value=1 - self._SQUARES)
+        spread = (squares / (1 - self._SQUARES**done)).sqrt_().add_(self._EPSILON)
+        mean = self._momentum / (1 - self._MOMENTUM**done)
+        self.images.sub_(rate * mean / spread / self._std)
+
+    def heed(self, losses: Tensor) -> None:
+        """See :class:`Pixels`."""
+        lows, waits, shares = (self._kept[name] for name in ("lows", "waits", "shares"))
+        low = losses < lows * (1 - self._LEAST_GAIN)
+        waits = torch.where(low, 0, waits + 1)
+        fall = waits > self._problem.parameters["patience"]
+        self._kept["lows"] = torch.where(low, losses, lows)
+        self._kept["waits"] = torch.where(fall, 0, waits)
+        self._kept["shares"] = torch.where(fall, self._FALL * shares, shares)
+
+    def state(self) -> dict[str, Tensor]:
+        """See :class:`Pixels`."""
+        return super().state() | self._kept
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """See :class:`Pixels`."""
+        super().restore(state)
+        self._kept = {name: state[name].to(kept.device) for name, kept in self._kept.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +24,7 @@ class State:
     Attributes:
         network: its number in the pool.
         step: how many batches it had learned from.
-        accuracy: on the validation images, in percent.
+        accuracy: on the validation images, or of pairs on the training images, in percent.
         weights: all parameters in the order of the module, float16 (P,).
     """
 
@@ -127,6 +128,20 @@ class Pool:
                 "these in the protocol, or give the recipe `pool` other epochs"
             )
         return found
+
+    def pairs(self) -> list[tuple[Member, Member]]:
+        """Return each network before its training and after it, in the order of the pool.
+
+        Raises:
+            CondenseryError: another kind of states than these two was stored.
+        """
+        found = [tuple(states) for _, states in groupby(self.members, lambda each: each.network)]
+        if any(len(states) != 2 or states[0].step for states in found):
+            raise CondenseryError(
+                f"{self.members[0].file.path}: networks on the way, but pairs before and after the training "
+                "are needed: give what scripts/pairs.py made"
+            )
+        return [(first, last) for first, last in found]
 
 
 def count_groups(accuracies: Iterable[float]) -> dict[str, int]:

@@ -40,6 +40,8 @@ _RECIPES = {
     "dsac": "dsa",
     "datadam": "dsa",
     "m3d": "dsa",
+    "dance": "dance",
+    "ncfm": "ncfm",
     "kip": "ridge",
 }
 _DATASETS = ("mnist", "fashionmnist", "svhn", "cifar10", "cifar100", "tinyimagenet", "imagenet1k")

@@ -1,0 +1,42 @@
+"""Calibration, as DANCE and NCFM call it: trained networks are to tell synthetic images of classes apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from condensery.augmentation.siamese import Draw
+from condensery.methods import dm
+from condensery.networks import Network
+
+
+class Calibration(dm.Matcher):
+    """The mean cross-entropy of each class's synthetic images, without real ones."""
+
+    drawn = "calibration"
+
+    def features(self, network: Network) -> Callable[[Tensor], Tensor]:
+        """Return the function from images (n, C, H, W) to their logits, (n, classes)."""
+        return network
+
+    def real_features(self, classes: Sequence[int], draws: Sequence[Draw], step: int) -> Sequence[Tensor]:
+        """Return nothing: no real images are seen."""
+        return []
+
+    def loss(self, real: Sequence[Tensor], synthetic: Tensor, classes: Sequence[int], step: int) -> Tensor:
+        """See :class:`condensery.methods.dm.Matcher`; ``synthetic`` are logits."""
+        return cross_entropy(synthetic, classes)
+
+
+def cross_entropy(logits: Tensor, classes: Sequence[int]) -> Tensor:
+    """Return the mean cross-entropy of the images of each class, (classes,).
+
+    Args:
+        logits: (classes, m, all classes).
+        classes: the label of each part.
+    """
+    labels = torch.tensor(classes, device=logits.device)[:, None].expand(logits.shape[:2])
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels).mean(1)
