@@ -128,12 +128,18 @@ DISTRIBUTIONS = {
     "kernel": "gaussian",
     "network_steps": 2,
     "strategy": "color+crop",
+    "formation": 1,
     "frequencies": 16,
     "amplitude": 0.5,
     "real": "random",
     "optimizer": "adamw",
     "weight_decay": 0.0005,
     "patience": 5,
+    "cross_entropy": 0.5,
+    "networks": 4,
+    "train_steps": 2,
+    "batch_net": 8,
+    "reset_steps": 2,
 }
 UNROLLED = {
     "kip": {"iterations": 3, "lr_img": 0.1, "learn_labels": False},

@@ -212,6 +212,14 @@ def test_work_of_pairs_and_of_what_is_condensed_with_them(config: Config) -> Non
     assert ncfm.multiply_adds == pytest.approx(20000 * 10 * (1024 + 2 * 40 + 2 * 40) * image)
 
 
+def test_work_of_a_queue_is_that_of_its_networks_and_of_the_features(config: Config) -> None:
+    image = work.multiply_adds(config, "cifar10", "convnet")
+    idm = cost.of_job(config, "condense", coordinates("cifar10", "idm", 10))
+    # Of 10 classes 256 real images, and 40 forwards and backwards; 2 networks with 10 batches of 256.
+    assert idm.multiply_adds == pytest.approx(20000 * (10 * (256 + 2 * 40) + 3 * 2 * 10 * 256) * image)
+    assert idm.steps == 20000 * 21
+
+
 def test_nothing_is_claimed_of_other_jobs(config: Config) -> None:
     assert cost.of_job(config, "prepare", {"dataset": "cifar10"}) is None
 

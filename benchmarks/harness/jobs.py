@@ -45,6 +45,7 @@ _METHODS: dict[str, dict[str, int]] = {
     "m3d": {"iterations": 2, "batch_real": 8},
     "dance": {"iterations": 2, "batch_real": 8},
     "ncfm": {"iterations": 2, "batch_real": 8, "frequencies": 16},
+    "idm": {"iterations": 2, "batch_real": 8, "batch_net": 8},
     "mmd": {"iterations": 2, "batch_real": 8},
     "gmmn": {"iterations": 2, "batch": 20, "width": 32},
     "vae": {"iterations": 2, "batch": 8, "noise": 4, "width": 8},

@@ -35,6 +35,7 @@ LOWERED = {
     **{"stages": 2, "steps": 2, "epochs": 2},  # of DD
     **{"patience": 2},  # of LD and NCFM
     **{"frequencies": 16},  # of NCFM
+    **{"train_steps": 2},  # of IDM
     **{"batch": 16, "noise": 5, "width": 32, "steps_net": 2, "ema": 0.5},  # of the generators
 }
 

@@ -66,6 +66,14 @@ def _calibrated_features(s: _Set) -> Work:
     )
 
 
+def _queue(s: _Set) -> Work:
+    """Return the work of `_features`, and of the training of two networks after each iteration."""
+    known, parameters = _features(s), s.parameters
+    steps = 2 * known.steps * parameters["train_steps"]
+    trained = TRAINING * steps * parameters["batch_net"] * s.image
+    return Work("training", known.steps + steps, known.multiply_adds + trained)
+
+
 def _pixels(s: _Set) -> Work:
     # Every image is read, and makes a pair with each synthetic one of its class.
     images, iterations = s.classes * (s.parameters["batch_real"] + s.ipc), s.parameters["iterations"]
@@ -116,6 +124,7 @@ FORMULAS: Mapping[str, Callable[[_Set], Work]] = {
     "selection": _selection,
     "features": _features,
     "calibrated_features": _calibrated_features,
+    "queue": _queue,
     "pixels": _pixels,
     "regression": _regression,
     "gradients": _gradients,

@@ -40,6 +40,7 @@ _RECIPES = {
     "dsac": "dsa",
     "datadam": "dsa",
     "m3d": "dsa",
+    "idm": "dsa",
     "dance": "dance",
     "ncfm": "ncfm",
     "kip": "ridge",
