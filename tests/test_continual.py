@@ -142,6 +142,22 @@ DISTRIBUTIONS = {
     "reset_steps": 2,
 }
 UNROLLED = {
+    "idc": {
+        "iterations": 2,
+        "outer_loop": 2,
+        "lr_img": 0.001,
+        "batch_synthetic": 128,
+        "distance": "mse-conv",
+        "strategy": "color+crop",
+        "formation": 2,
+        "steps_net": 2,
+        "batch_net": 8,
+        "lr_net": 0.01,
+        "momentum_net": 0.9,
+        "decay_net": 0.0,
+        "strategy_net": "color+crop",
+        "cutmix": 0.5,
+    },
     "kip": {"iterations": 3, "lr_img": 0.1, "learn_labels": False},
     "dd": {
         "iterations": 2,

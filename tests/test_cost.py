@@ -354,10 +354,17 @@ def test_networks_are_trained_on_all_images_that_an_image_holds(config: Config) 
 
     assert amount("random-2x2", 10) == amount("random", 40)
     assert amount("m3d", 10) == amount("random-2x2", 10)
-    whole, parts = (
-        cost.of_job(config, "condense", coordinates("cifar10", name, 10)) for name in ("m3d-whole", "m3d")
-    )
-    assert whole.multiply_adds < parts.multiply_adds < 2 * whole.multiply_adds
+    for names in (("m3d-whole", "m3d"), ("idc-i", "idc")):
+        whole, parts = (cost.of_job(config, "condense", coordinates("cifar10", name, 10)) for name in names)
+        assert whole.multiply_adds < parts.multiply_adds < 2 * whole.multiply_adds
+
+
+def test_the_work_of_idc_is_that_of_its_two_loops(config: Config) -> None:
+    """10 x (64 x 3F + 40 x 9F) + 2,048 x 3F a step; F is a forward pass, 50.7 million multiply-adds."""
+    amount = cost.of_job(config, "condense", coordinates("cifar10", "idc", 10))
+    step = (10 * (64 * 3 + 40 * 9) + 2048 * 3) * 50.7e6
+    assert amount.multiply_adds == pytest.approx(200_000 * step, rel=0.02)
+    assert amount.steps == 2000 * (100 + 99 * 32)
 
 
 def test_epochs_are_those_that_the_schedule_of_a_recipe_runs(config: Config) -> None:

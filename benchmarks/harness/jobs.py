@@ -39,6 +39,7 @@ _METHODS: dict[str, dict[str, int]] = {
     "dsa": {"iterations": 1, "batch_real": 8},
     "dcc": {"iterations": 1, "batch_real": 8, "alone_networks": 0},
     "datadam": {"iterations": 2, "batch_real": 8},
+    "idc": {"iterations": 1, "batch_real": 8, "batch_net": 16},
     "dd": {"iterations": 2, "batch_real": 16},
     "ld": {"iterations": 3, "patience": 1, "batch_real": 16},
     "kip": {"iterations": 2, "batch_real": 40},
@@ -62,7 +63,7 @@ _RECIPES |= {name: {"epochs": 1, "batch": 750} for name in _WHOLE}
 
 # Variants that take other branches than their methods do.
 VARIANTS = (
-    *("dsac", "kip-labels", "ncfm-first", "dsa-independent", "dsa-none", "dm-pool-random"),
+    *("dsac", "idc-i", "kip-labels", "ncfm-first", "dsa-independent", "dsa-none", "dm-pool-random"),
     *("mmd-polynomial", "mmd-rbf", "mmd-laplacian"),
 )
 

@@ -32,11 +32,12 @@ LOWERED = {
     **{"iterations": 4, "batch_real": 16, "batch_net": 8},
     **{"outer_loop": 2, "inner_loop": 2},  # of DC, DSA and DCC
     **{"alone_networks": 1, "alone_steps": 1},  # of DCC
+    **{"batch_synthetic": 6},  # of IDC
     **{"stages": 2, "steps": 2, "epochs": 2},  # of DD
     **{"patience": 2},  # of LD and NCFM
     **{"frequencies": 16},  # of NCFM
     **{"train_steps": 2},  # of IDM
-    **{"batch": 16, "noise": 5, "width": 32, "steps_net": 2, "ema": 0.5},  # of the generators
+    **{"batch": 16, "noise": 5, "width": 32, "steps_net": 2, "ema": 0.5},  # of generators, IDC
 }
 
 

@@ -99,6 +99,17 @@ def _gradients(s: _Set) -> Work:
     return Work("gradients", networks * steps, networks * (matching + training) * s.image)
 
 
+def _real_gradients(s: _Set) -> Work:
+    """Return the work of matching gradients in networks that are trained on real images."""
+    parameters, outer = s.parameters, s.parameters["outer_loop"]
+    shown = min(s.ipc * s.parameters.get("formation", 1) ** 2, parameters["batch_synthetic"])
+    matching = outer * s.classes * (TRAINING * parameters["batch_real"] + SECOND_ORDER * shown)
+    batches = (outer - 1) * parameters["steps_net"]
+    training = TRAINING * batches * parameters["batch_net"]
+    networks = parameters["iterations"]
+    return Work("gradients", networks * (outer + batches), networks * (matching + training) * s.image)
+
+
 def _unrolled_epochs(s: _Set) -> Work:
     """Return the work of differentiating through epochs of a network; its real batch is of all classes."""
     parameters, epochs = s.parameters, s.parameters["epochs"]
@@ -128,6 +139,7 @@ FORMULAS: Mapping[str, Callable[[_Set], Work]] = {
     "pixels": _pixels,
     "regression": _regression,
     "gradients": _gradients,
+    "real_gradients": _real_gradients,
     "unrolled_epochs": _unrolled_epochs,
     "unrolled_step": _unrolled_step,
     **dict.fromkeys(generator_work.KINDS, _generator),

@@ -177,8 +177,8 @@ TARGETS: Mapping[str, Target] = {
             "In brackets the published value, in the recipe that is nearest to its own. It may be the best "
             "of several looks at the test images, or of a longer training: docs/targets/table_methods.md. "
             "DC, DSA and DM are those of Table 1.",
-            "Random 2x2, M3D, DANCE, NCFM and IDM store four images in one and train on four times as many "
-            "as the others.",
+            "Random 2x2, IDC, M3D, DANCE, NCFM and IDM store four images in one and train on four times as "
+            "many as the others.",
             "Recipe ridge is kernel ridge regression in place of a network.",
         ),
         published="methods",

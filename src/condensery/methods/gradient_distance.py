@@ -38,11 +38,32 @@ def cos(real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
     return _one_minus_cosine(_joined(real), _joined(synthetic))
 
 
+def mse_conv(real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
+    """Return the squared Euclidean distance between the gradients of the convolutions' weights (IDC)."""
+    return mse(_of_convolutions(real), _of_convolutions(synthetic))
+
+
+def l1_conv(real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
+    """Return the sum of absolute differences between the gradients of the convolutions' weights (IDC)."""
+    return (_joined(_of_convolutions(real)) - _joined(_of_convolutions(synthetic))).abs().sum()
+
+
 DISTANCES: dict[str, Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]] = {
     "layerwise": layerwise,
     "mse": mse,
     "cos": cos,
+    "mse-conv": mse_conv,
+    "l1-conv": l1_conv,
 }
+
+
+def is_convolution(weight: Tensor) -> bool:
+    """Say whether a parameter, or its gradient, is the weight of a convolution: (out, in, height, width)."""
+    return weight.dim() == 4
+
+
+def _of_convolutions(gradients: Sequence[Tensor]) -> list[Tensor]:
+    return [gradient for gradient in gradients if is_convolution(gradient)]
 
 
 def _joined(gradients: Sequence[Tensor]) -> Tensor:

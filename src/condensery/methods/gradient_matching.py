@@ -1,4 +1,4 @@
-"""What DC, DSA and DCC share: match the gradients that a network gets from real and from synthetic images.
+"""What DC, DSA, DCC and IDC share: match the gradients of a network for real and for synthetic images.
 
 Source: *Dataset Condensation with Gradient Matching* (DC), Algorithm 1; DSA section 3. For each of
 ``iterations`` new random networks the two loops are::
@@ -73,9 +73,9 @@ class GradientMatching(ABC):
             CondenseryError: ``outer_loop`` or ``inner_loop`` has no value for this number of images per
                 class, or the augmentation does not suit the method.
         """
-        steps = self._steps(problem)
+        steps = self.steps(problem)
         matcher = self.matcher(problem)
-        pixels = Pixels(problem, run)
+        pixels = self.pixels(problem, run)
         # An iteration is one network: between two iterations the state consists of the pixels alone.
         for iteration in pixels.iterations():
             matcher.renew(iteration)
@@ -87,7 +87,16 @@ class GradientMatching(ABC):
             run.report(iteration + 1, loss=loss)
         return problem.synthetic_set(pixels.images)
 
-    def _steps(self, problem: Problem) -> int:
+    def pixels(self, problem: Problem, run: Run) -> Pixels:
+        """Return the images that are learned."""
+        return Pixels(problem, run)
+
+    def steps(self, problem: Problem) -> int:
+        """Return how many steps the pixels take with each network.
+
+        Raises:
+            CondenseryError: it has no value for this number of images per class.
+        """
         for key in ("outer_loop", "inner_loop"):
             if problem.parameters[key] is None:
                 raise CondenseryError(
@@ -179,6 +188,15 @@ class Matcher:
                 lr = self._problem.parameters["lr_net"]
                 torch._foreach_add_(self._parameters, gradients, alpha=-lr)
 
+    def shown(self, images: Tensor, address: tuple[int, int, int]) -> Tensor:
+        """Return the images, differentiably, that those of a class stand for in a step: here themselves.
+
+        Args:
+            images: the synthetic ones of the class, (ipc, C, H, W).
+            address: iteration, step and class.
+        """
+        return images
+
     def _batches(self, images: Tensor, iteration: int, step: int) -> Iterator[tuple[Tensor, siamese.Draw]]:
         """Yield the rows and the augmentation of each batch of a training, on the device of the images."""
         seed, parameters = self._problem.seed, self._problem.parameters
@@ -216,8 +234,8 @@ class Matcher:
         of_real, of_synthetic = (self._draw(stream, images.shape[-2:], address) for stream in self._streams)
         target = self._real_gradients(chosen, images.dtype, of_real, c)
         leaf = images.detach().requires_grad_()
-        augmented = siamese.apply(leaf, of_synthetic)
-        labels = self._labels.new_full((len(leaf),), c)
+        augmented = siamese.apply(self.shown(leaf, address), of_synthetic)
+        labels = self._labels.new_full((len(augmented),), c)
         upstream, distance = self._distance_and_gradient(
             [parameter.detach() for parameter in self._parameters], target, augmented.detach(), labels
         )

@@ -38,6 +38,8 @@ _RECIPES = {
     "dm": "dsa",
     "dcc": "dc",
     "dsac": "dsa",
+    "idc-i": "idc",
+    "idc": "idc",
     "datadam": "dsa",
     "m3d": "dsa",
     "idm": "dsa",
