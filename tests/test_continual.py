@@ -142,6 +142,16 @@ DISTRIBUTIONS = {
     "reset_steps": 2,
 }
 UNROLLED = {
+    "gtn": {
+        "iterations": 2,
+        "lr": 0.02,
+        "floor": 0.1,
+        "steps": 2,
+        "lr_net": 0.02,
+        "momentum_net": 0.5,
+        "noise": 4,
+        "width": 8,
+    },
     "idc": {
         "iterations": 2,
         "outer_loop": 2,

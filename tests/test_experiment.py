@@ -118,6 +118,7 @@ def test_coresets_are_evaluated_with_both_recipes(paper: Config) -> None:
     recipes = {name: e["recipes"] for name, e in paper.methods.items() if "variant_of" not in e}
     assert recipes.pop("dm") == recipes.pop("dm-pool") == recipes.pop("dsa") == ["dsa"]
     assert recipes.pop("kip") == ["ridge", "dc", "dsa"]
+    assert recipes.pop("gtn") == ["learned", "dsa"]
     assert recipes.pop("idc") == ["idc", "dsa"]
     assert recipes.pop("datadam") == recipes.pop("m3d") == recipes.pop("idm") == ["dsa"]
     assert (recipes.pop("dance"), recipes.pop("ncfm")) == (["dsa", "dance"], ["dsa", "ncfm"])

@@ -41,6 +41,7 @@ _METHODS: dict[str, dict[str, int]] = {
     "datadam": {"iterations": 2, "batch_real": 8},
     "idc": {"iterations": 1, "batch_real": 8, "batch_net": 16},
     "dd": {"iterations": 2, "batch_real": 16},
+    "gtn": {"iterations": 2, "batch_real": 16, "width": 8},
     "ld": {"iterations": 3, "patience": 1, "batch_real": 16},
     "kip": {"iterations": 2, "batch_real": 40},
     "m3d": {"iterations": 2, "batch_real": 8},

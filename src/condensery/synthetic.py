@@ -28,6 +28,8 @@ _OF_PARTS = "synthetic-set/2"
 """The schema of a set whose images hold several each: code that does not know of it must refuse the file."""
 _WHITENED = "synthetic-set/3"
 """The schema of a set of a whitened data set; likewise."""
+_WITH_MOMENTUM = "synthetic-set/4"
+"""The schema of a set with momenta, likewise; it may be whitened and its images hold several each too."""
 SHARD = "shard"
 """The provenance entry that only a part of a set has, and that `gather` drops."""
 
@@ -59,6 +61,7 @@ class SyntheticSet:
         learning_rate: learned with the images: a number, a tensor with one rate per step, or None.
         formation: each image holds ``formation`` x ``formation`` small ones, which `decoded` enlarges.
         whitening: the digest of what whitened the data set after the normalization; "" if nothing did.
+        momentum: learned with the images: a tensor shaped like ``learning_rate``, or None.
 
     Raises:
         CondenseryError: when shapes, types or labels do not agree with each other.
@@ -73,6 +76,7 @@ class SyntheticSet:
     learning_rate: float | Tensor | None = None
     formation: int = 1
     whitening: str = ""
+    momentum: Tensor | None = None
     source: str = field(default="synthetic set", init=False)
     """The name of the set in error messages: its file, once it has one. Not stored."""
 
@@ -90,9 +94,13 @@ class SyntheticSet:
         if images.ndim != 4 or images.dtype != torch.float32:
             return f"images must be (N, C, H, W) float32, got {_describe(images)}"
         rate = torch.as_tensor(0.0 if self.learning_rate is None else self.learning_rate)
-        for name, values in {"images": images, "labels": labels, "learning rates": rate}.items():
+        momentum = rate if self.momentum is None else self.momentum
+        numbers = {"images": images, "labels": labels, "learning rates": rate, "momenta": momentum}
+        for name, values in numbers.items():
             if not values.isfinite().all():
                 return f"{name} hold values that are not finite; lower the learning rate of what made them"
+        if momentum.shape != rate.shape:
+            return f"momenta must be one for each learning rate, got {_describe(momentum)}"
         hard = labels.ndim == 1 and labels.dtype == torch.int64
         soft = labels.ndim == 2 and labels.dtype == torch.float32 and labels.shape[1] == len(self.classes)
         if not (hard or soft) or len(labels) != len(images):
@@ -135,7 +143,8 @@ class SyntheticSet:
         if self.whitening:
             description += (self.whitening,)
         found = hashlib.sha256(repr(description).encode())
-        for tensor in (self.images, self.labels, *([rate] if isinstance(rate, Tensor) else [])):
+        learned = [each for each in (rate, self.momentum) if isinstance(each, Tensor)]
+        for tensor in (self.images, self.labels, *learned):
             found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return found.hexdigest()[: identity.DIGITS]
 
@@ -157,6 +166,9 @@ class SyntheticSet:
             metadata |= {"schema": _OF_PARTS, "formation": self.formation}
         if self.whitening:
             metadata |= {"schema": _WHITENED, "whitening": self.whitening}
+        if self.momentum is not None:
+            tensors["momentum"] = self.momentum
+            metadata["schema"] = _WITH_MOMENTUM
         write_tensors(Path(path), tensors, metadata)
 
     @classmethod
@@ -173,7 +185,7 @@ class SyntheticSet:
             tensors, metadata = read_tensors(path)
         except ValueError as error:
             raise CondenseryError(f"{path}: {error}; make or fetch the file again") from error
-        if metadata.get("schema") not in (SCHEMA, _OF_PARTS, _WHITENED):
+        if metadata.get("schema") not in (SCHEMA, _OF_PARTS, _WHITENED, _WITH_MOMENTUM):
             raise CondenseryError(
                 f"{path}: holds {metadata.get('schema')!r}, not {SCHEMA!r}; give a synthetic set"
             )
@@ -188,6 +200,7 @@ class SyntheticSet:
                 tensors.get("learning_rate", metadata["learning_rate"]),
                 metadata.get("formation", 1),
                 str(metadata.get("whitening", "")),
+                tensors.get("momentum"),
             )
         except KeyError as error:
             raise CondenseryError(f"{path}: has no {error}; make or fetch the file again") from error
@@ -367,6 +380,7 @@ def gather(sets: Sequence[SyntheticSet]) -> SyntheticSet:
         first.learning_rate,
         first.formation,
         first.whitening,
+        first.momentum,
     )
 
 
@@ -382,6 +396,7 @@ def _check_same_experiment(first: SyntheticSet, part: SyntheticSet) -> None:
             "learning rate": rate.tolist() if isinstance(rate, Tensor) else rate,
             "formation": each.formation,
             "whitening": each.whitening,
+            "momentum": None if each.momentum is None else each.momentum.tolist(),
         }
 
     difference = identity.first_difference(parts(first), parts(part))

@@ -119,6 +119,16 @@ def _unrolled_epochs(s: _Set) -> Work:
     return Work("gradients", runs * (2 * epochs * parameters["steps"] + 1), runs * images * s.image)
 
 
+def _unrolled_losses(s: _Set) -> Work:
+    """Return the work of differentiating through steps, with a loss of real images of all classes after each.
+
+    That of a generator, which is small beside the network's, is left out.
+    """
+    steps, iterations = s.parameters["steps"], s.parameters["iterations"]
+    images = (TRAINING + SECOND_ORDER) * s.classes * s.ipc + TRAINING * steps * s.parameters["batch_real"]
+    return Work("gradients", 3 * iterations * steps, iterations * images * s.image)
+
+
 def _unrolled_step(s: _Set) -> Work:
     """Return the work of differentiating through one step of a network; its real batch is of all classes."""
     batch, iterations = min(s.parameters["batch_net"], s.classes * s.ipc), s.parameters["iterations"]
@@ -141,6 +151,7 @@ FORMULAS: Mapping[str, Callable[[_Set], Work]] = {
     "gradients": _gradients,
     "real_gradients": _real_gradients,
     "unrolled_epochs": _unrolled_epochs,
+    "unrolled_losses": _unrolled_losses,
     "unrolled_step": _unrolled_step,
     **dict.fromkeys(generator_work.KINDS, _generator),
 }

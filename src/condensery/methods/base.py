@@ -150,7 +150,12 @@ class Problem:
         return self.synthetic_set(real_images.stored(self.data.train, list(indices), self.formation, cpu))
 
     def synthetic_set(
-        self, images: Tensor, *, labels: Tensor | None = None, learning_rate: Tensor | None = None
+        self,
+        images: Tensor,
+        *,
+        labels: Tensor | None = None,
+        learning_rate: Tensor | None = None,
+        momentum: Tensor | None = None,
     ) -> SyntheticSet:
         """Wrap what a method has learned as a synthetic set.
 
@@ -158,6 +163,7 @@ class Problem:
             images: (N, C, H, W).
             labels: of the images; default: :attr:`labels`.
             learning_rate: the learning rate that was learned with them, if any.
+            momentum: likewise.
         """
         info = self.data.info
         return SyntheticSet(
@@ -170,6 +176,7 @@ class Problem:
             learning_rate=None if learning_rate is None else learning_rate.detach().float().cpu(),
             formation=self.formation,
             whitening=info.whitened_by,
+            momentum=None if momentum is None else momentum.detach().float().cpu(),
         )
 
 

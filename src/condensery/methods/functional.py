@@ -53,14 +53,18 @@ class FunctionalNetwork:
         loss = F.cross_entropy(self._logits(leaves, images), labels)
         return torch.autograd.grad(loss, leaves, create_graph=differentiable)
 
-    def real_batch(self, size: int, iteration: int) -> tuple[Tensor, Tensor]:
+    def real_batch(self, size: int, *address: int) -> tuple[Tensor, Tensor]:
         """Return ``size`` training images of any class, drawn without replacement, and their labels.
+
+        Args:
+            size: how many.
+            address: of the draw.
 
         Returns:
             (n, C, H, W) in the floating type of the network and int64 (n,), on the device; n is ``size``, or
             the number of training images if that is smaller.
         """
-        stream = streams.generator(self._problem.seed, "real", iteration)
+        stream = streams.generator(self._problem.seed, "real", *address)
         rows = torch.randperm(len(self._train), generator=stream)[:size]
         device = self._problem.device.torch_device
         dtype = next(self.network.parameters()).dtype

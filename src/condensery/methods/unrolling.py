@@ -76,12 +76,31 @@ def differentiate(
     of_images, of_rates = torch.zeros_like(images), images.new_zeros(len(steps))
     for number, step in reversed(list(enumerate(steps))):
         # weights <- weights - rate * change(weights, images): the adjoint goes through it backwards.
-        weights = [w.requires_grad_() for w in path.pop()]
-        batch = images[step.rows].detach().requires_grad_()
-        change = functional.gradient(weights, step.shown(batch), step.labels, differentiable=True)
-        along = dot(change, adjoint)
-        *of_weights, of_batch = torch.autograd.grad(along, [*weights, batch], materialize_grads=True)
-        of_rates[number] = -along.detach()
+        along, of_weights, of_batch = slope(functional, step, path.pop(), images, adjoint)
+        of_rates[number] = -along
         of_images[step.rows] -= step.rate * of_batch
         adjoint = torch._foreach_sub(adjoint, torch._foreach_mul(of_weights, step.rate))
     return of_images, of_rates
+
+
+def slope(
+    functional: FunctionalNetwork, step: Step, weights: Weights, images: Tensor, direction: Weights
+) -> tuple[Tensor, Weights, Tensor]:
+    """Return the slope of a step's loss along a direction in the space of weights, and the slope's gradients.
+
+    Args:
+        functional: the network.
+        step: its batch is what the loss is of.
+        weights: where; not attached to any graph.
+        images: what the rows of the step are of.
+        direction: shaped like the weights.
+
+    Returns:
+        A scalar, its gradients with respect to the weights, and that with respect to the batch.
+    """
+    weights = [w.requires_grad_() for w in weights]
+    batch = images[step.rows].detach().requires_grad_()
+    change = functional.gradient(weights, step.shown(batch), step.labels, differentiable=True)
+    along = dot(change, direction)
+    *of_weights, of_batch = torch.autograd.grad(along, [*weights, batch], materialize_grads=True)
+    return along.detach(), of_weights, of_batch

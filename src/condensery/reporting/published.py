@@ -46,6 +46,7 @@ _RECIPES = {
     "dance": "dance",
     "ncfm": "ncfm",
     "kip": "ridge",
+    "gtn": "learned",
 }
 _DATASETS = ("mnist", "fashionmnist", "svhn", "cifar10", "cifar100", "tinyimagenet", "imagenet1k")
 """The data sets in the order of the papers: DSA Table 1, then those that DM Table 1 and section 3.2 add."""
@@ -128,7 +129,14 @@ def _after_dm(path: Path) -> pd.DataFrame:
     return pd.concat([_on_own_networks(path.with_name("table1.csv")), _on_own_networks(path)])
 
 
+def _of_b3(path: Path) -> pd.DataFrame:
+    """Read the accuracies that DM appendix B.3 is about, and those of DM and KIP that other files have."""
+    others = pd.concat([_on_own_networks(path.with_name(f"{name}.csv")) for name in ("table1", "methods")])
+    return pd.concat([others[others["method"].isin(("dm", "kip"))], _on_own_networks(path)])
+
+
 _READERS = {
+    "table_b3": _of_b3,
     "methods": _after_dm,
     "table2_normalization": _with_norms,
     "table3_cross_architecture": _between_networks,

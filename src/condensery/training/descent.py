@@ -19,9 +19,11 @@ class Optimizer(Protocol):
 
     Attributes:
         lr: the learning rate.
+        momentum: of SGD, or the first beta of Adam.
     """
 
     lr: float
+    momentum: float
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -45,6 +47,7 @@ class SGD:
 
     Attributes:
         lr: the learning rate.
+        momentum: the share of its momentum that a parameter keeps in each step.
         momenta: one tensor per parameter, in their order; none before the first step or without momentum.
     """
 
@@ -60,7 +63,7 @@ class SGD:
         self.lr = lr
         self.momenta: list[Tensor] = []
         self._parameters = list(parameters)
-        self._momentum, self._weight_decay = momentum, weight_decay
+        self.momentum, self._weight_decay = momentum, weight_decay
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -74,9 +77,9 @@ class SGD:
         change = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
         if self._weight_decay:
             change = torch._foreach_add(change, self._parameters, alpha=self._weight_decay)
-        if self._momentum:
+        if self.momentum:
             if self.momenta:
-                torch._foreach_mul_(self.momenta, self._momentum)
+                torch._foreach_mul_(self.momenta, self.momentum)
                 torch._foreach_add_(self.momenta, change)
             else:
                 self.momenta = [tensor.clone() for tensor in change]
@@ -99,6 +102,7 @@ class Adam:
 
     Attributes:
         lr: the learning rate.
+        momentum: the share of its mean gradient that a parameter keeps in each step.
         momenta: mean gradients, one tensor per parameter.
         squares: mean squared gradients, likewise.
         steps: steps done.
@@ -129,7 +133,7 @@ class Adam:
         """
         self.lr = lr
         self._parameters = list(parameters)
-        self._momentum, self._weight_decay, self._decoupled = momentum, weight_decay, decoupled
+        self.momentum, self._weight_decay, self._decoupled = momentum, weight_decay, decoupled
         self.momenta = [torch.zeros_like(tensor) for tensor in self._parameters]
         self.squares = [torch.zeros_like(tensor) for tensor in self._parameters]
         self.steps = 0
@@ -149,14 +153,14 @@ class Adam:
         elif self._weight_decay:
             change = torch._foreach_add(change, self._parameters, alpha=self._weight_decay)
         self.steps += 1
-        torch._foreach_lerp_(self.momenta, change, 1 - self._momentum)
+        torch._foreach_lerp_(self.momenta, change, 1 - self.momentum)
         torch._foreach_mul_(self.squares, self._SQUARES)
         torch._foreach_addcmul_(self.squares, change, change, 1 - self._SQUARES)
         # Both means begin at zero, which is made up for.
         spread = torch._foreach_sqrt(self.squares)
         torch._foreach_div_(spread, math.sqrt(1 - self._SQUARES**self.steps))
         torch._foreach_add_(spread, self._EPSILON)
-        share = self.lr / (1 - self._momentum**self.steps)
+        share = self.lr / (1 - self.momentum**self.steps)
         torch._foreach_addcdiv_(self._parameters, self.momenta, spread, -share)
 
     def state(self, names: Sequence[str]) -> dict[str, Tensor]:

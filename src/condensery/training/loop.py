@@ -49,6 +49,7 @@ def train(
         batches = orders.split(recipe.batch, dim=1)
         for step, rows in enumerate(batches):
             optimizer = descent.at(recipe.rate(epoch, step, len(batches)))
+            optimizer.momentum = recipe.momentum_at(epoch, step)
             images, labels = _batch(stacked, samples, recipe, rows, (epoch, step))
             logits = stacked.logits(images, train=True)
             loss = losses.total(recipe, logits, labels)

@@ -82,6 +82,10 @@ class Recipe:
         """
         return self.schedule.rate(self.lr, self.epochs, epoch, step, steps)
 
+    def momentum_at(self, epoch: int, step: int) -> float:
+        """Return the momentum of a step of the epoch with this zero-based index."""
+        return self.momentum
+
     def optimizer_of(self, parameters: Sequence[Tensor], rate: float) -> Optimizer:
         """Return an optimizer of parameters that has done no step."""
         if self.optimizer == "sgd":
@@ -96,13 +100,15 @@ class Recipe:
 
 @dataclass(frozen=True)
 class LearnedRecipe(Recipe):
-    """The steps that a set was learned for: plain gradient descent on its batches, in their order.
+    """The steps that a set was learned for: gradient descent on its batches, in their order.
 
     Attributes:
         rates: one learning rate per step, epochs x steps.
+        momenta: likewise one momentum; none are zeros.
     """
 
     rates: tuple[tuple[float, ...], ...]
+    momenta: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
     def of_set(cls, name: str, synthetic: SyntheticSet) -> Self:
@@ -118,6 +124,7 @@ class LearnedRecipe(Recipe):
                 "trains with: choose another recipe, or a set of a method that learns them (dd)"
             )
         epochs, steps = rates.shape
+        momenta = synthetic.momentum
         return cls(
             name=name,
             epochs=epochs,
@@ -127,6 +134,7 @@ class LearnedRecipe(Recipe):
             batch=len(synthetic) // steps,
             augmentation="none",
             rates=tuple(map(tuple, rates.tolist())),
+            **({} if momenta is None else _kept(momenta)),
         )
 
     @property
@@ -137,6 +145,10 @@ class LearnedRecipe(Recipe):
     def rate(self, epoch: int, step: int, steps: int = 1) -> float:
         """See :class:`Recipe`."""
         return self.rates[epoch][step]
+
+    def momentum_at(self, epoch: int, step: int) -> float:
+        """See :class:`Recipe`."""
+        return self.momenta[epoch][step] if self.momenta else self.momentum
 
     def order(self, count: int, seed: int, epoch: int) -> Tensor:
         """See :class:`Recipe`."""
@@ -156,6 +168,11 @@ class RidgeRecipe(Recipe):
     def epochs_run(self) -> int:
         """See :class:`Recipe`."""
         return 1
+
+
+def _kept(momenta: Tensor) -> dict[str, Any]:
+    """Return the options of a learned recipe with momenta, whose optimizer does not begin anew."""
+    return {"momenta": tuple(map(tuple, momenta.tolist())), "schedule": Schedule("constant")}
 
 
 def _stated(recipe: Recipe | Schedule | Mix) -> dict[str, Any]:
