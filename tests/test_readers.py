@@ -171,6 +171,37 @@ def test_what_this_package_writes_is_read_back(tmp_path: Path) -> None:
     assert back.provenance["experiment"] == {"method": "dm"}
 
 
+def test_the_parts_of_a_set_are_joined_where_that_is_asked_for(tmp_path: Path) -> None:
+    for number, rows in ((10, slice(6, 8)), (2, slice(3, 6)), (0, slice(0, 3))):
+        with_beside(X[rows], Y[rows], f"images_{number}.pt", **{f"lr_{number}": torch.tensor(0.02)})(tmp_path)
+    with pytest.raises(CondenseryError) as caught:
+        exchange.read(tmp_path, INFO, space="normalized")
+    assert str(caught.value) == (
+        f"{tmp_path}: holds images_0.pt, images_2.pt, images_10.pt; give one of them, or --format parts if "
+        "each is a part of one set"
+    )
+    found = exchange.read(tmp_path, INFO, format="parts", space="normalized")
+    assert torch.equal(found.images, X)
+    assert torch.equal(found.labels, Y)
+    assert found.learning_rate == pytest.approx(0.02)
+    assert len(found.provenance["imported"]["beside"]) == 9
+    torch.save(torch.tensor(0.5), tmp_path / "lr_2.pt")
+    with pytest.raises(
+        CondenseryError, match=r"were learned with different rates, 0\.\S+, 0\.\S+; give one part"
+    ):
+        exchange.read(tmp_path, INFO, format="parts", space="normalized")
+    torch.save(X[:, :, :4], tmp_path / "images_2.pt")
+    (tmp_path / "lr_2.pt").unlink()
+    (tmp_path / "lr_0.pt").unlink()
+    (tmp_path / "lr_10.pt").unlink()
+    with pytest.raises(CondenseryError, match="its parts have images of"):
+        exchange.read(tmp_path, INFO, format="parts", space="normalized")
+    with pytest.raises(
+        CondenseryError, match=r"holds no images\*\.pt or images\*\.pth or images\*\.npy; give"
+    ):
+        exchange.read(tmp_path / "none", INFO, format="parts")
+
+
 def test_a_formation_that_no_file_says_can_be_given(tmp_path: Path) -> None:
     path = torch_file([UNIT, Y])(tmp_path)
     assert len(exchange.read(path, INFO, formation=2).decoded()) == 32

@@ -340,8 +340,28 @@ def test_corruptions_are_what_their_descriptions_say() -> None:
     assert (noisy.double() / 255).std().item() == pytest.approx(0.06, rel=0.05)
     hit = corruptions.corrupted(gray.expand(8, -1, -1, -1), "impulse_noise", 5)
     assert ((hit == 0) | (hit == 255)).double().mean().item() == pytest.approx(0.07, rel=0.1)
-    with pytest.raises(CondenseryError, match="corruption frost 1: give one of gaussian_noise"):
-        corruptions.corrupted(gray, "frost", 1)
+    with pytest.raises(CondenseryError, match="corruption rain 1: give one of gaussian_noise"):
+        corruptions.corrupted(gray, "rain", 1)
+
+
+def test_glass_moves_pixels_to_places_nearby_and_snow_and_frost_brighten() -> None:
+    # At severity 1 the blur on either side is of no effect, so that pixels only change places.
+    row, column = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    marked = torch.stack([row * 8, column * 8, torch.full((32, 32), 7)])[None].to(torch.uint8)
+    (found,) = corruptions.corrupted(marked, "glass_blur", 1)
+    places = [(int(r) // 8, int(c) // 8) for r, c in found[:2].flatten(1).T]
+    assert sorted(places) == [(r, c) for r in range(32) for c in range(32)]
+    moved = [max(abs(r - at // 32), abs(c - at % 32)) for at, (r, c) in enumerate(places)]
+    assert sum(each > 0 for each in moved) > 500
+    assert sorted(moved)[len(moved) // 2] <= 2
+    gray = torch.full((8, 3, 32, 32), 100, dtype=torch.uint8)
+    for kind in ("snow", "frost"):
+        assert corruptions.corrupted(gray, kind, 2).min() >= 100, kind
+    frost = corruptions.corrupted(gray, "frost", 5).double().mean((0, 2, 3)) / 255
+    # Ridges have a mean between 0 and 1, and less red.
+    assert 0.75 * 100 / 255 < frost[0] < frost[2] < 0.75 * 100 / 255 + 0.45
+    snow = corruptions.corrupted(gray, "snow", 1)
+    assert (snow == snow.mode().values.mode().values.flatten()[0]).double().mean() > 0.5
 
 
 def test_pgd_on_a_linear_model_goes_to_the_corner_that_the_weights_point_to() -> None:

@@ -13,6 +13,7 @@ from condensery.exchange.found import Choices, Found, LabelKind, Normalization, 
 from condensery.exchange.npz import from_npz
 from condensery.exchange.numpy_layouts import OWN, names_of, of_npy, of_npz
 from condensery.exchange.parquet import from_parquet, of_parquet
+from condensery.exchange.parts import files_of_parts, of_parts
 from condensery.exchange.png import from_png_folders
 from condensery.exchange.torch_layouts import of_torch
 from condensery.synthetic import SyntheticSet
@@ -48,8 +49,17 @@ FORMATS: Mapping[str, Format] = {
     "npy": Format((".npy",), lambda path, info: None, _one(of_npy)),
     "parquet": Format((".parquet",), from_parquet, lambda path, info, number: of_parquet(path, info)),
     "png": Format((), lambda path, info: from_png_folders(path, info)),
+    "parts": Format((), lambda path, info: None, _one(lambda folder: of_parts(folder, PARTS))),
 }
-"""The formats by name; ``png`` is a folder of class folders, of images of any kind."""
+"""The formats by name; ``png`` is a folder of class folders, of images of any kind, ``parts`` one of files
+of images, which together are one set."""
+
+PARTS: Mapping[str, Callable[[Path], Found]] = {
+    ".pt": lambda path: of_torch(path, 0),
+    ".pth": lambda path: of_torch(path, 0),
+    ".npy": of_npy,
+}
+"""The endings of the files of ``parts``, and how one is read."""
 
 
 def read(
@@ -71,7 +81,8 @@ def read(
     Args:
         path: the file or folder; docs/synthetic-set.md lists the layouts.
         data: the data set that the images stand for.
-        format: a name of `FORMATS`; default: by the name of the file, a folder is ``png``.
+        format: a name of `FORMATS`; default: by the name of the file, a folder is ``png`` unless it holds
+            files of images.
         experiment: which set of a file that holds several, from 0.
         space: what the pixels are, if they were whitened: before that; default: what they must be.
         normalization: the mean and std of normalized pixels, when they are not those of `data`.
@@ -117,7 +128,13 @@ def _format(path: Path, name: str | None) -> Format:
     if name is not None:
         return FORMATS[name]
     if path.is_dir():
-        return FORMATS["png"]
+        files = files_of_parts(path, PARTS)
+        if len(files) > 1:
+            names = ", ".join(each.name for each in files[:3]) + (", ..." if files[3:] else "")
+            raise CondenseryError(
+                f"{path}: holds {names}; give one of them, or --format parts if each is a part of one set"
+            )
+        return FORMATS["parts" if files else "png"]
     for each in FORMATS.values():
         if path.suffix.lower() in each.endings:
             return each
