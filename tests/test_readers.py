@@ -110,6 +110,13 @@ LAYOUTS = {
     "idm, a tuple": (torch_file((X, Y.int())), {}),
     "by name, arrays": (torch_file({"images": X.numpy(), "labels": Y.numpy()}), {}),
     "by name, a parameter": (torch_file({"x": torch.nn.Parameter(X), "y": Y, "epoch": 3}), {}),
+    "with a rate": (torch_file([X, Y, torch.tensor(0.02)]), {}),
+    "a list of classes": (torch_file(list(X.split(2))), {}),
+    "classes by number": (torch_file(dict(enumerate(X.split(2)))), {}),
+    "pairs": (torch_file([(image, int(c)) for image, c in zip(X, Y, strict=True)]), {}),
+    "by names like the usual ones": (torch_file({"syn_images": X, "label_syn": Y, "lr": 0.02}), {}),
+    "by capitals": (torch_file({"X": X, "Y": Y}), {}),
+    "bytes, channels last, one-hot": (torch_file([BYTES.permute(LAST), HOT.bool()]), {}),
     "bytes": (torch_file([BYTES, Y]), {}),
     "bytes as numbers": (torch_file([BYTES.float(), Y]), {}),
     "mtt": (with_beside(X, Y), {"space": "normalized"}),
@@ -140,6 +147,8 @@ LAYOUTS = {
     ),
     "parquet, arrays": (parquet({"image": BYTES.tolist(), "label": Y.tolist()}), {}),
 }
+HOT_LABELS = ("kip", "bytes, channels last, one-hot")
+RATES = ("datm, with a rate", "with a rate", "by names like the usual ones")
 WANTED = {
     "idc, not clamped": normalize(BYTES, MEAN, STD) * 1.2
     + ((torch.tensor(MEAN) * 0.2 - 0.1) / torch.tensor(STD)).reshape(1, 3, 1, 1)
@@ -151,9 +160,9 @@ def test_a_set_of_each_layout_is_read_back(tmp_path: Path, name: str) -> None:
     write, options = LAYOUTS[name]
     back = exchange.read(write(tmp_path), INFO, **options)
     assert torch.allclose(back.images, WANTED.get(name, X), atol=1e-5)
-    wanted = SOFT if name.startswith(("datm", "frepo")) else HOT if name == "kip" else Y
+    wanted = SOFT if name.startswith(("datm", "frepo")) else HOT if name in HOT_LABELS else Y
     assert torch.allclose(back.labels.float(), wanted.float(), atol=1e-6)
-    assert back.learning_rate == (pytest.approx(0.02) if name == "datm, with a rate" else None)
+    assert back.learning_rate == (pytest.approx(0.02) if name in RATES else None)
     assert back.formation == 1
     back.save(tmp_path / "back.safetensors")
     assert exchange.read(tmp_path / "back.safetensors", INFO).digest() == back.digest()
@@ -251,6 +260,10 @@ NEAR = UNIT * 1.1 - 0.05
         (with_beside(X, Y, lr_best=-1.0), {}, "lr_best.pt: holds no learning rate above 0"),
         (torch_file({"images": X, "image": X, "labels": Y}), {}, "not one tensor called images or image"),
         (torch_file([X, Y, Y]), {}, "neither [images, labels] nor"),
+        (torch_file(list(X.split(4))), {}, "images of 2 classes, but four has 4"),
+        (torch_file([(X[0], "cat")]), {}, "nor those of each class; save it as one of these"),
+        (torch_file({"state": {"images": X, "labels": Y}}), {}, "holds state, but not one tensor called"),
+        (class_folders(("0", "2", "5", "7")), {}, "labels run from 0 to 7, but there are 4 classes"),
         (torch_file([X, Y]), {"experiment": 1}, "holds one set"),
         (torch_file([X, Y]), {"space": "log"}, "space 'log' is unknown"),
         (torch_file([X, Y]), {"labels": "logits"}, "has no label per class"),

@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 import torch
+from jsonschema import Draft202012Validator
 from scipy import stats
 
 import condensery
@@ -213,6 +214,14 @@ def test_a_report_has_every_figure_and_rows_that_are_read_as_any(tmp_path: Path)
     found = json.loads((tmp_path / "score.json").read_text())
     assert sorted(found) == ["confidence", "schema", "sets", "versions", "weight"]
     assert found["schema"] == "condensery-score/1"
+    schema = json.loads((ROOT / "src/condensery/schemas/score.schema.json").read_text())
+    validator = Draft202012Validator(schema)
+    validator.check_schema(schema)
+    validator.validate(found)
+    found["sets"][0]["lines"][0]["accuracy"]["value"] = "high"
+    assert [list(error.path) for error in validator.iter_errors(found)] == [
+        ["sets", 0, "lines", 0, "accuracy", "value"]
+    ]
     (one,) = found["sets"]
     assert set(one) == set(Score.__dataclass_fields__) - {"rows", "examinations"}
     assert set(one["lines"][0]["lrs"]) == {"value", "low", "high"}
@@ -226,7 +235,15 @@ def test_a_report_has_every_figure_and_rows_that_are_read_as_any(tmp_path: Path)
         ("whole", "whole_plain"): 2,
     }
     page, text = (tmp_path / "report.html").read_text(), (tmp_path / "score.txt").read_text()
-    for shown in ("LRS", "ARS", "HLR", report.shown(score.lines[0].gain)):
+    for shown in (
+        "LRS",
+        "ARS",
+        "HLR",
+        "Images stored",
+        "Trained on",
+        "Bytes",
+        report.shown(score.lines[0].gain),
+    ):
         assert shown in page
         assert shown in text
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from condensery.errors import CondenseryError
-from condensery.exchange.found import Found, is_array, learned_rate
+from condensery.exchange.found import Found, is_array, learned_rate, plain
 from condensery.exchange.reference import entry_of
 from condensery.exchange.torch_file import load_safely
 
@@ -32,16 +35,40 @@ def of_torch(path: Path, experiment: int) -> Found:
         return entry_of(path, content, experiment)
     if experiment:
         raise CondenseryError(f"{path}: holds one set, not set {experiment}; omit --experiment")
+    if isinstance(content, Mapping) and list(content) == list(range(len(content))):
+        content = list(content.values())
     if isinstance(content, Mapping):
         return of_mapping(path, content, "pt of images and labels by name")
-    if isinstance(content, list | tuple) and len(content) == 2 and all(map(is_array, content)):
-        return Found(content[0], content[1], "pt of [images, labels]")
     if is_array(content):
         return with_labels_beside(path, content, "pt of images alone", load_safely)
-    raise CondenseryError(
-        f"{path}: holds neither [images, labels] nor these two by name, nor images alone; save it as one of "
-        "these"
-    )
+    found = _listed(path, content) if isinstance(content, list | tuple) and len(content) else None
+    if found is None:
+        raise CondenseryError(
+            f"{path}: holds neither [images, labels] nor these two by name, nor images alone, nor those of "
+            "each class; save it as one of these"
+        )
+    return found
+
+
+def _listed(path: Path, content: Sequence[Any]) -> Found | None:
+    """Return what a list holds: images and labels, with a learning rate or without; pairs; classes."""
+    of_classes = all(is_array(each) and each.ndim >= 3 for each in content)
+    if of_classes and len({tuple(each.shape[1:]) for each in content}) == 1:
+        labels = [c for c, images in enumerate(content) for _ in range(len(images))]
+        return Found(torch.cat([plain(each) for each in content]), torch.tensor(labels), "pt of classes")
+    if len(content) in (2, 3) and all(map(is_array, content[:2])):
+        rate = learned_rate(path, content[2]) if len(content) == 3 and _is_number(content[2]) else None
+        whole = len(content) == 2 or rate is not None
+        return Found(content[0], content[1], "pt of [images, labels]", rate) if whole else None
+    pairs = [each for each in content if isinstance(each, list | tuple) and len(each) == 2]
+    if len(pairs) == len(content) and all(is_array(image) and _is_number(c) for image, c in pairs):
+        labels = [int(c) for _, c in pairs]
+        return Found(torch.stack([plain(image) for image, _ in pairs]), torch.tensor(labels), "pt of pairs")
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or (is_array(value) and math.prod(value.shape) == 1)
 
 
 def of_mapping(path: Path, content: Mapping[str, Any], layout: str, *, whitened: bool = False) -> Found:
@@ -91,6 +118,12 @@ def with_labels_beside(path: Path, images: Any, layout: str, load: Callable[[Pat
 
 def _named(path: Path, content: Mapping[str, Any], names: Sequence[str]) -> Any:
     there = [name for name in names if name in content]
+    if not there:
+        # As many write syn_images, image_syn or X: where one name alone is like these.
+        like = [name for name in content if any(part in str(name).lower() for part in names if len(part) > 3)]
+        there = [name for name in like if is_array(content[name])] or [
+            name for name in content if str(name).lower() in names
+        ]
     if len(there) != 1 or not is_array(content[there[0]]):
         known = ", ".join(str(name) for name in list(content)[:8]) or "nothing"
         raise CondenseryError(

@@ -69,7 +69,9 @@ def make(score: Path, set_file: Path, folder: Path, *, reference: str, url: str 
         "protocol": about["protocol"],
         "ipc": ipc,
         "reference": reference,
-        "set": {"digest": about["digest"], "sha256": file_sha256(set_file), "url": url} | synthetic.storage(),
+        "set": {"digest": about["digest"], "sha256": file_sha256(set_file), "url": url}
+        | synthetic.storage()
+        | {"images_trained_on": len(synthetic) * synthetic.formation**2},
         "rows": _digest_of(kept),
         "code": sorted({row["code"] for row in kept}),
         "whole": {line["recipe"]: line["whole_recipe"] for line in about["lines"]},
@@ -135,17 +137,25 @@ def table(entries: Sequence[Entry]) -> str:
     """Return entries as a table in Markdown, a line per recipe."""
     heads = (
         *("Data set", "ipc", "Method", "Network", "Recipe", "n", "Accuracy", "Random", "IOR", "HLR", "LRS"),
-        *("Bytes", "Set"),
+        *("Images stored", "Trained on", "Bytes", "Set"),
     )
     lines: list[tuple[str, ...]] = [heads, tuple("---" for _ in heads)]
     for entry in entries:
-        size = entry["set"]["pixel_bytes"] + entry["set"]["label_bytes"]
+        of_set = entry["set"]
+        sizes = (
+            *(of_set["images_stored"], of_set["images_trained_on"]),
+            of_set["pixel_bytes"] + of_set["label_bytes"],
+        )
         named = f"[{entry['method']}]({entry['reference']})"
         for each in entry["figures"]:
             figures = [_shown(each.get(name)) for name in ("accuracy", "random", "gain", "recovery", "lrs")]
             coordinates = (entry["dataset"], str(entry["ipc"]), named, entry["network"], each["recipe"])
             lines.append(
-                (*coordinates, str(each["networks"]), *figures, f"{size:,}", f"`{entry['set']['digest']}`")
+                (
+                    *(*coordinates, str(each["networks"]), *figures),
+                    *(f"{size:,}" for size in sizes),
+                    f"`{of_set['digest']}`",
+                )
             )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -44,6 +44,7 @@ ROBUST = (
     "all if there are fewer."
 )
 _KEYS = ("Set", "Recipe")
+_SIZES = ("Images stored", "Trained on", "Bytes")
 
 
 def document(scores: Sequence[Score]) -> dict[str, Any]:
@@ -69,8 +70,8 @@ def text(scores: Sequence[Score]) -> str:
 
 def tables(scores: Sequence[Score]) -> list[Table]:
     """Return the accuracies and what is made of them, and what the sets store."""
-    found = [_figures(scores), _examined(scores), _sizes(scores)]
-    return [(heads, lines) for heads, lines in found if len(heads) > len(_KEYS)]
+    found = [_figures(scores), _examined(scores), _stored(scores)]
+    return [(heads, lines) for heads, lines in found if len(heads) > len(_KEYS) + len(_SIZES)]
 
 
 def notes(scores: Sequence[Score]) -> list[str]:
@@ -139,17 +140,10 @@ def settings(score: Score) -> str:
 
 def _figures(scores: Sequence[Score]) -> Table:
     heads = (
-        "Set",
-        "Recipe",
+        *_KEYS,
         "n",
-        "Accuracy",
-        "Random",
-        "IOR",
-        "Hard labels",
-        "Whole set",
-        "HLR",
-        "LRS",
-        "ARS",
+        *("Accuracy", "Random", "IOR", "Hard labels", "Whole set", "HLR", "LRS", "ARS"),
+        *_SIZES,
     )
     lines = []
     for each in scores:
@@ -167,38 +161,40 @@ def _figures(scores: Sequence[Score]) -> Table:
             )
             marks = {id(line.whole): " †"} if line.whole_source else {}
             texts = [(_signed(e) if e is line.gain else shown(e)) + marks.get(id(e), "") for e in estimates]
-            lines.append((each.name, line.recipe, str(line.networks), *texts))
+            lines.append((each.name, line.recipe, str(line.networks), *texts, *_size(each)))
     return _without_empty(heads, lines)
 
 
 def _examined(scores: Sequence[Score]) -> Table:
-    heads = (*_KEYS, "Best look *", "Random *", "Corrupted", "Random, corrupted", "PGD-10", "Random, PGD-10")
+    heads = (
+        *_KEYS,
+        *("Best look *", "Random *", "Corrupted", "Random, corrupted", "PGD-10", "Random, PGD-10"),
+        *_SIZES,
+    )
     lines = []
     for each in scores:
         for line in each.lines:
             looks = (line.best_look, line.random_best_look)
             robust = (line.corrupted, line.random_corrupted, line.attacked, line.random_attacked)
-            lines.append((each.name, line.recipe, *(shown(estimate) for estimate in (*looks, *robust))))
+            texts = [shown(estimate) for estimate in (*looks, *robust)]
+            lines.append((each.name, line.recipe, *texts, *_size(each)))
     return _without_empty(heads, lines)
 
 
-def _sizes(scores: Sequence[Score]) -> Table:
-    heads = (
-        "Set",
-        "File",
-        "Images stored",
-        "Trained on",
-        "Per class",
-        "Bytes of pixels",
-        "Bytes of labels",
-    )
+def _size(score: Score) -> tuple[str, ...]:
+    """Return the texts of `_SIZES`."""
+    size = score.pixel_bytes + score.label_bytes
+    return f"{score.images_stored:,}", f"{score.images_trained_on:,}", f"{size:,}"
+
+
+def _stored(scores: Sequence[Score]) -> Table:
+    heads = ("Set", "File", "Digest", *_SIZES, "Of pixels", "Of labels")
     lines = [
         (
             each.name,
             each.source or ABSENT,
-            f"{each.images_stored:,}",
-            f"{each.images_trained_on:,}",
-            f"{each.images_trained_on / each.classes:g}",
+            each.digest,
+            *_size(each),
             f"{each.pixel_bytes:,}",
             f"{each.label_bytes:,}",
         )
