@@ -19,7 +19,7 @@ from condensery.jobs import Job
 from condensery.machine.versions import code
 from condensery.methods import real_images
 from condensery.progress import Progress
-from condensery.rows import EXAMINATION, read_rows, write_rows
+from condensery.rows import EXAMINATION, protocol_of, read_rows, write_rows
 from condensery.run import Run
 from condensery.scoring.examining import Examination, Wanted
 from condensery.synthetic import SyntheticSet
@@ -99,7 +99,6 @@ class Cell:
         else:
             images = {"random": list(self.counts), "formation": self.formation, "lr": self.learning_rate}
         return {
-            "protocol": config.protocol,
             "data": dict(self.job.data.content),
             "network": self.job.network,
             "recipe": config.recipe(self.recipe, self.job.name, ipc, self.job.network),
@@ -135,8 +134,9 @@ class Cell:
             kept |= self._trained(missing, recipe, wanted, store.cache)
         else:
             _log.info("%s, recipe %s: kept as %s", self.about["method"], self.recipe, self.file)
-        # A set may have had another name when it was measured, and more tests.
-        named = {"method": self.about["method"]}
+        # A set may have had another name when it was measured, and more tests; protocols share recipes.
+        named = {"method": self.about["method"], "condense_network": self.about["network"]}
+        named |= {"protocol": self.job.config.protocol}
         return [
             Network(kept[seed].row | named, {name: kept[seed].tests[name] for name in tests})
             for seed in seeds
@@ -162,13 +162,13 @@ class Cell:
             path = folder / self.file if folder else None
             if path is None or not path.is_file():
                 continue
-            found = read_rows([path], self.job.config.protocol).to_dict("records")
+            found = read_rows([path], protocol_of(path)).to_dict("records")
             if folder == store.cache and {row["code"] for row in found} != {code()}:
                 _log.info("%s: of other code, measured again", path)
                 continue
             tests: dict[int, dict[str, float]] = {}
             if (others := _examinations(path)).is_file():
-                for row in read_rows([others], self.job.config.protocol, EXAMINATION).to_dict("records"):
+                for row in read_rows([others], protocol_of(others), EXAMINATION).to_dict("records"):
                     tests.setdefault(row["network_seed"], {})[row["test"]] = row["accuracy"]
             kept = {
                 row["network_seed"]: Network(row, tests.get(row["network_seed"], {})) for row in found
@@ -199,7 +199,10 @@ class Cell:
                 tests = examination.found.get(each.network_seed, {})
                 new[each.network_seed] = Network(common | each.columns(), tests)
         if path and checkpoint:
-            every = (self._kept(Store(cache)) | new).values()
+            named = {"protocol": job.config.protocol}
+            every = [
+                replace(each, row=each.row | named) for each in (self._kept(Store(cache)) | new).values()
+            ]
             write_rows([each.row for each in every], path)
             if examinations := [row for each in every for row in each.examinations]:
                 write_rows(examinations, _examinations(path), EXAMINATION)

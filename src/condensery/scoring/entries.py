@@ -73,7 +73,7 @@ def make(score: Path, set_file: Path, folder: Path, *, reference: str, url: str 
         | synthetic.storage()
         | {"images_trained_on": len(synthetic) * synthetic.formation**2},
         "rows": _digest_of(kept),
-        "code": sorted({row["code"] for row in kept}),
+        "code": sorted({row["code"] for row in kept} - {""}),
         "whole": {line["recipe"]: line["whole_recipe"] for line in about["lines"]},
     }
     entry["figures"] = _figures(entry, kept)
@@ -110,7 +110,9 @@ def verify(folder: Path) -> Entry:
             raise CondenseryError(
                 f"{folder / ROWS}: rows of {entry['method']} are of another set: score it again"
             )
-        if len({row["data"] for row in rows}) > 1 or {row["dataset"] for row in rows} != {entry["dataset"]}:
+        if len({row["data"] for row in rows} - {""}) > 1 or {row["dataset"] for row in rows} != {
+            entry["dataset"]
+        }:
             raise CondenseryError(f"{folder / ROWS}: holds rows of several data sets: score the set again")
         if _figures(entry, rows) != entry["figures"]:
             raise CondenseryError(f"{path}: its figures are not those of its rows: make it again")
