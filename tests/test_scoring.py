@@ -134,6 +134,17 @@ def test_rows_of_other_code_are_measured_again_unless_they_are_released(tmp_path
     assert cell.networks(1, Store(tmp_path), Wanted())[0].accuracy == row["accuracy"]
 
 
+def test_rows_of_another_protocol_with_the_same_recipe_are_taken(tmp_path: Path) -> None:
+    cell = cells.of_random(JOB, "plain", random_set(JOB, COUNTS, 1, 7), 2)
+    (network,) = cell.networks(1, Store(tmp_path), Wanted())
+    other = replace(cell, job=replace(JOB, config=replace(JOB.config, protocol="other")))
+    with mock.patch.object(cells, "evaluate_each", side_effect=AssertionError):
+        (taken,) = other.networks(1, Store(tmp_path), Wanted())
+    assert taken.row == network.row | {"protocol": "other"}
+    changed = replace(JOB.config, spec={**JOB.config.spec, "recipes": {"dsa": {"parameters": {"epochs": 7}}}})
+    assert replace(cell, job=replace(JOB, config=changed)).file != cell.file
+
+
 def test_every_random_network_sees_other_images_stored_as_the_set_stores_them() -> None:
     plain = random_set(JOB, COUNTS, 1, 0)
     assert plain.labels.tolist() == [0, 0, 1, 1, 2, 2]
