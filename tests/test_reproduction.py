@@ -175,6 +175,46 @@ def test_the_page_and_the_figure_count_every_number(tmp_path: Path) -> None:
     assert "epochs 50, not 300" in text
 
 
+def test_readme_shows_the_compared_numbers_that_are_committed() -> None:
+    texts = dict.fromkeys(("condense_network", "network", "recipe", "protocol", "precision", "reason"), str)
+    frame = pd.read_csv(ROOT / "results" / "reproduction.csv", dtype=texts).fillna(dict.fromkeys(texts, ""))
+    shown = reproduction_table.summary(frame, Labels.of(config("paper")))
+    assert f"\n{shown}\n" in (ROOT / "README.md").read_text()
+    assert max(len(line) for line in shown.splitlines() if line.startswith("|")) <= 120
+
+
+def test_the_small_table_has_each_number_once_and_marks_what_is_outside(tmp_path: Path) -> None:
+    rows = [wide(network_seed=n, accuracy=a) for n, a in enumerate((14.0, 15.0))]
+    rows += [wide(ipc=10, images=100, network_seed=n, accuracy=a) for n, a in enumerate((60.0, 61.0, 62.0))]
+    frame = verdicts(tmp_path, rows)
+    assert len(frame[frame["verdict"] == "within"]) == 2  # tables 1 and T6 print the same number
+    counts, table, n = reproduction_table.summary(frame, Labels.of(config("paper"))).split("\n\n")
+    assert counts == reproduction_cells.sentence(frame)
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert cells[0] == [
+        "Data set",
+        "Method",
+        "1 per class: published",
+        "measured",
+        "10 per class: published",
+        "measured",
+    ]
+    assert cells[2:] == [["CIFAR-10", "Random", "14.4±2.0", "14.5±0.7", "26.0±1.2", "61.0±1.0 ✗"]]
+    assert n.endswith(
+        f"on each: 1{layout.TIMES}2; 1{layout.TIMES}3 for Random. {reproduction_table.OFF} is outside."
+    )
+    # Another number that a second table prints for the same cell has a line of its own.
+    second = (frame["table"] == "table6") & (frame["method"] == "random") & (frame["ipc"] == 1)
+    frame.loc[second, "published"] = 15.0
+    text = reproduction_table.summary(frame, Labels.of(config("paper")))
+    assert "| Random (DM Table T6) | 15.0±2.0 " in text
+
+
+def test_the_small_table_is_absent_where_nothing_is_compared(tmp_path: Path) -> None:
+    frame = verdicts(tmp_path, [wide(protocol="laptop", epochs=50)])
+    assert reproduction_table.summary(frame, Labels.of(config("paper"))) == reproduction_cells.sentence(frame)
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "parameter", "differs"),
     [

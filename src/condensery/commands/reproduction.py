@@ -1,5 +1,7 @@
 r"""Compare every published number with the measured one, of any protocol: PREFIX.csv, .md, .png and .pdf.
 
+Prints the counts and the compared numbers in a small table, which README shows.
+
 Example:
   python scripts/reproduction.py --results results --out results/reproduction
 """
@@ -46,4 +48,4 @@ def main() -> None:
     labels = Labels.of(paper)
     reproduction_figure.draw(frame, labels).write(arguments.out)
     reproduction_table.write(frame, labels, arguments.out)
-    print(reproduction_cells.sentence(frame))
+    print(reproduction_table.summary(frame, labels))

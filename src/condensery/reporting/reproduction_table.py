@@ -1,7 +1,8 @@
-"""The page of every published number with the measured one."""
+"""The page of every published number with the measured one, and the small table of README."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from condensery.reporting.reproduction_cells import (
     WITHIN,
     sentence,
 )
+
+OFF = "\N{BALLOT X}"
+"""What marks a number that is outside."""
 
 TITLE = "Every published number beside the measured one"
 
@@ -68,6 +72,42 @@ def page(frame: pd.DataFrame, labels: Labels, figure: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def summary(frame: pd.DataFrame, labels: Labels) -> str:
+    """Write in Markdown what README shows: the counts, then the compared numbers in a few columns.
+
+    A line is a method on a data set, with the published and the measured number for each size. A number
+    that two tables of the papers print is there once; where they print different ones, the other has a
+    line of its own.
+
+    Args:
+        frame: as `reproduction_cells.verdicts` returns it.
+        labels: names for readers.
+    """
+    compared = frame[frame["verdict"].isin((WITHIN, OUTSIDE))]
+    if compared.empty:
+        return sentence(frame)
+    sizes = layout.order("ipc", compared["ipc"], labels)
+    several = compared.groupby("dataset")["network"].nunique() > 1
+    lines: dict[tuple[str, str], dict[int, tuple[str, str]]] = {}
+    for number in compared.to_dict("records"):
+        pair = _pair(number)
+        dataset, name = number["dataset"], _name(number, labels, several[number["dataset"]])
+        if lines.get((dataset, name), {}).get(number["ipc"], pair) != pair:
+            name += f" ({number['source']})"
+        lines.setdefault((dataset, name), {})[number["ipc"]] = pair
+    shown: list[list[str]] = []
+    for dataset in dict.fromkeys(compared["dataset"]):
+        first = labels.dataset(dataset)
+        for (of, name), pairs in lines.items():
+            if of == dataset:
+                shown.append([first, name, *(text for size in sizes for text in pairs.get(size, ("", "")))])
+                first = ""
+    heads = [text for size in sizes for text in (f"{layout.size(size)} per class: published", "measured")]
+    return "\n\n".join(
+        [sentence(frame), markdown.table(("Data set", "Method", *heads), shown), _n(compared, labels)]
+    )
+
+
 def write(frame: pd.DataFrame, labels: Labels, prefix: Path) -> None:
     """Write prefix.csv and prefix.md, each atomically; the page shows prefix.png."""
     texts = {
@@ -86,19 +126,56 @@ def value(number: dict[str, Any], name: str, spread: str) -> str:
     return text if pd.isna(number[spread]) else f"{text} ± {number[spread]:.{digits}f}"
 
 
-def _line(number: dict[str, Any], labels: Labels) -> list[str]:
+def _name(number: dict[str, Any], labels: Labels, several: bool) -> str:
+    """Name the method of a number, with its quantity and, where a data set has several, its network."""
+    parts = [labels.method(number["method"])]
+    if number["quantity"] != published.ACCURACY:
+        parts.append(number["quantity"])
+    return ", ".join([*parts, _networks(number)] if several else parts)
+
+
+def _pair(number: dict[str, Any]) -> tuple[str, str]:
+    """Write the published and the measured number, as narrow as the papers print them."""
+    known, found = (
+        value(number, *names).replace(" ", "")
+        for names in (("published", "published_std"), ("measured", "spread"))
+    )
+    return known, found + (f" {OFF}" if number["verdict"] == OUTSIDE else "")
+
+
+def _n(compared: pd.DataFrame, labels: Labels) -> str:
+    """Say how many sets and networks are behind the numbers: the most frequent count first, then others."""
+    counts = compared.apply(_count, axis=1)
+    usual, *others = counts.value_counts().index
+    texts = [usual]
+    for count in others:
+        methods = labels.order(compared.loc[counts == count, "method"])
+        texts.append(f"{count} for {', '.join(map(labels.method, methods))}")
+    mark = f" {OFF} is outside." if (compared["verdict"] == OUTSIDE).any() else ""
+    return f"± is one standard deviation. Sets {layout.TIMES} networks on each: {'; '.join(texts)}.{mark}"
+
+
+def _networks(number: Mapping[str, Any]) -> str:
     networks = number["network"] or layout.ABSENT
     if number["condense_network"] not in ("", number["network"]):
-        networks = f"{number['condense_network']} → {networks}"
+        return f"{number['condense_network']} → {networks}"
+    return networks
+
+
+def _count(number: Mapping[str, Any]) -> str:
+    return f"{number['sets']}{layout.TIMES}{number['networks'] // max(number['sets'], 1)}"
+
+
+def _line(number: dict[str, Any], labels: Labels) -> list[str]:
     quantity = "" if number["quantity"] == published.ACCURACY else f", {number['quantity']}"
     return [
         number["source"] + quantity,
         labels.dataset(number["dataset"]),
         layout.size(number["ipc"]),
         labels.method(number["method"]),
-        networks,
+        _networks(number),
         number["recipe"] or layout.ABSENT,
         value(number, "published", "published_std"),
         value(number, "measured", "spread"),
-        f"{number['sets']}{layout.TIMES}{number['networks'] // max(number['sets'], 1)}",
+        _count(number),
     ]
