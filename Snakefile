@@ -36,6 +36,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/reproduction.smk"
 include: "workflow/rules/cost.smk"
+include: "workflow/rules/progress.smk"
 
 
 # Rules that only some protocols need.

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from condensery import cost
 from condensery.architectures import FAMILIES, Family
-from condensery.cost import plan
+from condensery.cost import forecast, plan
+from condensery.cost.forecast import Forecast
 from condensery.cost.plan import Job
 from condensery.experiment import Config, load_config
 
@@ -113,6 +114,43 @@ def test_the_wall_time_is_that_of_a_schedule_without_idle_devices(
         <= makespan
         <= total / devices + longest * (1 - 1 / devices) + 1e-6
     )
+
+
+def test_a_run_is_planned_with_the_times_of_its_jobs(config: Config) -> None:
+    condense, evaluate, table = jobs = plan.parse(DRY_RUN)
+    rates = cost.read_rates(ROOT / "benchmarks/rates.yaml", config)["cpu"]
+    alone = plan.seconds(plan.works(jobs, config), rates)
+    planned = forecast.planned(jobs, config, rates, threads=2)
+    assert planned[table] == rates.start
+    for job in (condense, evaluate):
+        assert planned[job] - rates.start == pytest.approx((alone[job] - rates.start) / 2)
+
+
+def test_the_time_left_follows_the_jobs_that_have_ended() -> None:
+    def job(rule: str, method: str, needs: str = "", makes: str = "") -> Job:
+        return Job(rule, {"method": method}, frozenset({needs} - {""}), frozenset({makes}), {})
+
+    dm, again, dsa = (job("condense", method, makes=f"{n}") for n, method in enumerate(("dm", "dm", "dsa")))
+    test = job("evaluate", "dsa", needs="2")
+    run = Forecast({dm: 100, again: 100, dsa: 50, test: 10}, devices=2)
+    assert run.left({}) == 160  # the longest first: 100 each, then 50, then 10
+    run.end(dm, 300)
+    # The other of DM takes three times as long, and so does what no job of its kind has shown yet.
+    assert run.left({again: 30}) == pytest.approx(300 - 30)
+    run.end(dsa, 25)
+    # Of the two that ended 150 seconds were planned and 325 taken.
+    assert run.left({again: 280, test: 0}) == pytest.approx(10 * 325 / 150)
+    run.end(again, 100)
+    run.end(job("table", ""), 1000)
+    assert run.left({test: 1000}) == 0  # longer than expected, and to end any moment
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "10 s"), (14, "10 s"), (96, "1 min 40 s"), (3599, "1 h 00 min"), (700, "12 min")],
+)
+def test_an_estimate_is_rough(seconds: float, text: str) -> None:
+    assert forecast.rough(seconds) == f"about {text}"
 
 
 def test_disk_is_that_of_the_pixels(config: Config) -> None:

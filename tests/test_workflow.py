@@ -197,6 +197,10 @@ def test_a_job_that_is_tried_again_gets_more_time_and_memory(tmp_path: Path) -> 
         asked = [int(value) for value in re.findall(rf"ipc=2.*\n.*resources: .*\b{resource}=(\d+)", output)]
         first = asked[0]
         assert asked == [first, 2 * first, 3 * first], output
+    # The set and the data that it is made of.
+    assert re.search(
+        r"^The run takes about \d+ s by its plan. Jobs that compute: 1, 1 at once.$", output, re.MULTILINE
+    )
 
 
 @pytest.mark.slow

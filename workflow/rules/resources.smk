@@ -3,11 +3,12 @@ from condensery import cost
 from condensery.machine import slots
 
 # On this machine (--cores) no more of the jobs that use a GPU run at once than it has GPUs: one each.
-if workflow.nodes is None and (HERE := slots.visible(os.environ)):
+HERE = slots.visible(os.environ) if workflow.nodes is None else 0
+if HERE:
     workflow.global_resources.setdefault("gpu", HERE)
 
-RATES = cost.read_rates(SOURCE / "benchmarks/rates.yaml", CONFIG)
-RATES = RATES["gpu" if GPU else "cpu"]
+ALL_RATES = cost.read_rates(SOURCE / "benchmarks/rates.yaml", CONFIG)
+RATES = ALL_RATES["gpu" if GPU else "cpu"]
 LIMITS = RATES.for_limits(CONFIG.settings["precision"] or "fp32")
 LEAST = 10  # minutes: starting Snakemake and the library on a busy file system
 MARGIN = 2  # times the minutes that the rates tell

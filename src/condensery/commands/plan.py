@@ -14,8 +14,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import torch
-
 from condensery import console, cost
 from condensery.cost import plan
 from condensery.errors import CondenseryError
@@ -63,8 +61,7 @@ def of_this_machine(rates: cost.DeviceRates, config: Config) -> cost.DeviceRates
     if rates.speed is None:
         return rates
     on = device.choose("cpu", config.precision, native_only=not config.settings["precision"])
-    dtype = torch.bfloat16 if on.precision == "bf16" else torch.float32
-    present = cost.Speed(speed.product_rate(dtype), speed.convolution_rate(dtype))
+    present = cost.Speed(*speed.rates(on.precision))
     slowdown = present.slowdown(rates.speed)
     print(f"  scaled to this machine: {slowdown:.2g} times as long, {on.label}, {on.precision}, per core")
     for name in ("product", "convolution"):

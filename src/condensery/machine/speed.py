@@ -13,6 +13,12 @@ _SIDE = 512
 _IMAGES, _CHANNELS, _PIXELS, _KERNEL = 8, 128, 16, 3  # the second block of the ConvNet
 
 
+def rates(precision: str) -> tuple[float, float]:
+    """Return both rates in the precision of a job: of a matrix product, and of a convolution."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return product_rate(dtype), convolution_rate(dtype)
+
+
 def product_rate(dtype: torch.dtype) -> float:
     """Return the operations per second of a matrix product in this precision, on the CPU with one thread."""
     a, b = (torch.ones(_SIDE, _SIDE, dtype=dtype) for _ in range(2))
