@@ -246,6 +246,7 @@ def test_a_report_has_every_figure_and_rows_that_are_read_as_any(tmp_path: Path)
         ("whole", "whole_plain"): 2,
     }
     page, text = (tmp_path / "report.html").read_text(), (tmp_path / "score.txt").read_text()
+    assert "<h1>Score on Digits: mine</h1>" in page
     for shown in (
         "LRS",
         "ARS",

@@ -123,7 +123,7 @@ def page(scores: Sequence[Score]) -> str:
     )
     first = scores[0]
     return environment.get_template("score.html.jinja").render(
-        heading=f"Score on {first.dataset}: {', '.join(dict.fromkeys(each.name for each in scores))}",
+        heading=f"Score on {first.dataset_title}: {', '.join(dict.fromkeys(each.name for each in scores))}",
         settings=settings(first),
         tables=tables(scores),
         notes=notes(scores),
@@ -133,7 +133,7 @@ def page(scores: Sequence[Score]) -> str:
 def settings(score: Score) -> str:
     """Return the sentence that says how sets were scored."""
     return (
-        f"Data set {score.dataset}, network {score.network}, protocol {score.protocol}, {score.precision}, "
+        f"Data set {score.dataset_title}, network {score.network}, protocol {score.protocol}, {score.precision}, "
         f"{score.device}."
     )
 

@@ -94,6 +94,7 @@ class Score:
         source: the file; empty for a set in memory.
         digest: of the set.
         dataset: name of the data set.
+        dataset_title: its name for readers.
         network: name of the evaluation network.
         protocol: whose recipes were used.
         precision: of the arithmetic.
@@ -114,6 +115,7 @@ class Score:
     source: str
     digest: str
     dataset: str
+    dataset_title: str
     network: str
     protocol: str
     precision: str
@@ -297,6 +299,7 @@ def score_set(job: Job, synthetic: SyntheticSet, name: str, comparison: Comparis
         source=Path(synthetic.source).name if Path(synthetic.source).exists() else "",
         digest=synthetic.digest(),
         dataset=job.data.info.name,
+        dataset_title=job.config.dataset(job.name).get("title", job.name),
         network=job.network,
         protocol=job.config.protocol,
         precision=job.device.precision,
