@@ -133,8 +133,8 @@ def page(scores: Sequence[Score]) -> str:
 def settings(score: Score) -> str:
     """Return the sentence that says how sets were scored."""
     return (
-        f"Data set {score.dataset_title}, network {score.network}, protocol {score.protocol}, {score.precision}, "
-        f"{score.device}."
+        f"Data set {score.dataset_title}, network {score.network}, protocol {score.protocol}, "
+        f"{score.precision}, {score.device}."
     )
 
 
