@@ -115,6 +115,7 @@ def refused(*words: object) -> str:
         ("evaluate", "--data", "digits", "--whole", "--recipe", "dc"),
         ("pretrain", "--data", "digits", "--seed", 0),
         ("pool", "--data", "digits"),
+        ("pairs", "--data", "digits"),
         ("search", "--data", "digits", "--whole"),
     ],
     ids=lambda words: words[0],

@@ -41,6 +41,24 @@ def test_the_papers_protocol_trains_one_pool_for_all_groups(tmp_path: Path) -> N
     assert planned == jobs | {"figure": 1, "table4": 1, "figure_distributions": 1, "total": 326}
 
 
+PAIRED = """
+description: small
+sets: 2
+networks: 1
+whole_networks: 1
+pairs: {networks: 3, networks_per_job: 2}
+targets:
+  table_methods: [{datasets: [digits], methods: [dance, ncfm, m3d], ipc: [1, 2]}]
+"""
+
+
+def test_all_sets_share_the_pairs_of_their_data_and_network(tmp_path: Path) -> None:
+    project(tmp_path, {"small": PAIRED})
+    jobs = {"prepare": 1, "pairs": 2, "condense": 12, "evaluate": 20, "table": 1, "cost": 1}
+    planned = plan(tmp_path, "table_methods", protocol="small")
+    assert planned == jobs | {"table_methods": 1, "total": sum(jobs.values()) + 1}
+
+
 def test_sets_wait_for_all_parts_of_a_pool_if_they_draw_from_it(finished: Path) -> None:
     results = finished / "results" / "small"
     pools = sorted(str(path.relative_to(results)) for path in results.glob("pool/**/*.safetensors"))
