@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ import torch
 
 from condensery.errors import CondenseryError
 from condensery.machine import device, slots, support
+from condensery.machine.busy import Meter
 
 # Takes one of three devices, says so, and keeps it until its standard input ends.
 TAKER = """
@@ -104,6 +106,31 @@ def test_the_same_device_counts_as_such_whatever_is_visible(
     second = device.choose("auto")
     assert (first.torch_device.index, second.torch_device.index) == (0, 0)
     assert first.slot.lock.name != second.slot.lock.name
+
+
+ANSWERS = """#!/bin/sh
+echo "$@" > {folder}/asked
+for share in 80 90 "[N/A]" 100; do echo "$share"; done
+touch {folder}/answered
+exec sleep 60
+"""
+
+
+def test_a_meter_says_how_busy_the_driver_calls_the_gpu(
+    gpus: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = tmp_path / "nvidia-smi"
+    command.write_text(ANSWERS.format(folder=tmp_path))
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    meter = Meter(torch.device("cuda", 1))
+    while not (tmp_path / "answered").exists():
+        time.sleep(0.01)
+    assert meter.stop() == 90
+    assert meter.stop() is None
+    assert "--id=GPU-1 --query-gpu=utilization.gpu" in (tmp_path / "asked").read_text()
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    assert Meter(torch.device("cuda", 1)).stop() is None
 
 
 def test_the_only_visible_device_is_used_without_asking(gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:

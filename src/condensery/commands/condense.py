@@ -156,4 +156,4 @@ def main() -> None:
         synthetic.provenance = provenance
         synthetic.save(args.out)
     checkpoint.remove()
-    job.log_memory()
+    job.log_use()

@@ -101,5 +101,5 @@ def main() -> None:
         rows += [common | facts | outcome.columns() for outcome in outcomes]
     write_rows(rows, args.out, MEMORY)
     checkpoint.remove()
-    job.log_memory()
+    job.log_use()
     print(description.numbers(args.out, args.config / "published"))

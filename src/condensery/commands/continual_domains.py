@@ -96,7 +96,7 @@ def main() -> None:
     rows = [common | row for one in learned for row in rows_of(one, tasks, args.data)]
     write_rows(rows, args.out, MEMORY)
     checkpoint.remove()
-    job.log_memory()
+    job.log_use()
     print(description.numbers(args.out, args.config / "published"))
 
 

@@ -97,5 +97,5 @@ def main() -> None:
     kind = SNAPSHOT if snapshot else EVALUATION
     write_rows([common | snapshot | storage | outcome.columns() for outcome in outcomes], args.out, kind)
     checkpoint.remove()
-    job.log_memory()
+    job.log_use()
     print(description.numbers(args.out, args.config / "published"))

@@ -92,5 +92,5 @@ def train(
     store.write(args.out, taken, provenance)
     for checkpoint in checkpoints:
         checkpoint.remove()
-    job.log_memory()
+    job.log_use()
     return taken

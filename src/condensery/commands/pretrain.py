@@ -59,4 +59,4 @@ def main() -> None:
     about = {"dataset": real.info.name, "network": job.network, "provenance": provenance}
     write_tensors(args.out, tensors, about)
     checkpoint.remove()
-    job.log_memory()
+    job.log_use()

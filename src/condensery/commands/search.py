@@ -135,7 +135,7 @@ def main() -> None:
     rows = rows_of(names, outcomes, measured, common)
     write_rows(rows, args.out, SEARCH)
     checkpoint.remove()
-    job.log_memory()
+    job.log_use()
     if args.part == "1-of-1":
         show(pd.DataFrame(rows))
     print(description.numbers(args.out, args.config / "published"))

@@ -53,5 +53,5 @@ def main() -> None:
     common |= {"images": len(samples), "steps": candidates.steps(samples, recipe)}
     write_rows(rows_of(names, outcomes, ["test_accuracy"], common), args.out, SEARCH)
     checkpoint.remove()
-    job.log_memory()
+    job.log_use()
     print(description.numbers(args.out, args.config / "published"))

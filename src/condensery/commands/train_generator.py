@@ -51,4 +51,4 @@ def main() -> None:
     about = {"kind": kind, "dataset": real.info.name, "classes": list(classes), "seed": args.seed}
     write_tensors(args.out, weights, about | {"parameters": parameters, "provenance": provenance})
     checkpoint.remove()
-    job.log_memory()
+    job.log_use()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +18,7 @@ from condensery.files import check_output
 from condensery.formation import MOST
 from condensery.jobs.opening import Job
 from condensery.machine import device
+from condensery.machine.busy import Meter
 from condensery.training.evaluation import SEEDS_PER_SET
 
 MOST_THREADS = 1024
@@ -220,7 +222,7 @@ def _open(args: argparse.Namespace, name: str, prepared: Path | None, on: device
     check_output(args.out, folder=getattr(args, "snapshots", None) is not None)
     if args.out.name in (*storage.FILES, "info.json") and (args.out.parent / "info.json").exists():
         raise CondenseryError(f"--out {args.out}: is a part of a prepared data set: give another name")
-    return Job.open(
+    job = Job.open(
         name,
         config=args.config,
         protocol=args.protocol,
@@ -231,6 +233,8 @@ def _open(args: argparse.Namespace, name: str, prepared: Path | None, on: device
         threads=args.threads,
         on=on,
     )
+    on_gpu = job.device.torch_device.type == "cuda" and on is None
+    return replace(job, meter=Meter(job.device.torch_device)) if on_gpu else job
 
 
 def training_data(args: argparse.Namespace, job: Job) -> RealData:

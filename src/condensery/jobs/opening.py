@@ -16,6 +16,7 @@ from condensery.data.views import held_out, training_only
 from condensery.experiment import Config, load_config
 from condensery.identity import check_data, digest, set_columns
 from condensery.machine import device
+from condensery.machine.busy import Meter
 from condensery.machine.device import Device
 from condensery.machine.versions import versions
 from condensery.methods import Problem
@@ -32,7 +33,7 @@ class Job:
     """Configuration, real data, network name and device; it builds problems and recipes.
 
     ``name`` is the data set's entry in datasets.yaml; ``split`` says what of the real data the job is
-    restricted to, if anything.
+    restricted to, if anything; ``meter`` asks how busy a GPU is.
     """
 
     config: Config
@@ -41,6 +42,7 @@ class Job:
     network: str
     device: Device
     split: dict[str, Any] | None = None
+    meter: Meter | None = None
 
     @classmethod
     def open(
@@ -172,14 +174,16 @@ class Job:
             **self.device.peak_memory(),
         }
 
-    def log_memory(self) -> None:
-        """Say in the log how much memory the job took at most."""
+    def log_use(self) -> None:
+        """Say in the log how much memory the job took at most, and how busy its GPU was."""
         taken = self.device.peak_memory()
         memory = {name: f"{amount:.0f} MB" for name, amount in taken.items()}
         text = f"{memory['memory_mb']} of the host"
         if "device_mb" in memory:
             text += f", {memory['device_mb']} of the device, which holds {memory['device_reserved_mb']}"
         _log.info("memory at its peak: %s", text)
+        if self.meter and (share := self.meter.stop()) is not None:
+            _log.info("the GPU was busy %.0f %% of the time", share)
 
     def load_set(self, path: Path) -> SyntheticSet:
         """Read a synthetic set of the data set.
