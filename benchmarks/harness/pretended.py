@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+import time
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -44,6 +45,9 @@ _WAITS = (
     "aten::_unique2",
 )
 
+# What only takes or names memory.
+_MEMORY = ("aten::empty_like", "aten::new_empty", "aten::new_empty_strided", "aten::_unsafe_view")
+
 
 @dataclass
 class Counts:
@@ -53,14 +57,21 @@ class Counts:
         waits: line of code -> how often the host waited there for a value of the device.
         copies: line of code -> how often something was copied from the host to the device there.
         operations: how many operations ran on the device.
+        launches: how many of them a GPU would start a kernel for: not views, and not memory alone.
+        seconds: of a processor inside the operations.
     """
 
     waits: Counter[str] = field(default_factory=Counter)
     copies: Counter[str] = field(default_factory=Counter)
     operations: int = 0
+    launches: int = 0
+    seconds: float = 0.0
 
 
 _listening: list[Counts] = []
+
+# What operations on arguments of certain shapes once returned, where no arithmetic is to be done.
+_remembered: dict[Any, Any] | None = None
 
 
 @contextlib.contextmanager
@@ -72,6 +83,20 @@ def counted() -> Iterator[Counts]:
         yield counts
     finally:
         _listening.remove(counts)
+
+
+@contextlib.contextmanager
+def without_arithmetic() -> Iterator[None]:
+    """Compute each operation once for arguments of the same shapes, and return that result from then on.
+
+    Host code that does not read values of the device takes its usual course, in the host's own time.
+    """
+    global _remembered
+    _remembered = {}
+    try:
+        yield
+    finally:
+        _remembered = None
 
 
 class Pretended(Tensor):
@@ -101,7 +126,12 @@ class Pretended(Tensor):
         cls, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run an operation that has a tensor of the device among its arguments."""
-        return _run(operation, args, kwargs or {})
+        started = time.thread_time()
+        try:
+            return _run(operation, args, kwargs or {})
+        finally:
+            for counts in _listening:
+                counts.seconds += time.thread_time() - started
 
     def tolist(self) -> Any:
         """Return the values, which PyTorch's own method does for no subclass."""
@@ -120,8 +150,8 @@ def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     name, leaves = operation._schema.name, tree_leaves((args, kwargs))
     ours = [leaf for leaf in leaves if isinstance(leaf, Pretended)]
     _refuse(operation, leaves)
-    _count(name, args, leaves)
-    result = operation(*tree_map(_on_host, args), **tree_map(_on_host, kwargs))
+    _count(operation, args, leaves)
+    result = _computed(operation, tree_map(_on_host, args), tree_map(_on_host, kwargs))
     wanted = kwargs.get("device")
     if name == "aten::_to_copy" and wanted is not None and torch.device(wanted).type != NAME:
         return result
@@ -131,6 +161,28 @@ def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return _reshaped(ours[0])
     known = {id(each.host): each for each in ours}
     return tree_map(lambda value: _on_device(value, known), result)
+
+
+def _computed(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Compute an operation on the CPU, unless its result is remembered."""
+    if _remembered is None or _is_view(operation) or operation._schema.is_mutable:
+        return operation(*args, **kwargs)
+    shapes = tuple(
+        (leaf.shape, leaf.stride(), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
+        for leaf in tree_leaves((args, kwargs))
+    )
+    if (operation, shapes) not in _remembered:
+        _remembered[operation, shapes] = operation(*args, **kwargs)
+    # Another object than any argument, as an operation's result is.
+    return tree_map(
+        lambda value: value.detach() if isinstance(value, Tensor) else value, _remembered[operation, shapes]
+    )
+
+
+def _is_view(operation: Any) -> bool:
+    """Say whether an operation returns the memory of an argument, which it does not write."""
+    aliases = [each.alias_info for each in operation._schema.returns]
+    return any(alias is not None and not alias.is_write for alias in aliases)
 
 
 def _on_host(value: Any) -> Any:
@@ -169,17 +221,20 @@ def _refuse(operation: Any, leaves: list[Any]) -> None:
         )
 
 
-def _count(name: str, args: tuple[Any, ...], leaves: list[Any]) -> None:
+def _count(operation: Any, args: tuple[Any, ...], leaves: list[Any]) -> None:
     if not _listening:
         return
+    name = operation._schema.name
     host = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.device.type == "cpu"]
     masks = [leaf for leaf in leaves if isinstance(leaf, Pretended) and leaf.dtype == torch.bool]
     target_on_host = name == "aten::copy_" and args[0].device.type == "cpu"
     away = name == "aten::_to_copy" and any(leaf == torch.device("cpu") for leaf in leaves)
     waits = name in _WAITS or target_on_host or away or (name in _INDEXED and bool(masks))
     copies = bool(host) and not target_on_host and (name in _COPIES or name in _INDEXED)
+    launches = not (_is_view(operation) or name in _MEMORY)
     for counts in _listening:
         counts.operations += 1
+        counts.launches += launches
         if waits:
             counts.waits[_line()] += 1
         if copies:
@@ -196,6 +251,8 @@ def _line() -> str:
 
 def _make(operation: Any, *args: Any, **kwargs: Any) -> Any:
     """Run what makes a tensor of the device out of none."""
+    for counts in _listening:
+        counts.launches += not operation._schema.name.startswith("aten::empty")
     if torch.Tag.nondeterministic_seeded in operation.tags:
         raise RuntimeError(f"{operation}: random numbers are drawn on the CPU, from a stream")
     kwargs = {key: value for key, value in kwargs.items() if key != "pin_memory"}

@@ -13,12 +13,12 @@ from typing import Any
 from condensery.errors import CondenseryError
 
 BENCHMARKS = Path(__file__).parents[1]
-_SOURCES = (BENCHMARKS, BENCHMARKS.parent / "src")
+SOURCE = BENCHMARKS.parent / "src"
 
 
-def environment() -> dict[str, str]:
-    """Return this process's environment, in which the harness and the library are found."""
-    found = [*map(str, _SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]
+def environment(source: Path = SOURCE) -> dict[str, str]:
+    """Return this process's environment, in which the harness is found, and the library in a folder."""
+    found = [str(BENCHMARKS), str(source), *filter(None, [os.environ.get("PYTHONPATH")])]
     return os.environ | {"PYTHONPATH": os.pathsep.join(found)}
 
 
@@ -32,15 +32,26 @@ def case(fields: dict[str, Any], device: str, *, seconds: float) -> dict[str, An
     return _ask(do="case", fields=fields, device=device, seconds=seconds, spawned=time.time())
 
 
+def host(loop: str, source: Path) -> dict[str, Any]:
+    """See :func:`harness.host.measure`, with the library in a folder."""
+    return _answer(["harness.host", loop], loop, source)
+
+
 def _ask(**request: Any) -> dict[str, Any]:
-    """Run one measurement in a process of its own.
+    """Run one measurement in a process of its own, see :func:`_answer`."""
+    what = f"{request['do']} {request.get('fields', '')}"
+    return _answer(["harness.measure", json.dumps(request)], what, SOURCE)
+
+
+def _answer(module: list[str], what: str, source: Path) -> dict[str, Any]:
+    """Return what a module of the harness prints, in a process of its own.
 
     Raises:
         CondenseryError: it failed; with the last line that it wrote.
     """
-    command = [sys.executable, "-m", "harness.measure", json.dumps(request)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    command = [sys.executable, "-m", *module]
+    done = subprocess.run(command, env=environment(source), capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise CondenseryError(f"{request['do']} {request.get('fields', '')}: measuring failed: {lines[-1]}")
+        raise CondenseryError(f"{what}: measuring failed: {lines[-1]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
