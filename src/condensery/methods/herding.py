@@ -39,11 +39,11 @@ def herd(x: Tensor, count: int) -> Tensor:
     mean = x.mean(0)
     total = torch.zeros_like(mean)
     free = torch.ones(len(x), dtype=torch.bool, device=x.device)
-    chosen = []
+    chosen = []  # left on the device, which is waited for once
     for i in range(count):
         distance = (mean * (i + 1) - total - x).norm(dim=1)
-        best = int(distance.masked_fill(~free, torch.inf).argmin())
-        free[best] = False
-        total = total + x[best]
+        best = distance.masked_fill(~free, torch.inf).argmin(0, keepdim=True)
+        free.index_fill_(0, best, False)
+        total = total + x.index_select(0, best)[0]
         chosen.append(best)
-    return torch.tensor(chosen)
+    return torch.cat(chosen).cpu()

@@ -34,10 +34,11 @@ def k_center(x: Tensor, count: int) -> Tensor:
     Returns:
         int64 (count,), on the CPU, without repetition.
     """
-    chosen = [int((x - x.mean(0)).norm(dim=1).argmin())]
-    nearest = (x - x[chosen[0]]).norm(dim=1)
-    while len(chosen) < count:
-        nearest[chosen] = -1.0  # equal images are at distance 0 and may still be chosen, once each
-        chosen.append(int(nearest.argmax()))
-        nearest = torch.minimum(nearest, (x - x[chosen[-1]]).norm(dim=1))
-    return torch.tensor(chosen)
+    best = (x - x.mean(0)).norm(dim=1).argmin(0, keepdim=True)
+    nearest, chosen = (x - x.index_select(0, best)).norm(dim=1), [best]
+    while len(chosen) < count:  # indices stay on the device, which is waited for once
+        nearest.index_fill_(0, best, -1.0)  # equal images, at distance 0, may still be chosen, once each
+        best = nearest.argmax(0, keepdim=True)
+        nearest = torch.minimum(nearest, (x - x.index_select(0, best)).norm(dim=1))
+        chosen.append(best)
+    return torch.cat(chosen).cpu()
