@@ -21,6 +21,8 @@ from condensery import commands, console, methods
 from condensery.errors import CondenseryError
 from condensery.machine import device
 from condensery.machine.device import Device
+from condensery.methods.herding import herd
+from condensery.methods.kcenter import k_center
 from condensery.reporting import description
 from harness import checks, jobs, pretended
 from harness.checks import Check, Stage
@@ -164,6 +166,26 @@ def test_waits_and_copies_are_counted(accelerator: Device) -> None:
     assert not counts.copies
 
 
+def test_launches_are_counted_and_views_are_not(accelerator: Device) -> None:
+    there = torch.arange(6.0).to(accelerator.torch_device)
+    with pretended.counted() as counts:
+        there.view(2, 3).t()[1:].expand(4, 2, 2)
+        torch.empty(3, device=there.device)
+    assert counts.launches == 0
+    with pretended.counted() as counts:
+        there.square().add_(1)
+        torch._foreach_mul_([there, there.view(2, 3)], 2.0)
+    assert counts.launches == 3
+
+
+def test_without_arithmetic_an_operation_computes_once_for_its_shapes(accelerator: Device) -> None:
+    one, two = (torch.full((2, 2), value).to(accelerator.torch_device) for value in (1.0, 2.0))
+    with pretended.without_arithmetic():
+        assert (one + one).tolist() == (two + two).tolist() == [[2.0, 2.0]] * 2
+        assert (two[0] + two[0]).tolist() == [4.0, 4.0]
+    assert (two + two).tolist() == [[4.0, 4.0]] * 2
+
+
 # ---- what the host costs the device in a step of each hot loop
 
 
@@ -176,6 +198,31 @@ def test_a_step_copies_and_waits_no_more_than_it_must(accelerator: Device, loop:
             step(number)
         assert sum(counts.copies.values()) <= loop.copies, counts.copies
         assert sum(counts.waits.values()) <= loop.waits, counts.waits
+
+
+@pytest.mark.parametrize("select", [herd, k_center])
+def test_a_selection_waits_once_for_all_its_images(accelerator: Device, select: Any) -> None:
+    x = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
+    x[7] = x[3]
+    there = x.to(accelerator.torch_device)
+    with pretended.counted() as counts:
+        chosen = select(there, 20)
+    assert sum(counts.waits.values()) == 1
+    assert not counts.copies
+    assert torch.equal(chosen, select(x, 20))
+
+
+@pytest.mark.parametrize("name", ["dm", "training-stacked"])
+def test_a_step_asks_for_the_same_operations_whatever_is_drawn(accelerator: Device, name: str) -> None:
+    """As a recorded graph of a step needs."""
+    step = next(loop for loop in LOOPS if loop.name == name).build(problems.real_data(), accelerator)
+    step(0)
+    launches = set()
+    for number in range(1, 4):
+        with pretended.counted() as counts:
+            step(number)
+        launches.add(counts.launches)
+    assert len(launches) == 1
 
 
 # ---- the check of a GPU

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from condensery.augmentation import siamese
+from condensery.augmentation import siamese, tables
 from condensery.augmentation.siamese import FAMILIES, Draw
 from condensery.errors import CondenseryError
 from tests.reference import augment as plain
@@ -233,3 +233,26 @@ def test_a_wrong_strategy_is_refused_in_one_line(strategy, word):
 def test_rows_that_fit_no_image_are_refused():
     with pytest.raises(ValueError, match="3 rows of parameters for 2 images"):
         siamese.apply(random_images(2, (3, 8, 8)), siamese.draw(ALL, 3, (8, 8), generator()))
+
+
+@pytest.mark.parametrize("strategy", [ALL, "flip+color+crop_scale_rotate", "cutout_crop", "none"])
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 9, 12)])
+def test_tables_do_what_the_draws_do_whatever_was_drawn(strategy, rows, shape):
+    draws = [siamese.draw(strategy, rows, shape[1:], generator(seed)) for seed in range(24)]
+    images = random_images(24 * 3, shape).float()
+    leaves = [images.clone().requires_grad_() for _ in range(2)]
+    table = tables.moved(tables.of(draws, strategy, shape[1:]), torch.device("cpu"))
+    got = tables.apply(leaves[0].view(24 * rows, 3 // rows, *shape), table).view(images.shape)
+    want = torch.cat([siamese.apply(*each) for each in zip(leaves[1].split(3), draws, strict=True)])
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+    weights = random_images(len(images), shape, seed=1).float()
+    of_got, of_want = (
+        torch.autograd.grad((x * weights).sum(), leaf)[0] for x, leaf in zip((got, want), leaves, strict=True)
+    )
+    torch.testing.assert_close(of_got, of_want, rtol=1e-5, atol=1e-5)
+    moved = [
+        {"crop", "cutout", "flip", None}.issuperset(each.family for each in siamese.chain(d)) for d in draws
+    ]
+    for one, other, exactly in zip(got.split(3), want.split(3), moved, strict=True):
+        assert not exactly or torch.equal(one, other)

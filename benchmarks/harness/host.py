@@ -34,7 +34,7 @@ from harness import data, loops, pretended
 from harness.case import Case
 
 # Does some steps; its argument tells one call from another.
-Work = Callable[[int], None]
+Work = Callable[[int], object]
 
 CASE = Case("loops", "dm", size=8)
 _WARM_UP, _CALLS = 1, 5

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -54,6 +55,7 @@ class Draw:
     after: Draw | None = None
 
 
+@cache
 def groups(strategy: str) -> tuple[tuple[str, ...], ...]:
     """Split a strategy such as ``"color+crop_flip"`` into its groups of families; ``"none"`` has none.
 
@@ -109,7 +111,7 @@ def draw(strategy: str, rows: int, size: Sequence[int], generator: torch.Generat
 def moved(draws: Sequence[Draw], device: torch.device) -> list[Draw]:
     """Move the rows of all draws with several rows to a device in one copy; the host reads single rows."""
     several = [
-        each.values for first in draws for each in _chain(first) if each.family and len(each.values) > 1
+        each.values for first in draws for each in chain(first) if each.family and len(each.values) > 1
     ]
     values = iter(together(several, device))
 
@@ -120,8 +122,8 @@ def moved(draws: Sequence[Draw], device: torch.device) -> list[Draw]:
     return [move(first) for first in draws]
 
 
-def _chain(draw: Draw) -> Iterator[Draw]:
-    """Yield the draw of each group."""
+def chain(draw: Draw) -> Iterator[Draw]:
+    """Yield the draw of each group, with its family and values."""
     each: Draw | None = draw
     while each:
         yield each
@@ -141,7 +143,7 @@ def apply(images: Tensor, draw: Draw) -> Tensor:
     Raises:
         ValueError: the number of rows is neither 1 nor N.
     """
-    for each in _chain(draw):
+    for each in chain(draw):
         if each.family is None:
             continue
         if each.values.shape[0] not in (1, images.shape[0]):
@@ -209,7 +211,7 @@ def cutout(images: Tensor, values: Tensor) -> Tensor:
         mask[_covered(int(row), height), _covered(int(column), width)] = 0
         return images * mask
     row, column = values.to(device, torch.int64).unbind(1)
-    inside = _is_covered(row, height)[:, :, None] & _is_covered(column, width)[:, None, :]
+    inside = is_covered(row, height)[:, :, None] & is_covered(column, width)[:, None, :]
     return images * ~inside[:, None]
 
 
@@ -222,8 +224,13 @@ def flip(images: Tensor, values: Tensor) -> Tensor:
     """
     if values.shape[0] == 1:
         return images.flip(3) if values.item() < _FLIP_PROBABILITY else images
-    mirrored = values.to(images.device).view(-1, 1, 1, 1) < _FLIP_PROBABILITY
-    return torch.where(mirrored, images.flip(3), images)
+    where = mirrored(values.to(images.device)).view(-1, 1, 1, 1)
+    return torch.where(where, images.flip(3), images)
+
+
+def mirrored(values: Tensor) -> Tensor:
+    """Say which images :func:`flip` mirrors, with values in [0, 1) of any shape."""
+    return values < _FLIP_PROBABILITY
 
 
 def scale(images: Tensor, values: Tensor) -> Tensor:
@@ -244,9 +251,14 @@ def rotate(images: Tensor, values: Tensor) -> Tensor:
         images: (N, C, H, W).
         values: (n, 1) of angles in degrees; positive turns the picture anticlockwise.
     """
+    return _warp(images, turning(values))
+
+
+def turning(values: Tensor) -> Tensor:
+    """Return the matrices, (n, 2, 2), that turn by angles in degrees, (n, 1)."""
     angle = torch.deg2rad(values[:, 0])
     cos, sin = angle.cos(), angle.sin()
-    return _warp(images, torch.stack((cos, -sin, sin, cos), dim=1).view(-1, 2, 2))
+    return torch.stack((cos, -sin, sin, cos), dim=1).view(-1, 2, 2)
 
 
 def _warp(images: Tensor, matrices: Tensor) -> Tensor:
@@ -278,11 +290,16 @@ def _covered(center: int, length: int) -> slice:
     return slice(max(start, 0), start + _side(length))
 
 
-def _is_covered(center: Tensor, length: int) -> Tensor:
+def is_covered(center: Tensor, length: int) -> Tensor:
     """Return (N, length) booleans: does the square of each center (N,) reach each position?"""
     start = center[:, None] - _side(length) // 2
     position = torch.arange(length, device=center.device)
     return (position >= start) & (position < start + _side(length))
+
+
+def columns(family: str) -> int:
+    """Return how many values a draw of a family has for each image."""
+    return _TABLE[family][0]
 
 
 def _integers(uniform: Tensor, count: int) -> Tensor:

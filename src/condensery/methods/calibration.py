@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from condensery.augmentation.siamese import Draw
 from condensery.methods import dm
+from condensery.methods.dm import Change
 from condensery.networks import Network
 
 
@@ -22,7 +22,7 @@ class Calibration(dm.Matcher):
         """Return the function from images (n, C, H, W) to their logits, (n, classes)."""
         return network
 
-    def real_features(self, classes: Sequence[int], draws: Sequence[Draw], step: int) -> Sequence[Tensor]:
+    def real_features(self, classes: Sequence[int], change: Change, step: int) -> Sequence[Tensor]:
         """Return nothing: no real images are seen."""
         return []
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from condensery import networks, streams
-from condensery.augmentation import siamese
-from condensery.augmentation.siamese import Draw
+from condensery.augmentation import drawn_for_each
 from condensery.formation import decode
+from condensery.machine.ahead import Ahead
 from condensery.methods.base import Problem, register
 from condensery.methods.pixels import Pixels
 from condensery.networks import Network
@@ -26,12 +26,19 @@ REPORT_EVERY = 10
 Weights = Callable[[Network, int], object]
 """Sets the weights of a network for a step, in place."""
 
+Change = Callable[[Sequence[Tensor]], Tensor]
+"""Augments the images of several classes, each class alike: see `drawn_for_each`."""
+
 
 def random_weights(problem: Problem, steps: int = 1) -> Weights:
     """Return a function that draws new random weights every ``steps`` steps; DM section 2.3: for each."""
-    return lambda net, step: networks.initialize(
-        net, streams.generator(problem.seed, "network", step // steps)
+    net = problem.new_network()
+    drawn = Ahead(
+        lambda step: networks.draw(net, streams.generator(problem.seed, "network", step // steps)),
+        problem.parameters["iterations"],
+        problem.device.torch_device,
     )
+    return lambda net, step: networks.assign(net, drawn(step))
 
 
 @register
@@ -115,6 +122,7 @@ class Matcher:
         images = parameters["iterations"] * len(problem.classes) * shown
         self._embed = problem.device.compiled(self.features(self._network), images * floats)
         self._groups = list(_class_groups(problem, self._network, floats))
+        self._changes = Ahead(self._drawn, parameters["iterations"], problem.device.torch_device)
 
     def features(self, network: Network) -> Callable[[Tensor], Tensor]:
         """Return the function that maps images (n, C, H, W) to the features that are matched, (n, F)."""
@@ -146,26 +154,29 @@ class Matcher:
         """
         problem = self._problem
         self._weights(self._network, step)
-        size = images.shape[-2:]
         gradient, losses = torch.empty_like(images), []
-        for group in self._groups:
+        for group, change in zip(self._groups, self._changes(step), strict=True):
             classes = [problem.classes[i] for i in group]
-            draws = [
-                siamese.draw(
-                    problem.augmentation, 1, size, streams.generator(problem.seed, self.drawn, step, c)
-                )
-                for c in classes
-            ]
-            real = self.real_features(classes, draws, step)
+            real = self.real_features(classes, change, step)
             rows = slice(group.start * problem.ipc, group.stop * problem.ipc)
             leaf = images[rows].detach().requires_grad_()
             with problem.device.autocast():
-                features = self._embed(_augmented(self._shown(leaf), draws))
+                features = self._embed(change(self._shown(leaf)))
             synthetic = features.float().view(len(group), problem.images_per_class, -1)
             loss = self.loss(real, synthetic, classes, step)
             (gradient[rows],) = torch.autograd.grad(loss.sum(), leaf)
             losses.append(loss.detach())
         return gradient, torch.cat(losses)
+
+    def _drawn(self, step: int) -> list[Change]:
+        """Return the augmentation of each group in a step."""
+        problem, info = self._problem, self._problem.data.info
+        drawing = (
+            [streams.generator(problem.seed, self.drawn, step, problem.classes[i]) for i in group]
+            for group in self._groups
+        )
+        size, device = (info.height, info.width), problem.device.torch_device
+        return [drawn_for_each(problem.augmentation, size, each, device) for each in drawing]
 
     def _shown(self, stored: Tensor) -> Sequence[Tensor]:
         """Decode stored images, (classes * ipc, C, H, W), to the images of each class that they store."""
@@ -173,19 +184,15 @@ class Matcher:
         return [decode(part, problem.formation) for part in stored.split(problem.ipc)]
 
     @torch.no_grad()
-    def real_features(self, classes: Sequence[int], draws: Sequence[Draw], step: int) -> Sequence[Tensor]:
+    def real_features(self, classes: Sequence[int], change: Change, step: int) -> Sequence[Tensor]:
         """Return the features of each class's augmented real batch: float32, (n, F) for each class."""
         problem = self._problem
         batches = [self.batch(c, step) for c in classes]
         sizes = [len(batch) for batch in batches]
         real = self._train.batch(np.concatenate(batches), problem.device.torch_device)
         with problem.device.autocast():
-            features = self._embed(_augmented(real.split(sizes), draws))
+            features = self._embed(change(real.split(sizes)))
         return features.float().split(sizes)
-
-
-def _augmented(parts: Sequence[Tensor], draws: Sequence[Draw]) -> Tensor:
-    return torch.cat([siamese.apply(part, draw) for part, draw in zip(parts, draws, strict=True)])
 
 
 def _class_groups(problem: Problem, network: Network, floats: int) -> Iterator[range]:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from condensery import networks, streams
-from condensery.augmentation import siamese
+from condensery.augmentation import siamese, tables
 from condensery.errors import CondenseryError
 from condensery.machine.transfer import together
 from condensery.methods.base import Problem
@@ -181,9 +181,9 @@ class Matcher:
             step: the step of the pixels before this training.
         """
         self.network.train()
-        for rows, draw in self._batches(images, iteration, step):
-            loss = self._loss(self._forward, siamese.apply(images[rows], draw), self._labels[rows])
-            gradients = torch.autograd.grad(loss / len(rows), self._parameters)
+        for batch, labels in self._batches(images, iteration, step):
+            loss = self._loss(self._forward, batch, labels)
+            gradients = torch.autograd.grad(loss / len(batch), self._parameters)
             with torch.no_grad():
                 lr = self._problem.parameters["lr_net"]
                 torch._foreach_add_(self._parameters, gradients, alpha=-lr)
@@ -197,8 +197,8 @@ class Matcher:
         """
         return images
 
-    def _batches(self, images: Tensor, iteration: int, step: int) -> Iterator[tuple[Tensor, siamese.Draw]]:
-        """Yield the rows and the augmentation of each batch of a training, on the device of the images."""
+    def _batches(self, images: Tensor, iteration: int, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the augmented images, (n, C, H, W), and labels, int64 (n,), of each batch of a training."""
         seed, parameters = self._problem.seed, self._problem.parameters
         batches, draws = [], []
         for epoch in range(parameters["inner_loop"]):
@@ -208,8 +208,25 @@ class Matcher:
                 stream = streams.generator(seed, "augmentation", *address, number)
                 batches.append(rows)
                 draws.append(siamese.draw(self._strategy, len(rows), images.shape[-2:], stream))
-        device = images.device
-        yield from zip(together(batches, device), siamese.moved(draws, device), strict=True)
+        if images.device.type == "cpu":
+            for rows, draw in zip(batches, draws, strict=True):
+                yield siamese.apply(images[rows], draw), self._labels[rows]
+            return
+        # The images stay the same meanwhile: many batches of them are augmented at once.
+        at_once = max(1, self._at_once // parameters["batch_net"])
+        for first in range(0, len(batches), at_once):
+            some = slice(first, first + at_once)
+            yield from self._augmented(images, batches[some], draws[some])
+
+    def _augmented(
+        self, images: Tensor, batches: Sequence[Tensor], draws: Sequence[siamese.Draw]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield what :meth:`_batches` does for some of the batches, by two copies to the device."""
+        rows = torch.cat(list(batches)).to(images.device)
+        table = tables.moved(tables.of(draws, self._strategy, images.shape[-2:]), images.device)
+        augmented = tables.apply(images[rows, None], table)[:, 0]
+        sizes = [len(batch) for batch in batches]
+        yield from zip(augmented.split(sizes), self._labels[rows].split(sizes), strict=True)
 
     def _chosen(self, iteration: int, step: int) -> list[Tensor]:
         """Return which real images of each class a step sees: int64 (n,), where the images lie."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from condensery import streams
-from condensery.augmentation import augment, mixing
+from condensery.augmentation import drawn, mixing
+from condensery.machine.ahead import Ahead
 from condensery.run import UNATTENDED, Run
 from condensery.training import losses
 from condensery.training.descent import Optimizer
@@ -44,13 +46,15 @@ def train(
         The state of the training, as it is saved between epochs.
     """
     descent = Descent(stacked, recipe)
+    device, steps = stacked.device.torch_device, -(-len(samples) // recipe.batch)
+    orders = Ahead(partial(_orders, stacked, recipe, len(samples)), recipe.epochs_run, device)
+    changes = Ahead(partial(_augmentation, stacked, recipe, len(samples)), recipe.epochs_run * steps, device)
     for epoch in run.steps(recipe.epochs_run, descent):
-        orders = torch.stack([recipe.order(len(samples), seed, epoch) for seed in stacked.seeds])
-        batches = orders.split(recipe.batch, dim=1)
-        for step, rows in enumerate(batches):
-            optimizer = descent.at(recipe.rate(epoch, step, len(batches)))
+        for step, rows in enumerate(orders(epoch).split(recipe.batch, dim=1)):
+            optimizer = descent.at(recipe.rate(epoch, step, steps))
             optimizer.momentum = recipe.momentum_at(epoch, step)
-            images, labels = _batch(stacked, samples, recipe, rows, (epoch, step))
+            change = changes(epoch * steps + step)
+            images, labels = _batch(stacked, samples, recipe, rows, (epoch, step), change)
             logits = stacked.logits(images, train=True)
             loss = losses.total(recipe, logits, labels)
             if extra_loss:
@@ -98,14 +102,33 @@ class Descent:
         self._optimizer.restore(state, list(self._stacked.parameters))
 
 
+def _orders(stacked: StackedNetworks, recipe: Recipe, count: int, epoch: int) -> Tensor:
+    """Return the order in which each network sees so many images in an epoch: int64 (K, count)."""
+    return torch.stack([recipe.order(count, seed, epoch) for seed in stacked.seeds])
+
+
+def _augmentation(
+    stacked: StackedNetworks, recipe: Recipe, count: int, number: int
+) -> Callable[[Tensor], Tensor]:
+    """Return the augmentation of a batch, whose number counts the steps of all epochs on so many images."""
+    epoch, step = divmod(number, -(-count // recipe.batch))
+    drawing = [streams.generator(seed, "augmentation", epoch, step) for seed in stacked.seeds]
+    shape = (min(recipe.batch, count - step * recipe.batch), *stacked.shape)
+    return drawn(recipe.augmentation, shape, drawing, stacked.device.torch_device)
+
+
 def _batch(
-    stacked: StackedNetworks, samples: Samples, recipe: Recipe, rows: Tensor, address: tuple[int, int]
+    stacked: StackedNetworks,
+    samples: Samples,
+    recipe: Recipe,
+    rows: Tensor,
+    address: tuple[int, int],
+    change: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """Return the augmented images (K, n, C, H, W) and labels at indices (K, n), in an epoch and step."""
+    """Return the images (K, n, C, H, W), augmented, and labels at indices (K, n), in an epoch and step."""
     images = samples.batch(rows.flatten()).unflatten(0, rows.shape)
     labels = samples.labels[rows.to(samples.labels.device)]
-    drawn = [streams.generator(seed, "augmentation", *address) for seed in stacked.seeds]
-    images = augment(images, recipe.augmentation, drawn)
+    images = change(images)
     if recipe.mix is None:
         return images, labels
     labels = losses.targets(recipe.loss, labels, stacked.classes)

@@ -50,6 +50,7 @@ class StackedNetworks:
     ) -> None:
         size = (info.height, info.width)
         self.seeds, self.device, self.classes = tuple(seeds), device, len(info.classes)
+        self.shape = (info.channels, *size)
         nets = [
             networks.initialize(
                 networks.build(name, channels=info.channels, size=size, classes=len(info.classes)),
