@@ -55,6 +55,11 @@ if CONFIG.pairs:
     include: "workflow/rules/pairs.smk"
 
 
+if EXPERTS:
+
+    include: "workflow/rules/experts.smk"
+
+
 if CONFIG.listed(target_kinds.Memories):
 
     include: "workflow/rules/continual.smk"

@@ -127,6 +127,32 @@ def pairs_file(folder: Path, data: RealData, network: str = "convnet-d2-w16") ->
     return path
 
 
+def experts_file(
+    folder: Path, data: RealData, network: str = "convnet-d2-w16", *, epochs: int = 3, **changes: Any
+) -> Path:
+    """Return the file of two experts, whose recipe has some values changed."""
+    from condensery.data.views import training_only
+    from condensery.pool.states import batches, train_states
+    from condensery.pool.store import write
+    from condensery.training.recipes import Recipe
+    from condensery.training.schedules import Schedule
+
+    values: dict[str, Any] = {
+        "lr": 0.02,
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+        "batch": 16,
+        "augmentation": "none",
+    } | changes
+    recipe = Recipe("expert", epochs=epochs, schedule=Schedule("constant"), **values)
+    steps = [epoch * batches(data, recipe) for epoch in range(epochs + 1)]
+    states = train_states(training_only(data), network, recipe, range(2), steps, CPU, dtype=torch.float32)
+    path = folder / "experts.safetensors"
+    about = {"dataset": data.info.name, "network": network, "networks": 2, "steps": steps}
+    write(path, states, {"experiment": about})
+    return path
+
+
 def in_shards(method: Method, whole: Problem) -> SyntheticSet:
     """Return the set that is gathered from condensing the third class alone and the first two together."""
     parts = []

@@ -116,6 +116,7 @@ def refused(*words: object) -> str:
         ("pretrain", "--data", "digits", "--seed", 0),
         ("pool", "--data", "digits"),
         ("pairs", "--data", "digits"),
+        ("experts", "--data", "digits"),
         ("search", "--data", "digits", "--whole"),
     ],
     ids=lambda words: words[0],

@@ -104,6 +104,8 @@ def remembered(data: RealData, method: str, group: tuple[int, ...], folder: Path
         more |= {"trained": {"features": [problems.features_file(folder, view)]}}
     if method in ("dance", "ncfm"):
         more |= {"trained": {"pairs": [problems.pairs_file(folder, view)]}}
+    if method == "mtt":
+        more |= {"trained": {"experts": [problems.experts_file(folder, view)]}}
     return methods.get(method).condense(problems.problem(view, classes=group, **more))
 
 
@@ -167,6 +169,17 @@ UNROLLED = {
         "decay_net": 0.0,
         "strategy_net": "color+crop",
         "cutmix": 0.5,
+    },
+    "mtt": {
+        "iterations": 2,
+        "lr_img": 0.1,
+        "steps": 2,
+        "batch_net": 4,
+        "expert_epochs": 1,
+        "start_epochs": 1,
+        "lr_net": 0.01,
+        "lr_rate": 1e-5,
+        "strategy": "dataset",
     },
     "kip": {"iterations": 3, "lr_img": 0.1, "learn_labels": False},
     "dd": {

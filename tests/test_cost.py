@@ -220,6 +220,19 @@ def test_work_of_a_queue_is_that_of_its_networks_and_of_the_features(config: Con
     assert idm.steps == 20000 * 21
 
 
+def test_work_of_experts_is_that_of_the_epochs_that_sets_look_at(config: Config) -> None:
+    image = work.multiply_adds(config, "cifar10", "convnet")
+    amount = cost.of_job(config, "experts", {"dataset": "cifar10", "network": "convnet", "part": "3-of-10"})
+    # 10 networks, 40 - 1 + 2 epochs of 50,000 images.
+    assert amount.multiply_adds == pytest.approx(10 * image * 41 * 3 * 50000)
+    assert amount.steps == 41 * 196
+    drawn = cost.of_job(config, "condense", coordinates("cifar100", "mtt", 50))
+    # 80 steps of 125 images, forwards and again with their derivative.
+    image = work.multiply_adds(config, "cifar100", "convnet")
+    assert drawn.multiply_adds == pytest.approx(5000 * 80 * 125 * 12 * image)
+    assert drawn.steps == 5000 * 80 * 2
+
+
 def test_nothing_is_claimed_of_other_jobs(config: Config) -> None:
     assert cost.of_job(config, "prepare", {"dataset": "cifar10"}) is None
 

@@ -117,6 +117,7 @@ def test_digits_and_numbers_are_not_flipped(paper: Config) -> None:
 def test_coresets_are_evaluated_with_both_recipes(paper: Config) -> None:
     recipes = {name: e["recipes"] for name, e in paper.methods.items() if "variant_of" not in e}
     assert recipes.pop("dm") == recipes.pop("dm-pool") == recipes.pop("dsa") == ["dsa"]
+    assert recipes.pop("mtt") == ["mtt", "dsa"]
     assert recipes.pop("kip") == ["ridge", "dc", "dsa"]
     assert recipes.pop("gtn") == ["learned", "dsa"]
     assert recipes.pop("idc") == ["idc", "dsa"]
@@ -676,7 +677,7 @@ REFUSED = [
         60,
         "methods.dm.parameters: unknown key 'iters'",
     ),
-    ("protocols/smoke.yaml", ("methods", "mtt"), {"parameters": {"a": 1}}, "methods: unknown method 'mtt'"),
+    ("protocols/smoke.yaml", ("methods", "rded"), {"parameters": {"a": 1}}, "methods: unknown method 'rded'"),
     (
         "protocols/smoke.yaml",
         ("recipes", "dsa", "parameters", "lr"),

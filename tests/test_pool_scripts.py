@@ -1,4 +1,4 @@
-"""The scripts of a pool: which images they see, and that they fit together."""
+"""The scripts of pools and of experts: which images they see, and that they fit together."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ SMALL = {
     "networks": 1,
     "whole_networks": 1,
     "methods": {name: {"parameters": {"iterations": 3, "batch_real": 4}} for name in ("dm-pool", "dance")},
-    "recipes": {name: {"parameters": {"epochs": 2, "batch": 16}} for name in ("pool", "teacher")},
+    "recipes": {name: {"parameters": {"epochs": 2, "batch": 16}} for name in ("pool", "teacher")}
+    | {"expert": {"parameters": {"batch": 16}}},
     "targets": {"table4": [{"datasets": ["digits"], "methods": ["dm-pool"], "ipc": [2]}]},
     "pool": {"networks": 3, "networks_per_job": 2, "states": 3, "validation": 0.2, "seed": 4},
     "pairs": {"networks": 2, "networks_per_job": 1},
+    "experts": {"networks": 3, "networks_per_job": 2},
 }
 
 
@@ -167,6 +169,26 @@ def test_pairs_are_of_all_training_images_and_a_set_knows_its_own(run, real, cap
     )
 
 
+def test_experts_in_parts_are_those_of_one_job_whatever_the_test_images(run, real) -> None:
+    others = dataclasses.replace(real, test=real.train)
+    parts = [Path(f"experts{number}.safetensors") for number in (1, 2)]
+    for number, path in enumerate(parts, start=1):
+        run("experts", real, "--epochs", 2, "--part", f"{number}-of-2", "--out", path)
+    run("experts", others, "--epochs", 2, "--out", "whole.safetensors")
+    together = read_tensors(parts[0])[0] | read_tensors(parts[1])[0]
+    whole, about = read_tensors(Path("whole.safetensors"))
+    # 55 images are 4 batches.
+    names = {f"network{number}.step{step}" for number in range(3) for step in (0, 4, 8)}
+    assert set(together) == set(whole) == names
+    assert all(torch.equal(together[name], whole[name]) for name in names)
+    experiment = about["provenance"]["experiment"]
+    assert (experiment["networks"], experiment["steps"], experiment["recipe"]["epochs"]) == (3, [0, 4, 8], 2)
+    assert not list(Path().rglob("*.checkpoint*"))
+    lowered = "--method mtt --ipc 2 --seed 0 --with experts=whole.safetensors --out set.safetensors"
+    with pytest.raises(AssertionError, match="1 == 0"):  # the papers' sets look at more epochs
+        run("condense", real, *lowered.split())
+
+
 @pytest.mark.parametrize(
     ("script", "words", "message"),
     [
@@ -174,6 +196,12 @@ def test_pairs_are_of_all_training_images_and_a_set_knows_its_own(run, real, cap
         ("condense", ["--method", "dance", "--ipc", 2, "--seed", 0], "scripts/pairs.py writes"),
         ("pool", ["--part", "3-of-2"], "such as 1-of-30"),
         ("pool", [], "protocol small has no pool"),
+        (
+            "experts",
+            ["--part", "1-of-2"],
+            "no set of digits and convnet-d2-w16 that needs experts",
+        ),
+        ("experts", ["--epochs", 51], "has 50 epochs of schedule constant, but 51 at a constant rate"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(run, real, capsys, script, words, message) -> None:

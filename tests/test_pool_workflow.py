@@ -59,6 +59,15 @@ def test_all_sets_share_the_pairs_of_their_data_and_network(tmp_path: Path) -> N
     assert planned == jobs | {"table_methods": 1, "total": sum(jobs.values()) + 1}
 
 
+def test_experts_are_made_for_the_epochs_that_sets_look_at(tmp_path: Path) -> None:
+    matched = "[{datasets: [digits], methods: [mtt], ipc: [2, 50], recipes: [mtt]}]"
+    text = SMALL.replace("targets:", "experts: {networks: 5, networks_per_job: 2}\ntargets:")
+    project(tmp_path, {"matched": f"{text}  table_methods: {matched}\n"})
+    planned = plan(tmp_path, "table_methods", protocol="matched")
+    jobs = {"prepare": 1, "experts": 3, "condense": 2, "evaluate": 2, "table": 1, "cost": 1}
+    assert planned == jobs | {"table_methods": 1, "total": 11}
+
+
 def test_sets_wait_for_all_parts_of_a_pool_if_they_draw_from_it(finished: Path) -> None:
     results = finished / "results" / "small"
     pools = sorted(str(path.relative_to(results)) for path in results.glob("pool/**/*.safetensors"))

@@ -43,6 +43,7 @@ _METHODS: dict[str, dict[str, int]] = {
     "dd": {"iterations": 2, "batch_real": 16},
     "gtn": {"iterations": 2, "batch_real": 16, "width": 8},
     "ld": {"iterations": 3, "patience": 1, "batch_real": 16},
+    "mtt": {"iterations": 2, "steps": 2},
     "kip": {"iterations": 2, "batch_real": 40},
     "m3d": {"iterations": 2, "batch_real": 8},
     "dance": {"iterations": 2, "batch_real": 8},
@@ -59,7 +60,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
 }
 _RECIPES |= {name: {"epochs": 1} for name in ("search", "plain", "ncfm", "frepo")}
 # Of recipes for whole data sets, a step has half of the images.
-_WHOLE = ("whole", "features", "sequence", "pool", "search_whole", "teacher")
+_WHOLE = ("whole", "features", "sequence", "pool", "expert", "search_whole", "teacher")
 _RECIPES |= {name: {"epochs": 1, "batch": 750} for name in _WHOLE}
 
 # Variants that take other branches than their methods do.
@@ -114,6 +115,8 @@ def _condensing(method: str, **changed: Any) -> Job:
         arguments += ["--with", "pool={before}/pool.safetensors"]
     if method.startswith(("dance", "ncfm")):
         arguments += ["--with", "pairs={before}/pairs.safetensors"]
+    if method == "mtt":
+        arguments += ["--with", "experts={before}/experts.safetensors"]
     if method.startswith(("dc", "dsa", "mmd")):
         arguments += ["--only", "0-2"]
     if method in _GENERATORS:
@@ -134,6 +137,7 @@ def every() -> list[Job]:
         Job("pretrain", "pretrain", seed),
         Job("pairs", "pairs"),
         Job("pool", "pool"),
+        Job("experts", "experts", ("--epochs", "2")),
         *(Job(f"train_generator-{kind}", "train_generator", ("--method", kind, *seed), network="")
           for kind in _GENERATORS),
         *map(_condensing, (*method_names(), *VARIANTS)),

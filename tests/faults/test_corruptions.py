@@ -48,6 +48,7 @@ KINDS = {
     "imported set": Kind("import_npz", "i.safetensors", "imported_rows"),
     "features": Kind("features", "f.safetensors", "herding"),
     "pool": Kind("pool2", "p.safetensors", "dm_pool"),
+    "experts": Kind("experts2", "e.safetensors", "mtt"),
     "generator": Kind("vae_weights", "g.safetensors", "vae"),
     **{f"prepared {name}": Kind("digits", f"prepared/{name}", "random") for name in PREPARED},
     "rows": Kind("rows", "r.parquet", "table"),

@@ -34,13 +34,15 @@ FEW_STEPS = {
     "dsa": {"iterations": 1, "outer_loop": 2, "inner_loop": 1},
     "dd": {"iterations": 2},
     "ld": {"iterations": 3, "patience": 2},
+    "mtt": {"iterations": 2},
     "mmd": {"iterations": 2},
     "gmmn": {"iterations": 3},
     "vae": {"iterations": 2},
     "biggan": {"iterations": 2},
 }
 FEW_EPOCHS = {
-    "dsa": 2, "dc": 2, "whole": 1, "features": 2, "sequence": 1, "pool": 2, "search": 2, "search_whole": 1,
+    "dsa": 2, "dc": 2, "whole": 1, "features": 2, "sequence": 1, "pool": 2, "expert": 3, "search": 2,
+    "search_whole": 1,
 }  # fmt: skip
 
 
@@ -97,6 +99,8 @@ JOBS: tuple[Job, ...] = (
     Job("features", f"pretrain --seed 0 --out f.safetensors {COMPUTE}", ("f.safetensors",)),
     Job("pool1", f"pool --part 1-of-2 --out p.safetensors {COMPUTE}", ("p.safetensors",)),
     Job("pool2", f"pool --part 2-of-2 --out p.safetensors {COMPUTE}", ("p.safetensors",)),
+    Job("experts1", f"experts --part 1-of-2 --out e.safetensors {COMPUTE}", ("e.safetensors",)),
+    Job("experts2", f"experts --part 2-of-2 --out e.safetensors {COMPUTE}", ("e.safetensors",)),
     *(
         Job(
             f"{kind}_weights",
@@ -118,6 +122,7 @@ JOBS: tuple[Job, ...] = (
     _condense("forgetting", "--with features={features}/f.safetensors"),
     _condense("kcenter", "--with features={features}/f.safetensors"),
     _condense("dm-pool", "--with pool={pool1}/p.safetensors pool={pool2}/p.safetensors", name="dm_pool"),
+    _condense("mtt", "--with experts={experts1}/e.safetensors experts={experts2}/e.safetensors"),
     _condense("dm", "--classes 0-4", name="part1"),
     _condense("dm", "--classes 5-9", name="part2"),
     _condense("dm", "--snapshots 1,2", name="snapshots", out="sets"),

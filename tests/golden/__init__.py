@@ -37,6 +37,7 @@ LOWERED = {
     **{"patience": 2},  # of LD and NCFM
     **{"frequencies": 16},  # of NCFM
     **{"train_steps": 2},  # of IDM
+    **{"expert_epochs": 2, "start_epochs": 2},  # of MTT
     **{"batch": 16, "noise": 5, "width": 32, "steps_net": 2, "ema": 0.5},  # of generators, IDC
 }
 
@@ -58,6 +59,7 @@ def trained(folder: Path, real: RealData) -> dict[str, list[Path]]:
     return {
         # At a rate at which rounding does not grow: the images that are chosen must not depend on it.
         "features": [problems.features_file(folder, real, NETWORK, lr=0.001)],
+        "experts": [problems.experts_file(folder, real, NETWORK, batch=256)],
         "pairs": [problems.pairs_file(folder, real, NETWORK)],
         "pool": [problems.pool_file(folder, real, NETWORK)],
     }

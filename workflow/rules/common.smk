@@ -58,6 +58,7 @@ RESULTS = f"results/{PROTOCOL}"
 SETTINGS_FILE = "results/{protocol}/settings/{target}.json"
 SEARCH = CONFIG.search
 POOL = CONFIG.pool
+EXPERTS = CONFIG.experts
 
 # Everything that `all` makes and the report shows.
 ALL_TABLES, ALL_FIGURES = CONFIG.tables(), CONFIG.figures()

@@ -60,8 +60,8 @@ def parse() -> argparse.Namespace:
         dest="trained",
         metavar="NAME=FILE",
         help="a file that the method needs: features=FILE of scripts/pretrain.py, pool=FILE for each part of "
-        "scripts/pool.py, pairs=FILE for each of scripts/pairs.py, generator=FILE of "
-        "scripts/train_generator.py (default: train one for this set)",
+        "scripts/pool.py, pairs=FILE for each of scripts/pairs.py, experts=FILE for each of "
+        "scripts/experts.py, generator=FILE of scripts/train_generator.py (default: train one for this set)",
     )
     parser.add_argument(
         "--snapshots",

@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+import torch
+
 from condensery import console
 from condensery.experiment.plans import POOL_RECIPE, state_steps
-from condensery.jobs.arguments import add_arguments, opened
+from condensery.jobs.arguments import add_arguments, add_part_argument, opened
 from condensery.jobs.opening import Job
 from condensery.pool import states, store
 from condensery.progress import Progress
@@ -32,12 +34,7 @@ def parse(description: str) -> argparse.Namespace:
     """
     parser = console.parser(description)
     add_arguments(parser)
-    parser.add_argument(
-        "--part",
-        default="1-of-1",
-        metavar="K-of-N",
-        help="train this part of the networks; default: %(default)s",
-    )
+    add_part_argument(parser)
     return parser.parse_args()
 
 
@@ -50,21 +47,29 @@ def main() -> None:
     recipe = job.recipe(POOL_RECIPE)
     steps = state_steps(recipe.epochs_run * states.batches(job.data, recipe), plan.states)
     taken = train(args, job, recipe, plan.networks, steps)
-    for group, count in store.count_groups(state.accuracy for state in taken).items():
+    for group, count in store.count_groups(taken).items():
         print(f"group {group}: {count} of {len(taken)} states")
 
 
 def train(
-    args: argparse.Namespace, job: Job, recipe: Recipe, networks: int, steps: Sequence[int]
+    args: argparse.Namespace,
+    job: Job,
+    recipe: Recipe,
+    networks: int,
+    steps: Sequence[int],
+    *,
+    dtype: torch.dtype = torch.float16,
 ) -> list[store.State]:
     """Train the networks of a part, write their states and return them.
 
     Args:
         args: what `parse` returned.
-        job: its data are what to train on and, as its test split, what to measure accuracies with.
+        job: its data are what to train on and, as its test split, what to measure accuracies with, if that is
+            not empty.
         recipe: how the networks are trained.
         networks: their number in all parts.
         steps: the numbers of steps after which a state is taken.
+        dtype: of the stored weights.
     """
     provenance = job.provenance(
         network=job.network, recipe=recipe.stated(), networks=networks, steps=list(steps)
@@ -86,6 +91,7 @@ def train(
                 numbers,
                 steps,
                 job.device,
+                dtype=dtype,
                 run=Run(checkpoint, progress).counting(done, count),
             )
             done += count * recipe.epochs_run

@@ -136,6 +136,14 @@ def _unrolled_step(s: _Set) -> Work:
     return Work("gradients", 2 * iterations, iterations * images * s.image)
 
 
+def _unrolled_trajectory(s: _Set) -> Work:
+    """Return the work of differentiating through steps of a network, from a state that is read."""
+    parameters = s.parameters
+    steps = parameters["iterations"] * parameters["steps"]
+    images = (TRAINING + SECOND_ORDER) * min(parameters["batch_net"], s.classes * s.ipc)
+    return Work("gradients", 2 * steps, steps * images * s.image)
+
+
 def _generator(s: _Set) -> Work:
     """Return the work of training a generator for this set alone."""
     return generator_work.training(s.config, s.dataset, s.method)
@@ -153,6 +161,7 @@ FORMULAS: Mapping[str, Callable[[_Set], Work]] = {
     "unrolled_epochs": _unrolled_epochs,
     "unrolled_losses": _unrolled_losses,
     "unrolled_step": _unrolled_step,
+    "unrolled_trajectory": _unrolled_trajectory,
     **dict.fromkeys(generator_work.KINDS, _generator),
 }
 """What an entry of methods.yaml may name under ``work``; parameters.schema.yaml has what each reads."""

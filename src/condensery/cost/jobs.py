@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from condensery.cost import generator_work, memory_work, pool_work, search_work
+from condensery.cost import expert_work, generator_work, memory_work, pool_work, search_work
 from condensery.cost.condensing_work import condensing
 from condensery.cost.work import Work, evaluating, training
 from condensery.experiment import Config
@@ -38,6 +38,7 @@ _JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work | None]] = {
     "pretrain": lambda c, w: training(c, w["dataset"], "features", w["network"]),
     "pool": pool_work.training,
     "pairs": pool_work.training_pairs,
+    "experts": expert_work.training,
     "search": search_work.search,
     "search_test": search_work.test,
     "continual_features": memory_work.features,

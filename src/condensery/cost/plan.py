@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from condensery.cost import pool_work, work
+from condensery.cost import expert_work, pool_work, work
 from condensery.cost.jobs import of_job
 from condensery.cost.rates import DeviceRates
 from condensery.cost.work import Work
@@ -113,7 +113,8 @@ def makespan(durations: Mapping[Job, float], devices: int) -> float:
 def disk(jobs: Iterable[Job], config: Config) -> dict[str, float]:
     """Return the bytes that jobs write.
 
-    ``data`` are the prepared images, ``sets`` the synthetic ones, ``pools`` the states of networks.
+    ``data`` are the prepared images, ``sets`` the synthetic ones, ``pools`` the states of networks,
+    ``experts`` those of experts.
     """
     total: defaultdict[str, float] = defaultdict(float)
     for job in jobs:
@@ -125,6 +126,8 @@ def disk(jobs: Iterable[Job], config: Config) -> dict[str, float]:
             total["pools"] += pool_work.stored_bytes(config, job.wildcards)
         elif job.rule == "pairs":
             total["pools"] += pool_work.stored_bytes_of_pairs(config, job.wildcards)
+        elif job.rule == "experts":
+            total["experts"] += expert_work.stored_bytes(config, job.wildcards)
         elif job.rule in ("condense", "gather"):  # the parts of a gathered set do not stay
             dataset, ipc = job.wildcards["dataset"], int(job.wildcards["ipc"])
             total["sets"] += 4 * ipc * config.class_count(dataset) * work.image_floats(config, dataset)

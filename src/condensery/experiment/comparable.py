@@ -60,7 +60,7 @@ def _values(config: Config, cell: Mapping[str, Any]) -> dict[str, Any]:
     if "generator" in needs:
         trained = config.generator_parameters(dataset, method)
         values |= {f"generator's {name}": value for name, value in trained.items()}
-    for section in ("pool", "pairs"):
+    for section in ("pool", "pairs", "experts"):
         if section in needs:
             values |= {f"{section}'s {name}": v for name, v in config.spec.get(section, {}).items()}
     return values

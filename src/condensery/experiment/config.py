@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from condensery.architectures import has_batch_norm
 from condensery.errors import CondenseryError
 from condensery.experiment.catalog import TARGETS, of_section
-from condensery.experiment.plans import PairsPlan, PoolPlan, Search
+from condensery.experiment.plans import ExpertPlan, PairsPlan, PoolPlan, Search
 from condensery.experiment.reading import base_of, unknown
 from condensery.experiment.target_kinds import Target
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, whole_evaluations_of
@@ -136,6 +136,31 @@ class Config:
         """The pairs of networks before and after their training of the protocol, if it has any."""
         return PairsPlan(**self.spec["pairs"]) if "pairs" in self.spec else None
 
+    @property
+    def experts(self) -> ExpertPlan | None:
+        """The experts of the protocol, if it has any."""
+        return ExpertPlan(**self.spec["experts"]) if "experts" in self.spec else None
+
+    def expert_epochs(self, dataset: str, network: str) -> int:
+        """Return for how many epochs experts are trained: as many as the protocol's sets look at.
+
+        Raises:
+            CondenseryError: no set of the data set and the network needs experts.
+        """
+        sets = {
+            (each.method, each.ipc)
+            for target in self.spec["targets"]
+            for each in self.target_sets(target)
+            if (each.dataset, each.network) == (dataset, network) and "experts" in self.needs(each.method)
+        }
+        found = [self.parameters(dataset, method, network, ipc) for method, ipc in sets]
+        if not found:
+            raise CondenseryError(
+                f"protocol {self.protocol} lists no set of {dataset} and {network} that needs experts: give "
+                "--epochs, or take another protocol"
+            )
+        return max(values["start_epochs"] - 1 + values["expert_epochs"] for values in found)
+
     def required_search(self) -> Search:
         """Return :attr:`search`.
 
@@ -159,6 +184,14 @@ class Config:
             CondenseryError: the protocol has none.
         """
         return _required(self.pairs, self.protocol, "pairs of networks", "pairs")
+
+    def required_experts(self) -> ExpertPlan:
+        """Return :attr:`experts`.
+
+        Raises:
+            CondenseryError: the protocol has none.
+        """
+        return _required(self.experts, self.protocol, "experts", "experts")
 
     @property
     def precision(self) -> str:

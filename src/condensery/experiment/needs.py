@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
-from condensery.experiment.plans import PAIRS_RECIPE
+from condensery.experiment.plans import EXPERT_RECIPE, PAIRS_RECIPE
 from condensery.experiment.targets import SetId
 
 if TYPE_CHECKING:
@@ -75,6 +75,16 @@ NEEDS: Mapping[str, Need] = {
         section="pairs",
         parts=lambda config: config.required_pairs().parts(),
     ),
+    "experts": Need(
+        rule="experts",
+        path="experts/{dataset}/{network}/{part}",
+        settings=lambda config, set_id: {
+            "experts": config.spec["experts"],
+            "training": config.recipe(EXPERT_RECIPE, set_id.dataset, network=set_id.network),
+        },
+        section="experts",
+        parts=lambda config: config.required_experts().parts(),
+    ),
     "generator": Need(
         rule="generator",
         path="generators/{dataset}/{method}/seed{seed}",
@@ -83,7 +93,8 @@ NEEDS: Mapping[str, Need] = {
     ),
 }
 """The kinds that an entry of methods.yaml may list under ``needs``: a network trained on the whole set, whose
-features are used; all networks of a pool; pairs of networks before and after their training; a generator."""
+features are used; all networks of a pool; pairs of networks before and after their training; experts; a
+generator."""
 
 
 def needed(config: Config, set_id: SetId) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""A protocol's plans of its architecture search, its pools and pairs of networks and its map of features."""
+"""A protocol's plans of its search, its pools and pairs of networks, its experts and its map of features."""
 
 from __future__ import annotations
 
@@ -125,6 +125,27 @@ class PairsPlan:
 
     def parts(self) -> list[str]:
         """Return the name of each job's part of the networks, such as ``3-of-20``."""
+        return parts(self.networks, self.networks_per_job)
+
+
+EXPERT_RECIPE = "expert"
+"""The recipe of experts."""
+
+
+@dataclass(frozen=True)
+class ExpertPlan:
+    """The experts of each data set and network that needs them: the key ``experts`` of a protocol.
+
+    Attributes:
+        networks: how many are trained.
+        networks_per_job: how many of them one job trains.
+    """
+
+    networks: int
+    networks_per_job: int
+
+    def parts(self) -> list[str]:
+        """Return the name of each job's part of the experts, such as ``3-of-10``."""
         return parts(self.networks, self.networks_per_job)
 
 

@@ -159,6 +159,16 @@ def add_arguments(
     )
 
 
+def add_part_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument of a job that trains some of several networks."""
+    parser.add_argument(
+        "--part",
+        default="1-of-1",
+        metavar="K-of-N",
+        help="train this part of the networks; default: %(default)s",
+    )
+
+
 def add_view_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a job that sees its data set differently from how it was prepared."""
     parser.add_argument(

@@ -38,6 +38,12 @@ class FunctionalNetwork:
         networks.initialize(self.network, streams.generator(self._problem.seed, "network", *address))
         return [parameter.detach().clone() for parameter in self.network.parameters()]
 
+    def of_vector(self, vector: Tensor) -> Weights:
+        """Return weights that are given as one vector, (P,) on any device, in the order of the module."""
+        parameters = list(self.network.parameters())
+        parts = vector.to(parameters[0]).split([parameter.numel() for parameter in parameters])
+        return [part.view(own.shape) for part, own in zip(parts, parameters, strict=True)]
+
     def gradient(
         self, weights: Weights, images: Tensor, labels: Tensor, *, differentiable: bool = False
     ) -> Weights:

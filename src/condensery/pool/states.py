@@ -1,4 +1,4 @@
-"""Train networks of a pool and take their states during training, with their validation accuracies."""
+"""Train networks and take their states during training, with their validation accuracies."""
 
 from __future__ import annotations
 
@@ -34,17 +34,21 @@ def train_states(
     state_steps: Sequence[int],
     device: Device,
     *,
+    dtype: torch.dtype = torch.float16,
     run: Run = UNATTENDED,
 ) -> list[State]:
     """Train networks at once and take the state of each after some steps.
 
     Args:
-        data: what to train on, and as its test split the validation images.
+        data: what to train on, and as its test split the validation images; if it is empty, states have no
+            accuracy.
         network: name of the networks.
         recipe: how they are trained.
         numbers: which networks of the pool.
         state_steps: the numbers of steps after which a state is taken, at most those of the whole training.
         device: where to compute.
+        dtype: of the weights that are taken. float16 is half of float32; the relative error of a weight is at
+            most 1/2,000.
         run: where to save the training and the states taken, and to resume from: in the end its checkpoint
             holds all of them; and the progress in epochs.
 
@@ -53,7 +57,7 @@ def train_states(
     """
     seeds = [FIRST_SEED + number for number in numbers]
     stacked = StackedNetworks(network, data.info, seeds, device, images=len(data.train) * recipe.epochs_run)
-    watch = _Watch(stacked, data.test, state_steps)
+    watch = _Watch(stacked, data.test, state_steps, dtype)
     run = run.carrying({"states": watch})
     samples = Samples.of_split(data.train, device)
     descent = train(stacked, samples, recipe, run=run, on_batch=watch.see)
@@ -69,10 +73,14 @@ class _Watch:
         stacked: the networks.
         validation: the images to test them on.
         state_steps: the numbers of steps after which to do so.
+        dtype: of the weights that are taken.
     """
 
-    def __init__(self, stacked: StackedNetworks, validation: Split, state_steps: Sequence[int]) -> None:
+    def __init__(
+        self, stacked: StackedNetworks, validation: Split, state_steps: Sequence[int], dtype: torch.dtype
+    ) -> None:
         self._stacked, self._validation, self._state_steps = stacked, validation, state_steps
+        self._dtype = dtype
         self._step = 0
         self._taken: dict[str, Tensor] = {}
 
@@ -86,10 +94,10 @@ class _Watch:
         if self._step in self._state_steps and f"weights.{self._step}" not in self._taken:
             count = len(self._stacked.seeds)
             weights = [each.detach().reshape(count, -1) for each in self._stacked.parameters.values()]
-            # Half the size of float32; the relative error of a weight is at most 1/2,000.
-            self._taken[f"weights.{self._step}"] = torch.cat(weights, 1).to("cpu", torch.float16)
-            tested = torch.tensor(accuracies(self._stacked, self._validation), dtype=torch.float64)
-            self._taken[f"accuracies.{self._step}"] = tested
+            self._taken[f"weights.{self._step}"] = torch.cat(weights, 1).to("cpu", self._dtype)
+            if len(self._validation):
+                tested = torch.tensor(accuracies(self._stacked, self._validation), dtype=torch.float64)
+                self._taken[f"accuracies.{self._step}"] = tested
 
     def states(self, numbers: Sequence[int]) -> list[State]:
         """Return the states taken, network after network."""
@@ -97,7 +105,7 @@ class _Watch:
             State(
                 number,
                 step,
-                self._taken[f"accuracies.{step}"][index].item(),
+                self._taken[f"accuracies.{step}"][index].item() if len(self._validation) else None,
                 self._taken[f"weights.{step}"][index],
             )
             for index, number in enumerate(numbers)

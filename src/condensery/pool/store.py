@@ -1,4 +1,4 @@
-"""Pools on disk: the states of trained networks with their accuracies, read one at a time."""
+"""States of trained networks on disk, read one at a time, and pools: those with accuracies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -24,13 +24,13 @@ class State:
     Attributes:
         network: its number in the pool.
         step: how many batches it had learned from.
-        accuracy: on the validation images, or of pairs on the training images, in percent.
-        weights: all parameters in the order of the module, float16 (P,).
+        accuracy: on the validation images, or of pairs on the training images, in percent; none of experts.
+        weights: all parameters in the order of the module, floating (P,).
     """
 
     network: int
     step: int
-    accuracy: float
+    accuracy: float | None
     weights: Tensor
 
 
@@ -40,11 +40,11 @@ class Member:
 
     network: int
     step: int
-    accuracy: float
+    accuracy: float | None
     file: TensorFile
 
     def weights(self) -> Tensor:
-        """Return all parameters in the order of the module, float16 (P,), on the CPU.
+        """Return all parameters in the order of the module, floating (P,), on the CPU.
 
         Raises:
             CondenseryError: the file was altered.
@@ -56,7 +56,7 @@ class Member:
 
 
 def write(path: Path, states: Iterable[State], provenance: Mapping[str, Any]) -> None:
-    """Write a part of a pool as one safetensors file, atomically.
+    """Write a part of the networks as one safetensors file, atomically.
 
     Args:
         path: the file.
@@ -71,13 +71,16 @@ def write(path: Path, states: Iterable[State], provenance: Mapping[str, Any]) ->
     write_tensors(path, tensors, {"provenance": dict(provenance), "states": index})
 
 
-class Pool:
-    """All parts of a pool.
+class States:
+    """All states of networks that belong together.
 
     Attributes:
-        experiment: how it was made: data set, network, recipe, validation images.
+        script: the one that makes the files.
+        experiment: how they were made: data set, network, recipe.
         members: all states, ordered by network and step, whatever the parts.
     """
+
+    script: ClassVar[str]
 
     def __init__(self, experiment: Mapping[str, Any], members: Sequence[Member]) -> None:
         """Wrap the index that `open` has read."""
@@ -90,12 +93,12 @@ class Pool:
 
         Args:
             paths: the files of all parts.
-            dataset: the data set that the pool must be of.
+            dataset: the data set that they must be of.
             network: likewise.
 
         Raises:
-            CondenseryError: a file is not a part of a pool, is of another data set, network or pool, or is
-                missing.
+            CondenseryError: a file is none of the script's, is of another data set, network or training, or
+                is missing.
         """
         files = {path: _opened(path) for path in paths}
         experiments = {path: _experiment(file) for path, file in files.items()}
@@ -103,7 +106,8 @@ class Pool:
             found, needed = f"{experiment['dataset']}/{experiment['network']}", f"{dataset}/{network}"
             if found != needed:
                 raise CondenseryError(
-                    f"{path}: networks of {found}, but {needed} is needed: make it with scripts/pool.py"
+                    f"{path}: networks of {found}, but {needed} is needed: make it with "
+                    f"scripts/{cls.script}.py"
                 )
             if experiment != experiments[paths[0]]:
                 raise CondenseryError(f"{path}: not of the pool of {paths[0]}: give the parts of one pool")
@@ -112,16 +116,34 @@ class Pool:
         _check_whole(experiment["networks"], members, paths[0].parent)
         return cls(experiment, members)
 
+
+class Pool(States):
+    """All parts of a pool: networks with their accuracies on validation images."""
+
+    script = "pool"
+
+    @classmethod
+    def open(cls, paths: Sequence[Path], dataset: str, network: str) -> Self:
+        """See :meth:`States.open`.
+
+        Raises:
+            CondenseryError: as there, or a state has no accuracy.
+        """
+        pool = super().open(paths, dataset, network)
+        if any(each.accuracy is None for each in pool.members):
+            raise CondenseryError(f"{paths[0]}: not a part of a pool: give what scripts/pool.py made")
+        return pool
+
     def group(self, name: str) -> list[Member]:
         """Return the states of a group, one of `groups.BINS` or `groups.ALL`, in the order of the pool.
 
         Raises:
             CondenseryError: the group is empty; the message names those that are not.
         """
-        found = [each for each in self.members if belongs(each.accuracy, name)]
+        found = [each for each in self.members if each.accuracy is not None and belongs(each.accuracy, name)]
         if not found:
             dataset, network = self.experiment["dataset"], self.experiment["network"]
-            counts = count_groups(each.accuracy for each in self.members)
+            counts = count_groups(self.members)
             others = ", ".join(f"{group} ({count})" for group, count in counts.items())
             raise CondenseryError(
                 f"no state in the pool of {dataset}/{network} is in group {name}, only in {others}: list "
@@ -144,9 +166,9 @@ class Pool:
         return [(first, last) for first, last in found]
 
 
-def count_groups(accuracies: Iterable[float]) -> dict[str, int]:
-    """Return how many accuracies each of `groups.BINS` has; empty groups are left out."""
-    known = list(accuracies)
+def count_groups(states: Iterable[State | Member]) -> dict[str, int]:
+    """Return how many states with an accuracy each of `groups.BINS` has; empty groups are left out."""
+    known = [each.accuracy for each in states if each.accuracy is not None]
     counts = {group: sum(belongs(each, group) for each in known) for group in BINS}
     return {group: count for group, count in counts.items() if count}
 

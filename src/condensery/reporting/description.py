@@ -80,7 +80,10 @@ def _tensors(path: Path) -> tuple[str, dict[str, Any], list[str]]:
         what = _set(file, provenance)
     elif "states" in about:
         accuracies = [state["accuracy"] for state in about["states"]]
-        what = f"pool, {len(accuracies)} states of {min(accuracies):.1f} to {max(accuracies):.1f} %"
+        if None in accuracies:
+            what = f"experts, {len(accuracies)} states"
+        else:
+            what = f"pool, {len(accuracies)} states of {min(accuracies):.1f} to {max(accuracies):.1f} %"
     elif "kind" in about:
         what = f"generator, {about['kind']}"
     elif "forgetting_events" in file.names:

@@ -45,6 +45,7 @@ _RECIPES = {
     "idm": "dsa",
     "dance": "dance",
     "ncfm": "ncfm",
+    "mtt": "mtt",
     "kip": "ridge",
     "gtn": "learned",
 }
