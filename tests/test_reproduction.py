@@ -72,7 +72,7 @@ def test_numbers_are_those_that_the_files_hold() -> None:
     }
     printed: list[float] = []
     for path in KNOWN.glob("*.csv"):
-        if path.name == "methods.csv":  # not of the papers that are reproduced
+        if path.stem in ("methods", "table_b3"):  # not of the papers that are reproduced
             continue
         for line in csv.DictReader(path.open()):
             printed += [float(line[name]) for name in columns & set(line) if line[name]]
