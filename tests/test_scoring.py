@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from scipy import stats
 
 import condensery
-from condensery import load_config, rows
+from condensery import load_config, rows, streams
 from condensery.errors import CondenseryError
 from condensery.jobs import Job
 from condensery.scoring import (
@@ -23,6 +23,7 @@ from condensery.scoring import (
     attack,
     cells,
     corruptions,
+    examining,
     formulas,
     report,
     score_set,
@@ -34,6 +35,7 @@ from condensery.scoring.scores import in_space
 from condensery.synthetic import SyntheticSet
 from condensery.training.evaluation import evaluate
 from condensery.training.samples import Samples
+from condensery.training.stacking import StackedNetworks
 from tests.problems import CPU, real_data
 from tests.scripts import ROOT, run
 
@@ -403,3 +405,27 @@ def test_pgd_on_a_linear_model_goes_to_the_corner_that_the_weights_point_to() ->
     way = (weights[1 - labels] - weights[labels]).sign().reshape(images.shape)
     assert torch.allclose(found, (images + 8 / 255 * way).clamp(0, 1), atol=1e-6)
     assert (found - images).abs().max() <= 8 / 255 + 1e-6
+
+
+def test_each_network_is_attacked_on_the_sampled_test_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examining, "_corruptions", lambda: [("brightness", 1)])
+    monkeypatch.setattr(examining, "IMAGES", 5)
+    data = real_data(per_class=12, size=8)
+    seeds, name = (3, 4), "convnet-d1-w16"
+    examination = examining.Examination(Wanted(robustness=True), 1, data.test)
+    examination.examine(StackedNetworks(name, data.info, seeds, CPU, images=0), data.test)
+    assert {frozenset(tests) for tests in examination.found.values()} == {frozenset(Wanted(0, True).tests(1))}
+    rows = torch.randperm(len(data.test), generator=streams.generator(0, "robustness-images"))[:5]
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (data.info.mean, data.info.std))
+    for seed in seeds:
+        alone = StackedNetworks(name, data.info, [seed], CPU, images=0)
+
+        def logits(images: torch.Tensor, alone: StackedNetworks = alone) -> torch.Tensor:
+            return alone.logits(((images - mean) / std)[None], train=False)[0]
+
+        right = 0
+        for row in rows.tolist():
+            image = torch.as_tensor(data.test.images[row : row + 1]) / 255
+            label = torch.as_tensor(data.test.labels[row : row + 1])
+            right += int(logits(attack.attacked(logits, image, label)).argmax() == label)
+        assert examination.found[seed][examining.ATTACKED] == pytest.approx(100 * right / 5)
