@@ -130,7 +130,10 @@ def test_gradients_are_the_slopes_of_the_loss():
     case = problem()
     regress = Regression(case)
     images, targets = normal(6, 3, 16, 16), normal(6, 3, seed=1)
-    of_images, of_targets, _ = regress.gradient(images, targets, 2)
+    of_images, of_targets, loss = regress.gradient(images, targets, 2)
+    real, wanted = regress._batch(2, images)
+    missed = predictions(images.flatten(1), targets, real) - wanted
+    torch.testing.assert_close(loss, (missed**2).sum() / (2 * missed.numel()))
     for seed in range(3):
         a, b = normal(*images.shape, seed=seed + 5), normal(*targets.shape, seed=seed + 9)
         high, low = (regress.gradient(images + h * a, targets + h * b, 2)[2] for h in (1e-5, -1e-5))
