@@ -21,8 +21,9 @@ def generator(seed: int, purpose: str, *address: int | str) -> torch.Generator:
         address: where in the experiment, such as a step and a class.
 
     Returns:
-        A generator seeded by 64 bits of SHA-256 over the whole address. Values are drawn on the CPU and
-        then moved, so that a result does not depend on the device.
+        A generator seeded by SHA-256 over the whole address, with 64 bits of which PyTorch's generator of the
+        CPU takes 32. Values are drawn on the CPU and then moved, so that a result does not depend on the
+        device.
     """
     name = repr((int(seed), purpose, *(a if isinstance(a, str) else int(a) for a in address))).encode()
     digest = hashlib.sha256(name).digest()
