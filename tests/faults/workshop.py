@@ -99,6 +99,7 @@ JOBS: tuple[Job, ...] = (
     Job("features", f"pretrain --seed 0 --out f.safetensors {COMPUTE}", ("f.safetensors",)),
     Job("pool1", f"pool --part 1-of-2 --out p.safetensors {COMPUTE}", ("p.safetensors",)),
     Job("pool2", f"pool --part 2-of-2 --out p.safetensors {COMPUTE}", ("p.safetensors",)),
+    Job("pairs1", f"pairs --part 1-of-2 --out p.safetensors {COMPUTE}", ("p.safetensors",)),
     Job("experts1", f"experts --part 1-of-2 --out e.safetensors {COMPUTE}", ("e.safetensors",)),
     Job("experts2", f"experts --part 2-of-2 --out e.safetensors {COMPUTE}", ("e.safetensors",)),
     *(
