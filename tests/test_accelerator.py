@@ -263,7 +263,7 @@ def test_the_check_says_what_it_measured(
     lines = capsys.readouterr().out.splitlines()
     assert [" ".join(line.split()) for line in lines[1:-2]] == [
         "job condense-dm ok 0 <= 0.002 standard deviations",
-        "copies and waits dm ok 2 <= 2",
+        "copies and waits dm ok 3 <= 3",
         "images that lie on the device ok 0 <= 1e-06",
         "bf16 dm left out no GPU",
     ]

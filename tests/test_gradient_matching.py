@@ -57,8 +57,12 @@ def plain_distance(kind, real, synthetic):
                 x, y = a[unit].reshape(-1), b[unit].reshape(-1)
                 total = total + 1 - x @ y / (x.norm() * y.norm() + 1e-6)
         return total
+    if kind.endswith("-conv"):
+        real, synthetic = ([g for g in gradients if g.dim() == 4] for gradients in (real, synthetic))
     x, y = (torch.cat([g.reshape(-1) for g in gradients]) for gradients in (real, synthetic))
-    return ((x - y) ** 2).sum() if kind == "mse" else 1 - x @ y / (x.norm() * y.norm() + 1e-6)
+    if kind == "cos":
+        return 1 - x @ y / (x.norm() * y.norm() + 1e-6)
+    return (x - y).abs().sum() if kind == "l1-conv" else ((x - y) ** 2).sum()
 
 
 def plain_network(case, iteration, dtype):
@@ -179,8 +183,9 @@ def test_parameters_of_one_dimension_count_in_all_distances_but_the_layerwise(ki
 @pytest.mark.parametrize("kind", DISTANCES)
 def test_a_gradient_that_vanishes_leaves_the_distance_finite(kind):
     """As that of a unit whose ReLU is never on."""
-    real = [torch.zeros(2, 3)]
-    synthetic = [torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 2.0]], requires_grad=True)]
+    real = [torch.zeros(2, 3, 1, 1)]
+    units = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 2.0]])
+    synthetic = [units.view(2, 3, 1, 1).requires_grad_()]
     distance = DISTANCES[kind](real, synthetic)
     (slope,) = torch.autograd.grad(distance, synthetic)
     assert math.isfinite(distance.item())
@@ -190,8 +195,11 @@ def test_a_gradient_that_vanishes_leaves_the_distance_finite(kind):
 # ---- one step
 
 
-@pytest.mark.parametrize("network", ["convnet-d2-w16", "convnet-d2-w16-bn", "mlp"])
-@pytest.mark.parametrize("kind", DISTANCES)
+@pytest.mark.parametrize(
+    ("kind", "network"),
+    [(kind, network) for kind in DISTANCES for network in ("convnet-d2-w16", "convnet-d2-w16-bn")]
+    + [(kind, "mlp") for kind in DISTANCES if not kind.endswith("-conv")],
+)
 @pytest.mark.parametrize(
     ("strategy", "memory_bytes"), [("none", 10**9), (problems.STRATEGY, 1)], ids=["dc", "dsa image by image"]
 )
