@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import condensery
 from condensery.augmentation.siamese import FAMILIES
 from condensery.data import RealData
 from condensery.experiment import load_config
@@ -30,7 +31,8 @@ from harness.case import TEST_IMAGES, Case
 Step = Callable[[int], None]
 
 AUGMENTATION = "_".join(FAMILIES)
-CONFIG = Path(__file__).parents[2] / "config"
+# That of the library which is measured: `host.py --beside` takes one from another checkout.
+CONFIG = Path(condensery.__file__).parents[2] / "config"
 
 # Images in one part of a test.
 _PART_TEST_IMAGES = 100
