@@ -1,5 +1,5 @@
 # Says how long the run takes: at its start, and while it runs whenever a job ends, at most twice a minute. It is the
-# plan of `make plan`, corrected by the jobs that have ended.
+# plan of `make plan`, corrected by the jobs that have ended. A defect of the estimate never stops the run.
 import logging
 import subprocess
 import time
@@ -24,7 +24,6 @@ class TimeLeft(logging.Handler):
         self.said = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
-        # A defect of the estimate must not stop the run.
         try:
             self.follow(record)
         except Exception as error:
@@ -116,4 +115,7 @@ def follow(workflow) -> None:
 
 onstart:
     if not workflow.touch:
-        follow(workflow)
+        try:
+            follow(workflow)
+        except Exception as error:
+            logger.warning(f"The time of this run is not estimated: {error!r}")
