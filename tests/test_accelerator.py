@@ -48,6 +48,10 @@ SHORT = (
 )
 
 
+# In standard deviations. An accelerator augments many images by one operation, which rounds otherwise.
+ROUNDING = 1e-5
+
+
 @pytest.fixture(autouse=True)
 def accelerator() -> Iterator[Device]:
     with pretended.present() as device:
@@ -67,7 +71,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> jobs.Bench:
 def test_a_job_writes_what_it_writes_on_the_cpu(bench: jobs.Bench, job: jobs.Job) -> None:
     with pretended.counted() as counts:
         results = bench.run(job, pretended.NAME)
-    assert jobs.differences(bench.expected(job), results) == {}
+    found = jobs.differences(bench.expected(job), results)
+    assert max(found.values(), default=0.0) <= ROUNDING, found
     # Some methods only choose among images; all else is to have been computed there.
     assert counts.operations > 0 or job.name in (
         "condense-random",

@@ -62,6 +62,7 @@ _RECIPES |= {name: {"epochs": 1} for name in ("search", "plain", "ncfm", "frepo"
 # Of recipes for whole data sets, a step has half of the images.
 _WHOLE = ("whole", "features", "sequence", "pool", "expert", "search_whole", "teacher")
 _RECIPES |= {name: {"epochs": 1, "batch": 750} for name in _WHOLE}
+_RECIPES["expert"]["epochs"] = 2  # as many as its job trains
 
 # Variants that take other branches than their methods do.
 VARIANTS = (
