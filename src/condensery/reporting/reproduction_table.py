@@ -88,7 +88,7 @@ def summary(frame: pd.DataFrame, labels: Labels) -> str:
         return sentence(frame)
     sizes = layout.order("ipc", compared["ipc"], labels)
     several = compared.groupby("dataset")["network"].nunique() > 1
-    lines: dict[tuple[str, str], dict[int, tuple[str, str]]] = {}
+    lines: dict[tuple[str, str], dict[int, str]] = {}
     for number in compared.to_dict("records"):
         pair = _pair(number)
         dataset, name = number["dataset"], _name(number, labels, several[number["dataset"]])
@@ -100,12 +100,10 @@ def summary(frame: pd.DataFrame, labels: Labels) -> str:
         first = labels.dataset(dataset)
         for (of, name), pairs in lines.items():
             if of == dataset:
-                shown.append([first, name, *(text for size in sizes for text in pairs.get(size, ("", "")))])
+                shown.append([first, name, *(pairs.get(size, "") for size in sizes)])
                 first = ""
-    heads = [text for size in sizes for text in (f"{layout.size(size)} per class: published", "measured")]
-    return "\n\n".join(
-        [sentence(frame), markdown.table(("Data set", "Method", *heads), shown), _n(compared, labels)]
-    )
+    heads = ("Data set", "Method", *(f"{layout.size(size)} per class" for size in sizes))
+    return "\n\n".join([sentence(frame), markdown.table(heads, shown), _note(compared)])
 
 
 def write(frame: pd.DataFrame, labels: Labels, prefix: Path) -> None:
@@ -134,25 +132,23 @@ def _name(number: dict[str, Any], labels: Labels, several: bool) -> str:
     return ", ".join([*parts, _networks(number)] if several else parts)
 
 
-def _pair(number: dict[str, Any]) -> tuple[str, str]:
+def _pair(number: dict[str, Any]) -> str:
     """Write the published and the measured number, as narrow as the papers print them."""
     known, found = (
         value(number, *names).replace(" ", "")
         for names in (("published", "published_std"), ("measured", "spread"))
     )
-    return known, found + (f" {OFF}" if number["verdict"] == OUTSIDE else "")
+    return f"{known} / {found}" + (f" {OFF}" if number["verdict"] == OUTSIDE else "")
 
 
-def _n(compared: pd.DataFrame, labels: Labels) -> str:
-    """Say how many sets and networks are behind the numbers: the most frequent count first, then others."""
-    counts = compared.apply(_count, axis=1)
-    usual, *others = counts.value_counts().index
-    texts = [usual]
-    for count in others:
-        methods = labels.order(compared.loc[counts == count, "method"])
-        texts.append(f"{count} for {', '.join(map(labels.method, methods))}")
-    mark = f" {OFF} is outside." if (compared["verdict"] == OUTSIDE).any() else ""
-    return f"± is one standard deviation. Sets {layout.TIMES} networks on each: {'; '.join(texts)}.{mark}"
+def _note(compared: pd.DataFrame) -> str:
+    """Say what stands in a cell, and how many sets and networks are behind it."""
+    counts = " or ".join(sorted(set(compared.apply(_count, axis=1))))
+    mark = f"; {OFF} is outside" if (compared["verdict"] == OUTSIDE).any() else ""
+    return (
+        f"Published / measured test accuracy in %, ± one standard deviation{mark}. "
+        f"Sets {layout.TIMES} networks on each: {counts}."
+    )
 
 
 def _networks(number: Mapping[str, Any]) -> str:
