@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from condensery.data import DataInfo, RealData, Split
+from condensery.gathering import gather
 from condensery.machine.device import Device
 from condensery.methods import Method, Problem
 from condensery.progress import Progress
-from condensery.synthetic import SyntheticSet, gather
+from condensery.synthetic import SyntheticSet
 
 CPU = Device(torch.device("cpu"), "fp32", compile=False, memory_bytes=10**9)
 

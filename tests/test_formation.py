@@ -18,13 +18,14 @@ from condensery.experiment import load_config
 from condensery.experiment.checks import check_set
 from condensery.files import read_tensors
 from condensery.formation import decode, encode
+from condensery.gathering import gather
 from condensery.reporting import published
 from condensery.reporting.cells import COLUMNS, STORAGE, cells
 from condensery.reporting.description import describe
 from condensery.reporting.tables import read_cells
 from condensery.rows import kind_of, read_rows, write_rows
 from condensery.streams import generator
-from condensery.synthetic import SyntheticSet, gather
+from condensery.synthetic import SyntheticSet
 from condensery.training.samples import Samples
 from tests.problems import CPU, features_file, problem, real_data
 from tests.scripts import ROOT, run

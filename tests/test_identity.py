@@ -19,13 +19,14 @@ import pytest
 import condensery
 from condensery.data import storage
 from condensery.errors import CondenseryError
+from condensery.gathering import gather
 from condensery.identity import check_data, set_columns
 from condensery.machine import versions
 from condensery.reporting import agreement, published
 from condensery.reporting.cells import cells
 from condensery.rows import IDENTITY, read_rows, write_rows
 from condensery.run import Checkpoint
-from condensery.synthetic import SyntheticSet, gather
+from condensery.synthetic import SyntheticSet
 from tests.scripts import ROOT, run
 from tests.test_reporting import PUBLISHED, row
 

@@ -15,11 +15,12 @@ from torch.func import functional_call
 from condensery import exchange, methods, networks, streams
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
+from condensery.gathering import gather
 from condensery.methods.ld import Learner, Plateau
 from condensery.reporting import images_figure
 from condensery.reporting.labels import Labels
 from condensery.run import Checkpoint, Recorder, Run
-from condensery.synthetic import SyntheticSet, gather
+from condensery.synthetic import SyntheticSet
 from condensery.training import evaluation
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples

@@ -31,7 +31,7 @@ from condensery.scoring import (
 )
 from condensery.scoring.cells import Store, random_set
 from condensery.scoring.examining import Wanted
-from condensery.scoring.scores import in_space
+from condensery.scoring.opening import in_space
 from condensery.synthetic import SyntheticSet
 from condensery.training.evaluation import evaluate
 from condensery.training.samples import Samples

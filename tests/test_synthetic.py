@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from condensery.data import DataInfo
 from condensery.errors import CondenseryError
 from condensery.files import write_tensors
-from condensery.synthetic import SyntheticSet, gather
+from condensery.gathering import gather
+from condensery.synthetic import SyntheticSet
 
 CLASSES = ("cat", "dog", "frog", "ship", "truck")
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from condensery import console
-from condensery.synthetic import SyntheticSet, gather
+from condensery.gathering import gather
+from condensery.synthetic import SyntheticSet
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
-from condensery.experiment.plans import EXPERT_RECIPE, PAIRS_RECIPE
+from condensery.experiment.plans import EXPERT_RECIPE, PAIRS_RECIPE, POOL_RECIPE
 from condensery.experiment.targets import SetId
 
 if TYPE_CHECKING:
@@ -47,6 +47,26 @@ class Need:
         return [self.path.format(**set_id._asdict(), part=part) for part in self.parts(config)]
 
 
+def _networks(name: str, recipe: str, parts: Callable[[Config], Iterable[str]]) -> Need:
+    """Return the need of networks in training that all sets of a data set and network share, made in parts.
+
+    Args:
+        name: of the rule, of the folder and of the key of a protocol.
+        recipe: by which they are trained.
+        parts: see `Need`.
+    """
+    return Need(
+        rule=name,
+        path=f"{name}/{{dataset}}/{{network}}/{{part}}",
+        settings=lambda config, set_id: {
+            name: config.spec[name],
+            "training": config.recipe(recipe, set_id.dataset, network=set_id.network),
+        },
+        section=name,
+        parts=parts,
+    )
+
+
 NEEDS: Mapping[str, Need] = {
     "features": Need(
         rule="pretrain",
@@ -55,36 +75,9 @@ NEEDS: Mapping[str, Need] = {
         step_rule="continual_features",
         step_path="continual/{tasks}/steps{steps}/features/{network}/order{order}/step{step}",
     ),
-    "pool": Need(
-        rule="pool",
-        path="pool/{dataset}/{network}/{part}",
-        settings=lambda config, set_id: {
-            "pool": config.spec["pool"],
-            "training": config.recipe("pool", set_id.dataset, network=set_id.network),
-        },
-        section="pool",
-        parts=lambda config: config.required_pool().parts(),
-    ),
-    "pairs": Need(
-        rule="pairs",
-        path="pairs/{dataset}/{network}/{part}",
-        settings=lambda config, set_id: {
-            "pairs": config.spec["pairs"],
-            "training": config.recipe(PAIRS_RECIPE, set_id.dataset, network=set_id.network),
-        },
-        section="pairs",
-        parts=lambda config: config.required_pairs().parts(),
-    ),
-    "experts": Need(
-        rule="experts",
-        path="experts/{dataset}/{network}/{part}",
-        settings=lambda config, set_id: {
-            "experts": config.spec["experts"],
-            "training": config.recipe(EXPERT_RECIPE, set_id.dataset, network=set_id.network),
-        },
-        section="experts",
-        parts=lambda config: config.required_experts().parts(),
-    ),
+    "pool": _networks("pool", POOL_RECIPE, lambda config: config.required_pool().parts()),
+    "pairs": _networks("pairs", PAIRS_RECIPE, lambda config: config.required_pairs().parts()),
+    "experts": _networks("experts", EXPERT_RECIPE, lambda config: config.required_experts().parts()),
     "generator": Need(
         rule="generator",
         path="generators/{dataset}/{method}/seed{seed}",

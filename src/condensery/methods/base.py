@@ -165,17 +165,12 @@ class Problem:
             learning_rate: the learning rate that was learned with them, if any.
             momentum: likewise.
         """
-        info = self.data.info
-        return SyntheticSet(
-            images=images.detach().float().cpu().contiguous(),
-            labels=self.labels if labels is None else labels.detach().cpu().contiguous(),
-            classes=info.classes,
-            mean=info.mean,
-            std=info.std,
-            provenance={},
+        return SyntheticSet.of(
+            self.data.info,
+            images.detach().float().cpu().contiguous(),
+            self.labels if labels is None else labels.detach().cpu().contiguous(),
             learning_rate=None if learning_rate is None else learning_rate.detach().float().cpu(),
             formation=self.formation,
-            whitening=info.whitened_by,
             momentum=None if momentum is None else momentum.detach().float().cpu(),
         )
 

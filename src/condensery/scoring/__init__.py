@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from condensery.scoring.scores import Comparison, Score, open_job, score, score_set
+from condensery.scoring.opening import open_job
+from condensery.scoring.scores import Comparison, Score, score, score_set
 
 __all__ = ["Comparison", "Score", "open_job", "score", "score_set"]

@@ -287,12 +287,4 @@ def random_set(job: Job, counts: Sequence[int], formation: int, seed: int) -> Sy
     chosen = [real_images.first_drawn(train, c, parts * count, seed) for c, count in enumerate(counts)]
     images = real_images.stored(train, chosen, formation, torch.device("cpu"))
     labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-    return SyntheticSet(
-        images,
-        labels,
-        info.classes,
-        info.mean,
-        info.std,
-        formation=formation,
-        whitening=info.whitened_by,
-    )
+    return SyntheticSet.of(info, images, labels, formation=formation)

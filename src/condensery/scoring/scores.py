@@ -11,12 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from condensery import data as real_data
-from condensery.data import DataInfo, kinds
 from condensery.errors import CondenseryError
 from condensery.exchange import Space
-from condensery.exchange.found import Choices, Found
-from condensery.experiment import load_config
 from condensery.experiment.comparable import PAPER
 from condensery.jobs import Job
 from condensery.reporting import published
@@ -25,14 +21,13 @@ from condensery.scoring import cells, formulas
 from condensery.scoring.cells import Network, Row, Store
 from condensery.scoring.examining import ATTACKED, CORRUPTED, LOOK, Wanted
 from condensery.scoring.formulas import Estimate
+from condensery.scoring.opening import in_space, open_job
 from condensery.synthetic import SyntheticSet
 
 RECIPES = ("dsa", "plain")
 """They differ in the augmentation alone, which is what ARS compares."""
 NETWORKS = 5
 WHOLE_NETWORKS = 3
-_IN_MEMORY = Path("the set in memory")
-"""Its name in messages."""
 HARD = ", hard labels"
 """Is added to the name of a set with soft labels whose labels are made hard."""
 
@@ -214,44 +209,6 @@ def score(
     store, wanted = Store(cache, released), Wanted(looks, robustness)
     comparison = Comparison(recipes, networks, whole_networks, store, wanted, Path(config) / "published")
     return score_set(job, synthetic, name, comparison)
-
-
-def open_job(data: str, *, config: Path, protocol: str | None, prepared: Path | None, **others: Any) -> Job:
-    """Open a job on a data set, which is prepared first if it is built in; see `Job.open`.
-
-    Raises:
-        CondenseryError: the configuration or the data set cannot be used, or is not prepared.
-    """
-    read = load_config(config, protocol)
-    spec = read.dataset(data)
-    folder = prepared or read.data_dir / "prepared" / data
-    first = spec["sources"][0]
-    if prepared is None and not first.keys() & {"path", "url"} and kinds.KINDS[first["kind"]]().built_in:
-        real_data.prepare(data, spec, read.data_dir / "raw", folder)
-    return Job.open(data, config=config, protocol=protocol, prepared=folder, **others)
-
-
-def in_space(
-    images: Tensor, labels: Tensor, info: DataInfo, space: Space | None = None, formation: int = 1
-) -> SyntheticSet:
-    """Return images in memory as a set of a data set; see `score`.
-
-    Raises:
-        CondenseryError: images, labels and data set do not agree, or the space has to be given.
-    """
-    found = Found(images.cpu().contiguous(), labels.cpu().contiguous(), layout="tensors")
-    pixels, targets = found.values(_IN_MEMORY, info, Choices(space=space))
-    synthetic = SyntheticSet(
-        pixels,
-        targets,
-        info.classes,
-        info.mean,
-        info.std,
-        formation=formation,
-        whitening=info.whitened_by,
-    )
-    synthetic.check_against(info)
-    return synthetic
 
 
 def score_set(job: Job, synthetic: SyntheticSet, name: str, comparison: Comparison) -> Score:
