@@ -19,9 +19,9 @@ from condensery.methods.pairs import Pairs
 from condensery.methods.pixels import UnitPixels
 from condensery.pool.states import FIRST_SEED
 from condensery.pool.store import Pool, State, load_weights, write
-from condensery.run import UNATTENDED, Run
+from condensery.run import UNATTENDED
 from tests import problems
-from tests.test_gradient_matching import Stopped, Stopping
+from tests.interrupted import check_resumes
 
 METHOD = methods.get("dance")
 OWN = {"strategy": "color+crop+cutout", "formation": 2, "lr_img": 0.02, "momentum": 0.0}
@@ -185,9 +185,4 @@ def test_condensing_by_class_equals_condensing_all_classes(problem):
 
 def test_a_stopped_run_ends_in_the_same_bytes(problem, tmp_path: Path):
     case = problem(parameters={"iterations": 5})
-    METHOD.condense(case).save(tmp_path / "undisturbed.safetensors")
-    with pytest.raises(Stopped):
-        METHOD.condense(case, run=Run(Stopping(tmp_path / "state", 2)))
-    METHOD.condense(case, run=Run(Stopping(tmp_path / "state", -1))).save(tmp_path / "resumed.safetensors")
-    one, other = ((tmp_path / f"{name}.safetensors").read_bytes() for name in ("undisturbed", "resumed"))
-    assert one == other
+    check_resumes(METHOD, case, tmp_path, 2)

@@ -11,10 +11,8 @@ from condensery import methods, networks
 from condensery.errors import CondenseryError
 from condensery.methods import datadam, dm
 from condensery.methods.datadam import attention
-from condensery.run import Run
-from condensery.run.checkpoint import Checkpoint
 from tests import problems
-from tests.test_gradient_matching import Stopped, Stopping
+from tests.interrupted import check_resumes
 
 METHOD = methods.get("datadam")
 GENERATOR = torch.Generator().manual_seed(0)
@@ -134,12 +132,4 @@ def test_condensing_by_class_equals_condensing_all_classes():
 
 def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path):
     case = problem()
-    METHOD.condense(case).save(tmp_path / "undisturbed.safetensors")
-    with pytest.raises(Stopped):
-        METHOD.condense(case, run=Run(Stopping(tmp_path / "state", 2)))
-    METHOD.condense(case, run=Run(Checkpoint(tmp_path / "state", "test"))).save(
-        tmp_path / "resumed.safetensors"
-    )
-    names = ("undisturbed", "resumed")
-    one, other = ((tmp_path / f"{name}.safetensors").read_bytes() for name in names)
-    assert one == other
+    check_resumes(METHOD, case, tmp_path, 2)

@@ -16,10 +16,9 @@ from condensery.experiment import load_config
 from condensery.methods import dcc, gradient_matching
 from condensery.run import Run
 from tests import problems
+from tests.interrupted import Stopped, Stopping
 from tests.test_gradient_matching import (
     CONFIG,
-    Stopped,
-    Stopping,
     plain_distance,
     plain_draws,
     plain_network,

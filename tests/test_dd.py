@@ -14,10 +14,11 @@ from condensery import methods, networks, streams
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.dd import Unrolled
-from condensery.run import Checkpoint, Recorder, Run
+from condensery.run import Recorder, Run
 from condensery.training import evaluation, loop, recipes, stacking
 from condensery.training.samples import Samples
 from tests import problems
+from tests.interrupted import Stopped, Stopping
 
 CONFIG = Path(__file__).parents[1] / "config"
 DD = methods.get("dd")
@@ -149,25 +150,6 @@ def test_a_run_is_that_of_a_plain_version():
     torch.testing.assert_close(synthetic.learning_rate, rates, rtol=1e-3, atol=1e-4)
     assert (synthetic.learning_rate - 0.1).abs().min() > 1e-4  # all of them moved
     assert torch.equal(synthetic.labels, LABELS.repeat(2))
-
-
-class Stopped(Exception):
-    """A job ends in the middle."""
-
-
-class Stopping(Checkpoint):
-    """A checkpoint that saves after every iteration and stops the job after some."""
-
-    def __init__(self, path: Path, last: int) -> None:
-        super().__init__(path, "test", every_seconds=0)
-        self.last = last
-        self.saved: list[int] = []
-
-    def save(self, step, state):
-        super().save(step, state)
-        self.saved.append(step)
-        if step == self.last:
-            raise Stopped
 
 
 @pytest.mark.parametrize("last", [1, 2])

@@ -17,8 +17,9 @@ from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.gradient_distance import DISTANCES, layerwise
 from condensery.methods.gradient_matching import TRANSFORMS, Matcher
-from condensery.run import Checkpoint, Run
+from condensery.run import Run
 from tests import problems
+from tests.interrupted import Stopped, Stopping
 
 CONFIG = Path(__file__).parents[1] / "config"
 CPU = torch.device("cpu")
@@ -367,25 +368,6 @@ def test_condensing_brings_the_gradients_closer(name):
             matcher.renew(unseen)
             losses.append(matcher.gradient(images, unseen, 0)[1])
     assert sum(losses[4:]) < 0.9 * sum(losses[:4])
-
-
-class Stopped(Exception):
-    """A job ends in the middle."""
-
-
-class Stopping(Checkpoint):
-    """A checkpoint that saves after every step and stops the job after some."""
-
-    def __init__(self, path: Path, last: int) -> None:
-        super().__init__(path, "test", every_seconds=0)
-        self.last = last
-        self.saved: list[int] = []
-
-    def save(self, step, state):
-        super().save(step, state)
-        self.saved.append(step)
-        if step == self.last:
-            raise Stopped
 
 
 @pytest.mark.parametrize("name", ["dc", "dsa"])

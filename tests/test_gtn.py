@@ -14,12 +14,12 @@ from condensery import methods, networks, streams
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.gtn import Teacher, Teaching
-from condensery.run import Run
 from condensery.synthetic import SyntheticSet
 from condensery.training import loop, recipes, stacking
 from condensery.training.samples import Samples
 from tests import problems
-from tests.test_dd import CONFIG, SMOOTH, Stopped, Stopping, plain_network
+from tests.interrupted import check_resumes
+from tests.test_dd import CONFIG, SMOOTH, plain_network
 
 GTN = methods.get("gtn")
 PARAMETERS = {
@@ -244,12 +244,7 @@ def test_learning_lowers_the_loss():
 @pytest.mark.parametrize("last", [1, 2])
 def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, last: int):
     case = problem()
-    GTN.condense(case).save(tmp_path / "undisturbed.safetensors")
-    with pytest.raises(Stopped):
-        GTN.condense(case, run=Run(Stopping(tmp_path / "state", last)))
-    GTN.condense(case, run=Run(Stopping(tmp_path / "state", -1))).save(tmp_path / "resumed.safetensors")
-    one, other = ((tmp_path / f"{name}.safetensors").read_bytes() for name in ("undisturbed", "resumed"))
-    assert one == other
+    check_resumes(GTN, case, tmp_path, last)
 
 
 def test_too_many_steps_are_refused_in_one_line():

@@ -16,12 +16,10 @@ from condensery.experiment import load_config
 from condensery.formation import decode
 from condensery.methods import idc
 from condensery.methods.gradient_distance import DISTANCES
-from condensery.run import Run
 from tests import problems
+from tests.interrupted import check_resumes
 from tests.test_gradient_matching import (
     CONFIG,
-    Stopped,
-    Stopping,
     plain_draws,
     plain_network,
     real_images,
@@ -276,12 +274,7 @@ def test_both_formations_store_as_many_bytes_and_differ_in_what_is_trained_on(fo
 @pytest.mark.parametrize("last", [1, 2])
 def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, last: int):
     case = problem()
-    METHOD.condense(case).save(tmp_path / "undisturbed.safetensors")
-    with pytest.raises(Stopped):
-        METHOD.condense(case, run=Run(Stopping(tmp_path / "state", last)))
-    METHOD.condense(case, run=Run(Stopping(tmp_path / "state", -1))).save(tmp_path / "resumed.safetensors")
-    one, other = ((tmp_path / f"{name}.safetensors").read_bytes() for name in ("undisturbed", "resumed"))
-    assert one == other
+    check_resumes(METHOD, case, tmp_path, last)
 
 
 def test_a_class_depends_on_the_others_through_the_network():

@@ -14,9 +14,8 @@ from condensery.augmentation import siamese
 from condensery.formation import decode
 from condensery.methods import dm, idm
 from condensery.methods.queue import Queue
-from condensery.run import Run
 from tests import problems
-from tests.test_gradient_matching import Stopped, Stopping
+from tests.interrupted import check_resumes
 
 METHOD = methods.get("idm")
 OWN = {
@@ -157,9 +156,4 @@ def test_condensing_by_class_equals_condensing_all_classes():
 @pytest.mark.parametrize("stop", [1, 4])
 def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, stop: int, network: str):
     case = problem(network=network, parameters={"iterations": 6})
-    METHOD.condense(case).save(tmp_path / "undisturbed.safetensors")
-    with pytest.raises(Stopped):
-        METHOD.condense(case, run=Run(Stopping(tmp_path / "state", stop)))
-    METHOD.condense(case, run=Run(Stopping(tmp_path / "state", -1))).save(tmp_path / "resumed.safetensors")
-    one, other = ((tmp_path / f"{name}.safetensors").read_bytes() for name in ("undisturbed", "resumed"))
-    assert one == other
+    check_resumes(METHOD, case, tmp_path, stop)

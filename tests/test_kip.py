@@ -20,7 +20,8 @@ from condensery.training.recipes import resolve
 from condensery.training.ridge import predictions, regression, tangent_kernel, targets_of
 from condensery.training.samples import Samples
 from tests import problems
-from tests.test_gradient_matching import CONFIG, Stopped, Stopping
+from tests.interrupted import check_resumes
+from tests.test_gradient_matching import CONFIG
 
 METHOD = methods.get("kip")
 
@@ -173,12 +174,7 @@ def test_labels_are_hard_unless_they_are_learned():
 @pytest.mark.parametrize("learn_labels", [False, True])
 def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, learn_labels: bool):
     case = problem(parameters={"iterations": 4, "learn_labels": learn_labels})
-    METHOD.condense(case).save(tmp_path / "undisturbed.safetensors")
-    with pytest.raises(Stopped):
-        METHOD.condense(case, run=Run(Stopping(tmp_path / "state", 2)))
-    METHOD.condense(case, run=Run(Stopping(tmp_path / "state", -1))).save(tmp_path / "resumed.safetensors")
-    one, other = ((tmp_path / f"{name}.safetensors").read_bytes() for name in ("undisturbed", "resumed"))
-    assert one == other
+    check_resumes(METHOD, case, tmp_path, 2)
 
 
 def test_snapshots_are_refused():

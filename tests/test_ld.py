@@ -19,12 +19,13 @@ from condensery.gathering import gather
 from condensery.methods.ld import Learner, Plateau
 from condensery.reporting import images_figure
 from condensery.reporting.labels import Labels
-from condensery.run import Checkpoint, Recorder, Run
+from condensery.run import Recorder, Run
 from condensery.synthetic import SyntheticSet
 from condensery.training import evaluation
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 from tests import problems
+from tests.interrupted import Stopped, Stopping
 
 CONFIG = Path(__file__).parents[1] / "config"
 LD = methods.get("ld")
@@ -166,25 +167,6 @@ def test_a_network_goes_on_as_long_as_its_mean_error_reaches_new_lows(errors, pa
         again = Plateau(patience)
         again.restore(plateau.state())
         plateau = again
-
-
-class Stopped(Exception):
-    """A job ends in the middle."""
-
-
-class Stopping(Checkpoint):
-    """A checkpoint that saves after every iteration and stops the job after some."""
-
-    def __init__(self, path: Path, last: int) -> None:
-        super().__init__(path, "test", every_seconds=0)
-        self.last = last
-        self.saved: list[int] = []
-
-    def save(self, step, state):
-        super().save(step, state)
-        self.saved.append(step)
-        if step == self.last:
-            raise Stopped
 
 
 @pytest.mark.parametrize("last", [1, 5, 8])

@@ -13,9 +13,8 @@ from condensery.kernels import linear, mmd_squared
 from condensery.methods import dm, m3d
 from condensery.methods.m3d import gaussian
 from condensery.methods.pixels import UnitPixels
-from condensery.run import Run
 from tests import problems
-from tests.test_gradient_matching import Stopped, Stopping
+from tests.interrupted import check_resumes
 
 METHOD = methods.get("m3d")
 OWN = {"kernel": "gaussian", "network_steps": 5, "strategy": "color+crop+cutout", "formation": 2}
@@ -184,9 +183,4 @@ def test_condensing_by_class_equals_condensing_all_classes():
 
 def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path):
     case = problem(parameters={"iterations": 7, "network_steps": 5})
-    METHOD.condense(case).save(tmp_path / "undisturbed.safetensors")
-    with pytest.raises(Stopped):
-        METHOD.condense(case, run=Run(Stopping(tmp_path / "state", 3)))
-    METHOD.condense(case, run=Run(Stopping(tmp_path / "state", -1))).save(tmp_path / "resumed.safetensors")
-    one, other = ((tmp_path / f"{name}.safetensors").read_bytes() for name in ("undisturbed", "resumed"))
-    assert one == other
+    check_resumes(METHOD, case, tmp_path, 3)

@@ -23,9 +23,10 @@ from condensery.methods import Problem
 from condensery.methods.mtt import Trajectories
 from condensery.pool.experts import Experts
 from condensery.pool.states import FIRST_SEED
-from condensery.run import Checkpoint, Recorder, Run
+from condensery.run import Recorder, Run
 from condensery.training.recipes import resolve
 from tests import problems
+from tests.interrupted import Stopped, Stopping
 
 MTT = methods.get("mtt")
 SMOOTH = "convnet-d2-w8-swish-in"
@@ -297,23 +298,6 @@ def test_a_run_is_that_of_a_plain_version(experts: Path) -> None:
     recipe = {"name": "mtt", "epochs": 1, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0, "batch": 4}
     values = recipe | {"augmentation": "none", "learned_lr": True}
     assert resolve(values, condensed).lr == pytest.approx(condensed.learning_rate.item())
-
-
-class Stopped(Exception):
-    """A job ends in the middle."""
-
-
-class Stopping(Checkpoint):
-    """A checkpoint that saves after every iteration and stops the job after some."""
-
-    def __init__(self, path: Path, last: int) -> None:
-        super().__init__(path, "test", every_seconds=0)
-        self.last = last
-
-    def save(self, step: int, state: dict[str, Tensor]) -> None:
-        super().save(step, state)
-        if step == self.last:
-            raise Stopped
 
 
 @pytest.mark.parametrize("last", [1, 2])

@@ -14,9 +14,9 @@ from condensery.kernels import mmd_squared
 from condensery.methods import dm, ncfm
 from condensery.methods.ncfm import characteristic, discrepancy
 from condensery.methods.pixels import FallingPixels
-from condensery.run import UNATTENDED, Run
+from condensery.run import UNATTENDED
 from tests import problems
-from tests.test_gradient_matching import Stopped, Stopping
+from tests.interrupted import check_resumes
 
 METHOD = methods.get("ncfm")
 OWN = {
@@ -212,9 +212,4 @@ def test_condensing_by_class_equals_condensing_all_classes(problem):
 @pytest.mark.parametrize("stop", [1, 4])
 def test_a_stopped_run_ends_in_the_same_bytes(problem, tmp_path: Path, stop: int):
     case = problem(parameters={"iterations": 7, "patience": 1})
-    METHOD.condense(case).save(tmp_path / "undisturbed.safetensors")
-    with pytest.raises(Stopped):
-        METHOD.condense(case, run=Run(Stopping(tmp_path / "state", stop)))
-    METHOD.condense(case, run=Run(Stopping(tmp_path / "state", -1))).save(tmp_path / "resumed.safetensors")
-    one, other = ((tmp_path / f"{name}.safetensors").read_bytes() for name in ("undisturbed", "resumed"))
-    assert one == other
+    check_resumes(METHOD, case, tmp_path, stop)

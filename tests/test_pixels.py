@@ -11,28 +11,12 @@ from condensery import methods
 from condensery.methods.pixels import Pixels
 from condensery.run import Checkpoint, Recorder, Run
 from tests import problems, test_gradient_matching
+from tests.interrupted import Stopped, Stopping
 
 
 def problem(method: str, iterations: int):
     make = test_gradient_matching.problem if method == "dsa" else problems.problem
     return make(network="convnet-d2-w8", parameters={"iterations": iterations})
-
-
-class Stopped(Exception):
-    """A job ends in the middle."""
-
-
-class Stopping(Checkpoint):
-    """A checkpoint that saves after every iteration and stops the job after some."""
-
-    def __init__(self, path: Path, last: int | None = None) -> None:
-        super().__init__(path, "test", every_seconds=0)
-        self.last = last
-
-    def save(self, step, state):
-        super().save(step, state)
-        if step == self.last:
-            raise Stopped
 
 
 @pytest.mark.parametrize("method", ["dm", "dsa"])
