@@ -51,7 +51,7 @@ quickstart: env ## Condense the built-in digits and compare the methods: under f
 	@echo
 	@sed '/^## Every cell/,$$d' results/quickstart/tables/table1.md | grep '^|'
 	@echo
-	@echo "Test accuracy in percent after training on the synthetic images alone, n = sets x networks. Look at:"
+	@echo "Test accuracy in percent after training on the synthetic images alone, of 2 sets x 2 networks where a cell states no other n. Look at:"
 	@for file in figures/summary.png figures/figure2.png report.html; do test -s results/quickstart/$$file && echo "  results/quickstart/$$file" || exit 1; done
 	@echo "Next, after source $(VENV)/bin/activate:"
 	@echo "  condensery show results/quickstart/synthetic/digits/dm/convnet-d2-w32/ipc10/seed0.safetensors   what a set is"

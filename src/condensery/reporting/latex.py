@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -88,9 +87,7 @@ def document(
     names = target.layout.lines
     heads = [_SHORT_HEADS.get(name, layout.HEADS[name]) for name in names]
     heads += [layout.shown(target.layout.columns, column, labels) for column in columns]
-    shown = [line.cells[column] for line in lines for column in columns if column in line.cells]
-    counts = Counter(cell["n"] for cell in shown if cell["networks"])
-    common = counts.most_common(1)[0][0] if counts else ""
+    common = layout.usual(frame)
     body: list[list[str]] = []
     previous = None
     for line in lines:
@@ -107,8 +104,6 @@ def document(
         if any(_published(cell) for cell in cells):
             body.append([""] * len(names) + [_published(cell) for cell in cells])
     of_all, *about = layout.facts(frame)
-    if len(counts) > 1:
-        of_all += f" Where none is stated, it is {common.replace('x', TIMES)}."
     bold = ["Bold: the highest measured accuracy of each line."] if choice.best else []
     caption = " ".join([f"{target.title}.", labels.sentence(), of_all, *target.notes, *bold])
     sides = "".join("r" if name == "ipc" else "l" for name in names) + "c" * len(columns)
@@ -211,8 +206,8 @@ def _measured(cell: Cell | None, common: str, best: str) -> str:
         source = rf"\textbf{{{mean}}}{source.removeprefix(mean)}"
     share = layout.relative(cell)
     source += escape(f", {share}") if share else ""
-    stated = cell["networks"] and cell["n"] != common
-    return rf"{source} {{\tiny({escape(layout.count(cell))})}}" if stated else source
+    stated = layout.stated_count(cell, common)
+    return rf"{source} {{\tiny({escape(stated)})}}" if stated else source
 
 
 def _published(cell: Cell | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -171,6 +172,17 @@ def count(cell: Cell) -> str:
     return cell["n"].replace("x", TIMES) or ABSENT
 
 
+def usual(frame: pd.DataFrame) -> str:
+    """Return the most frequent ``n`` of the measured cells, which they need not state; "" if none are."""
+    counts = Counter(frame.loc[frame["networks"] > 0, "n"])
+    return counts.most_common(1)[0][0] if counts else ""
+
+
+def stated_count(cell: Cell, common: str) -> str:
+    """Write the number of sets and networks of a cell where it is not the usual one, see `usual`; else ""."""
+    return count(cell) if cell["networks"] and cell["n"] != common else ""
+
+
 def size(ipc: int) -> str:
     """Write images per class."""
     return str(ipc) if ipc else "all"
@@ -190,11 +202,11 @@ def time(seconds: float) -> str:
 def facts(frame: pd.DataFrame) -> list[str]:
     """Say how many networks the measured cells have, on which machine, with which versions and how long."""
     cells = frame[frame["networks"] > 0]
-    counts = sorted(set(cells["n"]), key=lambda n: [int(part) for part in n.replace("+", "x").split("x")])
     versions = {name: parts(cells[name]) for name in VERSIONS}
-    listed = ", ".join(counts).replace("x", TIMES)
+    otherwise = ", where a cell states no other" if cells["n"].nunique() > 1 else ""
     return [
-        f"n = sets {TIMES} networks per set, or networks on the whole set: {listed}.",
+        f"n = sets {TIMES} networks per set, or networks on the whole set: "
+        f"{usual(cells).replace('x', TIMES)}{otherwise}.",
         f"{cells['networks'].sum()} networks, trained and tested in {duration(cells['seconds'].sum())} "
         f"on {distinct(parts(cells['device']))}, {distinct(parts(cells['precision']))}.",
         f"Made with {versions_text(versions)}.",

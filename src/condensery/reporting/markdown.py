@@ -34,7 +34,10 @@ def document(target: Accuracies, frame: pd.DataFrame, labels: Labels) -> str:
         CondenseryError: the cells do not fit the paper's layout.
     """
     columns, lines = layout.matrix(frame, target.layout, labels)
-    compact = [[*line.titles, *(_compact(line.cells.get(column)) for column in columns)] for line in lines]
+    common = layout.usual(frame)
+    compact = [
+        [*line.titles, *(_compact(line.cells.get(name), common) for name in columns)] for line in lines
+    ]
     heads = [layout.HEADS[name] for name in target.layout.lines]
     heads += [layout.shown(target.layout.columns, column, labels) for column in columns]
     parts = [
@@ -48,11 +51,12 @@ def document(target: Accuracies, frame: pd.DataFrame, labels: Labels) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _compact(cell: Cell | None) -> str:
+def _compact(cell: Cell | None, common: str) -> str:
     if cell is None:
         return ""
     share = f", {layout.relative(cell)}" if layout.relative(cell) else ""
-    number = f" (n={layout.count(cell)})" if cell["networks"] else ""
+    stated = layout.stated_count(cell, common)
+    number = f" (n={stated})" if stated else ""
     published = layout.published(cell)
     return layout.measured(cell) + share + number + (f" [{published}]" if published != layout.ABSENT else "")
 

@@ -237,6 +237,7 @@ def _accuracies(frame: pd.DataFrame, of: Layout, labels: Labels, folder: Path) -
 
 def _matrix(frame: pd.DataFrame, of: Layout, labels: Labels) -> Grid:
     columns, lines = layout.matrix(frame, of, labels)
+    common = layout.usual(frame)
     first, *others = (layout.HEADS[name] for name in of.lines)
     heads = [(Entry(first, (", ".join(others),)), True)]
     heads += [(Entry(layout.shown(of.columns, column, labels)), False) for column in columns]
@@ -244,16 +245,17 @@ def _matrix(frame: pd.DataFrame, of: Layout, labels: Labels) -> Grid:
     for i, line in enumerate(lines):
         dataset, *titles = line.titles
         below = ", ".join(title for title in titles if title != ABSENT)
-        entries = (Entry(dataset, (below,)), *(_compact(line.cells.get(c)) for c in columns))
+        entries = (Entry(dataset, (below,)), *(_compact(line.cells.get(c), common) for c in columns))
         body.append(Line(entries, i == 0 or lines[i - 1].titles[0] != dataset))
     return Grid(tuple(heads), tuple(body))
 
 
-def _compact(cell: Cell | None) -> Entry:
+def _compact(cell: Cell | None, common: str) -> Entry:
     if cell is None:
         return Entry("")
     below = [layout.relative(cell)] if layout.relative(cell) else []
-    below += [f"n={layout.count(cell)}"] if cell["networks"] else []
+    stated = layout.stated_count(cell, common)
+    below += [f"n={stated}"] if stated else []
     published = layout.published(cell)
     below += [f"[{published}]"] if published != ABSENT else []
     return Entry(layout.measured(cell), tuple(below))
