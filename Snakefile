@@ -32,6 +32,7 @@ wildcard_constraints:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/condense.smk"
 include: "workflow/rules/generators.smk"
+include: "workflow/rules/networks.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/reproduction.smk"
@@ -43,21 +44,6 @@ include: "workflow/rules/progress.smk"
 if SPLIT:
 
     include: "workflow/rules/split.smk"
-
-
-if POOL:
-
-    include: "workflow/rules/pool.smk"
-
-
-if CONFIG.pairs:
-
-    include: "workflow/rules/pairs.smk"
-
-
-if EXPERTS:
-
-    include: "workflow/rules/experts.smk"
 
 
 if CONFIG.listed(target_kinds.Memories):

@@ -12,6 +12,7 @@ from condensery.experiment import (
     WholeEvaluation,
     catalog,
     load_config,
+    plans,
     settings,
     target_kinds,
 )

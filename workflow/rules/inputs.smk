@@ -68,8 +68,7 @@ def get_recipe(w) -> dict:
 
 # The files that are trained beforehand: their paths, and name -> files of one set.
 FEATURES, STEP_FEATURES = NEEDS["features"].path, NEEDS["features"].step_path
-POOLED, PAIRED = NEEDS["pool"].path, NEEDS["pairs"].path
-GENERATOR, EXPERT = NEEDS["generator"].path, NEEDS["experts"].path
+GENERATOR = NEEDS["generator"].path
 
 
 def needed_by(w) -> dict[str, list[str]]:
