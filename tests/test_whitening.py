@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -88,6 +89,30 @@ def test_a_whitening_that_is_altered_or_of_other_images_is_refused(prepared: Pat
     (tmp_path / "whitening.npy").write_bytes(b"")
     with pytest.raises(CondenseryError, match=r"whitening\.npy: altered since it was prepared"):
         data.load(tmp_path)
+
+
+def test_rounding_of_the_matrix_makes_no_other_data_set(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rounded(*args, **options) -> bytes:
+        values = np.load(io.BytesIO(fitted(*args, **options)))
+        stream = io.BytesIO()
+        np.save(stream, np.nextafter(values, np.float32(9)))
+        return stream.getvalue()
+
+    monkeypatch.setattr("condensery.data.whitening.fitted", rounded)
+    here, other = data.load(prepared), tmp_path / "other"
+    data.prepare("digits-zca", SPEC, tmp_path / "raw", other)
+    assert (other / "whitening.npy").read_bytes() != (prepared / "whitening.npy").read_bytes()
+    there = data.load(other)
+    assert (there.info.whitened_by, there.content) == (here.info.whitened_by, here.content)
+    made = SyntheticSet.of(there.info, torch.zeros(10, 1, 8, 8), torch.arange(10))
+    made.check_against(here.info)
+    # Another strength is another whitening.
+    data.prepare(
+        "digits-zca", SPEC | {"zca": {"ridge": 0.2, "relative": False}}, tmp_path / "raw", tmp_path / "more"
+    )
+    assert data.load(tmp_path / "more").info.whitened_by != here.info.whitened_by
 
 
 def test_what_is_not_whitened_is_described_as_before(prepared: Path) -> None:

@@ -198,7 +198,8 @@ def _make(
     if "zca" in spec:
         train = rows_in_file(partial / "train_images.npy", shape, np.uint8)
         (partial / whitening.FILE).write_bytes(whitening.fitted(train, mean, std, **spec["zca"]))
-        zca = whitening.Zca(file_sha256(partial / whitening.FILE), out_dir / whitening.FILE)
+        digest = whitening.definition(content["train"], mean, std, **spec["zca"])
+        zca = whitening.Zca(digest, out_dir / whitening.FILE)
         written += (whitening.FILE,)
     info = DataInfo(name, shape.channels, shape.height, shape.width, classes, mean, std, zca)
     sums = {file: file_sha256(partial / file) for file in written}

@@ -148,18 +148,18 @@ def load(prepared_dir: Path) -> RealData:
             )
         parts.append(Split(images, labels, info))
     if info.whitening:
-        _check_whitening(info.whitening)
+        _check_whitening(info.whitening, described.sha256.get(WHITENING, ""))
     train, test = parts
     return RealData(info, train, test, described.seen(), described.files())
 
 
-def _check_whitening(zca: Zca) -> None:
+def _check_whitening(zca: Zca, wanted: str) -> None:
     again = "remove the folder and prepare it again"
     try:
         found = file_sha256(zca.path)
     except OSError as error:
         raise CondenseryError(f"{zca.path}: cannot be read ({error}); {again}") from None
-    if found != zca.digest:
+    if found != wanted:
         raise CondenseryError(f"{zca.path}: altered since it was prepared; {again}")
 
 

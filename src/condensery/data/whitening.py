@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,7 +25,7 @@ class Zca:
     """A whitening: flat normalized images less their mean, times a symmetric matrix.
 
     Attributes:
-        digest: SHA-256 of the file; two whitenings are equal if it is.
+        digest: see `definition`; two whitenings are equal if it is.
         path: the file.
     """
 
@@ -50,6 +52,25 @@ class Zca:
 def _on(zca: Zca, device: torch.device) -> tuple[Tensor, Tensor]:
     values = torch.from_numpy(np.load(zca.path, allow_pickle=False)).to(device)
     return values[0], values[1:]
+
+
+def definition(
+    train: str, mean: tuple[float, ...], std: tuple[float, ...], *, ridge: float, relative: bool
+) -> str:
+    """Return the digest of what a whitening is computed from.
+
+    The last digits of the matrix differ from machine to machine. A set that was made on one is of the data
+    set that another prepares, so these digits do not count.
+
+    Args:
+        train: checksum of the training images.
+        mean: as of `fitted`, and so are the others.
+        std: likewise.
+        ridge: likewise.
+        relative: likewise.
+    """
+    text = json.dumps([train, list(mean), list(std), float(ridge), relative])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def fitted(
