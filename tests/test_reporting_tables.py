@@ -27,6 +27,7 @@ ROOT = PUBLISHED.parents[1]
 # With the titles of config/; `mine` has one, and stands after them.
 TITLES = Labels.of(load_config(Path(__file__).parents[1] / "config", "smoke")).titles
 LABELS = Labels("test", "made by hand", {**TITLES, "mine": "My_Method"})
+SIZES = {"cifar10": 3 * 32 * 32}
 
 
 def rows() -> list[dict[str, Any]]:
@@ -44,7 +45,7 @@ def rows() -> list[dict[str, Any]]:
 
 def built() -> tables.Table:
     """Build table 1 from the rows."""
-    return tables.build("table1", pd.DataFrame(rows()), PUBLISHED, LABELS)
+    return tables.build("table1", pd.DataFrame(rows()), PUBLISHED, LABELS, sizes=SIZES)
 
 
 def pipe_tables(text: str) -> list[list[dict[str, str]]]:
@@ -76,7 +77,7 @@ def test_order_is_that_of_the_papers_and_others_follow() -> None:
 
 def test_readers_see_the_titles_of_data_sets_and_programs_their_names() -> None:
     labels = dataclasses.replace(LABELS, datasets={"cifar10": "CIFAR-10"})
-    titled = tables.build("table1", pd.DataFrame(rows()), PUBLISHED, labels)
+    titled = tables.build("table1", pd.DataFrame(rows()), PUBLISHED, labels, sizes=SIZES)
     plain = built()
     assert titled.cells.equals(plain.cells)
     assert "cifar10" not in titled.latex
@@ -150,6 +151,9 @@ def test_markdown_lists_every_cell_with_its_components() -> None:
         "Std between networks": "1.0",
         "Published": "48.9 ± 0.6",
         "Difference": "−0.4",
+        "Images stored": "100",
+        "Trained on": "100",
+        "Bytes": "307,200",
         "Evaluation time": "10 s",
     }
     assert len(every) == len(built().cells)

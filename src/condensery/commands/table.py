@@ -59,5 +59,5 @@ def main() -> None:
         measured = of_target(measured, config, arguments.table)
     choice = latex.Choice(tuple(arguments.tex_columns), arguments.tex_best)
     folder, names = arguments.config / "published", Labels.of(config)
-    table = tables.build(arguments.table, measured, folder, names, choice)
+    table = tables.build(arguments.table, measured, folder, names, choice, config.image_sizes)
     table.write(arguments.out)

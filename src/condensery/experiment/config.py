@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,11 @@ class Config:
             CondenseryError: the data set is unknown.
         """
         return self.dataset(dataset)["network"]
+
+    @property
+    def image_sizes(self) -> dict[str, int]:
+        """The values of an image, C x H x W, by the name of the data set."""
+        return {name: entry["channels"] * math.prod(entry["size"]) for name, entry in self.datasets.items()}
 
     def class_count(self, dataset: str) -> int:
         """Return the number of classes of a data set.

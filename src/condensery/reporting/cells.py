@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from condensery.errors import CondenseryError
 from condensery.reporting import agreement
+from condensery.rows import STORAGE as STORED
 
 KEYS = ("protocol", "dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network")
 """The columns that identify a cell."""
@@ -38,7 +40,9 @@ COLUMNS = (
     "published_std",
     "difference",
     "source",
+    "images_stored",
     "images",
+    "bytes",
     "epochs",
     "device",
     "precision",
@@ -47,15 +51,17 @@ COLUMNS = (
     "commit",
     "seconds",
 )
-"""All columns of cells, in the order of the CSV file."""
+"""All columns of cells, in the order of the CSV file; ``images`` are those trained on."""
 
 STORAGE = ("images_stored", "bytes")
-"""Further columns, if a set has images that hold several each: ``images`` are those trained on."""
+"""The columns of what a set takes up, whole numbers or NA."""
+
+NO_SIZES: Mapping[str, int] = {}
 
 _PROVENANCE = ("device", "precision", "torch", "condensery", "commit")
 
 
-def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+def cells(rows: pd.DataFrame, published: pd.DataFrame, sizes: Mapping[str, int] = NO_SIZES) -> pd.DataFrame:
     """Aggregate rows over sets and networks.
 
     The papers print mean and population standard deviation over the pooled list of 5 sets x 20 networks
@@ -65,10 +71,12 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     Args:
         rows: as `rows.read_rows` returns them.
         published: as the functions of reporting/published.py return them.
+        sizes: name of the data set -> 8-bit values of an image, for rows that do not say what a set takes up.
 
     Returns:
-        One line per cell, sorted by `KEYS`, with `COLUMNS`, and `STORAGE` if any set stores fewer images than
-        it trains on. Accuracies and their deviations are in percent.
+        One line per cell, sorted by `KEYS`, with `COLUMNS`. Accuracies and their deviations are in percent.
+        bytes are those of the stored pixels as 8-bit values and of soft labels as float32; NA if the size of
+        an image is not known.
         std is NaN for one network, std_between_sets for one set, std_between_networks for one network per
         set. sets and networks are counts, networks over all sets; n is sets x networks per set.
         The whole training set (ipc 0) is one set, whatever the seeds. A cell has the published
@@ -85,27 +93,18 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     ]
     frame = _with_published(pd.DataFrame(lines), published)
     frame["difference"] = frame["mean"] - frame["published_mean"]
-    stored = _stored(rows)
-    if stored is None:
-        return frame[list(COLUMNS)]
-    return frame.merge(stored, on=list(KEYS), validate="one_to_one")[[*COLUMNS, *STORAGE]]
+    return frame.merge(_stored(rows, sizes), on=list(KEYS), validate="one_to_one")[list(COLUMNS)]
 
 
-def _stored(rows: pd.DataFrame) -> pd.DataFrame | None:
-    """Return what the sets of each cell take up, or None if all store the images that they train on.
+def _stored(rows: pd.DataFrame, sizes: Mapping[str, int]) -> pd.DataFrame:
+    """Return what the sets of each cell take up, a line per cell: `KEYS` and `STORAGE`.
 
-    Returns:
-        A line per cell: `KEYS`, ``images_stored``, and ``bytes``, those of 8-bit pixels and of soft labels.
-        A row without the columns of `rows.STORAGE` is of a set with hard labels that stores each image.
+    A row without the columns of `rows.STORAGE` is of a set with hard labels that stores each image.
     """
-    if "images_stored" not in rows or (rows["images_stored"].fillna(rows["images"]) == rows["images"]).all():
-        return None
-    of_an_image = (rows["pixel_bytes"] / rows["images_stored"]).groupby(rows["dataset"]).transform("max")
-    pixels = rows["pixel_bytes"].fillna(rows["images"] * of_an_image)
-    taken = rows[list(KEYS)].assign(
-        images_stored=rows["images_stored"].fillna(rows["images"]),
-        bytes=pixels + rows["label_bytes"].fillna(0),
-    )
+    given = rows.reindex(columns=STORED.names)
+    stored = given["images_stored"].fillna(rows["images"])
+    pixels = given["pixel_bytes"].fillna(stored * rows["dataset"].map(sizes))
+    taken = rows[list(KEYS)].assign(images_stored=stored, bytes=pixels + given["label_bytes"].fillna(0))
     return (
         taken.groupby(list(KEYS), as_index=False)[list(STORAGE)]
         .first()

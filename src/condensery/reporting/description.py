@@ -14,7 +14,7 @@ from condensery import rows
 from condensery.errors import CondenseryError
 from condensery.files import TensorFile
 from condensery.reporting import continual_cells, published, search_cells, tables
-from condensery.reporting.cells import cells
+from condensery.reporting.cells import COLUMNS, cells
 from condensery.reporting.layout import ABSENT, count, measured
 from condensery.reporting.layout import published as published_value
 
@@ -122,7 +122,7 @@ def _rows(path: Path, folder: Path | None) -> tuple[str, dict[str, Any], list[st
 def _table(path: Path) -> tuple[str, dict[str, Any], list[str]]:
     with path.open(encoding="utf-8", newline="") as stream:
         head = tuple(next(csv.reader(stream), ()))
-    if head in tables.LAYOUTS:
+    if head == COLUMNS:
         frame = tables.read_cells(path)
         done = frame[frame["networks"] > 0]
         return f"table, {len(done)} measured cells", _constant(done), _cells(frame)

@@ -37,6 +37,9 @@ HEADS = {
 }
 """The columns that say which cell of a table a value belongs to, and their headings."""
 
+SIZES = ("Images stored", "Trained on", "Bytes")
+"""The headings of what a set takes up; bytes of pixels as 8-bit values and of soft labels as float32."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -186,6 +189,12 @@ def stated_count(cell: Cell, common: str) -> str:
 def size(ipc: int) -> str:
     """Write images per class."""
     return str(ipc) if ipc else "all"
+
+
+def sizes(cell: Cell) -> tuple[str, ...]:
+    """Write what the set of a measured cell takes up, texts of `SIZES`; a dash for what is not known."""
+    numbers = [cell[name] for name in ("images_stored", "images", "bytes")]
+    return tuple(ABSENT if pd.isna(each) or not cell["networks"] else f"{each:,}" for each in numbers)
 
 
 def networks(cell: Cell) -> str:

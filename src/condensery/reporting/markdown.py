@@ -23,6 +23,7 @@ _LONG = (
     "Std between networks",
     "Published",
     "Difference",
+    *layout.SIZES,
     "Evaluation time",
 )
 
@@ -74,6 +75,7 @@ def _long(cell: Cell, labels: Labels) -> list[str]:
         layout.points(cell["std_between_networks"]),
         layout.published(cell),
         layout.difference(cell["difference"]),
+        *layout.sizes(cell),
         layout.time(cell["seconds"]),
     ]
 

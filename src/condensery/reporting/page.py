@@ -43,6 +43,7 @@ _LONG = (
     ("Published", False),
     ("Difference", False),
     ("Source", True),
+    *((head, False) for head in layout.SIZES),
     ("Evaluation time", False),
     ("Files", True),
 )
@@ -276,6 +277,7 @@ def _long(group: pd.DataFrame, title: str, labels: Labels, folder: Path) -> Grid
             layout.published(cell),
             layout.difference(cell["difference"]),
             cell["source"],
+            *layout.sizes(cell),
             layout.time(cell["seconds"]),
         )
         files = Entry("", links=_cell_files(cell, folder))

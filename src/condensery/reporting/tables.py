@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,16 +13,14 @@ from condensery.experiment.catalog import find
 from condensery.experiment.target_kinds import Accuracies, Layout
 from condensery.files import atomic
 from condensery.reporting import latex, markdown, metrics, published
-from condensery.reporting.cells import COLUMNS, KEYS, NUMBERS, STORAGE, cells
+from condensery.reporting.cells import COLUMNS, KEYS, NO_SIZES, NUMBERS, STORAGE, cells
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import order
 from condensery.reporting.metrics import Metrics
 
-LAYOUTS = (COLUMNS, (*COLUMNS, *STORAGE))
-"""The columns that the CSV file of a table may have."""
-
 _COUNTS = ("ipc", "sets", "networks", "images", "epochs")
-_TEXTS = [name for name in COLUMNS if name not in (*NUMBERS, *_COUNTS)]
+_TEXTS = [name for name in COLUMNS if name not in (*NUMBERS, *STORAGE, *_COUNTS)]
+_TYPES = dict.fromkeys(_TEXTS, str) | dict.fromkeys(NUMBERS, float) | dict.fromkeys(STORAGE, "Int64")
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,12 @@ def read_cells(path: Path) -> pd.DataFrame:
         raise CondenseryError(f"{path}: no such table; make it with scripts/table.py") from error
     except ValueError as error:
         raise CondenseryError(f"{path}: cannot be read as a table: {error}") from error
-    if tuple(frame.columns) not in LAYOUTS:
+    if tuple(frame.columns) != COLUMNS:
         raise CondenseryError(
             f"{path}: not the columns of a table of cells; make it again with scripts/table.py"
         )
     try:
-        return frame.astype(dict.fromkeys(_TEXTS, str)).astype(dict.fromkeys(NUMBERS, float))
+        return frame.astype(_TYPES)
     except ValueError as error:
         raise CondenseryError(f"{path}: holds text for a number ({error}); make it again") from error
 
@@ -87,6 +86,7 @@ def build(
     folder: Path,
     labels: Labels,
     choice: latex.Choice = latex.WHOLE_TABLE,
+    sizes: Mapping[str, int] = NO_SIZES,
 ) -> Table:
     """Build a table.
 
@@ -96,13 +96,14 @@ def build(
         folder: of the published numbers.
         labels: names for readers.
         choice: what the table shows in LaTeX.
+        sizes: as of `cells.cells`.
 
     Raises:
         CondenseryError: the table is unknown, the rows do not fit it, or a chosen column is not among them.
     """
     target = find(Accuracies, name)
     known = published.table(target.published, folder)
-    frame = cells(rows, known)
+    frame = cells(rows, known, sizes)
     if target.gaps:
         frame = _with_gaps(frame, known, target.layout)
     frame = _in_order(frame, target.layout, list(dict.fromkeys(known["dataset"])), labels)
@@ -137,7 +138,7 @@ def _with_gaps(measured: pd.DataFrame, known: pd.DataFrame, layout: Layout) -> p
     frame = pd.concat([measured, pd.DataFrame(gaps, columns=list(COLUMNS))], ignore_index=True)
     frame = frame.fillna({"seconds": 0.0} | dict.fromkeys(_COUNTS, 0))
     frame[_TEXTS] = frame[_TEXTS].fillna("")
-    return frame.astype(dict.fromkeys(NUMBERS, float)).astype(dict.fromkeys(_COUNTS, int))
+    return frame.astype(_TYPES | dict.fromkeys(_COUNTS, int))
 
 
 def _in_order(frame: pd.DataFrame, layout: Layout, datasets: list[str], labels: Labels) -> pd.DataFrame:
