@@ -17,6 +17,7 @@ from PIL import Image
 from condensery import exchange
 from condensery.data import DataInfo, load, normalize, prepare
 from condensery.errors import CondenseryError
+from condensery.scoring.opening import in_space
 from condensery.synthetic import SyntheticSet
 from condensery.training.evaluation import evaluate
 from condensery.training.recipes import Recipe
@@ -121,6 +122,10 @@ LAYOUTS = {
     "bytes as numbers": (torch_file([BYTES.float(), Y]), {}),
     "mtt": (with_beside(X, Y), {"space": "normalized"}),
     "mtt, from 0 to 1": (with_beside(UNIT, Y, "images_100.pt"), {}),
+    "mtt, whitening undone": (
+        lambda folder: with_beside(X, Y, "images_7.pt")(folder).rename(folder / "images_zca_7.pt"),
+        {"space": "normalized"},
+    ),
     "datm, with a rate": (with_beside(X, SOFT, lr_best=torch.tensor(0.02)), {"space": "normalized"}),
     "datm, logits": (with_beside(X, SOFT.log() + 3), {"space": "normalized", "labels": "logits"}),
     "kip": (
@@ -130,6 +135,10 @@ LAYOUTS = {
     "frepo": (
         numpy_file(image=X.permute(LAST).numpy(), label=(SOFT - 0.25).numpy()),
         {"space": "normalized", "labels": "centered"},
+    ),
+    "npz, as Keras names them": (
+        numpy_file(x_train=BYTES.permute(LAST).numpy(), y_train=Y[:, None].numpy()),
+        {},
     ),
     "npy": (npy_pair, {}),
     "folders by name": (class_folders(("Cat", "dog", "sea_lion", "truck")), {}),
@@ -143,6 +152,10 @@ LAYOUTS = {
     ),
     "parquet, names and bytes": (
         parquet({"image": [e["bytes"] for e in ENCODED], "label": [CLASSES[c] for c in Y.tolist()]}),
+        {},
+    ),
+    "parquet, two kinds of labels": (
+        parquet({"img": ENCODED, "fine_label": Y.tolist(), "coarse_label": [0, 1] * 4}),
         {},
     ),
     "parquet, arrays": (parquet({"image": BYTES.tolist(), "label": Y.tolist()}), {}),
@@ -164,6 +177,10 @@ def test_a_set_of_each_layout_is_read_back(tmp_path: Path, name: str) -> None:
     assert torch.allclose(back.labels.float(), wanted.float(), atol=1e-6)
     assert back.learning_rate == (pytest.approx(0.02) if name in RATES else None)
     assert back.formation == 1
+    # Not a digit is lost: networks learn from the file what they learn from the tensors that were written.
+    written = ((X, "normalized"), (UNIT, "unit"), (UNIT * 1.2 - 0.1, "unit"), (BYTES, "uint8"))
+    given = [in_space(pixels, back.labels, INFO, space).images for pixels, space in written]
+    assert any(torch.equal(images, back.images) for images in given)
     back.save(tmp_path / "back.safetensors")
     assert exchange.read(tmp_path / "back.safetensors", INFO).digest() == back.digest()
 

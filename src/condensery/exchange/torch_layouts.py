@@ -14,8 +14,8 @@ from condensery.exchange.found import Found, is_array, learned_rate, plain
 from condensery.exchange.reference import entry_of
 from condensery.exchange.torch_file import load_safely
 
-IMAGES = ("images", "image", "x", "data", "x_proto")
-LABELS = ("labels", "label", "y", "targets", "target", "y_proto")
+IMAGES = ("images", "image", "x", "data", "x_proto", "x_train")
+LABELS = ("labels", "label", "y", "targets", "target", "y_proto", "y_train")
 _RATES = ("learning_rate", "lr", "syn_lr")
 
 
@@ -104,10 +104,13 @@ def with_labels_beside(path: Path, images: Any, layout: str, load: Callable[[Pat
         raise CondenseryError(
             f"{path}: holds images alone; name it images{path.suffix}, and put labels{path.suffix} beside it"
         )
-    labels = path.with_name(name.replace("images", "labels"))
+    # MTT writes images_zca_5000.pt, with the whitening undone, beside images_5000.pt, for the same labels.
+    labels, same = (path.with_name(name.replace(part, "labels")) for part in ("images", "images_zca"))
+    if not labels.is_file() and "images_zca" in name:
+        labels = same
     if not labels.is_file():
         raise CondenseryError(f"{path}: holds images alone, and {labels.name} is not beside it; put it there")
-    rates = dict.fromkeys((name.replace("images", "lr"), f"lr{path.suffix}", f"syn_lr{path.suffix}"))
+    rates = dict.fromkeys((labels.name.replace("labels", "lr"), f"lr{path.suffix}", f"syn_lr{path.suffix}"))
     beside = [path.with_name(each) for each in rates if path.with_name(each).is_file()]
     rate = learned_rate(beside[0], load(beside[0])) if beside else None
     read = load(labels)
