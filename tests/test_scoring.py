@@ -136,6 +136,34 @@ def test_rows_of_other_code_are_measured_again_unless_they_are_released(tmp_path
     assert cell.networks(1, Store(tmp_path), Wanted())[0].accuracy == row["accuracy"]
 
 
+def test_random_images_are_not_trained_on_where_two_networks_of_them_are_released(tmp_path: Path) -> None:
+    released = tmp_path / "released"
+    for recipe, networks in (("dsa", 2), ("plain", 3), ("dc", 1)):
+        cells.of_random(JOB, recipe, random_set(JOB, COUNTS, 1, 7), 2).networks(
+            networks, Store(released), Wanted()
+        )
+    mine = random_set(JOB, COUNTS, 1, 7)
+    kept = {path.name: path.read_bytes() for path in released.iterdir()}
+    store = Store(tmp_path / "cache", released)
+    score = scored(mine, recipes=("dsa", "plain", "dc"), networks=3, whole_networks=0, store=store)
+    assert [(line.networks, line.random_networks) for line in score.lines] == [(3, 2), (3, 3), (3, 3)]
+    of_random = [path.name for path in store.cache.iterdir() if "-random-" in path.name]
+    assert len(of_random) == 1
+    assert "-dc-" in of_random[0]
+    assert {path.name: path.read_bytes() for path in released.iterdir()} == kept
+    assert score.ars is not None
+    assert "n of random" in report.text([score])
+    # Those that are kept count as well, and as many as are asked for are trained.
+    more = replace(store, cache=tmp_path / "more")
+    score = scored(mine, recipes=("dsa",), networks=3, random_networks=3, whole_networks=0, store=more)
+    assert score.lines[0].random_networks == 3
+    score = scored(mine, recipes=("dsa",), networks=4, whole_networks=0, store=more)
+    assert score.lines[0].random_networks == 3
+    # Released rows have no other tests.
+    score = scored(mine, recipes=("dsa",), networks=3, whole_networks=0, store=store, wanted=Wanted(looks=1))
+    assert score.lines[0].random_networks == 3
+
+
 def test_rows_of_another_protocol_with_the_same_recipe_are_taken(tmp_path: Path) -> None:
     cell = cells.of_random(JOB, "plain", random_set(JOB, COUNTS, 1, 7), 2)
     (network,) = cell.networks(1, Store(tmp_path), Wanted())

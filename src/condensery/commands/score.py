@@ -49,7 +49,14 @@ def parse() -> argparse.Namespace:
         help=f"entries of config/recipes.yaml; default: {' '.join(RECIPES)}",
     )
     parser.add_argument("--network", metavar="NAME", help="evaluation network; default: the data set's own")
-    add_networks_argument(parser, " on each set, and on random images, by each recipe", NETWORKS)
+    add_networks_argument(parser, " on each set, by each recipe", NETWORKS)
+    parser.add_argument(
+        "--random-networks",
+        type=console.whole_number("--random-networks", 1, SEEDS_PER_SET),
+        metavar="N",
+        help="networks on random images; default: those that are kept or released, if two or more are "
+        "released; else as many as on a set",
+    )
     parser.add_argument(
         "--whole-networks",
         type=console.whole_number("--whole-networks", 0, SEEDS_PER_SET),
@@ -111,6 +118,7 @@ def main() -> None:
     comparison = Comparison(
         tuple(args.recipes),
         args.networks,
+        args.random_networks,
         args.whole_networks,
         Store(args.cache, args.released),
         Wanted(args.looks, args.robustness),

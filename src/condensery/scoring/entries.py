@@ -17,7 +17,7 @@ from condensery.data.storage import file_sha256
 from condensery.errors import CondenseryError
 from condensery.files import atomic
 from condensery.identity import digest
-from condensery.reporting.layout import ABSENT
+from condensery.reporting.layout import ABSENT, SIZES
 from condensery.rows import read_rows, write_rows
 from condensery.scoring import cells, formulas
 from condensery.scoring.formulas import Estimate
@@ -139,7 +139,7 @@ def table(entries: Sequence[Entry]) -> str:
     """Return entries as a table in Markdown, a line per recipe."""
     heads = (
         *("Data set", "ipc", "Method", "Network", "Recipe", "n", "Accuracy", "Random", "IOR", "HLR", "LRS"),
-        *("Images stored", "Trained on", "Bytes", "Set"),
+        *(*SIZES, "Set"),
     )
     lines: list[tuple[str, ...]] = [heads, tuple("---" for _ in heads)]
     for entry in entries:

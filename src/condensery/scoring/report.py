@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from condensery.files import atomic
 from condensery.machine.versions import versions
-from condensery.reporting.layout import ABSENT
+from condensery.reporting.layout import ABSENT, SIZES
 from condensery.rows import COORDINATES, EXAMINATION, write_rows
 from condensery.scoring import corruptions
 from condensery.scoring.cells import Row
@@ -44,7 +44,6 @@ ROBUST = (
     "all if there are fewer."
 )
 _KEYS = ("Set", "Recipe")
-_SIZES = ("Images stored", "Trained on", "Bytes")
 
 
 def document(scores: Sequence[Score]) -> dict[str, Any]:
@@ -71,7 +70,7 @@ def text(scores: Sequence[Score]) -> str:
 def tables(scores: Sequence[Score]) -> list[Table]:
     """Return the accuracies and what is made of them, and what the sets store."""
     found = [_figures(scores), _examined(scores), _stored(scores)]
-    return [(heads, lines) for heads, lines in found if len(heads) > len(_KEYS) + len(_SIZES)]
+    return [(heads, lines) for heads, lines in found if len(heads) > len(_KEYS) + len(SIZES)]
 
 
 def notes(scores: Sequence[Score]) -> list[str]:
@@ -141,9 +140,9 @@ def settings(score: Score) -> str:
 def _figures(scores: Sequence[Score]) -> Table:
     heads = (
         *_KEYS,
-        "n",
+        *("n", "n of random"),
         *("Accuracy", "Random", "IOR", "Hard labels", "Whole set", "HLR", "LRS", "ARS"),
-        *_SIZES,
+        *SIZES,
     )
     lines = []
     for each in scores:
@@ -161,7 +160,8 @@ def _figures(scores: Sequence[Score]) -> Table:
             )
             marks = {id(line.whole): " †"} if line.whole_source else {}
             texts = [(_signed(e) if e is line.gain else shown(e)) + marks.get(id(e), "") for e in estimates]
-            lines.append((each.name, line.recipe, str(line.networks), *texts, *_size(each)))
+            fewer = str(line.random_networks) if line.random_networks != line.networks else ABSENT
+            lines.append((each.name, line.recipe, str(line.networks), fewer, *texts, *_size(each)))
     return _without_empty(heads, lines)
 
 
@@ -169,7 +169,7 @@ def _examined(scores: Sequence[Score]) -> Table:
     heads = (
         *_KEYS,
         *("Best look *", "Random *", "Corrupted", "Random, corrupted", "PGD-10", "Random, PGD-10"),
-        *_SIZES,
+        *SIZES,
     )
     lines = []
     for each in scores:
@@ -182,13 +182,13 @@ def _examined(scores: Sequence[Score]) -> Table:
 
 
 def _size(score: Score) -> tuple[str, ...]:
-    """Return the texts of `_SIZES`."""
+    """Return the texts of `SIZES`."""
     size = score.pixel_bytes + score.label_bytes
     return f"{score.images_stored:,}", f"{score.images_trained_on:,}", f"{size:,}"
 
 
 def _stored(scores: Sequence[Score]) -> Table:
-    heads = ("Set", "File", "Digest", *_SIZES, "Of pixels", "Of labels")
+    heads = ("Set", "File", "Digest", *SIZES, "Of pixels", "Of labels")
     lines = [
         (
             each.name,

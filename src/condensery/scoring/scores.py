@@ -18,7 +18,7 @@ from condensery.jobs import Job
 from condensery.reporting import published
 from condensery.rows import COORDINATES
 from condensery.scoring import cells, formulas
-from condensery.scoring.cells import Network, Row, Store
+from condensery.scoring.cells import Cell, Network, Row, Store
 from condensery.scoring.examining import ATTACKED, CORRUPTED, LOOK, Wanted
 from condensery.scoring.formulas import Estimate
 from condensery.scoring.opening import in_space, open_job
@@ -40,7 +40,8 @@ class Line:
         recipe: its name.
         augmentation: of the recipe, a strategy or ``none``.
         epochs: of the recipe.
-        networks: trained on the set, and as many on random images.
+        networks: trained on the set.
+        random_networks: trained on random images.
         accuracy: of networks trained on the set, in percent of the test images, after the last epoch.
         random: of networks each trained on other random real images, as many per class.
         gain: improvement over random (IOR), in percentage points.
@@ -63,6 +64,7 @@ class Line:
     augmentation: str
     epochs: int
     networks: int
+    random_networks: int
     accuracy: Estimate
     random: Estimate
     gain: Estimate
@@ -133,7 +135,9 @@ class Comparison:
 
     Attributes:
         recipes: names of recipes.
-        networks: trained on a set, and on random images, by each recipe.
+        networks: trained on a set, by each recipe.
+        random_networks: on random images, by each recipe. None: those that are kept or released, up to
+            ``networks``, if two or more are released; else ``networks``.
         whole_networks: trained on the whole set; 0 leaves it out, and with it HLR and LRS. None: as many as
             the store has rows of, up to `WHOLE_NETWORKS`; else none where an accuracy is published; else
             `WHOLE_NETWORKS`.
@@ -144,6 +148,7 @@ class Comparison:
 
     recipes: Sequence[str] = RECIPES
     networks: int = NETWORKS
+    random_networks: int | None = None
     whole_networks: int | None = None
     store: Store = field(default_factory=Store)
     wanted: Wanted = field(default_factory=Wanted)
@@ -170,6 +175,7 @@ def score(
     name: str = "set",
     recipes: Sequence[str] = RECIPES,
     networks: int = NETWORKS,
+    random_networks: int | None = None,
     whole_networks: int | None = None,
     looks: int = 0,
     robustness: bool = False,
@@ -191,6 +197,7 @@ def score(
         name: of the method.
         recipes: names of recipes, entries of recipes.yaml.
         networks: see `Comparison`.
+        random_networks: see `Comparison`.
         whole_networks: see `Comparison`.
         looks: see `condensery.scoring.examining.Wanted`.
         robustness: likewise.
@@ -207,7 +214,8 @@ def score(
     job = open_job(data, config=Path(config), protocol=protocol, prepared=prepared, network=network)
     synthetic = in_space(images, labels, job.data.info, space, formation)
     store, wanted = Store(cache, released), Wanted(looks, robustness)
-    comparison = Comparison(recipes, networks, whole_networks, store, wanted, Path(config) / "published")
+    published = Path(config) / "published"
+    comparison = Comparison(recipes, networks, random_networks, whole_networks, store, wanted, published)
     return score_set(job, synthetic, name, comparison)
 
 
@@ -242,8 +250,13 @@ def score_set(job: Job, synthetic: SyntheticSet, name: str, comparison: Comparis
         }
         if hard is not None:
             trained["hard"] = cells.of_set(job, recipe, hard, name + HARD, ipc)
+        counts = {"random": _random_count(trained["random"], comparison)}
         found[recipe] = {
-            part: cell.networks(comparison.networks, store, Wanted() if part == "hard" else comparison.wanted)
+            part: cell.networks(
+                counts.get(part, comparison.networks),
+                store,
+                Wanted() if part == "hard" else comparison.wanted,
+            )
             for part, cell in trained.items()
         }
         whole = _whole(job, _whole_recipe(values), comparison)
@@ -270,6 +283,17 @@ def score_set(job: Job, synthetic: SyntheticSet, name: str, comparison: Comparis
         rows=tuple(_once((each.row for each in every), COORDINATES)),
         examinations=tuple(row for each in every for row in each.examinations),
     )
+
+
+def _random_count(cell: Cell, comparison: Comparison) -> int:
+    """Return how many networks are trained on random images, as `Comparison` says."""
+    if comparison.random_networks is not None:
+        return comparison.random_networks
+    released = cell.kept(Store(released=comparison.store.released))
+    # Released rows are of the last epoch on clean images alone. One network has no interval.
+    if comparison.wanted != Wanted() or released < 2:
+        return comparison.networks
+    return min(cell.kept(comparison.store), comparison.networks)
 
 
 def _accuracies(networks: Sequence[Network]) -> list[float]:
@@ -305,6 +329,7 @@ def _line(recipe: Mapping[str, Any], found: Mapping[str, Sequence[Network]], who
         augmentation=recipe["augmentation"],
         epochs=recipe["epochs"],
         networks=len(of["set"]),
+        random_networks=len(of["random"]),
         accuracy=formulas.accuracy(of["set"]),
         random=formulas.accuracy(of["random"]),
         gain=formulas.gain(of["set"], of["random"]),
@@ -357,10 +382,9 @@ def _pair(job: Job, recipes: Sequence[str], ipc: int) -> tuple[str, ...]:
 
 
 def _ars(found: Mapping[str, Mapping[str, Sequence[Network]]], pair: tuple[str, ...]) -> Estimate:
-    with_, without = (found[recipe] for recipe in pair)
+    with_, without = ({part: _accuracies(each) for part, each in found[recipe].items()} for recipe in pair)
+    # Of equal seeds in equal places, if there are fewer by one of the recipes.
+    random = list(zip(with_["random"], without["random"], strict=False))
     return formulas.augmentation_robust(
-        _accuracies(with_["set"]),
-        _accuracies(with_["random"]),
-        _accuracies(without["set"]),
-        _accuracies(without["random"]),
+        with_["set"], [one for one, _ in random], without["set"], [other for _, other in random]
     )
