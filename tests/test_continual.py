@@ -181,6 +181,18 @@ UNROLLED = {
         "lr_rate": 1e-5,
         "strategy": "dataset",
     },
+    "frepo": {
+        "iterations": 3,
+        "optimizer": "lamb",
+        "lr_img": 0.01,
+        "floor": 0.1,
+        "learn_labels": False,
+        "flip": True,
+        "networks": 2,
+        "network_steps": 4,
+        "lr_net": 0.001,
+        "batch_net": 8,
+    },
     "kip": {"iterations": 3, "lr_img": 0.1, "learn_labels": False},
     "dd": {
         "iterations": 2,

@@ -233,6 +233,14 @@ def test_work_of_experts_is_that_of_the_epochs_that_sets_look_at(config: Config)
     assert drawn.steps == 5000 * 80 * 2
 
 
+def test_work_of_a_regression_on_features_is_that_of_its_images_and_of_a_step(config: Config) -> None:
+    image = work.multiply_adds(config, "cifar10", "frepo-bn")
+    coordinates_of = coordinates("cifar10", "frepo", 10) | {"network": "frepo-bn"}
+    frepo = cost.of_job(config, "condense", coordinates_of)
+    # 1,024 real images, 100 synthetic ones and their mirror images twice, and three times in training.
+    assert frepo.multiply_adds == pytest.approx(500000 * (1024 + 2 * 200 + 3 * 100) * image)
+
+
 def test_nothing_is_claimed_of_other_jobs(config: Config) -> None:
     assert cost.of_job(config, "prepare", {"dataset": "cifar10"}) is None
 

@@ -119,6 +119,7 @@ def test_coresets_are_evaluated_with_both_recipes(paper: Config) -> None:
     assert recipes.pop("dm") == recipes.pop("dm-pool") == recipes.pop("dsa") == ["dsa"]
     assert recipes.pop("mtt") == ["mtt", "dsa"]
     assert recipes.pop("kip") == ["ridge", "dc", "dsa"]
+    assert recipes.pop("frepo") == ["frepo", "dsa"]
     assert recipes.pop("gtn") == ["learned", "dsa"]
     assert recipes.pop("idc") == ["idc", "dsa"]
     assert recipes.pop("datadam") == recipes.pop("m3d") == recipes.pop("idm") == ["dsa"]

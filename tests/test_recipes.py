@@ -85,7 +85,7 @@ def plain_training(data, recipe, seed, soft=None):
     networks.initialize(net, streams.generator(seed, "evaluation-network"))
     images = data.train.batch(torch.arange(len(data.train)), torch.device("cpu"))
     one_hot = F.one_hot(torch.as_tensor(data.train.labels), 3).float()
-    labels = soft if soft is not None else one_hot - (1 / 3 if recipe.loss == "mse" else 0)
+    labels = (soft if soft is not None else one_hot) - (1 / 3 if recipe.loss == "mse" else 0)
     steps = -(-len(images) // recipe.batch)
     optimizer = optimizer_of(recipe, net.parameters())
     scheduler = scheduled(recipe, optimizer, steps)

@@ -45,6 +45,7 @@ _METHODS: dict[str, dict[str, int]] = {
     "ld": {"iterations": 3, "patience": 1, "batch_real": 16},
     "mtt": {"iterations": 2, "steps": 2},
     "kip": {"iterations": 2, "batch_real": 40},
+    "frepo": {"iterations": 2, "batch_real": 40},
     "m3d": {"iterations": 2, "batch_real": 8},
     "dance": {"iterations": 2, "batch_real": 8},
     "ncfm": {"iterations": 2, "batch_real": 8, "frequencies": 16},

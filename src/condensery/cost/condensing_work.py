@@ -89,6 +89,18 @@ def _regression(s: _Set) -> Work:
     return Work("pixels", iterations, DOUBLE * iterations * step)
 
 
+def _feature_regression(s: _Set) -> Work:
+    """Return the work of a regression on a network's features, and of one step of its training.
+
+    The regression itself, less than a tenth of it, does not count.
+    """
+    parameters, synthetic = s.parameters, s.classes * s.ipc
+    shown = synthetic * (2 if parameters["flip"] else 1)
+    trained = min(parameters["batch_net"], synthetic)
+    images = FORWARD * parameters["batch_real"] + TO_PIXELS * shown + TRAINING * trained
+    return Work("features", 2 * parameters["iterations"], parameters["iterations"] * images * s.image)
+
+
 def _gradients(s: _Set) -> Work:
     parameters, synthetic = s.parameters, s.classes * s.ipc
     outer, inner = parameters["outer_loop"] or 1, parameters["inner_loop"] or 1
@@ -156,6 +168,7 @@ FORMULAS: Mapping[str, Callable[[_Set], Work]] = {
     "queue": _queue,
     "pixels": _pixels,
     "regression": _regression,
+    "feature_regression": _feature_regression,
     "gradients": _gradients,
     "real_gradients": _real_gradients,
     "unrolled_epochs": _unrolled_epochs,

@@ -1,4 +1,4 @@
-"""SGD, Adam and AdamW as those of ``torch.optim`` compute them, to the bit, in a job's own time.
+"""SGD, Adam and AdamW as those of ``torch.optim`` compute them, to the bit, in a job's own time; and LAMB.
 
 PyTorch's optimizers import its compiler when they are created, which costs every job that trains four
 seconds on a slow core.
@@ -152,6 +152,12 @@ class Adam:
             torch._foreach_mul_(self._parameters, 1 - self.lr * self._weight_decay)
         elif self._weight_decay:
             change = torch._foreach_add(change, self._parameters, alpha=self._weight_decay)
+        spread = self._spread(change)
+        share = self.lr / (1 - self.momentum**self.steps)
+        torch._foreach_addcdiv_(self._parameters, self.momenta, spread, -share)
+
+    def _spread(self, change: list[Tensor] | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Take gradients into the means, and return what the mean gradients are divided by."""
         self.steps += 1
         torch._foreach_lerp_(self.momenta, change, 1 - self.momentum)
         torch._foreach_mul_(self.squares, self._SQUARES)
@@ -160,8 +166,7 @@ class Adam:
         spread = torch._foreach_sqrt(self.squares)
         torch._foreach_div_(spread, math.sqrt(1 - self._SQUARES**self.steps))
         torch._foreach_add_(spread, self._EPSILON)
-        share = self.lr / (1 - self.momentum**self.steps)
-        torch._foreach_addcdiv_(self._parameters, self.momenta, spread, -share)
+        return spread
 
     def state(self, names: Sequence[str]) -> dict[str, Tensor]:
         """See :class:`Optimizer`."""
@@ -173,6 +178,33 @@ class Adam:
         self.momenta = _of_names("momentum", names, state, self._parameters)
         self.squares = _of_names("square", names, state, self._parameters)
         self.steps = int(state["steps"])
+
+
+class Lamb(Adam):
+    """LAMB (You et al. 2020): Adam whose step of a tensor is the rate times as long as the tensor itself."""
+
+    _EPSILON = 1e-6
+
+    def __init__(self, parameters: Sequence[Tensor], lr: float, momentum: float) -> None:
+        """Begin with means of zero.
+
+        Args:
+            parameters: tensors, which are changed in place; each has a length of its own.
+            lr: the learning rate.
+            momentum: as of :class:`Adam`.
+        """
+        super().__init__(parameters, lr, momentum, 0.0, decoupled=False)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Change the parameters along their gradients."""
+        spread = self._spread([tensor.grad for tensor in self._parameters if tensor.grad is not None])
+        changes = torch._foreach_div(self.momenta, spread)
+        torch._foreach_div_(changes, 1 - self.momentum**self.steps)
+        for tensor, change in zip(self._parameters, changes, strict=True):
+            length, wanted = change.norm(), tensor.norm()
+            ratio = torch.where((length > 0) & (wanted > 0), wanted / length, 1.0)
+            tensor.sub_(change * (self.lr * ratio))
 
 
 def _named(what: str, names: Sequence[str], tensors: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -131,7 +131,7 @@ def _batch(
     images = change(images)
     if recipe.mix is None:
         return images, labels
-    labels = losses.targets(recipe.loss, labels, stacked.classes)
+    labels = losses.soft(labels, stacked.classes)
     mixers = [streams.generator(seed, "mixing", *address) for seed in stacked.seeds]
     draws = [mixing.draw(recipe.mix, rows.shape[1], images.shape[-2:], mixer) for mixer in mixers]
     mixed = [mixing.apply(*each) for each in zip(images, labels, draws, strict=True)]

@@ -18,7 +18,8 @@ def total(recipe: Recipe, logits: Tensor, labels: Tensor) -> Tensor:
     Args:
         recipe: its ``loss``: ``cross_entropy``; ``kl``, the Kullback-Leibler divergence of the prediction
             from the label, both at the recipe's temperature, times its square (Hinton et al. 2015, section
-            2); or ``mse``, half of the squared distance of label and logits (FRePo, Zhou et al. 2022).
+            2); or ``mse``, half of the squared distance of the logits from the label less 1 / K (FRePo, Zhou
+            et al. 2022).
         logits: (networks, n, K).
         labels: int64 (networks, n), or float32 (networks, n, K): probabilities, for ``mse`` any numbers.
     """
@@ -26,9 +27,9 @@ def total(recipe: Recipe, logits: Tensor, labels: Tensor) -> Tensor:
     logits, labels = logits.flatten(0, 1), labels.flatten(0, 1)
     if recipe.loss == "cross_entropy":
         return F.cross_entropy(logits, labels, reduction="sum") / count
-    wanted = targets(recipe.loss, labels, classes)
+    wanted = soft(labels, classes)
     if recipe.loss == "mse":
-        return (logits - wanted).square().sum() / (2 * count)
+        return (logits - (wanted - 1 / classes)).square().sum() / (2 * count)
     temperature = recipe.temperature
     # Zero stays zero at any temperature; its logarithm must not be infinite for the gradient to be finite.
     softened = torch.log_softmax(wanted.clamp_min(1e-30).log() / temperature, 1)
@@ -36,17 +37,11 @@ def total(recipe: Recipe, logits: Tensor, labels: Tensor) -> Tensor:
     return temperature**2 * F.kl_div(found, softened, reduction="sum", log_target=True) / count
 
 
-def targets(loss: str, labels: Tensor, classes: int) -> Tensor:
-    """Return the targets that a loss compares the logits with, float32 (..., classes).
-
-    Soft labels are returned as they are. A hard label becomes 1 for its class and 0 for the others, and for
-    ``mse`` 1 / K is subtracted.
+def soft(labels: Tensor, classes: int) -> Tensor:
+    """Return labels as soft ones, float32 (..., classes): a hard one is 1 for its class and 0 for the others.
 
     Args:
-        loss: the ``loss`` of a recipe.
-        labels: int64 (...), or probabilities (..., classes).
-        classes: the number K of classes.
+        labels: int64 (...), or already soft, (..., classes).
+        classes: how many.
     """
-    if labels.is_floating_point():
-        return labels
-    return F.one_hot(labels, classes).float() - (1 / classes if loss == "mse" else 0)
+    return labels if labels.is_floating_point() else F.one_hot(labels, classes).float()
