@@ -15,6 +15,10 @@ WORKERS := --numprocesses=logical --maxprocesses=8 --dist=worksteal
 # The jobs call `python`, pytest calls the scripts: both are to find this environment first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
+# Every job, and many a test, is a Python process, which would compile each module that it imports if none were
+# written: twice the CPU time of a start.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Snakemake keeps a cache in the home folder, which the account of a service may not have.
 ifeq ($(XDG_CACHE_HOME)$(shell test -w "$$HOME" && echo writable),)
 export XDG_CACHE_HOME := $(abspath build/cache)

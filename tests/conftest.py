@@ -1,4 +1,4 @@
-"""What all tests share: one thread each, no display, reproducible examples."""
+"""What all tests share: one thread each, no display, reproducible examples, failures named at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,31 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("condensery", deadline=None, max_examples=30, derandomize=True)
 settings.load_profile("condensery")
+
+
+class Failures:
+    """Names every test that fails at once; its traceback follows when all have run."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            reason = crash.message.splitlines()[0] if crash and crash.message else ""
+            self._terminal.ensure_newline()
+            self._terminal.write_line(f"FAILED {report.nodeid} ({report.when}): {reason}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Report to the terminal, which the processes that run tests side by side do not have."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal:
+        config.pluginmanager.register(Failures(terminal), "failures")
