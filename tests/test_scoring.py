@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from jsonschema import Draft202012Validator
@@ -84,6 +85,21 @@ def test_intervals_are_those_of_student_and_of_welch() -> None:
     wanted = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
     found = formulas.gain(one, other)
     assert (found.low, found.high) == (pytest.approx(wanted.low), pytest.approx(wanted.high))
+
+
+def test_a_random_set_is_within_the_interval_of_one_in_95_of_100() -> None:
+    # Mean 40, variance 8, and 12.706 is Student's t for one degree of freedom.
+    found = formulas.random_set([38.0, 42.0])
+    assert (found.low, found.high) == (0.0, pytest.approx(40 + 12.7062 * math.sqrt(1.5 * 8), abs=1e-2))
+    assert formulas.random_set([38.0]) == formulas.Estimate(38.0, None, None)
+    draw = np.random.default_rng(0)
+    inside = 0
+    for _ in range(2000):
+        # Sets vary by 3 points, networks on one set by 2; five networks on random images, three on the set.
+        found = formulas.random_set(list(50 + draw.normal(0, 3, 5) + draw.normal(0, 2, 5)))
+        score = 50 + draw.normal(0, 3) + draw.normal(0, 2, 3).mean()
+        inside += found.low <= score <= found.high
+    assert 0.94 <= inside / 2000 <= 0.985
 
 
 def test_soft_and_hard_labels_of_one_network_are_not_independent() -> None:
@@ -319,8 +335,9 @@ def test_the_command_scores_digits_with_nothing_prepared_like_tensors_in_memory(
     assert one["lines"][0]["accuracy"] == asdict(found.lines[0].accuracy)
     assert report.shown(found.lines[0].random) in done.stdout
     # They are random images themselves.
-    gain = found.lines[0].gain
+    gain, chance = found.lines[0].gain, found.lines[0].random_set
     assert (gain.low or 0) < 0 < (gain.high or 0)
+    assert (chance.low or 100) <= found.lines[0].accuracy.value <= (chance.high or 0)
 
 
 # ---- other tests

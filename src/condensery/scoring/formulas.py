@@ -51,11 +51,19 @@ def weighted_sum(terms: Sequence[tuple[float, Sequence[float]]], least: float, m
     freedom = variance**2 / math.fsum(
         part**2 / (len(values) - 1) for part, (_, values) in zip(parts, terms, strict=True)
     )
+    return _within(value, _quantile(freedom) * math.sqrt(variance), least, most)
+
+
+def _within(value: float, half: float, least: float, most: float) -> Estimate:
+    return Estimate(value, max(least, value - half), min(most, value + half))
+
+
+def _quantile(freedom: float) -> float:
+    """Return Student's t that `CONFIDENCE` of all values are within."""
     # SciPy takes a second to import, which a command's --help need not wait for.
     from scipy.special import stdtrit
 
-    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(variance)
-    return Estimate(value, max(least, value - half), min(most, value + half))
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def exact(value: float) -> list[float]:
@@ -66,6 +74,22 @@ def exact(value: float) -> list[float]:
 def accuracy(values: Sequence[float]) -> Estimate:
     """Return the mean accuracy of networks, in percent."""
     return weighted_sum([(1.0, values)], 0.0, 100.0)
+
+
+def random_set(of_random: Sequence[float]) -> Estimate:
+    """Return the mean accuracy of random images, and where that of one set of them is to be expected.
+
+    Networks on one random set differ less than networks that each have another, so that the mean of any
+    number of them is within Student's interval for one more value, or in a narrower one.
+
+    Args:
+        of_random: accuracies of networks that are each trained on other random images, in percent.
+    """
+    value, number = _mean(of_random), len(of_random)
+    if number < 2:
+        return Estimate(value, None, None)
+    spread = math.sqrt(_variance(of_random) * (1 + 1 / number))
+    return _within(value, _quantile(number - 1) * spread, 0.0, 100.0)
 
 
 def gain(of_set: Sequence[float], of_random: Sequence[float]) -> Estimate:

@@ -27,9 +27,10 @@ Table = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
 
 NOTE = (
     f"Accuracies are percent of the test images after the last epoch. [ ] is a {CONFIDENCE:.0%} confidence "
-    "interval over networks; each network on random images has others. IOR: accuracy minus that of random "
-    "images, in points. HLR: accuracy of the whole set minus that of the set with hard labels. LRS and ARS: "
-    "0 to 100, DD-Ranking's formulas with accuracies as fractions."
+    "interval over networks; each network on random images has others. One random set: where a set of random "
+    "images is to be expected; a set there may be no better than a lucky choice. IOR: accuracy minus that of "
+    "random images, in points. HLR: accuracy of the whole set minus that of the set with hard labels. LRS "
+    "and ARS: 0 to 100, DD-Ranking's formulas with accuracies as fractions."
 )
 
 
@@ -141,7 +142,7 @@ def _figures(scores: Sequence[Score]) -> Table:
     heads = (
         *_KEYS,
         *("n", "n of random"),
-        *("Accuracy", "Random", "IOR", "Hard labels", "Whole set", "HLR", "LRS", "ARS"),
+        *("Accuracy", "Random", "One random set", "IOR", "Hard labels", "Whole set", "HLR", "LRS", "ARS"),
         *SIZES,
     )
     lines = []
@@ -160,6 +161,7 @@ def _figures(scores: Sequence[Score]) -> Table:
             )
             marks = {id(line.whole): " †"} if line.whole_source else {}
             texts = [(_signed(e) if e is line.gain else shown(e)) + marks.get(id(e), "") for e in estimates]
+            texts.insert(2, _interval(line.random_set) or ABSENT)
             fewer = str(line.random_networks) if line.random_networks != line.networks else ABSENT
             lines.append((each.name, line.recipe, str(line.networks), fewer, *texts, *_size(each)))
     return _without_empty(heads, lines)
@@ -207,9 +209,13 @@ def shown(estimate: Estimate | None) -> str:
     """Write a figure with its interval: ``71.3 [70.1, 72.5]``."""
     if estimate is None:
         return ABSENT
+    return f"{estimate.value:.1f} {_interval(estimate)}".rstrip()
+
+
+def _interval(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.1f}"
-    return f"{estimate.value:.1f} [{estimate.low:.1f}, {estimate.high:.1f}]"
+        return ""
+    return f"[{estimate.low:.1f}, {estimate.high:.1f}]"
 
 
 def _signed(estimate: Estimate) -> str:

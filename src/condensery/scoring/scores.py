@@ -44,6 +44,7 @@ class Line:
         random_networks: trained on random images.
         accuracy: of networks trained on the set, in percent of the test images, after the last epoch.
         random: of networks each trained on other random real images, as many per class.
+        random_set: the same mean, and the interval within which one set of random images is to be expected.
         gain: improvement over random (IOR), in percentage points.
         hard: accuracy with hard labels; None if the set has hard labels.
         whole: accuracy of networks trained on the whole training set; None if not compared.
@@ -67,6 +68,7 @@ class Line:
     random_networks: int
     accuracy: Estimate
     random: Estimate
+    random_set: Estimate
     gain: Estimate
     hard: Estimate | None = None
     whole: Estimate | None = None
@@ -332,6 +334,7 @@ def _line(recipe: Mapping[str, Any], found: Mapping[str, Sequence[Network]], who
         random_networks=len(of["random"]),
         accuracy=formulas.accuracy(of["set"]),
         random=formulas.accuracy(of["random"]),
+        random_set=formulas.random_set(of["random"]),
         gain=formulas.gain(of["set"], of["random"]),
         hard=formulas.accuracy(of["hard"]) if "hard" in of else None,
         best_look=_examined(found["set"], LOOK, max),
