@@ -46,6 +46,7 @@ _RECIPES = {
     "dance": "dance",
     "ncfm": "ncfm",
     "mtt": "mtt",
+    "frepo": "frepo",
     "kip": "ridge",
     "gtn": "learned",
 }
@@ -90,12 +91,15 @@ def table(name: str, folder: Path) -> pd.DataFrame:
 
 
 def _on_own_networks(path: Path) -> pd.DataFrame:
-    """Read a table that names no network: each set is evaluated on the network that it was made for."""
+    """Read a table that names no network: each set is evaluated on the network that it was made for.
+
+    FRePo's own has batch norm where it makes a set, and none where it is evaluated.
+    """
     frame = _read(path)
     frame["evaluate_network"] = [
         _network(dataset, method) for dataset, method in zip(frame["dataset"], frame["method"], strict=True)
     ]
-    frame["condense_network"] = ""
+    frame["condense_network"] = ["frepo-bn" if method == "frepo" else "" for method in frame["method"]]
     return frame[list(CELL)]
 
 
@@ -339,7 +343,7 @@ def _read(path: Path, more: tuple[str, ...] = (), *, deviations: bool = True) ->
 
 
 def _network(dataset: str, method: str) -> str:
-    network = _NETWORKS.get(dataset, "convnet")
+    network = "frepo" if method == "frepo" else _NETWORKS.get(dataset, "convnet")
     return _NETWORKS_OF_DD_AND_LD.get(dataset, network) if method in ("dd", "ld") else network
 
 
