@@ -122,10 +122,14 @@ def plain_end(case: Problem, images: Tensor, alpha: Tensor, start: Tensor, itera
 # ---- the loss and its gradient
 
 
-@pytest.mark.parametrize("strategy", ["none", "dataset"])
-def test_gradient_is_that_of_one_graph_through_all_steps(experts: Path, strategy: str) -> None:
+@pytest.mark.parametrize(("strategy", "kept"), [("none", 9), ("dataset", 9), ("dataset", 2), ("dataset", 0)])
+def test_gradient_is_that_of_one_graph_through_all_steps(
+    experts: Path, strategy: str, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the graphs of all steps, some or none are kept."""
     case = problem(experts, parameters={"strategy": strategy})
     trajectories = double(case)
+    monkeypatch.setattr(trajectories.functional, "graphs_at_once", lambda images: kept)
     expert, epoch = trajectories.drawn(5)
     start, target = (trajectories.experts.after(expert, each).double() for each in (epoch, epoch + 1))
     images = images_of(case).requires_grad_()

@@ -158,6 +158,6 @@ class Unrolled:
         """Return :meth:`gradient` for one network."""
         steps = [Step(step, self.labels, rate) for row in rates for step, rate in enumerate(row)]
         path = unrolling.train(self.functional, self.functional.initial(*address), images, steps)
-        loss, _, adjoint = self.functional.test(path.pop(), *real)
+        loss, _, adjoint = self.functional.test(path.weights.pop(), *real)
         of_images, of_rates = unrolling.differentiate(self.functional, path, images, steps, adjoint)
         return of_images, of_rates.view(len(rates), -1), loss

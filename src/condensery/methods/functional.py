@@ -33,6 +33,11 @@ class FunctionalNetwork:
         floats = networks.activations(self.network, info.channels, (info.height, info.width))
         self._at_once = problem.device.images_at_once(floats)
 
+    def graphs_at_once(self, images: int) -> int:
+        """Return how many differentiable gradients of batches of so many images fit the memory budget."""
+        # A gradient that is differentiated keeps about three times as much as a forward pass.
+        return self._at_once // (3 * images)
+
     def initial(self, *address: int) -> Weights:
         """Return the initial weights of the network with this address."""
         networks.initialize(self.network, streams.generator(self._problem.seed, "network", *address))

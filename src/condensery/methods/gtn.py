@@ -25,10 +25,9 @@ from condensery import streams
 from condensery.data import DataInfo
 from condensery.errors import CondenseryError
 from condensery.generators.layers import cut
-from condensery.methods import unrolling
 from condensery.methods.base import Problem, register
 from condensery.methods.functional import FunctionalNetwork, Weights, dot
-from condensery.methods.unrolling import Step
+from condensery.methods.unrolling import Graph, Step
 from condensery.run import UNATTENDED, Run
 from condensery.run.checkpoint import adam_state, restore_adam
 from condensery.synthetic import SyntheticSet
@@ -239,7 +238,7 @@ class Teaching:
             of_rates[number] = -dot(velocities.pop(), of_weights)
             of_velocity = torch._foreach_sub(of_velocity, torch._foreach_mul(of_weights, step.rate))
             of_momenta[number] = dot(velocities[-1], of_velocity)
-            _, more, of_images[number] = unrolling.slope(self.functional, step, path[-1], images, of_velocity)
+            _, more, of_images[number] = Graph(self.functional, step, path[-1], images).slope(of_velocity)
             of_weights = torch._foreach_add(of_weights, more)
             of_velocity = torch._foreach_mul(of_velocity, momentum)
         return of_images, of_rates, of_momenta, losses

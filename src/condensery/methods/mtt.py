@@ -113,8 +113,9 @@ class Trajectories:
         moved = torch._foreach_sub(start, target)
         scale = dot(moved, moved)
         steps = self.schedule(images, rate, iteration)
-        path = unrolling.train(self.functional, start, images, steps)
-        off = torch._foreach_sub(path.pop(), target)
+        most = min(len(images), self._problem.parameters["batch_net"])
+        path = unrolling.train(self.functional, start, images, steps, self.functional.graphs_at_once(most))
+        off = torch._foreach_sub(path.weights.pop(), target)
         adjoint = torch._foreach_mul(off, 2 / scale)
         of_images, of_rates = unrolling.differentiate(self.functional, path, images, steps, adjoint)
         return of_images, of_rates.sum(), dot(off, off) / scale
