@@ -23,7 +23,7 @@ from condensery.cost.work import Work
 from condensery.data import DataInfo
 from condensery.errors import CondenseryError
 from condensery.experiment import Config, load_config
-from condensery.experiment.reading import schema
+from condensery.experiment.schemas import schema
 from condensery.generators import KINDS, vae
 from condensery.generators.discriminator import Discriminator
 from condensery.machine import speed

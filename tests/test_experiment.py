@@ -19,7 +19,8 @@ from condensery.data.kinds import KINDS
 from condensery.errors import CondenseryError
 from condensery.experiment import Config, SetId, catalog, load_config, plans
 from condensery.experiment.groups import GROUPS
-from condensery.experiment.reading import check, read, schema
+from condensery.experiment.reading import read
+from condensery.experiment.schemas import check, schema
 from condensery.methods.sampling import Sampling
 
 ROOT = Path(__file__).parents[1]

@@ -17,7 +17,7 @@ from condensery.augmentation import mixing, siamese
 from condensery.augmentation.mixing import Mix
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
-from condensery.experiment.reading import schema
+from condensery.experiment.schemas import schema
 from condensery.run import Checkpoint, Run
 from condensery.synthetic import SyntheticSet
 from condensery.training import loop, losses

@@ -13,7 +13,8 @@ from condensery.cost.work import Work
 from condensery.errors import CondenseryError
 from condensery.experiment import Config
 from condensery.experiment.checks import check_set
-from condensery.experiment.reading import check, read
+from condensery.experiment.reading import read
+from condensery.experiment.schemas import check
 
 
 @dataclass(frozen=True)

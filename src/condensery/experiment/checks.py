@@ -10,7 +10,7 @@ from condensery.errors import CondenseryError
 from condensery.experiment import target_checks
 from condensery.experiment.catalog import TARGETS
 from condensery.experiment.needs import NEEDS
-from condensery.experiment.reading import base_of, check, key_path, schema, shown, unknown
+from condensery.experiment.schemas import base_of, check, key_path, schema, shown, unknown
 from condensery.experiment.targets import WHOLE
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from condensery.architectures import has_batch_norm
 from condensery.errors import CondenseryError
 from condensery.experiment.catalog import TARGETS, of_section
 from condensery.experiment.plans import ExpertPlan, PairsPlan, PoolPlan, Search
-from condensery.experiment.reading import base_of, unknown
+from condensery.experiment.schemas import base_of, unknown
 from condensery.experiment.target_kinds import Target
 from condensery.experiment.targets import Evaluation, SetId, WholeEvaluation, sets_of, whole_evaluations_of
 

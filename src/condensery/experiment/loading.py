@@ -9,7 +9,8 @@ from typing import Any
 from condensery.errors import CondenseryError
 from condensery.experiment import checks
 from condensery.experiment.config import Config
-from condensery.experiment.reading import read, unknown
+from condensery.experiment.reading import read
+from condensery.experiment.schemas import unknown
 
 
 def load_config(

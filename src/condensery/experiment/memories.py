@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from condensery.errors import CondenseryError
 from condensery.experiment.orders import step_classes
-from condensery.experiment.reading import unknown
+from condensery.experiment.schemas import unknown
 from condensery.experiment.targets import SetId
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from condensery.experiment import target_kinds
 from condensery.experiment.memories import datasets_of
 from condensery.experiment.needs import NEEDS
 from condensery.experiment.plans import EARLY_STOPPING, PER_WIDTH, embedding
-from condensery.experiment.reading import key_path, unknown
+from condensery.experiment.schemas import key_path, unknown
 
 if TYPE_CHECKING:
     from condensery.experiment.config import Config

@@ -26,7 +26,7 @@ COMPUTES_NOTHING = (
     *("data/imagenet.py", "data/kinds.py", "data/origin.py", "data/partial.py", "data/preparation.py"),
     *("data/sources.py",),
     *("experiment/catalog.py", "experiment/checks.py", "experiment/config.py", "experiment/loading.py"),
-    *("experiment/needs.py", "experiment/reading.py", "experiment/settings.py"),
+    *("experiment/needs.py", "experiment/reading.py", "experiment/schemas.py", "experiment/settings.py"),
     *("experiment/target_checks.py", "experiment/target_kinds.py", "experiment/targets.py"),
     *("scoring/entries.py", "scoring/formulas.py", "scoring/opening.py", "scoring/report.py"),
     *("scoring/scores.py",),

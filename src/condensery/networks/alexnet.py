@@ -10,7 +10,7 @@ from condensery.networks.base import Network, can_halve, first_padding, first_si
 _BLOCKS = ((128, 5, True), (192, 5, True), (256, 3, False), (192, 3, False), (192, 3, True))
 
 
-def alexnet(channels: int, size: tuple[int, int], classes: int, *, norm: str = "nonorm") -> Network:
+def alexnet(channels: int, size: tuple[int, int], classes: int, *, norm: str) -> Network:
     """Build AlexNet: convolution, normalization, ReLU and, after the 1st, 2nd and 5th, max pooling.
 
     Args:

@@ -15,13 +15,13 @@ def convnet(
     size: tuple[int, int],
     classes: int,
     *,
-    depth: int = 3,
-    width: int = 128,
-    activation: str = "relu",
-    norm: str = "in",
-    pooling: str = "avg",
+    depth: int,
+    width: int,
+    activation: str,
+    norm: str,
+    pooling: str,
 ) -> Network:
-    """Build a ConvNet.
+    """Build a ConvNet; the defaults of its options are in `condensery.architectures`.
 
     Args:
         channels: 1 or 3.

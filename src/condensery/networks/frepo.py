@@ -12,9 +12,9 @@ def frepo(
     size: tuple[int, int],
     classes: int,
     *,
-    depth: int = 3,
-    width: int = 128,
-    norm: str = "nonorm",
+    depth: int,
+    width: int,
+    norm: str,
 ) -> Network:
     """Build the network: blocks of convolution, ReLU and average pooling, LeCun's initial parameters.
 

@@ -45,7 +45,7 @@ class _BasicBlock(nn.Module):
 
 
 def resnet18(
-    channels: int, size: tuple[int, int], classes: int, *, norm: str = "in", average_pooling: bool = False
+    channels: int, size: tuple[int, int], classes: int, *, norm: str, average_pooling: bool = False
 ) -> Network:
     """Build ResNet-18 with a 3 x 3 stem and no max pooling.
 

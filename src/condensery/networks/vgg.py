@@ -10,7 +10,7 @@ from condensery.networks.base import Network, can_halve, first_padding, first_si
 _GROUPS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 
 
-def vgg11(channels: int, size: tuple[int, int], classes: int, *, norm: str = "in") -> Network:
+def vgg11(channels: int, size: tuple[int, int], classes: int, *, norm: str) -> Network:
     """Build VGG-11: convolution 3 x 3, normalization, ReLU; max pooling after each group.
 
     Args:
