@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from condensery import methods
 from condensery.data import RealData
-from tests.golden import digits, golden, read, trained
+from tests.golden import CORRUPTED, corrupted, digits, golden, read, trained
 
 GOLDEN = read()
 
@@ -44,3 +45,12 @@ def test_a_method_keeps_its_golden_value(name: str, real: RealData, files: dict[
     assert found.keys() == GOLDEN[name].keys()
     for key, values in GOLDEN[name].items():
         assert found[key] == (values if key == "indices" else near(name, values)), key
+
+
+def test_every_corruption_keeps_its_strength() -> None:
+    known = json.loads(CORRUPTED.read_text())
+    found = corrupted()
+    assert found.keys() == known.keys()
+    for kind, levels in known.items():
+        # Other arithmetic rounds some of 6,144 pixels to the next whole number.
+        assert found[kind] == [pytest.approx(each, rel=0, abs=0.05) for each in levels], kind

@@ -120,6 +120,7 @@ LAYOUTS = {
     "bytes, channels last, one-hot": (torch_file([BYTES.permute(LAST), HOT.bool()]), {}),
     "bytes": (torch_file([BYTES, Y]), {}),
     "bytes as numbers": (torch_file([BYTES.float(), Y]), {}),
+    "a column of labels": (torch_file([X, Y[:, None].float()]), {}),
     "mtt": (with_beside(X, Y), {"space": "normalized"}),
     "mtt, from 0 to 1": (with_beside(UNIT, Y, "images_100.pt"), {}),
     "mtt, whitening undone": (

@@ -32,7 +32,7 @@ from condensery.scoring import (
 )
 from condensery.scoring.cells import Store, random_set
 from condensery.scoring.examining import Wanted
-from condensery.scoring.opening import in_space
+from condensery.scoring.opening import in_space, open_job
 from condensery.synthetic import SyntheticSet
 from condensery.training.evaluation import evaluate
 from condensery.training.samples import Samples
@@ -331,6 +331,7 @@ def test_the_command_scores_digits_with_nothing_prepared_like_tensors_in_memory(
         whole_networks=0,
         recipes=("dsa",),
     )
+    assert not found.examinations
     (one,) = json.loads((tmp_path / "o/score.json").read_text())["sets"]
     assert one["lines"][0]["accuracy"] == asdict(found.lines[0].accuracy)
     assert report.shown(found.lines[0].random) in done.stdout
@@ -374,6 +375,13 @@ def test_looks_and_robustness_leave_the_accuracies_as_they_are_and_are_kept(tmp_
     assert len(kept) == len(score.examinations)
     assert "selected on them" in (tmp_path / "out/report.html").read_text()
     assert "selected on them" not in report.text([replace(score, lines=(plain,))])
+
+
+def test_a_job_prepares_the_data_that_are_built_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = open_job("digits", config=ROOT / "config", protocol="smoke", prepared=None, network=None)
+    assert (tmp_path / "data/prepared/digits/info.json").is_file()
+    assert (job.network, len(job.data.info.classes)) == ("convnet", 10)
 
 
 def test_the_last_look_is_after_the_last_epoch() -> None:
@@ -456,7 +464,7 @@ def test_each_network_is_attacked_on_the_sampled_test_images(monkeypatch: pytest
     monkeypatch.setattr(examining, "_corruptions", lambda: [("brightness", 1)])
     monkeypatch.setattr(examining, "IMAGES", 5)
     data = real_data(per_class=12, size=8)
-    seeds, name = (3, 4), "convnet-d1-w16"
+    seeds, name = (0, 1), "convnet-d1-w16"
     examination = examining.Examination(Wanted(robustness=True), 1, data.test)
     examination.examine(StackedNetworks(name, data.info, seeds, CPU, images=0), data.test)
     assert {frozenset(tests) for tests in examination.found.values()} == {frozenset(Wanted(0, True).tests(1))}
@@ -474,3 +482,4 @@ def test_each_network_is_attacked_on_the_sampled_test_images(monkeypatch: pytest
             label = torch.as_tensor(data.test.labels[row : row + 1])
             right += int(logits(attack.attacked(logits, image, label)).argmax() == label)
         assert examination.found[seed][examining.ATTACKED] == pytest.approx(100 * right / 5)
+    assert any(tests[examining.ATTACKED] for tests in examination.found.values())

@@ -1,4 +1,5 @@
-"""Golden values: what each method makes of the digits under one seed, in few steps, as config/ has it else.
+"""Golden values: what each method makes of the digits under one seed, in few steps, as config/ has it else;
+and what each corruption makes of pictures.
 
 They catch what no other test can: a draw from another stream, another order of the classes, a moved default.
 The result is as good as before, and every number that was ever released has changed.
@@ -19,10 +20,12 @@ from condensery.data import RealData
 from condensery.data.views import of_classes
 from condensery.experiment import load_config
 from condensery.methods.selection import Selection
+from condensery.scoring import corruptions
 from tests import problems
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = Path(__file__).with_name("requirements.lock.json")
+CORRUPTED = Path(__file__).with_name("corruptions.json")
 
 NETWORK = "convnet-d2-w16"
 IPC = 2
@@ -106,3 +109,16 @@ def sums(tensor: Tensor) -> list[float]:
     positions = torch.arange(1, tensor.numel() + 1, dtype=torch.float64)
     weights = torch.tensor([2.0, 3.0, 5.0, 7.0], dtype=torch.float64).sqrt().outer(positions) % 1 - 0.5
     return [float(f"{value:.7g}") for value in (weights @ tensor.double().flatten()).tolist()]
+
+
+def corrupted() -> dict[str, list[list[float]]]:
+    """Return kind of corruption -> for each severity, a pixel's mean change and mean absolute change."""
+    rows, columns = torch.arange(32).view(-1, 1), torch.arange(32)
+    planes = [(6 * rows + 3 * columns + 50 * plane) % 256 for plane in range(6)]
+    pictures = torch.stack(planes).view(2, 3, 32, 32).to(torch.uint8)
+
+    def changes(kind: str, severity: int) -> list[float]:
+        change = corruptions.corrupted(pictures, kind, severity).double() - pictures
+        return [round(float(each), 4) for each in (change.mean(), change.abs().mean())]
+
+    return {kind: [changes(kind, each) for each in corruptions.SEVERITIES] for kind in corruptions.KINDS}

@@ -1,4 +1,4 @@
-"""Write the golden values of the methods named on the command line, or of all; CONTRIBUTING.md says when."""
+"""Write the golden values of the methods named on the command line, or all; CONTRIBUTING.md says when."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from condensery import methods
-from tests.golden import FILE, digits, golden, read, trained
+from tests.golden import CORRUPTED, FILE, corrupted, digits, golden, read, trained
+
+
+def lines(values: dict[str, Any]) -> str:
+    """Return values as JSON, one entry per line."""
+    entries = (f"  {json.dumps(name)}: {json.dumps(values[name])}" for name in sorted(values))
+    return "{\n" + ",\n".join(entries) + "\n}\n"
+
 
 values = read() if sys.argv[1:] else {}
 with tempfile.TemporaryDirectory() as folder:
@@ -16,5 +24,6 @@ with tempfile.TemporaryDirectory() as folder:
     files = trained(Path(folder), real)
     for name in sys.argv[1:] or methods.names():
         values[name] = golden(name, real, files)
-lines = (f"  {json.dumps(name)}: {json.dumps(values[name])}" for name in sorted(values))
-FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+FILE.write_text(lines(values))
+if not sys.argv[1:]:
+    CORRUPTED.write_text(lines(corrupted()))
