@@ -7,14 +7,14 @@ import threading
 import pytest
 import torch
 
-from condensery.machine.ahead import Ahead
+from condensery.machine.ahead import Ahead, until
 
 ELSEWHERE = torch.device("meta")
 
 
 @pytest.mark.parametrize("device", [torch.device("cpu"), ELSEWHERE])
 def test_each_step_gets_its_own_value_also_after_a_jump(device: torch.device) -> None:
-    squares = Ahead(lambda step: step**2, 20, device)
+    squares = Ahead(lambda step: step**2, until(20), device)
     steps = [0, 1, 2, 3, 10, 11, 19, 25, 4]
     assert [squares(step) for step in steps] == [step**2 for step in steps]
 
@@ -29,7 +29,7 @@ def test_later_steps_are_made_by_other_threads_and_none_past_the_last() -> None:
             ready.set()
         return step
 
-    ahead = Ahead(draw, 4, ELSEWHERE)
+    ahead = Ahead(draw, until(4), ELSEWHERE)
     ahead(0)
     assert ready.wait(10), "what the next steps need is not made ahead"
     assert [ahead(step) for step in (1, 2, 3)] == [1, 2, 3]
@@ -39,14 +39,14 @@ def test_later_steps_are_made_by_other_threads_and_none_past_the_last() -> None:
 
 def test_on_a_cpu_nothing_is_made_before_it_is_asked_for() -> None:
     made: list[int] = []
-    ahead = Ahead(lambda step: made.append(step), 9, torch.device("cpu"))
+    ahead = Ahead(lambda step: made.append(step), until(9), torch.device("cpu"))
     ahead(0)
     ahead(1)
     assert made == [0, 1]
 
 
 def test_an_error_is_that_of_the_step() -> None:
-    ahead = Ahead(lambda step: 1 // (step - 2), 9, ELSEWHERE)
+    ahead = Ahead(lambda step: 1 // (step - 2), until(9), ELSEWHERE)
     assert ahead(1) == -1
     with pytest.raises(ZeroDivisionError):
         ahead(2)

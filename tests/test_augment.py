@@ -242,7 +242,7 @@ def test_tables_do_what_the_draws_do_whatever_was_drawn(strategy, rows, shape):
     draws = [siamese.draw(strategy, rows, shape[1:], generator(seed)) for seed in range(24)]
     images = random_images(24 * 3, shape).float()
     leaves = [images.clone().requires_grad_() for _ in range(2)]
-    table = tables.moved(tables.of(draws, strategy, shape[1:]), torch.device("cpu"))
+    table = tables.spread(tables.of(draws, strategy, shape[1:]))
     got = tables.apply(leaves[0].view(24 * rows, 3 // rows, *shape), table).view(images.shape)
     want = torch.cat([siamese.apply(*each) for each in zip(leaves[1].split(3), draws, strict=True)])
     torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
@@ -254,5 +254,6 @@ def test_tables_do_what_the_draws_do_whatever_was_drawn(strategy, rows, shape):
     moved = [
         {"crop", "cutout", "flip", None}.issuperset(each.family for each in siamese.chain(d)) for d in draws
     ]
+    halves = all(length.bit_count() == 1 for length in shape[1:])  # sides whose fractions have no rounding
     for one, other, exactly in zip(got.split(3), want.split(3), moved, strict=True):
-        assert not exactly or torch.equal(one, other)
+        assert not (exactly and halves) or torch.equal(one, other)

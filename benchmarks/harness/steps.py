@@ -140,7 +140,7 @@ def _training(data: RealData, device: Device, *, networks: int, augmentation: st
 _DC = "dc_crop_scale_rotate_noise"
 
 LOOPS = (
-    Loop("dm", _dm, copies=3, compiles=True),  # weights, augmentations, and which real images
+    Loop("dm", _dm, copies=1, compiles=True),
     Loop("mmd", _mmd, copies=1),  # which real images
     Loop("dsa", _dsa, copies=1, compiles=True),  # which real images, of all classes together
     # Batches and augmentations of all epochs.

@@ -9,80 +9,80 @@ import torch
 from torch import Tensor
 
 from condensery.augmentation import dc, siamese, tables
+from condensery.machine.transfer import Parcel
 
-__all__ = ["augment", "drawn", "drawn_for_each"]
+__all__ = ["Batches", "drawn", "drawn_for_each"]
 
 
-def augment(images: Tensor, augmentation: str, streams: Sequence[torch.Generator]) -> Tensor:
-    """Augment the images (K, n, C, H, W) of K batches, each image with parameters of its own.
-
-    Args:
-        images: normalized, float32.
-        augmentation: a DSA strategy, or ``dc_`` and families of :mod:`condensery.augmentation.dc`.
-        streams: where the parameters of each batch are drawn from.
-    """
-    return drawn(augmentation, images.shape[1:], streams, images.device)(images)
+Batches = Sequence[Tensor] | Tensor
+"""K batches of images: each (n, C, H, W) with an n of its own, or all of the same size, (K, n, C, H, W)."""
 
 
 def drawn(
-    augmentation: str, shape: Sequence[int], streams: Sequence[torch.Generator], device: torch.device
+    augmentation: str, shape: Sequence[int], streams: Sequence[torch.Generator], parcel: Parcel
 ) -> Callable[[Tensor], Tensor]:
-    """Return what augments K batches as :func:`augment` does, with its parameters drawn.
+    """Return what augments the images (K, n, C, H, W) of K batches, each image with parameters of its own.
 
     Args:
-        augmentation: see :func:`augment`.
+        augmentation: a DSA strategy, or ``dc_`` and families of :mod:`condensery.augmentation.dc`.
         shape: of each batch, (n, C, H, W).
-        streams: see :func:`augment`.
-        device: of the images.
+        streams: where the parameters of each batch are drawn from.
+        parcel: it brings the parameters to the device of the images, once the caller has closed it.
     """
     if augmentation.startswith(dc.PREFIX):
-        of_dc = [dc.draw(augmentation, shape, stream) for stream in streams]
-
-        def augmented_as_in_dc(images: Tensor) -> Tensor:
-            own = dc.moved(of_dc, device)
-            return torch.stack([dc.apply(*each) for each in zip(images, own, strict=True)])
-
-        return augmented_as_in_dc
+        of_dc = dc.added([dc.draw(augmentation, shape, stream) for stream in streams], parcel)
+        return lambda images: torch.stack([dc.apply(*each) for each in zip(images, of_dc(), strict=True)])
     size = shape[-2:]
     draws = [siamese.draw(augmentation, shape[0], size, stream) for stream in streams]
-    if device.type == "cpu":
+    if parcel.device.type == "cpu":
         return lambda images: torch.stack([siamese.apply(*each) for each in zip(images, draws, strict=True)])
-    found = tables.of(draws, augmentation, size)
-
-    def augmented(images: Tensor) -> Tensor:
-        rows = images.flatten(0, 1)[:, None]
-        return tables.apply(rows, tables.moved(found, device)).view(images.shape)
-
-    return augmented
+    found = _spread(draws, augmentation, size, parcel)
+    return lambda images: tables.apply(images.flatten(0, 1)[:, None], found()).view(images.shape)
 
 
 def drawn_for_each(
-    strategy: str, size: Sequence[int], streams: Sequence[torch.Generator], device: torch.device
-) -> Callable[[Sequence[Tensor]], Tensor]:
+    strategy: str, size: Sequence[int], streams: Sequence[torch.Generator], parcel: Parcel
+) -> Callable[[Batches], Tensor]:
     """Return what augments K batches, each as a whole, with its parameters drawn.
 
-    It takes the batches, each (n, C, H, W) with an n of its own, and returns all their images, (N, C, H, W).
-    Given other batches it does the same to them, as Siamese augmentation needs.
+    It takes the batches and returns all their images, (N, C, H, W). Given other batches it does the same to
+    them, as Siamese augmentation needs.
 
     Args:
         strategy: a DSA strategy.
         size: height and width of the images in pixels.
         streams: where the parameters of each batch are drawn from.
-        device: of the images.
+        parcel: see :func:`drawn`.
     """
     draws = [siamese.draw(strategy, 1, size, stream) for stream in streams]
 
-    def one_by_one(parts: Sequence[Tensor]) -> Tensor:
-        return torch.cat([siamese.apply(part, draw) for part, draw in zip(parts, draws, strict=True)])
+    def one_by_one(batches: Batches) -> Tensor:
+        return torch.cat([siamese.apply(batch, draw) for batch, draw in zip(batches, draws, strict=True)])
 
-    if device.type == "cpu":
+    if parcel.device.type == "cpu":
         return one_by_one
+    found = _spread(draws, strategy, size, parcel)
+
+    def at_once(batches: Batches) -> Tensor:
+        if not isinstance(batches, Tensor):
+            if len({len(batch) for batch in batches}) > 1:  # such as the real images of small classes
+                return one_by_one(batches)
+            batches = torch.stack(list(batches))
+        return tables.apply(batches, found()).flatten(0, 1)
+
+    return at_once
+
+
+def _spread(
+    draws: Sequence[siamese.Draw], strategy: str, size: Sequence[int], parcel: Parcel
+) -> Callable[[], list[tables.Table]]:
+    """Return the function that returns the tables of draws, spread out on the parcel's device."""
     found = tables.of(draws, strategy, size)
-    moved = cache(lambda: tables.moved(found, device))
+    take_out = parcel.add([values for table in found for values in table.values()])
 
-    def together(parts: Sequence[Tensor]) -> Tensor:
-        if len({len(part) for part in parts}) > 1:  # such as the real images of small classes
-            return one_by_one(parts)
-        return tables.apply(torch.stack(list(parts)), moved()).flatten(0, 1)
+    @cache
+    def spread() -> list[tables.Table]:
+        values = iter(take_out())
+        return tables.spread([{name: next(values) for name in table} for table in found])
 
-    return together
+    return spread

@@ -7,7 +7,7 @@ serves the whole batch, the strengths differ, and it can be differentiated; see 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from condensery.errors import CondenseryError
-from condensery.machine.transfer import together
+from condensery.machine.transfer import Parcel
 
 PREFIX = "dc_"
 FAMILIES = ("crop", "scale", "rotate", "noise")
@@ -93,20 +93,15 @@ def _values(family: str, uniform: Tensor, size: Sequence[int]) -> Tensor:
             return (uniform[:, 0] * 2 * _ROTATE_DEGREES).long() - _ROTATE_DEGREES
 
 
-def moved(draws: Sequence[Draw], device: torch.device) -> list[Draw]:
-    """Bring all draws to a device: in one copy the whole numbers, in another the noise."""
-    tensors = [tensor for draw in draws for part in draw.parts.values() for tensor in part]
-    whole = iter(together([tensor for tensor in tensors if not tensor.is_floating_point()], device))
-    noise = iter(together([tensor for tensor in tensors if tensor.is_floating_point()], device))
-    return [
-        Draw(
-            {
-                family: (next(whole), next(noise if values.is_floating_point() else whole))
-                for family, (_, values) in draw.parts.items()
-            }
-        )
-        for draw in draws
-    ]
+def added(draws: Sequence[Draw], parcel: Parcel) -> Callable[[], list[Draw]]:
+    """Put draws into a parcel; what is returned takes them out, on its device."""
+    take_out = parcel.add([tensor for draw in draws for part in draw.parts.values() for tensor in part])
+
+    def there() -> list[Draw]:
+        tensors = iter(take_out())
+        return [Draw({family: (next(tensors), next(tensors)) for family in draw.parts}) for draw in draws]
+
+    return there
 
 
 def apply(images: Tensor, draw: Draw) -> Tensor:

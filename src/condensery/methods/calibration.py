@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from condensery.methods import dm
-from condensery.methods.dm import Change
 from condensery.networks import Network
 
 
@@ -22,9 +22,9 @@ class Calibration(dm.Matcher):
         """Return the function from images (n, C, H, W) to their logits, (n, classes)."""
         return network
 
-    def real_features(self, classes: Sequence[int], change: Change, step: int) -> Sequence[Tensor]:
+    def batch(self, c: int, step: int) -> np.ndarray:
         """Return nothing: no real images are seen."""
-        return []
+        return np.empty(0, dtype=np.int64)
 
     def loss(self, real: Sequence[Tensor], synthetic: Tensor, classes: Sequence[int], step: int) -> Tensor:
         """See :class:`condensery.methods.dm.Matcher`; ``synthetic`` are logits."""

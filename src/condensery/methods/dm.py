@@ -6,15 +6,17 @@ Source: *Dataset Condensation with Distribution Matching*, section 2.3, Algorith
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from condensery import networks, streams
-from condensery.augmentation import drawn_for_each
+from condensery.augmentation import Batches, drawn_for_each
 from condensery.formation import decode
-from condensery.machine.ahead import Ahead
+from condensery.machine.ahead import Ahead, until
+from condensery.machine.transfer import Parcel
 from condensery.methods.base import Problem, register
 from condensery.methods.pixels import Pixels
 from condensery.networks import Network
@@ -26,19 +28,38 @@ REPORT_EVERY = 10
 Weights = Callable[[Network, int], object]
 """Sets the weights of a network for a step, in place."""
 
-Change = Callable[[Sequence[Tensor]], Tensor]
+Change = Callable[[Batches], Tensor]
 """Augments the images of several classes, each class alike: see `drawn_for_each`."""
 
 
-def random_weights(problem: Problem, steps: int = 1) -> Weights:
-    """Return a function that draws new random weights every ``steps`` steps; DM section 2.3: for each."""
-    net = problem.new_network()
-    drawn = Ahead(
-        lambda step: networks.draw(net, streams.generator(problem.seed, "network", step // steps)),
-        problem.parameters["iterations"],
-        problem.device.torch_device,
-    )
-    return lambda net, step: networks.assign(net, drawn(step))
+class RandomWeights:
+    """New random weights of a network every ``steps`` steps; DM section 2.3: for each."""
+
+    def __init__(self, problem: Problem, steps: int = 1) -> None:
+        self._network, self._seed, self._steps = problem.new_network(), problem.seed, steps
+
+    def drawn(self, step: int) -> Tensor:
+        """Return the weights of a step, as `condensery.networks.draw` does."""
+        return networks.draw(self._network, streams.generator(self._seed, "network", step // self._steps))
+
+    def __call__(self, net: Network, step: int) -> None:
+        """Set the weights of a network for a step, in place."""
+        networks.assign(net, self.drawn(step))
+
+
+class _Drawn(NamedTuple):
+    """What is drawn for a step.
+
+    Attributes:
+        weights: takes out the weights of the network, if they are drawn here.
+        rows: for each group of classes, what takes out the indices of its real images, int64 (n,); and how
+            many there are of each class.
+        changes: the augmentation of each group.
+    """
+
+    weights: Callable[[], list[Tensor]] | None
+    rows: list[tuple[Callable[[], list[Tensor]], list[int]]]
+    changes: list[Change]
 
 
 @register
@@ -61,7 +82,7 @@ class DistributionMatching:
 
     def weights(self, problem: Problem) -> Weights:
         """Return the function that sets the weights of the condensing network."""
-        return random_weights(problem)
+        return RandomWeights(problem)
 
     def matchers(self, problem: Problem) -> Sequence[Matcher]:
         """Return the losses that the pixels descend, one after the other in each iteration."""
@@ -111,7 +132,7 @@ class Matcher:
 
     def __init__(self, problem: Problem, weights: Weights | None = None) -> None:
         self._problem = problem
-        self._weights = weights or random_weights(problem)
+        self._weights = weights or RandomWeights(problem)
         self._train = problem.training_split()
         self._network = problem.new_network().train()
         for parameter in self._network.parameters():
@@ -122,14 +143,14 @@ class Matcher:
         images = parameters["iterations"] * len(problem.classes) * shown
         self._embed = problem.device.compiled(self.features(self._network), images * floats)
         self._groups = list(_class_groups(problem, self._network, floats))
-        self._changes = Ahead(self._drawn, parameters["iterations"], problem.device.torch_device)
+        self._draws = Ahead(self._drawn, until(parameters["iterations"]), problem.device.torch_device)
 
     def features(self, network: Network) -> Callable[[Tensor], Tensor]:
         """Return the function that maps images (n, C, H, W) to the features that are matched, (n, F)."""
         return network.embed
 
     def batch(self, c: int, step: int) -> np.ndarray:
-        """Return the indices of the real images of a class in a step, int64 (n,)."""
+        """Return the indices of the real images of a class in a step, int64 (n,): none if none are matched."""
         stream = streams.generator(self._problem.seed, "real", step, c)
         return self._problem.random_batch(c, self._problem.parameters["batch_real"], stream)
 
@@ -142,7 +163,10 @@ class Matcher:
             classes: which classes.
             step: which step.
         """
-        real_means = torch.stack([features.mean(0) for features in real])
+        if len({len(features) for features in real}) == 1:
+            real_means = torch.stack(list(real)).mean(1)
+        else:
+            real_means = torch.stack([features.mean(0) for features in real])
         return (real_means - synthetic.mean(1)).square().sum(1)
 
     def gradient(self, images: Tensor, step: int) -> tuple[Tensor, Tensor]:
@@ -152,46 +176,67 @@ class Matcher:
             images: all synthetic images, (classes * ipc, C, H, W), in the order of the problem's classes.
             step: which step; it addresses the network, the real batches and the augmentations.
         """
-        problem = self._problem
-        self._weights(self._network, step)
+        problem, drawn = self._problem, self._draws(step)
+        if drawn.weights:
+            networks.assign(self._network, drawn.weights()[0])
+        else:
+            self._weights(self._network, step)
         gradient, losses = torch.empty_like(images), []
-        for group, change in zip(self._groups, self._changes(step), strict=True):
+        for group, (rows, sizes), change in zip(self._groups, drawn.rows, drawn.changes, strict=True):
             classes = [problem.classes[i] for i in group]
-            real = self.real_features(classes, change, step)
-            rows = slice(group.start * problem.ipc, group.stop * problem.ipc)
-            leaf = images[rows].detach().requires_grad_()
+            real = self._real_features(rows()[0], sizes, change)
+            own = slice(group.start * problem.ipc, group.stop * problem.ipc)
+            leaf = images[own].detach().requires_grad_()
             with problem.device.autocast():
                 features = self._embed(change(self._shown(leaf)))
             synthetic = features.float().view(len(group), problem.images_per_class, -1)
             loss = self.loss(real, synthetic, classes, step)
-            (gradient[rows],) = torch.autograd.grad(loss.sum(), leaf)
+            (gradient[own],) = torch.autograd.grad(loss.sum(), leaf)
             losses.append(loss.detach())
         return gradient, torch.cat(losses)
 
-    def _drawn(self, step: int) -> list[Change]:
-        """Return the augmentation of each group in a step."""
+    def _drawn(self, step: int) -> _Drawn:
+        """Draw what a step needs; where it can, it reaches the device in one copy."""
         problem, info = self._problem, self._problem.data.info
-        drawing = (
-            [streams.generator(problem.seed, self.drawn, step, problem.classes[i]) for i in group]
-            for group in self._groups
-        )
         size, device = (info.height, info.width), problem.device.torch_device
-        return [drawn_for_each(problem.augmentation, size, each, device) for each in drawing]
+        parcel, weights = Parcel(device), None
+        if isinstance(self._weights, RandomWeights):
+            weights = parcel.add([self._weights.drawn(step)])
+        # Images that lie on the host are read there.
+        of_rows = parcel if self._train.device == device else Parcel(self._train.device)
+        rows, changes = [], []
+        for group in self._groups:
+            classes = [problem.classes[i] for i in group]
+            batches = [self.batch(c, step) for c in classes]
+            taken = of_rows.add([torch.from_numpy(np.concatenate(batches))])
+            rows.append((taken, [len(batch) for batch in batches]))
+            drawing = [streams.generator(problem.seed, self.drawn, step, c) for c in classes]
+            changes.append(drawn_for_each(problem.augmentation, size, drawing, parcel))
+        parcel.close()
+        return _Drawn(weights, rows, changes)
 
-    def _shown(self, stored: Tensor) -> Sequence[Tensor]:
+    def _shown(self, stored: Tensor) -> Batches:
         """Decode stored images, (classes * ipc, C, H, W), to the images of each class that they store."""
         problem = self._problem
-        return [decode(part, problem.formation) for part in stored.split(problem.ipc)]
+        parts = stored.unflatten(0, (-1, problem.ipc))
+        return parts if problem.formation == 1 else [decode(part, problem.formation) for part in parts]
 
     @torch.no_grad()
-    def real_features(self, classes: Sequence[int], change: Change, step: int) -> Sequence[Tensor]:
-        """Return the features of each class's augmented real batch: float32, (n, F) for each class."""
-        problem = self._problem
-        batches = [self.batch(c, step) for c in classes]
-        sizes = [len(batch) for batch in batches]
-        real = self._train.batch(np.concatenate(batches), problem.device.torch_device)
-        with problem.device.autocast():
-            features = self._embed(change(real.split(sizes)))
+    def _real_features(self, rows: Tensor, sizes: Sequence[int], change: Change) -> Sequence[Tensor]:
+        """Return the features of each class's augmented real images: float32, (n, F) for each class.
+
+        Args:
+            rows: which images, int64 (N,), the classes one after the other; without any nothing is returned.
+            sizes: how many of each class.
+            change: the augmentation.
+        """
+        if not len(rows):
+            return []
+        device = self._problem.device
+        real = self._train.batch(rows, device.torch_device)
+        same = len(set(sizes)) == 1
+        with device.autocast():
+            features = self._embed(change(real.unflatten(0, (len(sizes), -1)) if same else real.split(sizes)))
         return features.float().split(sizes)
 
 

@@ -16,7 +16,7 @@ from condensery import kernels
 from condensery.kernels import Kernel, linear, mmd_squared, squared_distances
 from condensery.methods import dm
 from condensery.methods.base import Problem, register
-from condensery.methods.dm import DistributionMatching, random_weights
+from condensery.methods.dm import DistributionMatching, RandomWeights
 from condensery.methods.pixels import Pixels, UnitPixels
 from condensery.run import Run
 
@@ -43,7 +43,7 @@ class DiscrepancyMatching(DistributionMatching):
     def matcher(self, problem: Problem) -> Matcher:
         """See :class:`condensery.methods.dm.DistributionMatching`."""
         problem = replace(problem, augmentation=problem.parameters["strategy"])
-        return Matcher(problem, random_weights(problem, steps=problem.parameters["network_steps"]))
+        return Matcher(problem, RandomWeights(problem, steps=problem.parameters["network_steps"]))
 
 
 class Matcher(dm.Matcher):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from condensery import streams
 from condensery.augmentation import drawn, mixing
-from condensery.machine.ahead import Ahead
+from condensery.machine.ahead import Ahead, until
+from condensery.machine.transfer import Parcel
 from condensery.run import UNATTENDED, Run
 from condensery.training import losses
 from condensery.training.descent import Optimizer
@@ -46,15 +47,19 @@ def train(
         The state of the training, as it is saved between epochs.
     """
     descent = Descent(stacked, recipe)
-    device, steps = stacked.device.torch_device, -(-len(samples) // recipe.batch)
-    orders = Ahead(partial(_orders, stacked, recipe, len(samples)), recipe.epochs_run, device)
-    changes = Ahead(partial(_augmentation, stacked, recipe, len(samples)), recipe.epochs_run * steps, device)
+    steps = -(-len(samples) // recipe.batch)
+    orders = _Orders(stacked, recipe, len(samples))
+    draws = Ahead(
+        lambda number: _drawn(stacked, recipe, orders, divmod(number, steps)),
+        until(recipe.epochs_run * steps),
+        stacked.device.torch_device,
+    )
     for epoch in run.steps(recipe.epochs_run, descent):
-        for step, rows in enumerate(orders(epoch).split(recipe.batch, dim=1)):
+        for step in range(steps):
             optimizer = descent.at(recipe.rate(epoch, step, steps))
             optimizer.momentum = recipe.momentum_at(epoch, step)
-            change = changes(epoch * steps + step)
-            images, labels = _batch(stacked, samples, recipe, rows, (epoch, step), change)
+            batch = draws(epoch * steps + step)
+            images, labels = _batch(stacked, samples, recipe, batch, (epoch, step))
             logits = stacked.logits(images, train=True)
             loss = losses.total(recipe, logits, labels)
             if extra_loss:
@@ -62,7 +67,7 @@ def train(
             optimizer.zero_grad()
             loss.backward()
             if on_batch:
-                on_batch(rows, logits.detach())
+                on_batch(batch.rows, logits.detach())
             optimizer.step()
         if on_epoch:
             on_epoch(epoch + 1)
@@ -102,33 +107,57 @@ class Descent:
         self._optimizer.restore(state, list(self._stacked.parameters))
 
 
-def _orders(stacked: StackedNetworks, recipe: Recipe, count: int, epoch: int) -> Tensor:
-    """Return the order in which each network sees so many images in an epoch: int64 (K, count)."""
-    return torch.stack([recipe.order(count, seed, epoch) for seed in stacked.seeds])
+class _Orders:
+    """The orders in which the networks see so many images; that of the last epoch asked for is kept."""
+
+    def __init__(self, stacked: StackedNetworks, recipe: Recipe, count: int) -> None:
+        self._stacked, self._recipe, self._count = stacked, recipe, count
+        self._last: tuple[int, Tensor] = -1, torch.empty(0)
+
+    def __call__(self, epoch: int) -> Tensor:
+        """Return the orders of an epoch, int64 (K, count)."""
+        last, orders = self._last
+        if last != epoch:
+            drawn = [self._recipe.order(self._count, seed, epoch) for seed in self._stacked.seeds]
+            orders = torch.stack(drawn)
+            self._last = epoch, orders
+        return orders
 
 
-def _augmentation(
-    stacked: StackedNetworks, recipe: Recipe, count: int, number: int
-) -> Callable[[Tensor], Tensor]:
-    """Return the augmentation of a batch, whose number counts the steps of all epochs on so many images."""
-    epoch, step = divmod(number, -(-count // recipe.batch))
-    drawing = [streams.generator(seed, "augmentation", epoch, step) for seed in stacked.seeds]
-    shape = (min(recipe.batch, count - step * recipe.batch), *stacked.shape)
-    return drawn(recipe.augmentation, shape, drawing, stacked.device.torch_device)
+class _Drawn(NamedTuple):
+    """What is drawn for a step.
+
+    Attributes:
+        rows: which images each network sees, int64 (K, n) on the CPU.
+        there: takes them out on the device.
+        change: the augmentation.
+    """
+
+    rows: Tensor
+    there: Callable[[], list[Tensor]]
+    change: Callable[[Tensor], Tensor]
+
+
+def _drawn(stacked: StackedNetworks, recipe: Recipe, orders: _Orders, address: tuple[int, int]) -> _Drawn:
+    """Draw the step of an epoch, which reaches the device in one copy."""
+    epoch, step = address
+    rows = orders(epoch)[:, step * recipe.batch : (step + 1) * recipe.batch]
+    parcel = Parcel(stacked.device.torch_device)
+    there = parcel.add([rows])
+    drawing = [streams.generator(seed, "augmentation", *address) for seed in stacked.seeds]
+    change = drawn(recipe.augmentation, (rows.shape[1], *stacked.shape), drawing, parcel)
+    parcel.close()
+    return _Drawn(rows, there, change)
 
 
 def _batch(
-    stacked: StackedNetworks,
-    samples: Samples,
-    recipe: Recipe,
-    rows: Tensor,
-    address: tuple[int, int],
-    change: Callable[[Tensor], Tensor],
+    stacked: StackedNetworks, samples: Samples, recipe: Recipe, batch: _Drawn, address: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Return the images (K, n, C, H, W), augmented, and labels at indices (K, n), in an epoch and step."""
-    images = samples.batch(rows.flatten()).unflatten(0, rows.shape)
-    labels = samples.labels[rows.to(samples.labels.device)]
-    images = change(images)
+    """Return the images (K, n, C, H, W), augmented, and labels of what was drawn for an epoch and step."""
+    (there,) = batch.there()
+    rows = there if samples.rows_there else batch.rows
+    images = batch.change(samples.batch(rows.flatten()).unflatten(0, rows.shape))
+    labels = samples.labels[there]
     if recipe.mix is None:
         return images, labels
     labels = losses.soft(labels, stacked.classes)

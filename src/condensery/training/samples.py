@@ -21,10 +21,12 @@ class Samples:
     Attributes:
         labels: int64 (N,) or soft float32 (N, classes), on the device.
         batch: gives the images at some indices, float32 (n, C, H, W) on the device, normalized.
+        rows_there: whether it takes indices that are on the device, without waiting for them.
     """
 
     labels: Tensor
     batch: Callable[[Tensor], Tensor]
+    rows_there: bool = True
 
     @classmethod
     def of_set(cls, synthetic: SyntheticSet, device: Device) -> Samples:
@@ -56,7 +58,7 @@ class Samples:
             joined = torch.cat(images)
             return joined[torch.cat(positions).argsort().to(joined.device)]
 
-        return cls(torch.cat([each.labels for each in parts]), batch)
+        return cls(torch.cat([each.labels for each in parts]), batch, rows_there=False)
 
     def __len__(self) -> int:
         """Return the number of images."""
