@@ -35,13 +35,15 @@ class Loop:
     Attributes:
         name: in a few words.
         build: returns its step for some data on a device.
-        copies: number of copies to the device that a step may make.
+        launches: number of operations that a step may have the device start.
+        copies: number of copies to the device that it may make.
         waits: number of times per step that the host may wait for a value of the device.
         compiles: whether networks are compiled in it where that pays.
     """
 
     name: str
     build: Callable[[RealData, Device], Step]
+    launches: int
     copies: int
     waits: int = 0
     compiles: bool = False
@@ -140,25 +142,37 @@ def _training(data: RealData, device: Device, *, networks: int, augmentation: st
 _DC = "dc_crop_scale_rotate_noise"
 
 LOOPS = (
-    Loop("dm", _dm, copies=1, compiles=True),
-    Loop("mmd", _mmd, copies=1),  # which real images
-    Loop("dsa", _dsa, copies=1, compiles=True),  # which real images, of all classes together
-    # Batches and augmentations of all epochs.
-    Loop("dsa-network", _dsa_network, copies=2, compiles=True),
-    Loop("dd", _dd, copies=3, waits=1),  # weights, real images, their labels; the rates, which are read
-    # Images, real images, their labels; how many were wrong, which is read.
-    Loop("ld", _ld, copies=3, waits=1),
-    # Images, labels, augmentations; at the end of a whole training, not of a batch, whether all is finite.
+    Loop("dm", _dm, launches=75, copies=1, compiles=True),
+    Loop("mmd", _mmd, launches=250, copies=1),  # which real images
+    Loop("dsa", _dsa, launches=550, copies=1, compiles=True),
+    Loop("dsa-network", _dsa_network, launches=210, copies=1, compiles=True),
+    Loop("dd", _dd, launches=800, copies=2, waits=1),  # weights, real images; the rates, which are read
+    Loop("ld", _ld, launches=370, copies=2),  # images, real images
+    # At the end of a whole training, not of a batch, the host asks whether all is finite.
     Loop(
         "training",
         partial(_training, networks=1, augmentation=AUGMENTATION),
-        copies=3,
+        launches=190,
+        copies=1,
         waits=1,
         compiles=True,
     ),
-    Loop("training-stacked", partial(_training, networks=3, augmentation=AUGMENTATION), copies=3, waits=1),
-    Loop("training-plain", partial(_training, networks=3, augmentation="none"), copies=2, waits=1),
-    # Which images, and their labels; augmentations of all families, and the noise; whether all is finite.
-    Loop("training-dc", partial(_training, networks=1, augmentation=_DC), copies=4, waits=1),
-    Loop("training-dc-stacked", partial(_training, networks=3, augmentation=_DC), copies=4, waits=1),
+    Loop(
+        "training-stacked",
+        partial(_training, networks=3, augmentation=AUGMENTATION),
+        launches=190,
+        copies=1,
+        waits=1,
+    ),
+    Loop(
+        "training-plain", partial(_training, networks=3, augmentation="none"), launches=180, copies=1, waits=1
+    ),
+    Loop("training-dc", partial(_training, networks=1, augmentation=_DC), launches=500, copies=1, waits=1),
+    Loop(
+        "training-dc-stacked",
+        partial(_training, networks=3, augmentation=_DC),
+        launches=1200,
+        copies=1,
+        waits=1,
+    ),
 )

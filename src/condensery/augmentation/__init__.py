@@ -11,11 +11,14 @@ from torch import Tensor
 from condensery.augmentation import dc, siamese, tables
 from condensery.machine.transfer import Parcel
 
-__all__ = ["Batches", "drawn", "drawn_for_each"]
+__all__ = ["Batches", "Change", "drawn", "drawn_for_batches", "drawn_for_each"]
 
 
 Batches = Sequence[Tensor] | Tensor
 """K batches of images: each (n, C, H, W) with an n of its own, or all of the same size, (K, n, C, H, W)."""
+
+Change = Callable[[Batches], Tensor]
+"""Augments batches, each as a whole, and returns all their images, (N, C, H, W)."""
 
 
 def drawn(
@@ -42,11 +45,10 @@ def drawn(
 
 def drawn_for_each(
     strategy: str, size: Sequence[int], streams: Sequence[torch.Generator], parcel: Parcel
-) -> Callable[[Batches], Tensor]:
+) -> Change:
     """Return what augments K batches, each as a whole, with its parameters drawn.
 
-    It takes the batches and returns all their images, (N, C, H, W). Given other batches it does the same to
-    them, as Siamese augmentation needs.
+    Given other batches it does the same to them, as Siamese augmentation needs.
 
     Args:
         strategy: a DSA strategy.
@@ -71,6 +73,34 @@ def drawn_for_each(
         return tables.apply(batches, found()).flatten(0, 1)
 
     return at_once
+
+
+def drawn_for_batches(
+    strategy: str,
+    counts: Sequence[int],
+    size: Sequence[int],
+    streams: Sequence[torch.Generator],
+    parcel: Parcel,
+) -> Callable[[Tensor], Tensor]:
+    """Return what augments batches that follow each other, each image with parameters of its own.
+
+    Args:
+        strategy: a DSA strategy.
+        counts: images in each batch; the sum is the N of the images (N, C, H, W) that it takes.
+        size: height and width of the images in pixels.
+        streams: where the parameters of each batch are drawn from.
+        parcel: see :func:`drawn`.
+    """
+    draws = [
+        siamese.draw(strategy, count, size, stream) for count, stream in zip(counts, streams, strict=True)
+    ]
+    if parcel.device.type == "cpu":
+        counts = list(counts)
+        return lambda images: torch.cat(
+            [siamese.apply(*each) for each in zip(images.split(counts), draws, strict=True)]
+        )
+    found = _spread(draws, strategy, size, parcel)
+    return lambda images: tables.apply(images[:, None], found())[:, 0]
 
 
 def _spread(

@@ -75,8 +75,8 @@ def apply(images: Tensor, tables: Sequence[Table]) -> Tensor:
 class _Mixed(torch.autograd.Function):
     """Images mixed with the mean of each pixel over the channels, and then with the mean of each image.
 
-    Both means are symmetric, and so is the whole: its gradient is the gradient from above, mixed alike. PyTorch,
-    which does not know this, takes three times as many operations backwards.
+    Both means are symmetric, and so is the whole: its gradient is the gradient from above, mixed alike.
+    PyTorch, which does not know this, takes three times as many operations backwards.
     """
 
     @staticmethod

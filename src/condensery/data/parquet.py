@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from condensery.data.contents import Contents, Piece, Shape, check_unpacked, readable, whole_numbers
 from condensery.data.decoding import read_image
@@ -32,6 +31,9 @@ def columns(path: Path) -> tuple[str, str, list[str]]:
     Raises:
         CondenseryError: the file is damaged, or has no such columns.
     """
+    # Imported here and below, since every job knows this kind of file and few jobs read one.
+    import pyarrow.parquet as pq
+
     with readable(path):
         schema = pq.read_schema(path)
         image, label = (next((n for n in names if n in schema.names), None) for names in (IMAGES, LABELS))
@@ -94,6 +96,8 @@ def read_parquet(root: Path, shape: Shape) -> Contents:
 
 
 def _rows(path: Path, shape: Shape) -> Iterator[Piece]:
+    import pyarrow.parquet as pq
+
     image, label, _ = columns(path)
     with readable(path):
         file = pq.ParquetFile(path)

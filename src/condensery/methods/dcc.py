@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from condensery.augmentation import siamese
 from condensery.errors import CondenseryError
 from condensery.methods import gradient_matching
 from condensery.methods.base import Problem, register
@@ -74,17 +73,15 @@ class Matcher(gradient_matching.Matcher):
         parameters = self._problem.parameters
         if iteration < parameters["alone_networks"] and step < parameters["alone_steps"]:
             return super().gradient(images, iteration, step)
-        self._set_statistics(iteration, step)
-        classes = self._problem.classes
-        draws = [self._draw("siamese", images.shape[-2:], (iteration, step, c)) for c in classes]
-        real = [
-            self._real_gradients(chosen, images.dtype, draw, c)
-            for c, chosen, draw in zip(classes, self._chosen(iteration, step), draws, strict=True)
-        ]
+        drawn = self.drawn((iteration, step))
+        self.set_statistics(drawn)
+        real = [each for group in drawn.groups for each in self.real_gradients(group, images.dtype)]
         target = [torch.stack(of_classes).mean(0) for of_classes in zip(*real, strict=True)]
         leaf = images.detach().requires_grad_()
-        parts = zip(leaf.split(self._problem.ipc), draws, strict=True)
-        augmented = torch.cat([siamese.apply(part, draw) for part, draw in parts])
+        parts = leaf.unflatten(0, (-1, self._problem.ipc))
+        augmented = torch.cat(
+            [group.of_synthetic(parts[group.classes.start : group.classes.stop]) for group in drawn.groups]
+        )
         upstream, distance = self._upstream(target, augmented.detach())
         (gradient,) = torch.autograd.grad(augmented, leaf, upstream)
         return gradient, distance

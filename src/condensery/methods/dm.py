@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from condensery import networks, streams
-from condensery.augmentation import Batches, drawn_for_each
+from condensery.augmentation import Batches, Change, drawn_for_each
 from condensery.formation import decode
 from condensery.machine.ahead import Ahead, until
 from condensery.machine.transfer import Parcel
@@ -27,9 +27,6 @@ REPORT_EVERY = 10
 
 Weights = Callable[[Network, int], object]
 """Sets the weights of a network for a step, in place."""
-
-Change = Callable[[Batches], Tensor]
-"""Augments the images of several classes, each class alike: see `drawn_for_each`."""
 
 
 class RandomWeights:
@@ -150,7 +147,7 @@ class Matcher:
         return network.embed
 
     def batch(self, c: int, step: int) -> np.ndarray:
-        """Return the indices of the real images of a class in a step, int64 (n,): none if none are matched."""
+        """Return the indices of the real images of a class in a step, int64 (n,), which may be none."""
         stream = streams.generator(self._problem.seed, "real", step, c)
         return self._problem.random_batch(c, self._problem.parameters["batch_real"], stream)
 
@@ -203,7 +200,7 @@ class Matcher:
         if isinstance(self._weights, RandomWeights):
             weights = parcel.add([self._weights.drawn(step)])
         # Images that lie on the host are read there.
-        of_rows = parcel if self._train.device == device else Parcel(self._train.device)
+        of_rows = parcel if self._train.device.type == device.type else Parcel(self._train.device)
         rows, changes = [], []
         for group in self._groups:
             classes = [problem.classes[i] for i in group]

@@ -78,8 +78,10 @@ class FunctionalNetwork:
         stream = streams.generator(self._problem.seed, "real", *address)
         rows = torch.randperm(len(self._train), generator=stream)[:size]
         device = self._problem.device.torch_device
-        dtype = next(self.network.parameters()).dtype
-        return self._train.batch(rows, device).to(dtype), self._targets[rows.to(device)]
+        there = rows.to(device)
+        # Images that lie on the host are read there.
+        images = self._train.batch(there if self._train.device.type == device.type else rows, device)
+        return images.to(next(self.network.parameters()).dtype), self._targets[there]
 
     def test(self, weights: Weights, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Weights]:
         """Return the mean loss of a batch, how many images are wrong, and the gradient of the loss.

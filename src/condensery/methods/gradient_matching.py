@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,9 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from condensery import networks, streams
-from condensery.augmentation import siamese, tables
+from condensery.augmentation import Change, drawn_for_batches, drawn_for_each
 from condensery.errors import CondenseryError
-from condensery.machine.transfer import together
+from condensery.machine.ahead import Ahead, until
+from condensery.machine.transfer import Parcel
 from condensery.methods.base import Problem
 from condensery.methods.gradient_distance import DISTANCES
 from condensery.methods.pixels import Pixels
@@ -106,6 +110,50 @@ class GradientMatching(ABC):
         return problem.parameters["outer_loop"]
 
 
+class Group(NamedTuple):
+    """Classes that are matched together in a step, and what is drawn for them.
+
+    Attributes:
+        classes: their positions in those of the problem.
+        rows: takes out which real images they see, int64 (N,), one class after the other.
+        sizes: how many of each class.
+        of_real: the augmentation of the real images.
+        of_synthetic: that of the synthetic ones.
+    """
+
+    classes: range
+    rows: Callable[[], list[Tensor]]
+    sizes: list[int]
+    of_real: Change
+    of_synthetic: Change
+
+
+class Drawn(NamedTuple):
+    """What is drawn for the matching of a step.
+
+    Attributes:
+        statistics: takes out which real images set the statistics of batch norm, int64 (n,).
+        groups: the classes.
+    """
+
+    statistics: Callable[[], list[Tensor]]
+    groups: list[Group]
+
+
+class _Batches(NamedTuple):
+    """Batches of the network's training that are augmented together.
+
+    Attributes:
+        rows: takes out which synthetic images they have, int64 (N,), one batch after the other.
+        sizes: how many each.
+        change: the augmentation of them all.
+    """
+
+    rows: Callable[[], list[Tensor]]
+    sizes: list[int]
+    change: Callable[[Tensor], Tensor]
+
+
 class Matcher:
     """One network at a time, the distance of its gradients and the network's own training.
 
@@ -134,8 +182,17 @@ class Matcher:
         self._forward = problem.device.compiled(self.network, once)
         # As one function, because the compiler cannot differentiate its graphs twice.
         # An image takes about three times as much memory there.
-        self._distance_and_gradient = problem.device.compiled(self._differentiate_twice, 3 * self._twice)
-        self._labels = problem.labels.to(problem.device.torch_device)
+        self._together = problem.device.stack_networks
+        twice: Callable[..., tuple[Tensor, Tensor]] = self._differentiate_twice
+        if self._together:
+            twice = torch.func.vmap(twice, in_dims=(None, 0, 0, 0))
+        self._distance_and_gradient = problem.device.compiled(twice, 3 * self._twice)
+        device, iterations = problem.device.torch_device, problem.parameters["iterations"]
+        self._labels = problem.labels.to(device)
+        after = partial(_following, iterations, problem.parameters["outer_loop"])
+        self.drawn = Ahead(self._draw, after, device)
+        self._batches = Ahead(self._draw_batches, after, device)
+        self._weights = Ahead(self._initial, until(iterations), device)
 
     def _images_seen(self) -> tuple[int, int]:
         """Return how many images are differentiated once, real and in training, and how many twice."""
@@ -147,25 +204,29 @@ class Matcher:
 
     def renew(self, iteration: int) -> None:
         """Give the network the initial weights of an iteration."""
-        networks.initialize(self.network, streams.generator(self._problem.seed, "network", iteration))
+        networks.assign(self.network, self._weights(iteration))
+
+    def _initial(self, iteration: int) -> Tensor:
+        return networks.draw(self.network, streams.generator(self._problem.seed, "network", iteration))
 
     def gradient(self, images: Tensor, iteration: int, step: int) -> tuple[Tensor, Tensor]:
         """Return the gradient of the loss with respect to the pixels, and the loss, a scalar.
 
-        The loss is a sum over classes and only a class's own images enter its part, so the graphs of the
-        classes are built, differentiated twice and dropped one after the other.
+        The loss is a sum over classes and only a class's own images enter its part. On a CPU the graphs of
+        the classes are built, differentiated twice and dropped one after the other, elsewhere those of as
+        many classes together as fit the memory budget.
 
         Args:
             images: all synthetic images, (classes * ipc, C, H, W), in the order of the problem's classes.
             iteration: which network; with the step it addresses real batches and augmentations.
             step: which step with this network.
         """
-        self._set_statistics(iteration, step)
+        drawn = self.drawn((iteration, step))
+        self.set_statistics(drawn)
         gradient, total = torch.empty_like(images), images.new_zeros(())
-        problem, ipc = self._problem, self._problem.ipc
-        for i, (c, chosen) in enumerate(zip(problem.classes, self._chosen(iteration, step), strict=True)):
-            own = slice(i * ipc, (i + 1) * ipc)
-            gradient[own], loss = self._class_gradient(images[own], (iteration, step, c), chosen)
+        for group in drawn.groups:
+            own = self._own(group)
+            gradient[own], loss = self._group_gradient(images[own], (iteration, step), group)
             total += loss
         return gradient, total
 
@@ -181,7 +242,7 @@ class Matcher:
             step: the step of the pixels before this training.
         """
         self.network.train()
-        for batch, labels in self._batches(images, iteration, step):
+        for batch, labels in self._augmented(images, iteration, step):
             loss = self._loss(self._forward, batch, labels)
             gradients = torch.autograd.grad(loss / len(batch), self._parameters)
             with torch.no_grad():
@@ -197,65 +258,125 @@ class Matcher:
         """
         return images
 
-    def _batches(self, images: Tensor, iteration: int, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _augmented(self, images: Tensor, iteration: int, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the augmented images, (n, C, H, W), and labels, int64 (n,), of each batch of a training."""
-        seed, parameters = self._problem.seed, self._problem.parameters
-        batches, draws = [], []
+        for batches in self._batches((iteration, step)):
+            (rows,) = batches.rows()
+            labels = self._labels[rows].split(batches.sizes)
+            yield from zip(batches.change(images[rows]).split(batches.sizes), labels, strict=True)
+
+    def _draw_batches(self, address: tuple[int, int]) -> list[_Batches]:
+        """Draw the batches of the training after a step, which reach the device in one copy.
+
+        The images stay the same meanwhile: elsewhere than on a CPU as many batches as fit the memory budget
+        are augmented at once.
+        """
+        problem, info = self._problem, self._problem.data.info
+        seed, parameters = problem.seed, problem.parameters
+        rows, drawing = [], []
         for epoch in range(parameters["inner_loop"]):
-            address = (iteration, step, epoch)
-            order = torch.randperm(len(images), generator=streams.generator(seed, "shuffle", *address))
-            for number, rows in enumerate(order.split(parameters["batch_net"])):
-                stream = streams.generator(seed, "augmentation", *address, number)
-                batches.append(rows)
-                draws.append(siamese.draw(self._strategy, len(rows), images.shape[-2:], stream))
-        if images.device.type == "cpu":
-            for rows, draw in zip(batches, draws, strict=True):
-                yield siamese.apply(images[rows], draw), self._labels[rows]
-            return
-        # The images stay the same meanwhile: many batches of them are augmented at once.
-        at_once = max(1, self._at_once // parameters["batch_net"])
-        for first in range(0, len(batches), at_once):
-            some = slice(first, first + at_once)
-            yield from self._augmented(images, batches[some], draws[some])
+            stream = streams.generator(seed, "shuffle", *address, epoch)
+            order = torch.randperm(len(problem.classes) * problem.ipc, generator=stream)
+            for number, batch in enumerate(order.split(parameters["batch_net"])):
+                rows.append(batch)
+                drawing.append(streams.generator(seed, "augmentation", *address, epoch, number))
+        at_once = max(1, self._at_once // parameters["batch_net"]) if self._together else 1
+        parcel, found = Parcel(problem.device.torch_device), []
+        for first in range(0, len(rows), at_once):
+            some = rows[first : first + at_once]
+            sizes = [len(batch) for batch in some]
+            change = drawn_for_batches(
+                self._strategy,
+                sizes,
+                (info.height, info.width),
+                drawing[first : first + at_once],
+                parcel,
+            )
+            found.append(_Batches(parcel.add([torch.cat(some)]), sizes, change))
+        parcel.close()
+        return found
 
-    def _augmented(
-        self, images: Tensor, batches: Sequence[Tensor], draws: Sequence[siamese.Draw]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield what :meth:`_batches` does for some of the batches, by two copies to the device."""
-        rows = torch.cat(list(batches)).to(images.device)
-        table = tables.moved(tables.of(draws, self._strategy, images.shape[-2:]), images.device)
-        augmented = tables.apply(images[rows, None], table)[:, 0]
-        sizes = [len(batch) for batch in batches]
-        yield from zip(augmented.split(sizes), self._labels[rows].split(sizes), strict=True)
-
-    def _chosen(self, iteration: int, step: int) -> list[Tensor]:
-        """Return which real images of each class a step sees: int64 (n,), where the images lie."""
+    def _draw(self, address: tuple[int, int]) -> Drawn:
+        """Draw what a step matches, which reaches the device in one copy."""
         problem = self._problem
-        chosen = []
-        for c in problem.classes:
-            stream = streams.generator(problem.seed, "real", iteration, step, c)
-            chosen.append(torch.from_numpy(problem.random_batch(c, problem.parameters["batch_real"], stream)))
-        return together(chosen, self._train.device)
+        device = problem.device.torch_device
+        parcel = Parcel(device)
+        # Images that lie on the host are read there.
+        of_rows = parcel if self._train.device.type == device.type else Parcel(self._train.device)
 
-    def _class_gradient(
-        self, images: Tensor, address: tuple[int, int, int], chosen: Tensor
+        def chosen(purpose: str, count: int, classes: Sequence[int]) -> list[Tensor]:
+            drawing = [streams.generator(problem.seed, purpose, *address, c) for c in classes]
+            return [
+                torch.from_numpy(problem.random_batch(c, count, stream))
+                for c, stream in zip(classes, drawing, strict=True)
+            ]
+
+        norms = problem.classes if self._batch_norms else ()
+        statistics = of_rows.add([torch.cat(chosen("statistics", STATISTICS_IMAGES, norms))] if norms else [])
+        groups = []
+        for positions in self._positions():
+            classes = [problem.classes[i] for i in positions]
+            real = chosen("real", problem.parameters["batch_real"], classes)
+            changes = {
+                stream: self._change(stream, classes, address, parcel) for stream in set(self._streams)
+            }
+            of_real, of_synthetic = (changes[stream] for stream in self._streams)
+            sizes = [len(each) for each in real]
+            groups.append(Group(positions, of_rows.add([torch.cat(real)]), sizes, of_real, of_synthetic))
+        parcel.close()
+        return Drawn(statistics, groups)
+
+    def _positions(self) -> Iterator[range]:
+        """Yield the positions in the problem's classes of those that are matched together."""
+        count, problem = len(self._problem.classes), self._problem
+        # Of a synthetic image three times as much is kept.
+        images = max(3 * problem.images_per_class, problem.parameters["batch_real"])
+        at_once = max(1, self._at_once // images) if self._together else 1
+        for start in range(0, count, at_once):
+            yield range(start, min(start + at_once, count))
+
+    def _change(
+        self, stream: str | None, classes: Sequence[int], address: tuple[int, int], parcel: Parcel
+    ) -> Change:
+        """Return the augmentation, drawn from a stream, of each of some classes; without a stream, none."""
+        info, seed = self._problem.data.info, self._problem.seed
+        strategy = "none" if stream is None else self._strategy
+        drawing = [streams.generator(seed, stream or "none", *address, c) for c in classes]
+        return drawn_for_each(strategy, (info.height, info.width), drawing, parcel)
+
+    def _own(self, group: Group) -> slice:
+        """Return which synthetic images the classes of a group have."""
+        return slice(group.classes.start * self._problem.ipc, group.classes.stop * self._problem.ipc)
+
+    def _group_gradient(
+        self, images: Tensor, address: tuple[int, int], group: Group
     ) -> tuple[Tensor, Tensor]:
-        """Return one class's gradient with respect to its images, (ipc, C, H, W), and its distance.
+        """Return the gradient of some classes with respect to their images, and the sum of their distances.
 
         Args:
-            images: the synthetic ones of the class.
-            address: iteration, step and class.
-            chosen: the real ones.
+            images: the synthetic ones of the classes, (classes * ipc, C, H, W).
+            address: iteration and step.
+            group: the classes.
         """
-        c = address[-1]
-        of_real, of_synthetic = (self._draw(stream, images.shape[-2:], address) for stream in self._streams)
-        target = self._real_gradients(chosen, images.dtype, of_real, c)
+        targets = list(self.real_gradients(group, images.dtype))
         leaf = images.detach().requires_grad_()
-        augmented = siamese.apply(self.shown(leaf, address), of_synthetic)
-        labels = self._labels.new_full((len(augmented),), c)
-        upstream, distance = self._distance_and_gradient(
-            [parameter.detach() for parameter in self._parameters], target, augmented.detach(), labels
-        )
+        classes = [self._problem.classes[i] for i in group.classes]
+        parts = [
+            self.shown(part, (*address, c))
+            for part, c in zip(leaf.unflatten(0, (len(classes), -1)), classes, strict=True)
+        ]
+        augmented = group.of_synthetic(parts)
+        each = augmented.detach().unflatten(0, (len(classes), -1))
+        labels = self._labels[self._own(group)].view(len(classes), -1)[:, :1].expand(each.shape[:2])
+        parameters = [parameter.detach() for parameter in self._parameters]
+        if self._together:
+            stacked = [torch.stack(of_classes) for of_classes in zip(*targets, strict=True)]
+            upstream, distances = self._distance_and_gradient(parameters, stacked, each, labels)
+            upstream, distance = upstream.flatten(0, 1), distances.sum()
+        else:
+            upstream, distance = self._distance_and_gradient(
+                parameters, targets[0], each[0], labels[0].contiguous()
+            )
         (gradient,) = torch.autograd.grad(augmented, leaf, upstream)
         return gradient, distance
 
@@ -291,25 +412,18 @@ class Matcher:
 
         return torch.func.grad(mean_loss)(parameters, images)
 
-    def _draw(self, stream: str | None, size: Sequence[int], address: tuple[int, int, int]) -> siamese.Draw:
-        """Return the draw that a class's real or synthetic images share; without a stream, the empty draw."""
-        if stream is None:
-            return siamese.Draw(None, torch.empty(1, 0))
-        return siamese.draw(self._strategy, 1, size, streams.generator(self._problem.seed, stream, *address))
-
-    def _real_gradients(
-        self, chosen: Tensor, dtype: torch.dtype, draw: siamese.Draw, c: int
-    ) -> Sequence[Tensor]:
-        """Return the gradient of the mean loss of real images of a class, a tensor for each parameter.
+    def real_gradients(self, group: Group, dtype: torch.dtype) -> Iterator[Sequence[Tensor]]:
+        """Yield the gradient of the mean loss of each class's real images, a tensor for each parameter.
 
         Args:
-            chosen: which images.
+            group: the classes.
             dtype: the floating type of the network.
-            draw: their augmentation.
-            c: the class.
         """
-        real = siamese.apply(self._real(chosen, dtype), draw)
-        return self._gradients(real, self._labels.new_full((len(real),), c))
+        (rows,) = group.rows()
+        real = group.of_real(self._real(rows, dtype).split(group.sizes)).split(group.sizes)
+        for position, images in zip(group.classes, real, strict=True):
+            labels = self._labels.new_full((len(images),), self._problem.classes[position])
+            yield self._gradients(images, labels)
 
     def _gradients(self, images: Tensor, labels: Tensor) -> Sequence[Tensor]:
         """Return the gradient of the mean loss of images, a tensor for each parameter.
@@ -328,20 +442,14 @@ class Matcher:
             sums = torch._foreach_add(sums, of_part(part, answers))
         return sums
 
-    def _set_statistics(self, iteration: int, step: int) -> None:
+    def set_statistics(self, drawn: Drawn) -> None:
         """Fix batch norm's statistics at those of real images of all classes; other networks have none."""
         self.network.train()
         if not self._batch_norms:
             return
-        problem = self._problem
-        chosen = [
-            problem.random_batch(
-                c, STATISTICS_IMAGES, streams.generator(problem.seed, "statistics", iteration, step, c)
-            )
-            for c in problem.classes
-        ]
-        with torch.no_grad(), problem.device.autocast():
-            self.network(self._real(np.concatenate(chosen), self._parameters[0].dtype))
+        (rows,) = drawn.statistics()
+        with torch.no_grad(), self._problem.device.autocast():
+            self.network(self._real(rows, self._parameters[0].dtype))
         for module in self._batch_norms:
             module.eval()
 
@@ -353,3 +461,9 @@ class Matcher:
         with self._problem.device.autocast():
             logits = network(images)
         return F.cross_entropy(logits.to(images.dtype), labels, reduction="sum")
+
+
+def _following(iterations: int, outer: int, step: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield the steps after one, each as the number of its network and its own with this network."""
+    yield from ((step[0], number) for number in range(step[1] + 1, outer))
+    yield from product(range(step[0] + 1, iterations), range(outer))

@@ -91,7 +91,7 @@ class Learner:
         for weight, slope in zip(self._weights, change, strict=True):
             weight.grad = slope
         self._network_adam.step()
-        if self._plateau.reached(int(wrong)):
+        if self._plateau.reached(wrong):
             self._renew()
         return loss
 
@@ -151,32 +151,47 @@ class Plateau:
 
     That is when the errors of the last ``patience`` batches together have not been fewer than ever before for
     more than ``patience`` batches (the authors' public code).
+
+    Counts of errors stay where they were computed until they can decide: for every one that is read, the host
+    would wait for the device.
     """
 
     def __init__(self, patience: int) -> None:
         self._patience = patience
+        self._unread: list[Tensor] = []
         self._errors: list[int] = []
         self._fewest, self._since = 0, 0
 
-    def reached(self, wrong: int) -> bool:
-        """Take in the errors of a batch and say whether it is time for a new network."""
-        first = len(self._errors) < self._patience
-        self._errors = [*self._errors, wrong][-self._patience :]
-        if len(self._errors) < self._patience:
-            return False
-        total = sum(self._errors)
-        if first or total < self._fewest:
-            self._fewest, self._since = total, 0
-        else:
-            self._since += 1
+    def reached(self, wrong: Tensor) -> bool:
+        """Take in the errors of a batch, a scalar, and say whether it is time for a new network."""
+        self._unread.append(wrong)
+        missing = self._patience - len(self._errors)
+        if len(self._unread) <= missing + self._patience - self._since:
+            return False  # whatever they are
+        self._read()
         return self._since > self._patience
+
+    def _read(self) -> None:
+        """Take what is unread into account."""
+        for wrong in torch.stack(self._unread).tolist() if self._unread else []:
+            first = len(self._errors) < self._patience
+            self._errors = [*self._errors, wrong][-self._patience :]
+            if len(self._errors) < self._patience:
+                continue
+            total = sum(self._errors)
+            if first or total < self._fewest:
+                self._fewest, self._since = total, 0
+            else:
+                self._since += 1
+        self._unread = []
 
     def state(self) -> dict[str, Tensor]:
         """Return what :meth:`restore` takes up."""
+        self._read()
         counts = {"fewest": torch.tensor(self._fewest), "since": torch.tensor(self._since)}
         return counts | {"errors": torch.tensor(self._errors, dtype=torch.int64)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take up what :meth:`state` returned."""
         self._fewest, self._since = int(state["fewest"]), int(state["since"])
-        self._errors = state["errors"].tolist()
+        self._errors, self._unread = state["errors"].tolist(), []

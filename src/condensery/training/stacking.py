@@ -10,6 +10,7 @@ from torch import Tensor
 from condensery import networks, streams
 from condensery.data import DataInfo
 from condensery.machine.device import Device
+from condensery.networks import grouped
 
 
 def groups(
@@ -81,6 +82,8 @@ class StackedNetworks:
         with self.device.autocast():
             if len(self.seeds) == 1:
                 return self._forward(images[0]).float().unsqueeze(0)
+            if grouped.can_group(self.network):
+                return grouped.logits(self.network, self.parameters, images).float()
             call = torch.func.vmap(self._call, randomness="error")
             return call(self.parameters, self.buffers, images).float()
 

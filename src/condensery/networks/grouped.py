@@ -1,0 +1,51 @@
+"""Several networks of one shape as one, whose channels are those of all, in a group for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from condensery.networks.base import ACTIVATIONS, Network
+
+# What treats every channel alike.
+_OF_ANY_CHANNEL = (*ACTIVATIONS, nn.AvgPool2d, nn.MaxPool2d)
+
+
+def can_group(network: Network) -> bool:
+    """Say whether :func:`logits` takes networks of this shape: its body is a sequence of plain layers."""
+    body = network.body
+    return isinstance(body, nn.Sequential) and all(
+        isinstance(layer, (nn.GroupNorm, *_OF_ANY_CHANNEL))
+        or (isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.bias is not None)
+        for layer in body
+    )
+
+
+def logits(network: Network, parameters: Mapping[str, Tensor], images: Tensor) -> Tensor:
+    """Return the logits (K, n, classes) of K networks, each for images of its own.
+
+    A GPU starts one operation for a layer of all networks, and nothing is moved between layers.
+
+    Args:
+        network: one of them; see :func:`can_group`.
+        parameters: of all, (K, ...), under the names of the module's.
+        images: (K, n, C, H, W).
+    """
+    count = len(images)
+    maps = images.transpose(0, 1).flatten(1, 2)
+    assert isinstance(network.body, nn.Sequential)
+    for name, layer in network.body.named_children():
+        if isinstance(layer, _OF_ANY_CHANNEL):
+            maps = layer(maps)
+            continue
+        weight, bias = (parameters[f"body.{name}.{kind}"].flatten(0, 1) for kind in ("weight", "bias"))
+        if isinstance(layer, nn.GroupNorm):
+            maps = F.group_norm(maps, count * layer.num_groups, weight, bias, layer.eps)
+        else:
+            maps = F.conv2d(maps, weight, bias, layer.stride, layer.padding, layer.dilation, count)
+    features = maps.flatten(1).unflatten(1, (count, -1)).transpose(0, 1)
+    weight, bias = parameters["classifier.weight"], parameters["classifier.bias"]
+    return torch.baddbmm(bias[:, None], features, weight.transpose(1, 2))
