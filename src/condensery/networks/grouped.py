@@ -44,7 +44,9 @@ def logits(network: Network, parameters: Mapping[str, Tensor], images: Tensor) -
         weight, bias = (parameters[f"body.{name}.{kind}"].flatten(0, 1) for kind in ("weight", "bias"))
         if isinstance(layer, nn.GroupNorm):
             maps = F.group_norm(maps, count * layer.num_groups, weight, bias, layer.eps)
-        else:
+        elif isinstance(layer, nn.Conv2d):
+            # Padding by name, which needs another call, is not that of any network here.
+            assert isinstance(layer.padding, tuple)
             maps = F.conv2d(maps, weight, bias, layer.stride, layer.padding, layer.dilation, count)
     features = maps.flatten(1).unflatten(1, (count, -1)).transpose(0, 1)
     weight, bias = parameters["classifier.weight"], parameters["classifier.bias"]
