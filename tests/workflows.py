@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from tests.forked import CONTEXT
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,11 +84,10 @@ def snakemake(folder: Path, *options: str, targets: tuple[str, ...] = (), **sett
     """
     command = [sys.executable, "-m", "snakemake", *options]
     config = ["--config", *(f"{key}={value}" for key, value in settings.items())] if settings else []
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": os.defpath}
     done = subprocess.run(
         [*command, *config, "--", *targets],
         cwd=folder,
-        env=environment,
+        env=_environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -94,9 +97,47 @@ def snakemake(folder: Path, *options: str, targets: tuple[str, ...] = (), **sett
     return done.stderr + done.stdout
 
 
+def planned(folder: Path, *options: str, targets: tuple[str, ...] = (), **settings: object) -> str:
+    """Do as `snakemake` for a run without jobs, in a process that is forked with Snakemake imported.
+
+    Returns:
+        Its output.
+
+    Raises:
+        CalledProcessError: it ended with an error.
+    """
+    config = ["--config", *(f"{key}={value}" for key, value in settings.items())] if settings else []
+    words = [*options, *config, "--", *targets]
+    with tempfile.NamedTemporaryFile("r", suffix=".log") as log:
+        child = CONTEXT.Process(target=_snakemake, args=(words, folder, _environment(), log.name))
+        child.start()
+        child.join()
+        output = log.read()
+    if child.exitcode:
+        raise subprocess.CalledProcessError(child.exitcode, words, output, "")
+    return output
+
+
+def _snakemake(words: list[str], folder: Path, environment: dict[str, str], log: str) -> None:
+    descriptor = os.open(log, os.O_WRONLY)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.stdout = os.fdopen(1, "w", buffering=1)
+    sys.stderr = os.fdopen(2, "w", buffering=1)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.argv = ["snakemake", *words]
+    importlib.import_module("snakemake.cli").main(words)  # which has no types
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": os.defpath}
+
+
 def plan(folder: Path, *targets: str, options: tuple[str, ...] = (), **settings: object) -> dict[str, int]:
     """Return rule -> number of jobs of a dry run."""
-    output = snakemake(folder, "--dry-run", *options, targets=targets, **settings)
+    output = planned(folder, "--dry-run", *options, targets=targets, **settings)
     jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
     if "total" not in jobs:
         assert "Nothing to be done" in output, output
@@ -106,7 +147,7 @@ def plan(folder: Path, *targets: str, options: tuple[str, ...] = (), **settings:
 def refusal(folder: Path, target: str = "table1", **settings: object) -> str:
     """Return the one line that a run ends with before any job."""
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        snakemake(folder, "--cores", "1", targets=(target,), **settings)
+        planned(folder, "--cores", "1", targets=(target,), **settings)
     output = caught.value.stderr + caught.value.stdout
     lines = [line for line in output.splitlines() if line and not line.startswith("Using ")]
     assert len(lines) == 1, output

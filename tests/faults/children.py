@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import multiprocessing
 import os
 import re
 import signal
@@ -19,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from condensery import console
+from tests.forked import CONTEXT
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.faults.preload"])
 _CHANGES = frozenset(
     ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink")
 )
@@ -93,7 +91,7 @@ def run(
 
 def begin(words: list[str], folder: Path, fault: Fault | None = None, name: str = "") -> Any:
     """Start a command, as `run`; ``name`` tells apart the logs of commands that run at once."""
-    child = _CONTEXT.Process(target=_child, args=(words, str(folder), _log(folder, name), fault))
+    child = CONTEXT.Process(target=_child, args=(words, str(folder), _log(folder, name), fault))
     child.start()
     return child
 

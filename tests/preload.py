@@ -1,4 +1,4 @@
-"""Does once, in the server that forks the children, what takes every command a second or more."""
+"""Does once, in the server that forks the children, what takes a command or a plan a second or more."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ LATER = (
     "sklearn.datasets",
     "sklearn.manifold",
     "torch._dynamo",
+    "snakemake.cli",
+    "tests.workflows",
 )
-"""What commands import when they need it."""
+"""What commands import when they need it, and what plans the workflow."""
 
 for module in pkgutil.walk_packages(commands.__path__, f"{commands.__name__}."):
     importlib.import_module(module.name)
