@@ -321,9 +321,19 @@ def test_a_rate_that_falls_to_0_stops_the_run_in_one_line(experts: Path) -> None
         MTT.condense(case)
 
 
-def test_snapshots_are_refused(experts: Path) -> None:
-    with pytest.raises(CondenseryError, match="omit --snapshots"):
-        MTT.condense(problem(experts), run=Run(recorder=Recorder([1])))
+def test_a_snapshot_has_the_rate_of_a_run_that_ends_there(experts: Path, tmp_path: Path) -> None:
+    """Also one that was taken before the run was stopped."""
+    case, recorder = problem(experts), Recorder([1, 2])
+    with pytest.raises(Stopped):
+        MTT.condense(case, run=Run(Stopping(tmp_path / "state", 2), recorder=Recorder([1, 2])))
+    MTT.condense(case, run=Run(Stopping(tmp_path / "state"), recorder=recorder))
+    for snapshot in recorder.snapshots:
+        ended = MTT.condense(
+            dataclasses.replace(case, parameters={**case.parameters, "iterations": snapshot.step})
+        )
+        assert torch.equal(snapshot.images, ended.images)
+        assert torch.equal(snapshot.learning_rate, torch.as_tensor(ended.learning_rate))
+    assert [snapshot.step for snapshot in recorder.snapshots] == [1, 2]
 
 
 def digits(folder: Path) -> RealData:

@@ -62,9 +62,9 @@ def test_the_clock_counts_iterations_and_nothing_else(tmp_path: Path, monkeypatc
             super().save(step, state)
 
     class SlowRecorder(Recorder):
-        def record(self, step, seconds, images):
+        def record(self, step, seconds, images, learning_rate=None):
             pass_time(10)
-            super().record(step, seconds, images)
+            super().record(step, seconds, images, learning_rate)
 
     def run(checkpoint: Checkpoint) -> list[tuple[int, float]]:
         recorder = SlowRecorder([1, 3, 4, 6])

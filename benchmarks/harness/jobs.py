@@ -149,6 +149,15 @@ def every() -> list[Job]:
         _condensing("dm", name="condense-snapshots", suffix="", arguments=(
             "--method", "dm", "--ipc", "1", *seed, "--snapshots", "1,2")),
     ]  # fmt: skip
+    jobs.append(
+        _condensing(
+            "dm",
+            name="condense-validated",
+            suffix="",
+            arguments=("--method", "dm", "--ipc", "1", *seed, "--snapshots", "1,2", "--validation", "0.2"),
+        )
+    )
+    jobs.append(Job("best", "best", ("{before}/condense-validated", "--recipe", "dsa", "--networks", "2")))
     synthetic, two = ("--synthetic", dm), ("--networks", "2")
     rows = [
         Job("evaluate-dsa", "evaluate", (*synthetic, "--recipe", "dsa", *two)),

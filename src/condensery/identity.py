@@ -42,7 +42,7 @@ def set_columns(sets: Sequence[SyntheticSet]) -> dict[str, str]:
 
 def settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings in a provenance: all of it except seed, part, data and versions."""
-    aside = ("versions", "data", "shard", "snapshot")
+    aside = ("versions", "data", "shard", "snapshot", "validated")
     named = "experiment" in provenance
     known = {key: value for key, value in provenance.items() if key not in aside}
     if named and known.pop("imported", None) is not None:

@@ -23,11 +23,13 @@ from condensery.identity import check_data
 from condensery.jobs.arguments import (
     add_arguments,
     add_seed_argument,
+    add_validation_argument,
     add_view_arguments,
     numbers,
     opened,
     training_data,
     view,
+    without_validation,
 )
 from condensery.methods import Problem
 from condensery.progress import Progress
@@ -69,7 +71,9 @@ def parse() -> argparse.Namespace:
         help="iterations, such as 10,100: write the set as it is after each and the seconds that it took, as "
         "step10.safetensors and step100.safetensors in the new folder --out, instead of the finished set",
     )
-    parser.add_argument(
+    leaving_out = parser.add_mutually_exclusive_group()
+    add_validation_argument(leaving_out)
+    leaving_out.add_argument(
         "--for-search",
         action="store_true",
         help="make a proxy for the protocol's architecture search, without its validation images",
@@ -101,7 +105,7 @@ def write(snapshots: Sequence[Snapshot], problem: Problem, provenance: dict[str,
     """Write the folder of snapshots: sets with step, seconds and device in their provenance."""
     with atomic(out, folder=True) as temporary:
         for snapshot in snapshots:
-            synthetic = problem.synthetic_set(snapshot.images)
+            synthetic = problem.synthetic_set(snapshot.images, learning_rate=snapshot.learning_rate)
             taken = {"step": snapshot.step, "seconds": snapshot.seconds, "device": problem.device.label}
             synthetic.provenance = provenance | {"snapshot": taken}
             synthetic.save(temporary / f"step{snapshot.step}.safetensors")
@@ -111,8 +115,7 @@ def main() -> None:
     """Condense and write the set."""
     args = parse()
     job = opened(args)
-    if args.for_search:
-        job = job.without_test_images()
+    job = job.without_test_images() if args.for_search else without_validation(args, job)
     method = methods.get(job.config.implementation(args.method))
     real = training_data(args, job)
     whole = tuple(sorted(numbers("--only", args.only))) if args.only else tuple(range(len(real.info.classes)))
@@ -137,6 +140,10 @@ def main() -> None:
         for file in files:
             origin = provenance_of(file)
             check_data(str(file), origin, job.data.content)
+            if args.validation is not None and origin["experiment"].get("split") != job.split:
+                raise CondenseryError(
+                    f"{file}: may have seen validation images: make it with --validation {args.validation:g}"
+                )
         if not NEEDS[name].optional:  # a set that trains its own is the same
             provenance[name] = origin["experiment"]
     if problem.classes != whole:

@@ -19,7 +19,13 @@ from condensery.commands.pool import train
 from condensery.data.views import training_only
 from condensery.errors import CondenseryError
 from condensery.experiment.plans import EXPERT_RECIPE
-from condensery.jobs.arguments import add_arguments, add_part_argument, opened
+from condensery.jobs.arguments import (
+    add_arguments,
+    add_part_argument,
+    add_validation_argument,
+    opened,
+    without_validation,
+)
 from condensery.pool import states
 
 
@@ -28,6 +34,7 @@ def parse() -> argparse.Namespace:
     parser = console.parser(__doc__)
     add_arguments(parser)
     add_part_argument(parser)
+    add_validation_argument(parser)
     parser.add_argument(
         "--epochs",
         type=console.whole_number("--epochs", 1, 10**6),
@@ -40,7 +47,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Train and write the states."""
     args = parse()
-    job = opened(args)
+    job = without_validation(args, opened(args))
     job = replace(job, data=training_only(job.data))
     plan = job.config.required_experts()
     epochs = args.epochs or job.config.expert_epochs(job.name, job.network)

@@ -169,6 +169,29 @@ def add_part_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_validation_argument(parser: argparse._ActionsContainer) -> None:
+    """Add the argument of a job that leaves out the training images that scripts/best.py validates with."""
+    parser.add_argument(
+        "--validation",
+        type=float,
+        metavar="SHARE",
+        help="leave out this share of the training images, such as 0.1, for scripts/best.py",
+    )
+
+
+def without_validation(args: argparse.Namespace, job: Job) -> Job:
+    """Return the job as `add_validation_argument` restricts it.
+
+    Raises:
+        CondenseryError: the share is not between 0 and 1, or leaves no images.
+    """
+    if args.validation is None:
+        return job
+    if not 0 < args.validation < 1:
+        raise CondenseryError(f"--validation {args.validation:g}: give a share between 0 and 1, such as 0.1")
+    return job.held_out({"validation": args.validation, "seed": 0, "training_images": None})
+
+
 def add_view_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a job that sees its data set differently from how it was prepared."""
     parser.add_argument(

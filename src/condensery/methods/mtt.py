@@ -48,14 +48,11 @@ class MatchingTrainingTrajectories:
         """See :class:`condensery.methods.base.Method`.
 
         Raises:
-            CondenseryError: experts are missing or too short, alpha falls to 0 or below, or snapshots are
-                requested.
+            CondenseryError: experts are missing or too short, or alpha falls to 0 or below.
         """
-        if run.recorder:
-            raise CondenseryError("mtt learns a rate, which snapshots do not hold: omit --snapshots")
         parameters, trajectories = problem.parameters, Trajectories(problem)
         rate = _Rate(problem)
-        pixels = Pixels(problem, run.carrying({"rate": rate}))
+        pixels = _Pixels(problem, run.carrying({"rate": rate}), rate)
         for iteration in pixels.iterations():
             of_images, of_rate, loss = trajectories.gradient(pixels.images, rate.value(iteration), iteration)
             pixels.step(of_images)
@@ -146,6 +143,18 @@ class Trajectories:
             stream = streams.generator(self._problem.seed, "inner-batch", iteration, number)
             yield from reversed(torch.randperm(len(self._labels), generator=stream).split(size))
             number += 1
+
+
+class _Pixels(Pixels):
+    """Pixels whose snapshots have alpha."""
+
+    def __init__(self, problem: Problem, run: Run, rate: _Rate) -> None:
+        super().__init__(problem, run)
+        self._rate = rate
+
+    def learning_rate(self) -> Tensor:
+        """See :class:`condensery.methods.pixels.Pixels`."""
+        return self._rate.rate
 
 
 class _Rate:

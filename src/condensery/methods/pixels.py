@@ -45,7 +45,7 @@ class Pixels:
             self._clock.start()
             yield iteration
             if self._recorder and self._recorder.wants(iteration + 1):
-                self._recorder.record(iteration + 1, self._clock.stop(), self.images)
+                self._recorder.record(iteration + 1, self._clock.stop(), self.images, self.learning_rate())
 
     def step(self, gradient: Tensor) -> None:
         """Take one step of SGD, which keeps its momentum through the whole run (the authors' public code).
@@ -58,6 +58,10 @@ class Pixels:
 
     def heed(self, losses: Tensor) -> None:
         """Take note of the losses of an iteration, (classes,): here nothing depends on them."""
+
+    def learning_rate(self) -> Tensor | None:
+        """Return the learning rate that is learned with the images: here there is none."""
+        return None
 
     def state(self) -> dict[str, Tensor]:
         """Return everything that changes."""

@@ -31,11 +31,13 @@ class Snapshot:
         step: iterations done.
         seconds: time of condensing until then.
         images: float32 (N, C, H, W), on the CPU.
+        learning_rate: the one that is learned with them, if any, on the CPU.
     """
 
     step: int
     seconds: float
     images: Tensor
+    learning_rate: Tensor | None = None
 
 
 class Recorder:
@@ -55,23 +57,29 @@ class Recorder:
         """Say whether a snapshot is wanted after this many iterations."""
         return step in self._steps
 
-    def record(self, step: int, seconds: float, images: Tensor) -> None:
-        """Keep a copy of the images, float32 (N, C, H, W), that may go on changing."""
-        self._snapshots[step] = Snapshot(step, seconds, images.detach().to("cpu", copy=True))
+    def record(self, step: int, seconds: float, images: Tensor, learning_rate: Tensor | None = None) -> None:
+        """Keep a copy of the images, float32 (N, C, H, W), and of their rate, which may go on changing."""
+        kept = images.detach().to("cpu", copy=True)
+        rate = None if learning_rate is None else learning_rate.detach().to("cpu", copy=True)
+        self._snapshots[step] = Snapshot(step, seconds, kept, rate)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the images, (N, C, H, W), and the seconds of each snapshot."""
+        """Return the images, (N, C, H, W), the seconds and the learning rate of each snapshot."""
+        rates = {s.step: s.learning_rate for s in self.snapshots if s.learning_rate is not None}
         times = {s.step: torch.tensor(s.seconds, dtype=torch.float64) for s in self.snapshots}
-        return {f"seconds at {step}": seconds for step, seconds in times.items()} | {
-            f"images at {step}": s.images for step, s in self._snapshots.items()
-        }
+        return (
+            {f"seconds at {step}": seconds for step, seconds in times.items()}
+            | {f"images at {step}": s.images for step, s in self._snapshots.items()}
+            | {f"rate at {step}": rate for step, rate in rates.items()}
+        )
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take up what :meth:`state` returned in an earlier run."""
         for step in self._steps:
             if f"images at {step}" in state:
                 seconds = state[f"seconds at {step}"].item()
-                self._snapshots[step] = Snapshot(step, seconds, state[f"images at {step}"])
+                images, rate = state[f"images at {step}"], state.get(f"rate at {step}")
+                self._snapshots[step] = Snapshot(step, seconds, images, rate)
 
 
 class Stopwatch:
