@@ -138,3 +138,13 @@ def test_a_wrong_strategy_is_refused_in_one_line(strategy):
     with pytest.raises(CondenseryError, match=repr(strategy)) as refused:
         dc.draw(strategy, (2, 1, 8, 8), generator())
     assert "\n" not in str(refused.value)
+
+
+def test_draws_of_several_batches_are_moved_together_and_stay_what_they_are():
+    draws = [dc.draw(ALL, (64, 1, 8, 8), generator(seed)) for seed in (0, 1)]
+    assert all(draw.parts.keys() == set(dc.parse(ALL)) for draw in draws)
+    for before, after in zip(draws, dc.moved(draws, torch.device("cpu")), strict=True):
+        assert list(after.parts) == list(before.parts)
+        for family, (rows, values) in before.parts.items():
+            assert torch.equal(after.parts[family][0], rows)
+            assert torch.equal(after.parts[family][1], values)

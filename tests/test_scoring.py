@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import asdict, replace
@@ -375,6 +376,22 @@ def test_looks_and_robustness_leave_the_accuracies_as_they_are_and_are_kept(tmp_
     assert len(kept) == len(score.examinations)
     assert "selected on them" in (tmp_path / "out/report.html").read_text()
     assert "selected on them" not in report.text([replace(score, lines=(plain,))])
+
+
+def test_a_checkpoint_belongs_to_the_tests_that_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    def stopped(job: Job, path: Path, identity: object) -> None:
+        seen.append(identity)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Job, "checkpoint", stopped)
+    for wanted in (Wanted(), Wanted(looks=3), Wanted(robustness=True)):
+        with pytest.raises(KeyboardInterrupt):
+            cells.of_whole(JOB, "whole_plain").networks(1, Store(tmp_path), wanted)
+    assert all(one != other for one, other in itertools.pairwise(seen))
 
 
 def test_a_job_prepares_the_data_that_are_built_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

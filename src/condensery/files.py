@@ -168,7 +168,7 @@ def check_output(path: Path, *, folder: bool = False) -> None:
             pass
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise CondenseryError(f"{path}: {parent} cannot be written ({reason}): give another place") from error
+        raise CondenseryError(f"{path}: {parent} cannot be written ({reason}): give another path") from error
 
 
 def check_new_folder(folder: Path) -> None:

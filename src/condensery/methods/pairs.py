@@ -14,7 +14,7 @@ from condensery.pool.store import Member, Pool, load_weights
 
 
 class Pairs:
-    """Draws a pair of networks for each step, and a place between them."""
+    """Draws a pair of networks for each step, and a point on the line between their weights."""
 
     def __init__(self, problem: Problem) -> None:
         """Open the pairs of a problem.
@@ -26,7 +26,7 @@ class Pairs:
         self._pairs, self._seed = pool.pairs(), problem.seed
 
     def between(self, net: Network, step: int) -> None:
-        """Set the weights of a network to those at the place that the step draws, each equally likely."""
+        """Set the weights of a network to those at the point that the step draws, each equally likely."""
         (initial, trained), share = self._drawn(step)
         load_weights(net, torch.lerp(trained.weights().float(), initial.weights().float(), share))
 
