@@ -71,7 +71,7 @@ everything: env ## Every table and figure that there is, on the digits with a fe
 pull: env ## Bring the released sets and rows (docs/artifacts.md), and let Snakemake take them for up to date
 	dvc pull
 	snakemake --touch --cores 1 --quiet all --config protocol=laptop -- all
-	snakemake --touch --cores 1 --quiet all --config protocol=few -- table1 table6
+	snakemake --touch --cores 1 --quiet all --config protocol=few -- table1 table6 table_methods
 
 plan: env ## Print jobs, hours, disk and memory before starting: make plan TARGET=table1 PROTOCOL=paper DEVICES="4 8"
 	@snakemake --dry-run --cores all --config protocol=$(PROTOCOL) $(PRECISION:%=precision=%) -- $(TARGET) 2>&1 \
