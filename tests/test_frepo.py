@@ -318,13 +318,11 @@ def test_condensed_digits_train_a_fresh_network_better_than_random_ones(tmp_path
         "network_steps": 100,
     }
     case = problem(data=real, ipc=1, network="frepo-w16", parameters=changes | {"lr_net": 0.0003})
-    values = load_config(CONFIG, "paper").recipe("digits", "frepo", "frepo-w16", 1)
+    values = load_config(CONFIG, "paper").recipe("frepo", "digits", 1, "frepo-w16")
+    values |= {"epochs": 300, "lr": 0.003, "augmentation": "none", "schedule": {"kind": "constant"}}
     scores = []
     for condensed in (methods.get("random").condense(case), METHOD.condense(case)):
-        recipe = resolve(
-            {"name": "frepo"} | values | {"epochs": 300, "lr": 0.003, "augmentation": "none"}, condensed
-        )
-        samples = Samples.of_set(condensed, problems.CPU)
+        samples, recipe = Samples.of_set(condensed, problems.CPU), resolve(values, condensed)
         outcomes = evaluate("frepo-w16", samples, real.test, recipe, range(2), problems.CPU)
         scores.append(sum(outcome.accuracy for outcome in outcomes) / 2)
-    assert scores[1] > scores[0] + 5
+    assert scores[1] > scores[0] + 5, scores
