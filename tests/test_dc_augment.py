@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from condensery.augmentation import dc
 from condensery.errors import CondenseryError
+from condensery.machine.transfer import Parcel
 from tests.reference import dc_augment as plain
 
 ALL = "dc_crop_scale_rotate_noise"
@@ -140,10 +141,13 @@ def test_a_wrong_strategy_is_refused_in_one_line(strategy):
     assert "\n" not in str(refused.value)
 
 
-def test_draws_of_several_batches_are_moved_together_and_stay_what_they_are():
+def test_draws_of_several_batches_leave_a_parcel_as_they_were():
     draws = [dc.draw(ALL, (64, 1, 8, 8), generator(seed)) for seed in (0, 1)]
     assert all(draw.parts.keys() == set(dc.parse(ALL)) for draw in draws)
-    for before, after in zip(draws, dc.moved(draws, torch.device("cpu")), strict=True):
+    parcel = Parcel(torch.device("cpu"))
+    taken_out = dc.added(draws, parcel)
+    parcel.close()
+    for before, after in zip(draws, taken_out(), strict=True):
         assert list(after.parts) == list(before.parts)
         for family, (rows, values) in before.parts.items():
             assert torch.equal(after.parts[family][0], rows)
