@@ -321,11 +321,11 @@ def test_what_says_nothing_of_its_data_is_not_refused() -> None:
 @pytest.mark.parametrize(
     ("file", "before", "after", "same"),
     [
-        ("methods/dm.py", "def ", "# a comment\ndef ", True),
+        ("methods/dm.py", "\ndef ", "\n# a comment\ndef ", True),
         ("methods/dm.py", '"""', '"""Not the same. ', True),
         ("methods/dm.py", "\n\n\n", "\n\n\n\n", True),
         ("reporting/cells.py", "def ", "x = 1\ndef ", True),
-        ("methods/dm.py", "def ", "x = 1\ndef ", False),
+        ("methods/dm.py", "\ndef ", "\nx = 1\ndef ", False),
         ("networks/convnet.py", "def ", "x = 1\ndef ", False),
         ("machine/winograd.py", "def ", "x = 1\ndef ", False),
         ("commands/condense.py", "def ", "x = 1\ndef ", False),

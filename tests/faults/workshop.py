@@ -127,6 +127,7 @@ JOBS: tuple[Job, ...] = (
     _condense("dm", "--classes 0-4", name="part1"),
     _condense("dm", "--classes 5-9", name="part2"),
     _condense("dm", "--snapshots 1,2", name="snapshots", out="sets"),
+    _condense("dm", "--snapshots 1,2 --validation 0.1", name="held_out", out="sets"),
     _condense("dm", "--for-search", name="proxy", ipc=10),
     _condense("dm", "--shape 3x8x8", name="memory"),
     Job(
@@ -170,6 +171,11 @@ JOBS: tuple[Job, ...] = (
             ("early", "--early-stopping"),
             ("whole", "--whole"),
         )
+    ),
+    Job(
+        "best",
+        f"best {{held_out}}/sets --recipe dsa --networks 1 --out b.safetensors {COMPUTE}",
+        ("b.safetensors",),
     ),
     Job(
         "search_chosen",
