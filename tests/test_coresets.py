@@ -9,7 +9,7 @@ import torch
 from condensery import methods, networks
 from condensery.errors import CondenseryError
 from condensery.files import read_tensors
-from condensery.methods.herding import herd
+from condensery.methods.herding import herd, nearest
 from condensery.methods.kcenter import k_center
 from condensery.run import Checkpoint, Run
 from condensery.training.evaluation import accuracies
@@ -54,7 +54,13 @@ def test_k_center_takes_the_farthest_image_and_starts_at_the_mean(seed):
         assert reach[chosen[i]] == max(reach)
 
 
-@pytest.mark.parametrize("select", [herd, k_center])
+def test_only_the_first_of_herding_is_the_nearest():
+    x = torch.tensor([[0.1], [1.0], [1.2], [2.1], [3.1]])  # of mean 1.5
+    assert nearest(x, 3).tolist() == [2, 1, 3]
+    assert herd(x, 2).tolist() == [2, 3]  # of mean 1.65; that of 1.2 and 1.0 is 1.1
+
+
+@pytest.mark.parametrize("select", [herd, nearest, k_center])
 def test_equal_images_are_selected_once_each(select):
     assert sorted(select(torch.ones(4, 3), 4).tolist()) == [0, 1, 2, 3]
 
@@ -123,8 +129,13 @@ def test_forgetting_takes_the_most_forgotten(data, features):
 
 
 @pytest.mark.parametrize("network", ["convnet-d2-w16", "convnet-d1-w16-bn"])
-@pytest.mark.parametrize(("name", "select"), [("herding", herd), ("kcenter", k_center)])
-def test_images_are_chosen_by_the_features_of_the_trained_network(data, tmp_path, network, name, select):
+@pytest.mark.parametrize(
+    ("name", "parameters", "select"),
+    [("herding", {}, herd), ("herding", {"greedy": False}, nearest), ("kcenter", {}, k_center)],
+)
+def test_images_are_chosen_by_the_features_of_the_trained_network(
+    data, tmp_path, network, name, parameters, select
+):
     """By what the classifier sees, not what it says, with the statistics that batch norm has learned."""
     file = problems.features_file(tmp_path, data, network)
     net = networks.build(network, channels=3, size=(16, 16), classes=3)
@@ -132,7 +143,7 @@ def test_images_are_chosen_by_the_features_of_the_trained_network(data, tmp_path
     net.load_state_dict({key: saved[f"network.{key}"] for key in net.state_dict()})
     net.eval()
     synthetic = methods.get(name).condense(
-        problems.problem(data, network=network, ipc=6, trained={"features": [file]})
+        problems.problem(data, network=network, ipc=6, parameters=parameters, trained={"features": [file]})
     )
     for c in range(3):
         pool = data.train.indices_of(c)

@@ -68,7 +68,7 @@ _RECIPES["expert"]["epochs"] = 2  # as many as its job trains
 # Variants that take other branches than their methods do.
 VARIANTS = (
     *("dsac", "idc-i", "kip-labels", "ncfm-first", "dsa-independent", "dsa-none", "dm-pool-random"),
-    *("mmd-polynomial", "mmd-rbf", "mmd-laplacian"),
+    *("mmd-polynomial", "mmd-rbf", "mmd-laplacian", "herding-nearest"),
 )
 
 _FEATURES = ("herding", "forgetting", "kcenter")
@@ -111,7 +111,7 @@ class Job:
 
 def _condensing(method: str, **changed: Any) -> Job:
     arguments = ["--method", method, "--ipc", "1", "--seed", "0"]
-    if method in _FEATURES:
+    if method.startswith(_FEATURES):
         arguments += ["--with", "features={before}/pretrain.safetensors"]
     if method.startswith("dm-pool"):
         arguments += ["--with", "pool={before}/pool.safetensors"]

@@ -15,13 +15,18 @@ from condensery.methods.selection import Selection
 
 @register
 class Herding(Selection):
-    """Select, class by class, the image that brings the mean of the selected closest to the class mean."""
+    """Select, class by class, the image that brings the mean of the selected closest to the class mean.
+
+    Parameter (``config/methods.yaml``): ``greedy``, by default true. If false, the images nearest to the
+    class mean are selected, each by itself.
+    """
 
     name = "herding"
 
     def choose(self, problem: Problem) -> Iterator[np.ndarray]:
         """See :class:`Selection`."""
-        return (pool[herd(x, problem.images_per_class).numpy()] for pool, x in features.by_class(problem))
+        select = herd if problem.parameters.get("greedy", True) else nearest
+        return (pool[select(x, problem.images_per_class).numpy()] for pool, x in features.by_class(problem))
 
 
 def herd(x: Tensor, count: int) -> Tensor:
@@ -47,3 +52,16 @@ def herd(x: Tensor, count: int) -> Tensor:
         total = total + x.index_select(0, best)[0]
         chosen.append(best)
     return torch.cat(chosen).cpu()
+
+
+def nearest(x: Tensor, count: int) -> Tensor:
+    """Return the indices of the ``count`` rows nearest to the mean of all, the nearest first.
+
+    Args:
+        x: features of one class, float (n, F).
+        count: how many to select, at most n.
+
+    Returns:
+        int64 (count,), on the CPU, without repetition.
+    """
+    return (x - x.mean(0)).norm(dim=1).argsort(stable=True)[:count].cpu()
