@@ -1,19 +1,24 @@
 # Networks that are trained beforehand, for all sets of a data set and network: docs/methods.md. Each job trains a part.
-# Rule -> the recipe, other parameters on which the networks depend, and options of the command.
+# Rule -> the recipe, other parameters on which the networks depend, and what else the command is given, as its words.
 TRAINED = {}
 if POOL:
     plan = {"plan": (POOL.networks, POOL.states, POOL.split)}
-    TRAINED["pool"] = (plans.POOL_RECIPE, plan, "")
+    TRAINED["pool"] = (plans.POOL_RECIPE, plan, lambda w: [])
 if CONFIG.pairs:
-    TRAINED["pairs"] = (plans.PAIRS_RECIPE, {"plan": CONFIG.pairs.networks}, "")
+    TRAINED["pairs"] = (
+        plans.PAIRS_RECIPE,
+        {"plan": CONFIG.pairs.networks},
+        lambda w: [],
+    )
 if EXPERTS:
-    plan = {
-        "epochs": lambda w: CONFIG.expert_epochs(w.dataset, w.network),
-        "networks": EXPERTS.networks,
-    }
-    TRAINED["experts"] = (plans.EXPERT_RECIPE, plan, " --epochs {params.epochs}")
+    TRAINED["experts"] = (
+        plans.EXPERT_RECIPE,
+        {"networks": EXPERTS.networks},
+        lambda w: ["--epochs", CONFIG.expert_epochs(w.dataset, w.network)],
+    )
 
-for rule_name, (recipe, plan, options) in TRAINED.items():
+# A job runs after the loop: its command must not read what the loop changes.
+for rule_name, (recipe, plan, words) in TRAINED.items():
     path = NEEDS[rule_name].path
 
     rule:
@@ -41,9 +46,10 @@ for rule_name, (recipe, plan, options) in TRAINED.items():
             ),
             precision=PRECISION,
             prepared=get_prepared,
+            words=words,
         shell:
             job(
-                rule_name,
+                "{rule}",
                 " --data {wildcards.dataset} --prepared {params.prepared:q}"
-                f" --network {{wildcards.network}} --part {{wildcards.part}}{options}",
+                " --network {wildcards.network} --part {wildcards.part} {params.words:q}",
             )
