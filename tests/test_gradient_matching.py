@@ -16,7 +16,8 @@ from condensery.augmentation import siamese
 from condensery.errors import CondenseryError
 from condensery.experiment import load_config
 from condensery.methods.gradient_distance import DISTANCES, layerwise
-from condensery.methods.gradient_matching import TRANSFORMS, Matcher
+from condensery.methods.gradient_matching import Matcher
+from condensery.methods.matching_draws import TRANSFORMS
 from condensery.run import Run
 from tests import problems
 from tests.interrupted import Stopped, Stopping

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,26 +19,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from condensery import networks, streams
-from condensery.augmentation import Change, drawn_for_batches, drawn_for_each
 from condensery.errors import CondenseryError
 from condensery.machine.ahead import Ahead, until
-from condensery.machine.transfer import Parcel
 from condensery.methods.base import Problem
 from condensery.methods.gradient_distance import DISTANCES
+from condensery.methods.matching_draws import Drawn, Draws, Group
 from condensery.methods.pixels import Pixels
 from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
-
-# Real images of a class that set the statistics of batch norm (the authors' public code).
-STATISTICS_IMAGES = 16
-
-# What the matching augments -> the streams that the draws for real and for synthetic images come from.
-TRANSFORMS: dict[str, tuple[str | None, str | None]] = {
-    "shared": ("siamese", "siamese"),
-    "independent": ("siamese", "synthetic-augmentation"),
-    "real": ("siamese", None),
-    "synthetic": (None, "siamese"),
-}
 
 
 class GradientMatching(ABC):
@@ -63,7 +48,7 @@ class GradientMatching(ABC):
         """Return the augmentation of the matching and of the network's training, or ``none``."""
 
     def transform(self, problem: Problem) -> str:
-        """Return which images the matching augments, a key of :data:`TRANSFORMS`."""
+        """Return which images the matching augments: a key of `matching_draws.TRANSFORMS`."""
         return "shared"
 
     def matcher(self, problem: Problem) -> Matcher:
@@ -110,50 +95,6 @@ class GradientMatching(ABC):
         return problem.parameters["outer_loop"]
 
 
-class Group(NamedTuple):
-    """Classes that are matched together in a step, and what is drawn for them.
-
-    Attributes:
-        classes: their positions in those of the problem.
-        rows: takes out which real images they see, int64 (N,), one class after the other.
-        sizes: how many of each class.
-        of_real: the augmentation of the real images.
-        of_synthetic: that of the synthetic ones.
-    """
-
-    classes: range
-    rows: Callable[[], list[Tensor]]
-    sizes: list[int]
-    of_real: Change
-    of_synthetic: Change
-
-
-class Drawn(NamedTuple):
-    """What is drawn for the matching of a step.
-
-    Attributes:
-        statistics: takes out which real images set the statistics of batch norm, int64 (n,).
-        groups: the classes.
-    """
-
-    statistics: Callable[[], list[Tensor]]
-    groups: list[Group]
-
-
-class _Batches(NamedTuple):
-    """Batches of the network's training that are augmented together.
-
-    Attributes:
-        rows: takes out which synthetic images they have, int64 (N,), one batch after the other.
-        sizes: how many each.
-        change: the augmentation of them all.
-    """
-
-    rows: Callable[[], list[Tensor]]
-    sizes: list[int]
-    change: Callable[[Tensor], Tensor]
-
-
 class Matcher:
     """One network at a time, the distance of its gradients and the network's own training.
 
@@ -167,9 +108,9 @@ class Matcher:
         Args:
             problem: the condensation.
             strategy: the augmentation, or ``none``.
-            transform: which images the matching augments, a key of :data:`TRANSFORMS`.
+            transform: which images the matching augments: a key of `matching_draws.TRANSFORMS`.
         """
-        self._problem, self._strategy, self._streams = problem, strategy, TRANSFORMS[transform]
+        self._problem = problem
         self._train = problem.training_split()
         self._distance = DISTANCES[problem.parameters["distance"]]
         self.network = problem.new_network()
@@ -189,9 +130,15 @@ class Matcher:
         self._distance_and_gradient = problem.device.compiled(twice, 3 * self._twice)
         device, iterations = problem.device.torch_device, problem.parameters["iterations"]
         self._labels = problem.labels.to(device)
-        after = partial(_following, iterations, problem.parameters["outer_loop"])
-        self.drawn = Ahead(self._draw, after, device)
-        self._batches = Ahead(self._draw_batches, after, device)
+        draws = Draws(
+            problem,
+            strategy,
+            transform,
+            with_statistics=bool(self._batch_norms),
+            at_once=self._at_once,
+        )
+        self.drawn = Ahead(draws.matching, draws.following, device)
+        self._batches = Ahead(draws.batches, draws.following, device)
         self._weights = Ahead(self._initial, until(iterations), device)
 
     def _images_seen(self) -> tuple[int, int]:
@@ -264,85 +211,6 @@ class Matcher:
             (rows,) = batches.rows()
             labels = self._labels[rows].split(batches.sizes)
             yield from zip(batches.change(images[rows]).split(batches.sizes), labels, strict=True)
-
-    def _draw_batches(self, address: tuple[int, int]) -> list[_Batches]:
-        """Draw the batches of the training after a step, which reach the device in one copy.
-
-        The images stay the same meanwhile: elsewhere than on a CPU as many batches as fit the memory budget
-        are augmented at once.
-        """
-        problem, info = self._problem, self._problem.data.info
-        seed, parameters = problem.seed, problem.parameters
-        rows, drawing = [], []
-        for epoch in range(parameters["inner_loop"]):
-            stream = streams.generator(seed, "shuffle", *address, epoch)
-            order = torch.randperm(len(problem.classes) * problem.ipc, generator=stream)
-            for number, batch in enumerate(order.split(parameters["batch_net"])):
-                rows.append(batch)
-                drawing.append(streams.generator(seed, "augmentation", *address, epoch, number))
-        at_once = max(1, self._at_once // parameters["batch_net"]) if self._together else 1
-        parcel, found = Parcel(problem.device.torch_device), []
-        for first in range(0, len(rows), at_once):
-            some = rows[first : first + at_once]
-            sizes = [len(batch) for batch in some]
-            change = drawn_for_batches(
-                self._strategy,
-                sizes,
-                (info.height, info.width),
-                drawing[first : first + at_once],
-                parcel,
-            )
-            found.append(_Batches(parcel.add([torch.cat(some)]), sizes, change))
-        parcel.close()
-        return found
-
-    def _draw(self, address: tuple[int, int]) -> Drawn:
-        """Draw what a step matches, which reaches the device in one copy."""
-        problem = self._problem
-        device = problem.device.torch_device
-        parcel = Parcel(device)
-        # Images that lie on the host are read there.
-        of_rows = parcel if self._train.device.type == device.type else Parcel(self._train.device)
-
-        def chosen(purpose: str, count: int, classes: Sequence[int]) -> list[Tensor]:
-            drawing = [streams.generator(problem.seed, purpose, *address, c) for c in classes]
-            return [
-                torch.from_numpy(problem.random_batch(c, count, stream))
-                for c, stream in zip(classes, drawing, strict=True)
-            ]
-
-        norms = problem.classes if self._batch_norms else ()
-        statistics = of_rows.add([torch.cat(chosen("statistics", STATISTICS_IMAGES, norms))] if norms else [])
-        groups = []
-        for positions in self._positions():
-            classes = [problem.classes[i] for i in positions]
-            real = chosen("real", problem.parameters["batch_real"], classes)
-            changes = {
-                stream: self._change(stream, classes, address, parcel) for stream in set(self._streams)
-            }
-            of_real, of_synthetic = (changes[stream] for stream in self._streams)
-            sizes = [len(each) for each in real]
-            groups.append(Group(positions, of_rows.add([torch.cat(real)]), sizes, of_real, of_synthetic))
-        parcel.close()
-        return Drawn(statistics, groups)
-
-    def _positions(self) -> Iterator[range]:
-        """Yield the positions in the problem's classes of those that are matched together."""
-        count, problem = len(self._problem.classes), self._problem
-        # Of a synthetic image three times as much is kept.
-        images = max(3 * problem.images_per_class, problem.parameters["batch_real"])
-        at_once = max(1, self._at_once // images) if self._together else 1
-        for start in range(0, count, at_once):
-            yield range(start, min(start + at_once, count))
-
-    def _change(
-        self, stream: str | None, classes: Sequence[int], address: tuple[int, int], parcel: Parcel
-    ) -> Change:
-        """Return the augmentation, drawn from a stream, of each of some classes; without a stream, none."""
-        info, seed = self._problem.data.info, self._problem.seed
-        strategy = "none" if stream is None else self._strategy
-        drawing = [streams.generator(seed, stream or "none", *address, c) for c in classes]
-        return drawn_for_each(strategy, (info.height, info.width), drawing, parcel)
 
     def _own(self, group: Group) -> slice:
         """Return which synthetic images the classes of a group have."""
@@ -461,9 +329,3 @@ class Matcher:
         with self._problem.device.autocast():
             logits = network(images)
         return F.cross_entropy(logits.to(images.dtype), labels, reduction="sum")
-
-
-def _following(iterations: int, outer: int, step: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield the steps after one, each as the number of its network and its own with this network."""
-    yield from ((step[0], number) for number in range(step[1] + 1, outer))
-    yield from product(range(step[0] + 1, iterations), range(outer))
