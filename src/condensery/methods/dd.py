@@ -53,8 +53,7 @@ class DatasetDistillation:
             CondenseryError: the images of a class cannot be divided evenly among the steps, or snapshots
                 are requested.
         """
-        if run.recorder:
-            raise CondenseryError("dd learns rates, which snapshots do not hold: omit --snapshots")
+        run.refuse_snapshots("dd learns rates, which snapshots do not hold")
         parameters = problem.parameters
         unrolled = Unrolled(problem)
         learned = _Learned(*unrolled.start())

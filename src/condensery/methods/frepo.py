@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from condensery import networks, streams
-from condensery.errors import CondenseryError
 from condensery.methods.base import Problem, register
 from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
@@ -53,10 +52,7 @@ class FeatureRegression:
         Raises:
             CondenseryError: snapshots are requested.
         """
-        if run.recorder:
-            raise CondenseryError(
-                "frepo learns labels with its images, which snapshots do not hold: omit --snapshots"
-            )
+        run.refuse_snapshots("frepo learns labels with its images, which snapshots do not hold")
         parameters, prediction, pool = problem.parameters, Prediction(problem), Pool(problem)
         learned = _Learned(problem)
         for step in run.carrying({"pool": pool}).steps(parameters["iterations"], learned):

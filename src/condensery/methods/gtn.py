@@ -58,8 +58,7 @@ class GenerativeTeaching:
         Raises:
             CondenseryError: a step has less than two images, or snapshots are requested.
         """
-        if run.recorder:
-            raise CondenseryError("gtn learns a generator, which snapshots do not hold: omit --snapshots")
+        run.refuse_snapshots("gtn learns a generator, which snapshots do not hold")
         parameters, teaching = problem.parameters, Teaching(problem)
         learned = _Learned(teaching.teacher)
         for iteration in run.steps(parameters["iterations"], learned):

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from condensery import streams
-from condensery.errors import CondenseryError
 from condensery.methods.base import Problem, register
 from condensery.run import UNATTENDED, Run
 from condensery.run.checkpoint import adam_state, restore_adam
@@ -41,10 +40,7 @@ class KernelInducingPoints:
         Raises:
             CondenseryError: snapshots are requested.
         """
-        if run.recorder:
-            raise CondenseryError(
-                "kip learns labels with its images, which snapshots do not hold: omit --snapshots"
-            )
+        run.refuse_snapshots("kip learns labels with its images, which snapshots do not hold")
         parameters, regression = problem.parameters, Regression(problem)
         images = problem.initial_images(parameters["init"]).double()
         labels = problem.labels.to(images.device)

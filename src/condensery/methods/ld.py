@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from condensery import streams
-from condensery.errors import CondenseryError
 from condensery.methods.base import Problem, register
 from condensery.methods.functional import FunctionalNetwork, dot
 from condensery.run import UNATTENDED, Run, checkpoint
@@ -43,8 +42,7 @@ class LabelDistillation:
         Raises:
             CondenseryError: snapshots are requested.
         """
-        if run.recorder:
-            raise CondenseryError("ld learns labels, which snapshots do not hold: omit --snapshots")
+        run.refuse_snapshots("ld learns labels, which snapshots do not hold")
         learner = Learner(problem)
         for iteration in run.steps(problem.parameters["iterations"], learner):
             loss = learner.step(iteration)

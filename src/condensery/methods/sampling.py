@@ -29,8 +29,7 @@ class Sampling:
         Raises:
             CondenseryError: the generator is not one for this problem, or snapshots are requested.
         """
-        if run.recorder:
-            raise CondenseryError(f"{self.name} does not learn its images: omit --snapshots")
+        run.refuse_snapshots(f"{self.name} does not learn its images")
         if not problem.trained.get("generator"):
             setting = Setting(problem.data, problem.classes, problem.parameters, problem.seed, problem.device)
             weights = generators.train(self.name, setting, run=run)

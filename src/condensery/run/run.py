@@ -44,6 +44,18 @@ class Run:
     times: int = 1
     may_diverge: bool = False
 
+    def refuse_snapshots(self, because: str) -> None:
+        """Refuse to record images that are not all of what is learned.
+
+        Args:
+            because: what is learned besides, or instead.
+
+        Raises:
+            CondenseryError: snapshots are requested.
+        """
+        if self.recorder:
+            raise CondenseryError(f"{because}: omit --snapshots")
+
     def carrying(self, parts: Mapping[str, Part]) -> Run:
         """Return the run with these parts too."""
         return replace(self, parts={**self.parts, **parts})
