@@ -41,6 +41,7 @@ for rule_name, (recipe, plan, words) in TRAINED.items():
             **GPU_JOB,
         params:
             **plan,
+            script=rule_name,
             recipe=lambda w, recipe=recipe: CONFIG.recipe(
                 recipe, w.dataset, network=w.network
             ),
@@ -49,7 +50,7 @@ for rule_name, (recipe, plan, words) in TRAINED.items():
             words=words,
         shell:
             job(
-                "{rule}",
+                "{params.script}",
                 " --data {wildcards.dataset} --prepared {params.prepared:q}"
                 " --network {wildcards.network} --part {wildcards.part} {params.words:q}",
             )
