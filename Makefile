@@ -32,7 +32,7 @@ PIP := python -m pip install -qq --disable-pip-version-check
 help: ## List the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
-env: $(VENV)/installed ## Make the environment from requirements.lock (PYTHON=python3.12 chooses the Python)
+env: $(VENV)/installed ## Create the environment from requirements.lock (PYTHON=python3.12 selects the Python)
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: $(PYTHON) is Python %d.%d; condensery needs 3.11 or newer: make PYTHON=python3.12 ..." % sys.version_info[:2])'
@@ -62,13 +62,13 @@ quickstart: env ## Condense the built-in digits and compare the methods: under f
 	@echo "  make plan PROTOCOL=laptop                                                             what Table 1 would cost here"
 	@echo "  snakemake --cores all --config protocol=laptop -- table1                              make it"
 
-everything: env ## Every table and figure that there is, on the digits with a few steps: five to ten minutes on two cores
+everything: env ## Run every table and figure on the digits with a few steps: five to ten minutes on two cores
 	@# One job more than cores: short jobs wait for the disk and for Snakemake.
 	snakemake --cores $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --max-threads 1 --quiet rules host reason \
 	    --config protocol=smoke -- all
 	@for file in tables/table1.md figures/figure2.png report.html; do test -s results/smoke/$$file && echo "  results/smoke/$$file" || exit 1; done
 
-pull: env ## Bring the released sets and rows (docs/artifacts.md), and let Snakemake take them for up to date
+pull: env ## Fetch the released sets and rows (docs/artifacts.md), and mark them as up to date for Snakemake
 	dvc pull
 	snakemake --touch --cores 1 --quiet all --config protocol=laptop -- all
 	snakemake --touch --cores 1 --quiet all --config protocol=few -- table1 table6 table_methods
@@ -89,25 +89,25 @@ test-faults: env ## Kill jobs, damage files, fill disks: minutes (FUZZ_SECONDS=6
 test-slurm: env ## Run the workflow on a Slurm cluster of several nodes on this machine (a few minutes)
 	python -m pytest -m slurm
 
-install-slurm: ## Install what test-slurm needs, as root, on Debian or Ubuntu
+install-slurm: ## Install the dependencies of test-slurm, as root, on Debian or Ubuntu
 	apt-get update --quiet
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends munge slurmctld slurmd slurm-client
 
-install-sshd: ## Install what the slow tests over SSH need, as root, on Debian or Ubuntu
+install-sshd: ## Install the dependencies of the slow tests over SSH, as root, on Debian or Ubuntu
 	apt-get update --quiet
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends openssh-server
 
 bench: env ## Measure the hot loops on this machine: a quarter of an hour on two idle cores, minutes on a GPU
 	python benchmarks/bench.py
 
-lint: env ## Check style and types of code and workflow, changing nothing
+lint: env ## Check style and types of code and workflow
 	ruff check .
 	ruff format --check .
 	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-format: env ## Bring code and workflow into the project's style
+format: env ## Format code and workflow
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile workflow
@@ -115,10 +115,10 @@ format: env ## Bring code and workflow into the project's style
 docs: env ## Build the documentation with its API pages as build/site/index.html, and fail on a broken link
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
-dry-run: env ## Plan every target that a protocol lists, under every protocol; fail where nothing is planned
+dry-run: env ## Plan every target that a protocol lists, under every protocol; fail if nothing is planned
 	python tests/dry_run.py
 
-lock: ## Resolve the dependencies of pyproject.toml anew and rewrite requirements.lock
+lock: ## Resolve the dependencies of pyproject.toml again and rewrite requirements.lock
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/pip install -qq '.[workflow,docs,dev]'
 	build/lock/bin/pip freeze --all --exclude pip --exclude condensery | \
