@@ -30,7 +30,11 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for by its name in ``__all__``."""
+    """Import an attribute of the package, a name in ``__all__``, when it is first used.
+
+    Raises:
+        AttributeError: the package has no such name.
+    """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f"{__name__}.{_MODULES.get(name, name)}")
@@ -38,5 +42,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the names that are offered, and those of the module itself."""
+    """Return the names in ``__all__`` and those of the module itself."""
     return sorted({*globals(), *__all__})

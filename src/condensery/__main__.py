@@ -23,7 +23,14 @@ def summaries() -> dict[str, str]:
 
 
 def main() -> int:
-    """Run the sub-command that the command line names; return the exit status."""
+    """Run the sub-command that the command line names.
+
+    Returns:
+        The exit status, see :func:`condensery.console.run`.
+
+    Raises:
+        SystemExit: the command line is invalid, or asks for the help or the version.
+    """
     known = summaries()
     width = max(map(len, known))
     parser = console.parser(

@@ -26,10 +26,10 @@ class Family:
             the size and the number of classes of the images, and the options by name.
         options: option -> its spellings, the default first; those of ``depth`` and ``width`` are patterns.
         arguments: more arguments of the builder.
-        batch_norm: whether every network of the family has batch norm; without this, those have it whose
-            option ``norm`` is ``bn``.
-        pixel_multiply_adds: multiply-adds of a forward pass per pixel of a 32x32 RGB image; a family that
-            does not give it counts as a ConvNet.
+        batch_norm: whether every network of the family has batch norm; if false, only those whose option
+            ``norm`` is ``bn``.
+        pixel_multiply_adds: multiply-adds of a forward pass per pixel of a 32x32 RGB image. Without a number
+            the cost is estimated as that of a ConvNet.
         weights: number of weights, for such images of 10 classes; likewise.
     """
 
@@ -132,7 +132,7 @@ def canonical(name: str) -> str:
 
 
 def has_batch_norm(name: str) -> bool:
-    """Say whether a network has batch norm, through which the images of a batch depend on each other.
+    """Say whether a network has batch norm, which makes the images of a batch depend on each other.
 
     Raises:
         CondenseryError: the name is unknown.
@@ -156,14 +156,14 @@ def search_space(widths: Sequence[int] = (32, 64, 128, 256)) -> list[str]:
     """Return the canonical names of the 720 ConvNets of DM's architecture search (section 3.6).
 
     Args:
-        widths: only those of these widths, 180 each.
+        widths: the widths, in channels; there are 180 networks per width.
     """
     axes = product((1, 2, 3, 4), widths, ("sigmoid", "relu", "leakyrelu"), NORMS, POOLINGS)
     return [canonical(f"convnet-d{d}-w{w}-{act}-{norm}-{pool}") for d, w, act, norm, pool in axes]
 
 
 def grammar() -> str:
-    """Return the names that exist, for readers."""
+    """Describe all valid names in one line, for error messages."""
     return "; ".join(_family_grammar(name, family) for name, family in FAMILIES.items())
 
 

@@ -142,11 +142,17 @@ def add_rows_argument(parser: argparse.ArgumentParser, rows: str) -> None:
 def run(main: Callable[[], None]) -> int:
     """Run the body of a script and return its exit status; logging goes to standard error.
 
+    Args:
+        main: the body; it reads the command line.
+
     Returns:
-        0 when `main` returns; 1 after a `CondenseryError`, an error of the operating system, or where memory
-        is not enough, printed as one line ``error: ...``; 130 when interrupted from the keyboard; 128 and the
-        number of a signal, after which work was saved. A reader that closes the pipe early ends the command
-        silently with 1. Every other exception is a defect and propagates with its traceback.
+        0 if ``main`` returns. 1 after a `CondenseryError`, an error of the operating system, or a lack of
+        memory, which is printed as one line, ``error: ...``. 1 without a message if the reader of standard
+        output closes the pipe early. 130 if interrupted from the keyboard. 128 plus the number of the signal
+        if a signal stopped work that was saved.
+
+    Raises:
+        Exception: any other exception is a defect; it propagates with its traceback.
     """
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"

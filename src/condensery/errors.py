@@ -9,7 +9,7 @@ class CondenseryError(Exception):
     """An error of the input. Its message is one line: what is wrong, where, and what to do."""
 
     def __init__(self, message: str) -> None:
-        """Join the lines of the message, since those of other libraries may be part of it."""
+        """Join the lines of the message, which may quote a message of another library."""
         super().__init__(" ".join(line.strip() for line in message.splitlines() if line.strip()))
 
 
@@ -17,10 +17,15 @@ class Stopped(KeyboardInterrupt):
     """The process was asked to stop.
 
     Attributes:
-        number: of the signal.
+        number: the number of the signal.
     """
 
     def __init__(self, number: int, what: str) -> None:
-        """Say what became of the work."""
+        """Compose the message.
+
+        Args:
+            number: the number of the signal.
+            what: the state of the work: what is saved, and how to resume.
+        """
         super().__init__(f"stopped by {signal.Signals(number).name}: {what}")
         self.number = number

@@ -28,30 +28,30 @@ if TYPE_CHECKING:
 _METADATA = "condensery"
 _DIGESTS = "sha256"
 _DESCRIPTION = ""
-"""The name of the description among the digests: no tensor has it."""
+"""The key of the description's digest among those of the tensors; no tensor has this name."""
 _TOKEN_BYTES = 4
 _LONGEST_ADDITION = 64
-"""Bytes that names of temporary files and checkpoints have in addition to that of the output."""
+"""Bytes by which the names of temporary files and checkpoints are longer than that of the output."""
 
 
 @contextmanager
 def atomic(path: Path, *, folder: bool = False) -> Iterator[Path]:
     """Write a file, or a folder, that appears under its final name only when it is complete.
 
-    What a killed process left of an earlier attempt at the same name is removed first, see `sweep`.
+    Temporary files that killed processes left for the same name are removed first, see `sweep`.
 
     Args:
-        path: the final name. Missing parent folders are made. An existing file is replaced; an existing
-            folder is replaced only when it is empty.
-        folder: whether it is a folder.
+        path: the final name. Missing parent folders are created. An existing file is replaced; an existing
+            folder is replaced only if it is empty.
+        folder: whether to write a folder.
 
     Yields:
         A temporary path in the same folder, with the same suffix: an empty file or folder, which the caller
-        fills. After the block it is flushed to the disk and renamed; when the block raises, it is removed.
+        fills. After the block it is flushed to the disk and renamed; if the block raises, it is removed.
 
     Raises:
-        OSError: the folder cannot be written; the error names the final name.
-        CondenseryError: the final name is that of a device, or of a folder that is not to be replaced.
+        OSError: the folder is not writable; the error has the final name.
+        CondenseryError: the final name belongs to a device, or to a folder that must not be replaced.
     """
     path = Path(path)
     _check_replaceable(path, folder)
@@ -76,7 +76,7 @@ def atomic(path: Path, *, folder: bool = False) -> Iterator[Path]:
 
 
 def _locked(path: Path, folder: bool) -> tuple[Path, int]:
-    """Make a temporary file or folder for a final name; return it, and a descriptor that holds its lock."""
+    """Create a temporary file or folder for a final name; return it, and a descriptor that holds its lock."""
     while True:
         temporary = path.with_name(f".partial-{secrets.token_hex(_TOKEN_BYTES)}-{path.name}")
         if folder:
@@ -97,9 +97,9 @@ def _locked(path: Path, folder: bool) -> tuple[Path, int]:
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed processes left when they wrote ``path``; what a living process writes is kept.
+    """Remove the temporary files that killed processes left for ``path``; those of live processes are kept.
 
-    A process that writes holds a lock, which the system takes from it when it ends in any way.
+    A writing process holds a lock, which the system releases when the process ends in any way.
     """
     for leftover in path.parent.glob(f".partial-{'?' * 2 * _TOKEN_BYTES}-{glob.escape(path.name)}"):
         with suppress(OSError):
@@ -119,20 +119,20 @@ def _delete(path: Path) -> None:
 
 
 def _about(path: Path, temporary: Path, error: OSError) -> OSError:
-    """Return an error of writing a temporary file as one about the final name, unless it is about another."""
+    """Return an error about a temporary file as one about the final name; return other errors unchanged."""
     named = error.filename is not None and not str(error.filename).startswith(str(temporary))
     if named:
         return error
-    # NumPy says only how many values it could write.
+    # NumPy reports only the number of values that it could write.
     number = error.errno or (errno.ENOSPC if not shutil.disk_usage(path.parent).free else errno.EIO)
     return OSError(number, os.strerror(number), str(path))
 
 
 def _check_replaceable(path: Path, folder: bool) -> None:
-    """Check that a name is free, or that of something that `atomic` may replace.
+    """Check that a name is free, or that `atomic` may replace what has it.
 
     Raises:
-        CondenseryError: it is neither.
+        CondenseryError: the name belongs to something that must not be replaced.
     """
     try:
         mode = path.stat().st_mode
@@ -147,14 +147,14 @@ def _check_replaceable(path: Path, folder: bool) -> None:
 
 
 def check_output(path: Path, *, folder: bool = False) -> None:
-    """Check, before any work is done, that `atomic` can write under this name, and checkpoints beside it.
+    """Check, before the work starts, that `atomic` can write this output, and that checkpoints fit beside it.
 
     Args:
-        path: the final name; missing parent folders are not made yet.
-        folder: whether it is a folder.
+        path: the final name; missing parent folders are not created yet.
+        folder: whether the output is a folder.
 
     Raises:
-        CondenseryError: it cannot.
+        CondenseryError: the name is too long or taken, or the folder is not writable.
     """
     _check_replaceable(path, folder)
     most = 255 - _LONGEST_ADDITION
@@ -172,7 +172,7 @@ def check_output(path: Path, *, folder: bool = False) -> None:
 
 
 def check_new_folder(folder: Path) -> None:
-    """Check, before any work is done, that `atomic` can give a folder this name.
+    """Check, before the work starts, that `atomic` can give a folder this name.
 
     Raises:
         CondenseryError: the name exists and is not an empty folder.
@@ -192,14 +192,14 @@ def _flush(path: Path) -> None:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> None:
     """Write tensors and their description as one safetensors file, atomically.
 
-    Equal tensors and metadata give equal bytes: the description is one JSON text with sorted keys, since
-    safetensors itself writes several metadata entries in no fixed order. It ends with the SHA-256 of every
-    tensor and of itself, which readers compare.
+    Equal tensors and metadata give equal bytes: the description is one JSON text with sorted keys, because
+    safetensors writes several metadata entries in no fixed order. It includes the SHA-256 of every tensor and
+    of itself, which readers compare.
 
     Args:
         path: the file to write.
-        tensors: of any shape, on any device. Memory layout (strides) is not kept.
-        metadata: JSON-able values.
+        tensors: name -> tensor, of any shape and on any device. The memory layout (strides) is not kept.
+        metadata: the description, JSON-able.
     """
     from safetensors.torch import save
 
@@ -209,7 +209,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     digests[_DESCRIPTION] = _text_digest(metadata)
     text = json.dumps({**metadata, _DIGESTS: digests}, sort_keys=True, allow_nan=False)
     with atomic(path) as temporary:
-        # Not save_file: only the owner may read its files, and sets are shared.
+        # Not save_file, whose files only their owner can read: sets are shared.
         temporary.write_bytes(save(plain, metadata={_METADATA: text}))
 
 
@@ -234,13 +234,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         The tensors, on the CPU, and the description.
 
     Raises:
-        ValueError: the file is not a whole safetensors file, carries no description of ours, or was altered
-            since it was written.
-        OSError: the file is absent or may not be read.
+        ValueError: the file is not a complete safetensors file, has no description by `write_tensors`, or was
+            altered since it was written.
+        OSError: the file is absent or not readable.
     """
     from safetensors.torch import load
 
-    # Not mapped: each tensor would be opened by name again, and the file may be replaced meanwhile.
+    # Not mapped: each tensor would be opened by name again, after the file may have been replaced.
     content = path.read_bytes()
     with _whole():
         tensors = load(content)
@@ -254,7 +254,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 @contextmanager
 def _whole() -> Iterator[None]:
-    """Turn what a damaged file makes its reader raise into a ValueError."""
+    """Turn any exception that a reader raises on a damaged file into a ValueError."""
     try:
         yield
     except (OSError, ValueError, MemoryError):
@@ -266,7 +266,7 @@ def _whole() -> Iterator[None]:
 def _described(
     entries: Mapping[str, str] | None, names: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the description in the metadata of a file, checked, and the digests of its tensors."""
+    """Return the verified description in the metadata of a file, and the digests of its tensors."""
     text = (entries or {}).get(_METADATA)
     if text is None:
         raise ValueError("a safetensors file, but not one that condensery wrote")
@@ -284,27 +284,28 @@ def _described(
 
 
 def _check(name: str, tensor: Tensor, digests: dict[str, str]) -> None:
-    """Compare a tensor with its digest, which is then taken out; a file of earlier code has none."""
+    """Compare a tensor with its digest, which is then removed; files of earlier code have no digests."""
     if name in digests and digests.pop(name) != _tensor_digest(tensor):
         raise ValueError(f"its tensor {name!r} was altered since it was written")
 
 
 class TensorFile:
-    """A file of `write_tensors`, for reading few of many tensors.
+    """A file of `write_tensors`, from which a few of many tensors are read.
 
     Each tensor is compared with its digest when it is first read; files of earlier code have no digests.
 
     Attributes:
         path: the file.
         about: the description.
-        names: of the tensors, sorted.
+        names: the names of the tensors, sorted.
     """
 
     def __init__(self, path: Path) -> None:
-        """Read and check the description; the file stays open.
+        """Read and verify the description; the file stays open.
 
         Raises:
-            ValueError, OSError: as `read_tensors`.
+            ValueError: see `read_tensors`.
+            OSError: see `read_tensors`.
         """
         self.path = path
         with _whole():
@@ -320,7 +321,7 @@ class TensorFile:
         """Return a tensor, on the CPU.
 
         Raises:
-            ValueError: it was altered since it was written.
+            ValueError: the tensor was altered since it was written.
         """
         # The file is mapped; a copy stays valid when it is replaced.
         tensor = self._file.get_tensor(name).clone()
@@ -329,10 +330,10 @@ class TensorFile:
 
 
 def provenance_of(path: Path) -> dict[str, Any]:
-    """Return the provenance that a file of `write_tensors` holds: ``experiment`` and all other entries.
+    """Return the provenance in a file of `write_tensors`: ``experiment`` and all other entries.
 
     Raises:
-        CondenseryError: it is not such a file, or has no provenance.
+        CondenseryError: the file is not one of `write_tensors`, or has no provenance.
     """
     try:
         provenance = TensorFile(path).about["provenance"]

@@ -1,6 +1,7 @@
-"""Formation: a stored image that holds several small ones, which are enlarged before they are trained on.
+"""Formation: each stored image holds several small ones, which are enlarged before networks train on them.
 
-Source: the multi-formation of IDC (Kim et al. 2022), section 3; IDM, M3D, DANCE and NCFM store images alike.
+Source: the multi-formation of IDC (Kim et al. 2022), section 3; IDM, M3D, DANCE and NCFM store images in the
+same way.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ _GRAY = 0.5  # what fills up parts that do not divide the image, in units in whi
 
 
 def decode(images: Tensor, factor: int, fill: Tensor | float = _GRAY) -> Tensor:
-    """Return the images that stored images stand for; differentiable.
+    """Decode stored images to the images that networks train on; differentiable.
 
     Each stored image is cut into ``factor`` x ``factor`` parts of equal size, and each part is enlarged to
-    the size of the whole by bilinear interpolation (corners not aligned).
+    the size of the stored image by bilinear interpolation (corners not aligned).
 
     Args:
         images: stored images, float (N, C, H, W).
-        factor: parts along each side; 1 returns everything as it is.
-        fill: pixels that are added on the right and below where the factor does not divide a side: a number,
-            or a tensor (1, C, 1, 1). The public code adds middle gray.
+        factor: parts along each side; 1 returns the images unchanged.
+        fill: the value of pixels that are added on the right and below if the factor does not divide a side:
+            a number, or a tensor (1, C, 1, 1). IDC's public code adds middle gray.
 
     Returns:
         Images (factor**2 * N, C, H, W), first the upper left parts of all images, then the parts to the
@@ -50,7 +51,7 @@ def decode(images: Tensor, factor: int, fill: Tensor | float = _GRAY) -> Tensor:
 
 
 def encode(images: Tensor, factor: int) -> Tensor:
-    """Return stored images that hold real ones, each shrunk to the mean of ``factor`` x ``factor`` pixels.
+    """Store several images in one, each shrunk by the mean over ``factor`` x ``factor`` pixels.
 
     Args:
         images: float (factor**2 * N, C, H, W), in the order in which `decode` returns images.

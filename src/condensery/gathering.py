@@ -1,4 +1,4 @@
-"""Join the parts of a synthetic set that separate jobs made."""
+"""Join the parts of a synthetic set, which separate jobs condensed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ SHARD = "shard"
 
 
 def gather(sets: Sequence[SyntheticSet]) -> SyntheticSet:
-    """Join sets of different classes into one, ordered by class; a complete set is returned as it is.
+    """Join sets of different classes into one, ordered by class; a complete set is returned unchanged.
 
-    Parts that separate jobs made of one experiment, joined, equal the set that one job makes, byte for byte
-    when saved.
+    The joined parts of one experiment equal the set that a single job condenses, byte for byte when saved.
 
     Raises:
         CondenseryError: the parts come from different experiments, or a class is missing or comes twice.

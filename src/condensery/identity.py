@@ -1,4 +1,4 @@
-"""What a result was made from: digests of data, sets and settings, and the checks that they agree."""
+"""The inputs of a result: digests of data, sets and settings, and checks that they agree."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ _RECORDED = ("train", "seen_as")
 
 
 def digest(value: Any) -> str:
-    """Return a digest of a JSON-able value, 16 hexadecimal digits; "" of an empty one, which says nothing."""
+    """Return a digest of a JSON-able value, 16 hexadecimal digits; "" for an empty value: unknown."""
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS] if value else ""
 
 
 def set_columns(sets: Sequence[SyntheticSet]) -> dict[str, str]:
-    """Return the columns of a row that say which sets a network was trained on.
+    """Return the columns of a row that identify the sets on which a network was trained.
 
     Returns:
-        ``set``, a digest of the contents; ``set_name``, the file; ``set_settings``, a digest of how it was
-        made but for its seed; ``set_code``, the code that made it, or its commit. Empty where not known.
+        ``set``, a digest of the contents; ``set_name``, the name of the file; ``set_settings``, a digest of
+        the settings without the seed; ``set_code``, the digest of the code that condensed the set, or its
+        commit. "" if unknown.
     """
     provenances = [each.provenance for each in sets]
     codes = [provenance.get("versions", {}) for provenance in provenances]
@@ -41,7 +42,7 @@ def set_columns(sets: Sequence[SyntheticSet]) -> dict[str, str]:
 
 
 def settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings in a provenance: all of it except seed, part, data and versions."""
+    """Return the settings in a provenance: all entries except seed, part, data and versions."""
     aside = ("versions", "data", "shard", "snapshot", "validated")
     named = "experiment" in provenance
     known = {key: value for key, value in provenance.items() if key not in aside}
@@ -54,15 +55,15 @@ def settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_data(what: str, provenance: Mapping[str, Any], content: Mapping[str, str]) -> None:
-    """Check that a result was made from the training images of a data set, if both record which.
+    """Check that a result was computed from the training images of a data set, if both have digests.
 
     Args:
-        what: its name, for the message.
-        provenance: of the thing.
-        content: of the data set, see `condensery.data.RealData`.
+        what: the name of the result, for the message.
+        provenance: the provenance of the result.
+        content: the digests of the data set, see `condensery.data.RealData`.
 
     Raises:
-        CondenseryError: it was made from other images, or with another normalization.
+        CondenseryError: the result was computed from other images, or with another normalization.
     """
     recorded = provenance.get("data", {})
     known = [name for name in _RECORDED if recorded.get(name) and content.get(name)]
@@ -76,15 +77,15 @@ def check_data(what: str, provenance: Mapping[str, Any], content: Mapping[str, s
 
 
 def made_from(path: Path, prepared: Sequence[Path]) -> bool:
-    """Say whether a set or a file of rows was made from prepared data sets.
+    """Say whether a set or a file of rows was computed from prepared data sets.
 
     Args:
         path: the file.
-        prepared: the folders of the data sets; those of a sequence in its order.
+        prepared: the folders of the data sets, in the order of the sequence if there are several.
 
     Returns:
-        True also for a file that does not record its data: one of earlier code, or of another kind. False for
-        one that cannot be read.
+        True also for a file without digests of its data, by earlier code or of another kind. False for a file
+        that cannot be read.
     """
     # They import PyTorch, which takes seconds: only where there is something to compare.
     from condensery import rows
@@ -103,9 +104,17 @@ def made_from(path: Path, prepared: Sequence[Path]) -> bool:
 
 
 def first_difference(mine: Any, theirs: Any, path: str = "") -> tuple[str, Any, Any] | None:
-    """Return where two JSON-like values differ first, and the two values there; None where they are equal.
+    """Return the first difference between two JSON-like values.
 
-    An entry that one of two mappings lacks counts as None.
+    An entry that only one of two mappings has counts as None in the other.
+
+    Args:
+        mine: a value.
+        theirs: the value to compare with.
+        path: the keys that lead to the values, joined by dots; "" at the top.
+
+    Returns:
+        The path of the first difference in the order of the keys, and the two values; None if they are equal.
     """
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         for key in sorted({*mine, *theirs}):
@@ -117,7 +126,7 @@ def first_difference(mine: Any, theirs: Any, path: str = "") -> tuple[str, Any, 
 
 
 def same_making(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-    """Return where two provenances differ first, as `first_difference`; commits of equal code do not."""
+    """Return the first difference of two provenances, see `first_difference`; commits of equal code agree."""
     return first_difference(_by_code(one), _by_code(other), "provenance")
 
 

@@ -1,8 +1,8 @@
 """Kernels between images, and the maximum mean discrepancy (Gretton et al. 2012).
 
 A kernel is a function of two sets of flat images, (..., n, D) and (..., m, D), that returns its value for
-every pair, (..., n, m). All are scaled so that their gradients are of the size of the linear one's: a factor
-on a kernel is a factor on the discrepancy, which another learning rate would only compensate.
+every pair, (..., n, m). Kernels are scaled so that their gradients are about as large as those of the linear
+kernel, and all can use the same learning rate: a factor of the kernel is a factor of the discrepancy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Kernel = Callable[[Tensor, Tensor], Tensor]
 
 
 def linear(x: Tensor, y: Tensor) -> Tensor:
-    """Return the inner products. The discrepancy is the squared distance between the means."""
+    """Return the inner products. With this kernel the discrepancy is the squared distance of the means."""
     return x @ y.mT
 
 
@@ -68,7 +68,7 @@ def mmd_squared(kernel: Kernel, x: Tensor, y: Tensor) -> Tensor:
     """Return the biased estimate of the squared discrepancy, which is never negative: (...,).
 
     Args:
-        kernel: between flat images.
+        kernel: the kernel.
         x: flat images (..., n, D).
         y: flat images (..., m, D).
     """

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines in a log file."""
+"""The progress of long work: a bar on a terminal, plain lines in a log file."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _SAMPLE_SECONDS = 1.0
 
 
 class Progress:
-    """Show how far a job is, how fast it goes and how long it still takes.
+    """Show the progress of a job, its speed and its remaining time.
 
-    A resumed job is treated like any other: the clock starts at the first `step`, so that neither
-    the steps of an earlier run nor a slow first step (compilation, data loading) enter the rate.
+    The clock starts at the first `step`, so that neither the steps of an earlier run nor a slow first step
+    (compilation, data loading) enter the speed.
 
     Args:
-        label: what is being done.
-        total: number of steps of the whole job, those of earlier runs included.
-        unit: what a step is, in the plural: ``iterations``, ``epochs``.
-        stream: where to write; standard error if None. A terminal gets a bar, any other stream plain lines.
-        every_seconds: least time between two plain lines; the first and the last step always get theirs.
+        label: name of the work.
+        total: number of steps of the whole job, including those of earlier runs.
+        unit: name of a step, in the plural: ``iterations``, ``epochs``.
+        stream: the output; standard error if None. A terminal gets a bar, any other stream plain lines.
+        every_seconds: shortest time between two plain lines, except for the first and the last step.
 
     Attributes:
-        label: what is being done.
-        done: steps complete, as last reported.
+        label: name of the work.
+        done: number of completed steps, as last reported.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Progress:
         self._closed = False
 
     def step(self, done: int, **values: float) -> None:
-        """Report that `done` steps of the total are complete, with figures worth seeing, such as a loss."""
+        """Report the number of completed steps, and values to show, such as a loss."""
         self.done = done
         self._values = values or self._values
         if self._terminal:
@@ -59,7 +59,7 @@ class Progress:
             self._print(now)
 
     def close(self) -> None:
-        """Write the last state; later calls do nothing."""
+        """Write the final state; later calls do nothing."""
         if self._closed:
             return
         self._closed = True
@@ -75,7 +75,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the last state, also after an exception."""
+        """Write the final state, also after an exception."""
         self.close()
 
     def _step_bar(self, done: int) -> None:

@@ -1,8 +1,9 @@
-"""Random streams addressed by what they are for.
+"""Random streams addressed by their purpose.
 
-Every draw of the library comes from a stream named by (seed, purpose, address): there is no global seed
-and no order of calls to respect. A class condensed in its own job, a network trained together with others
-and a run that was stopped and resumed therefore see the numbers that an undisturbed run sees.
+Every draw of the library comes from a stream identified by (seed, purpose, address), so that there is no
+global seed, and the order of calls does not matter. A class that is condensed in its own job, a network that
+is trained together with others, and a run that is stopped and resumed get the same random numbers as in an
+undisturbed run.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ def generator(seed: int, purpose: str, *address: int | str) -> torch.Generator:
 
     Args:
         seed: the seed of the experiment (of a synthetic set or of an evaluation network).
-        purpose: what the draw is for, such as ``"real-batch"`` or ``"network"``.
-        address: where in the experiment, such as a step and a class.
+        purpose: the purpose of the draw, such as ``"real-batch"`` or ``"network"``.
+        address: the position in the experiment, such as a step and a class.
 
     Returns:
-        A generator seeded by SHA-256 over the whole address, with 64 bits of which PyTorch's generator of the
-        CPU takes 32. Values are drawn on the CPU and then moved, so that a result does not depend on the
+        A generator seeded with 64 bits of the SHA-256 over seed, purpose and address, of which PyTorch's CPU
+        generator uses 32. Values are drawn on the CPU and then moved, so that results do not depend on the
         device.
     """
     name = repr((int(seed), purpose, *(a if isinstance(a, str) else int(a) for a in address))).encode()

@@ -1,4 +1,4 @@
-"""The synthetic set: a few images, their labels, and where they come from."""
+"""The synthetic set: a few images, their labels, and their provenance."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WITH_MOMENTUM = "synthetic-set/4"
 
 
 class _Images(Dataset[tuple[Any, Tensor]]):
-    """Images and labels, the former transformed when they are taken."""
+    """Pairs of image and label; the transform is applied when an image is read."""
 
     def __init__(self, images: Tensor, labels: Tensor, transform: Callable[[Tensor], Any]) -> None:
         self._images, self._labels, self._transform = images, labels, transform
@@ -47,22 +47,22 @@ class _Images(Dataset[tuple[Any, Tensor]]):
 
 @dataclass(eq=False, repr=False)
 class SyntheticSet:
-    """Images that stand for a data set.
+    """A few images that replace a data set in training.
 
     Attributes:
         images: (N, C, H, W) float32 in normalized space, (x / 255 - mean) / std, never clamped.
         labels: (N,) int64 class indices, or (N, K) float32 soft labels over the K classes.
-        classes: the names of all K classes of the data set, also in a set that holds only some of them.
-        mean: per channel, in [0, 1] units; with `std` it undoes the normalization.
-        std: per channel, in [0, 1] units.
-        provenance: JSON-able: the resolved experiment and the versions that made the set.
+        classes: the names of all K classes of the data set, even if the set has images of only some.
+        mean: one value per channel, in [0, 1] units; with `std` it undoes the normalization.
+        std: one value per channel, in [0, 1] units.
+        provenance: JSON-able: the resolved experiment and the versions of the code.
         learning_rate: learned with the images: a number, a tensor with one rate per step, or None.
         formation: each image holds ``formation`` x ``formation`` small ones, which `decoded` enlarges.
-        whitening: the digest of what whitened the data set after the normalization; "" if nothing did.
+        whitening: the digest of the data set's whitening; "" if the data set is not whitened.
         momentum: learned with the images: a tensor shaped like ``learning_rate``, or None.
 
     Raises:
-        CondenseryError: when shapes, types or labels do not agree with each other.
+        CondenseryError: shapes, types or labels do not agree with each other.
     """
 
     images: Tensor
@@ -84,9 +84,9 @@ class SyntheticSet:
 
         Args:
             info: the data set.
-            images: see the attributes.
-            labels: see the attributes.
-            others: further attributes.
+            images: (N, C, H, W) float32, normalized.
+            labels: (N,) int64, or (N, K) float32.
+            others: further attributes of the class.
         """
         return cls(images, labels, info.classes, info.mean, info.std, whitening=info.whitened_by, **others)
 
@@ -138,11 +138,11 @@ class SyntheticSet:
 
     @property
     def class_indices(self) -> Tensor:
-        """The class of each image, (N,) int64; of a soft label, the most probable class."""
+        """The class of each image, (N,) int64; for soft labels, the most probable class."""
         return self.labels if self.labels.ndim == 1 else self.labels.argmax(dim=1)
 
     def digest(self) -> str:
-        """Return a digest of images, labels, classes and normalization, whatever the provenance."""
+        """Return a digest of images, labels, classes and normalization; the provenance is not included."""
         rate = self.learning_rate
         description: tuple[Any, ...] = (
             *(self.images.shape, self.classes, self.mean, self.std, str(self.labels.dtype)),
@@ -220,10 +220,13 @@ class SyntheticSet:
         return loaded
 
     def experiment(self, *keys: str) -> dict[str, Any]:
-        """Return entries of the experiment in the provenance: method, network, images per class and so on.
+        """Return the experiment in the provenance: method, network, images per class and so on.
+
+        Args:
+            keys: required entries.
 
         Raises:
-            CondenseryError: it lacks one of ``keys``.
+            CondenseryError: the experiment lacks one of ``keys``.
         """
         experiment = self.provenance.get("experiment", {})
         missing = [key for key in keys if key not in experiment]
@@ -234,7 +237,7 @@ class SyntheticSet:
         return experiment
 
     def decoded(self) -> SyntheticSet:
-        """Return the set of the images to train on: itself, unless its images hold several each."""
+        """Return the set of the images to train on: the set itself, unless its formation is above 1."""
         if self.formation == 1:
             return self
         gray = (0.5 - self._column(self.mean)) / self._column(self.std)
@@ -245,11 +248,12 @@ class SyntheticSet:
         return whole
 
     def storage(self) -> dict[str, int]:
-        """Return what the set takes up.
+        """Return the storage of the set.
 
         Returns:
-            ``images_stored``; ``pixel_bytes``, of their pixels as 8-bit values; ``label_bytes``, of soft
-            labels as float32. Hard labels follow from the order of the images and take none.
+            ``images_stored``, the number of images; ``pixel_bytes``, the bytes of their pixels as 8-bit
+            values; ``label_bytes``, the bytes of soft labels as float32. Hard labels follow from the order of
+            the images, and count as 0 bytes.
         """
         return {
             "images_stored": len(self),
@@ -261,7 +265,7 @@ class SyntheticSet:
         """Return the images with the normalization undone, (N, C, H, W) float32, clamped to [0, 1].
 
         Raises:
-            CondenseryError: they are whitened.
+            CondenseryError: the images are whitened.
         """
         if self.whitening:
             raise CondenseryError(
@@ -278,7 +282,7 @@ class SyntheticSet:
         return (self.unit_images() * 255).round().to(torch.uint8)
 
     def __repr__(self) -> str:
-        """Return one line: how many images, of which shape and classes, and what made them."""
+        """Return one line: number and shape of the images, number of classes, data set, method and ipc."""
         number, *shape = self.images.shape
         experiment = self.provenance.get("experiment", {})
         by = "".join(
@@ -291,15 +295,15 @@ class SyntheticSet:
     def as_dataset(
         self, space: Literal["normalized", "unit"], transform: Callable[[Tensor], Any] | None = None
     ) -> Dataset[tuple[Any, ...]]:
-        """Return a Torch data set of (image, label): of the images to train on, see `decoded`.
+        """Return a PyTorch data set of pairs (image, label) with the images to train on, see `decoded`.
 
         Args:
             space: ``"normalized"`` for networks trained on normalized data, or ``"unit"`` for [0, 1].
-            transform: called with each image, (C, H, W) float32, when it is taken, as torchvision's v2
-                transforms are; it returns what stands for the image.
+            transform: applied to each image, (C, H, W) float32, when it is read, such as a transform of
+                torchvision's v2.
 
         Raises:
-            CondenseryError: another space.
+            CondenseryError: the space is unknown.
         """
         if space not in ("normalized", "unit"):
             raise CondenseryError(f"space {space!r} is unknown; choose 'normalized' or 'unit'")
@@ -308,12 +312,12 @@ class SyntheticSet:
         return _Images(images, whole.labels, transform) if transform else TensorDataset(images, whole.labels)
 
     def to_hf(self) -> datasets.Dataset:
-        """Return what the Parquet export holds, 8-bit images and labels, as a `datasets.Dataset`.
+        """Return the content of the Parquet export, 8-bit images and labels, as a `datasets.Dataset`.
 
         Raises:
             CondenseryError: the library `datasets` is not installed, or the images are neither gray nor RGB.
         """
-        # The formats know the set, which they are not needed for otherwise.
+        # Imported here: the formats import this module, which needs them only here.
         from condensery.exchange.parquet import to_hf
 
         return to_hf(self)
@@ -322,7 +326,7 @@ class SyntheticSet:
         """Check that the set belongs to a data set: its classes, image shape and normalization.
 
         Raises:
-            CondenseryError: something differs; one line that says what.
+            CondenseryError: the set does not belong to the data set; the message names the first difference.
         """
         have = f"{len(self.classes)} classes of {'x'.join(str(side) for side in self.images.shape[1:])}"
         want = f"{len(info.classes)} classes of {info.channels}x{info.height}x{info.width}"

@@ -24,13 +24,14 @@ Change = Callable[[Batches], Tensor]
 def drawn(
     augmentation: str, shape: Sequence[int], streams: Sequence[torch.Generator], parcel: Parcel
 ) -> Callable[[Tensor], Tensor]:
-    """Return what augments the images (K, n, C, H, W) of K batches, each image with parameters of its own.
+    """Return a function that augments K batches (K, n, C, H, W), each image with its own parameters.
 
     Args:
         augmentation: a DSA strategy, or ``dc_`` and families of :mod:`condensery.augmentation.dc`.
-        shape: of each batch, (n, C, H, W).
-        streams: where the parameters of each batch are drawn from.
-        parcel: it brings the parameters to the device of the images, once the caller has closed it.
+        shape: the shape of each batch, (n, C, H, W).
+        streams: one stream per batch, from which its parameters are drawn.
+        parcel: transfers the parameters to the device of the images. The caller closes it before the function
+            is called.
     """
     if augmentation.startswith(dc.PREFIX):
         of_dc = dc.added([dc.draw(augmentation, shape, stream) for stream in streams], parcel)
@@ -46,14 +47,14 @@ def drawn(
 def drawn_for_each(
     strategy: str, size: Sequence[int], streams: Sequence[torch.Generator], parcel: Parcel
 ) -> Change:
-    """Return what augments K batches, each as a whole, with its parameters drawn.
+    """Return a function that augments K batches, each as a whole, with parameters that are drawn now.
 
-    Given other batches it does the same to them, as Siamese augmentation needs.
+    Called again with other batches, it applies the same parameters, as Siamese augmentation needs.
 
     Args:
         strategy: a DSA strategy.
         size: height and width of the images in pixels.
-        streams: where the parameters of each batch are drawn from.
+        streams: one stream per batch, from which its parameters are drawn.
         parcel: see :func:`drawn`.
     """
     draws = [siamese.draw(strategy, 1, size, stream) for stream in streams]
@@ -82,13 +83,13 @@ def drawn_for_batches(
     streams: Sequence[torch.Generator],
     parcel: Parcel,
 ) -> Callable[[Tensor], Tensor]:
-    """Return what augments batches that follow each other, each image with parameters of its own.
+    """Return a function that augments concatenated batches, each image with its own parameters.
 
     Args:
         strategy: a DSA strategy.
-        counts: images in each batch; the sum is the N of the images (N, C, H, W) that it takes.
+        counts: images per batch. The function takes N = sum(counts) images, (N, C, H, W).
         size: height and width of the images in pixels.
-        streams: where the parameters of each batch are drawn from.
+        streams: one stream per batch, from which its parameters are drawn.
         parcel: see :func:`drawn`.
     """
     draws = [
@@ -106,7 +107,7 @@ def drawn_for_batches(
 def _spread(
     draws: Sequence[siamese.Draw], strategy: str, size: Sequence[int], parcel: Parcel
 ) -> Callable[[], list[tables.Table]]:
-    """Return the function that returns the tables of draws, spread out on the parcel's device."""
+    """Return a function that returns the tables of the draws on the parcel's device, ready to be applied."""
     found = tables.of(draws, strategy, size)
     take_out = parcel.add([values for table in found for values in table.values()])
 

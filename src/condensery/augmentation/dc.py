@@ -1,8 +1,8 @@
-"""The augmentation of DC's evaluation: every image gets one family of its own, uniformly drawn.
+"""The augmentation of DC's evaluation: one family per image, uniformly drawn.
 
-Source: the authors' public code for DC and DSA, which augments so on MNIST (crop, scale or rotate) and
-for batch-norm networks (crop or noise). It is not differentiable Siamese augmentation: there one family
-serves the whole batch, the strengths differ, and it can be differentiated; see :mod:`.siamese`.
+Source: the authors' public code for DC and DSA, which uses it on MNIST (crop, scale or rotate) and for
+batch-norm networks (crop or noise). It differs from differentiable Siamese augmentation, :mod:`.siamese`, in
+which all images of a batch share one family, the strengths differ, and every family is differentiable.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class Draw:
     """One augmentation of a batch, ready to be applied.
 
     Attributes:
-        parts: family -> which images get it, int64 (n,), and its values, one row per image: int64, as the
-            function of the family names them, and of ``noise`` standard normal, float32 (n, C, H, W).
+        parts: family -> the indices of its images, int64 (n,), and their values, one row per image. The
+            function of the family names the values, which are int64; those of ``noise`` are standard normal,
+            float32 (n, C, H, W).
     """
 
     parts: dict[str, tuple[Tensor, Tensor]]
@@ -59,7 +60,7 @@ def draw(strategy: str, shape: Sequence[int], generator: torch.Generator) -> Dra
 
     Args:
         strategy: see `parse`.
-        shape: of the batch, (N, C, H, W).
+        shape: the shape of the batch, (N, C, H, W).
         generator: a CPU generator.
 
     Raises:
@@ -94,7 +95,7 @@ def _values(family: str, uniform: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def added(draws: Sequence[Draw], parcel: Parcel) -> Callable[[], list[Draw]]:
-    """Put draws into a parcel; what is returned takes them out, on its device."""
+    """Put draws into a parcel; return a function that returns them on the parcel's device."""
     take_out = parcel.add([tensor for draw in draws for part in draw.parts.values() for tensor in part])
 
     def there() -> list[Draw]:
@@ -109,10 +110,10 @@ def apply(images: Tensor, draw: Draw) -> Tensor:
 
     Args:
         images: (N, C, H, W) float, in normalized space.
-        draw: one for these images, on their device.
+        draw: a draw for these N images, on their device.
 
     Returns:
-        (N, C, H, W), of the type and on the device of ``images``, which stay as they are.
+        (N, C, H, W), of the type and on the device of ``images``, which are not changed.
     """
     fill = images.mean((0, 2, 3))
     result = images.clone()
@@ -135,7 +136,7 @@ def crop(images: Tensor, shifts: Tensor, fill: Tensor) -> Tensor:
     Args:
         images: (n, C, H, W).
         shifts: int64 (n, 2) of (down, right): output pixel (i, j) is input (i + down, j + right).
-        fill: (C,), what lies outside.
+        fill: (C,), the value of pixels outside the image.
     """
     height, width = images.shape[-2:]
     down, right = shifts.unbind(1)
@@ -145,7 +146,7 @@ def crop(images: Tensor, shifts: Tensor, fill: Tensor) -> Tensor:
 
 
 def scale(images: Tensor, sizes: Tensor) -> Tensor:
-    """Resize each image, taking the nearest pixel, and center it on zeros, or cut its border off.
+    """Resize each image by nearest neighbors, and center it: zeros fill the border, or it is cut off.
 
     Args:
         images: (n, C, H, W).
@@ -164,14 +165,14 @@ def scale(images: Tensor, sizes: Tensor) -> Tensor:
 
 
 def rotate(images: Tensor, degrees: Tensor, fill: Tensor) -> Tensor:
-    """Turn each image about its center, interpolated with cubic splines; what lies outside is ``fill``.
+    """Rotate each image about its center, with cubic splines; pixels from outside are ``fill``.
 
-    As in SciPy's ``rotate``, which the authors' public code calls: the canvas grows with the turned image,
-    and its middle is cut out. Where it is an odd number of pixels larger, the picture moves by half a pixel.
+    This is SciPy's ``rotate``, which the authors' public code calls: the canvas grows to hold the rotated
+    image, and its middle is cut out. If it grows by an odd number of pixels, the image shifts by half of one.
 
     Args:
         images: (n, C, H, W).
-        degrees: (n,) angles; positive turns the picture anticlockwise.
+        degrees: (n,) angles; positive ones rotate counterclockwise.
         fill: a scalar.
     """
     height, width = images.shape[-2:]

@@ -1,6 +1,6 @@
 """CutMix (Yun et al. 2019) and Mixup (Zhang et al. 2018).
 
-Two images of a batch become one, and so do their labels.
+Each image of a batch is mixed with another image of the batch, and its label with the other's label.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ class Mix:
     """How batches are mixed.
 
     Attributes:
-        kind: ``cutmix``, where a box of the image is that of another; or ``mixup``, a weighted mean of both.
-        p: probability that a batch is mixed.
-        beta: both parameters of the beta distribution of the image's own share.
+        kind: ``cutmix``, which replaces a box of the image by that of the other; or ``mixup``, the weighted
+            mean of both.
+        p: the probability that a batch is mixed.
+        beta: both parameters of the beta distribution from which the image's own share is drawn.
     """
 
     kind: str
@@ -30,12 +31,12 @@ class Mix:
 
 @dataclass(frozen=True)
 class Draw:
-    """One mixing of a batch, which all of its images share.
+    """The mixing of one batch: share and box are the same for all of its images.
 
     Attributes:
-        partners: the image that each is mixed with: a permutation, int64 (n,).
-        share: of the image itself, in its label and for Mixup in its pixels: 0 to 1.
-        box: of CutMix: (top, bottom, left, right), whose pixels are the partner's.
+        partners: the index of each image's partner: a permutation, int64 (n,).
+        share: the weight of the image itself in the label and, for Mixup, in the pixels: 0 to 1.
+        box: for CutMix, (top, bottom, left, right) in pixels: the region that is the partner's.
     """
 
     partners: Tensor
@@ -44,12 +45,12 @@ class Draw:
 
 
 def draw(mix: Mix, count: int, size: Sequence[int], generator: torch.Generator) -> Draw | None:
-    """Draw how a batch is mixed, or None where it is not.
+    """Draw the mixing of a batch; None if it is not mixed.
 
     Args:
-        mix: how.
+        mix: kind, probability and distribution.
         count: images in the batch.
-        size: their height and width in pixels.
+        size: height and width of the images in pixels.
         generator: a CPU generator.
     """
     if torch.rand((), generator=generator).item() >= mix.p:
@@ -65,7 +66,7 @@ def draw(mix: Mix, count: int, size: Sequence[int], generator: torch.Generator) 
         middle = int(center * length)
         edges += [max(middle - half, 0), min(middle + half, length)]
     top, bottom, left, right = edges
-    # The border cuts some boxes off: what is left of them counts.
+    # Boxes are clipped at the border; the share follows from the area that is left.
     covered = (bottom - top) * (right - left) / math.prod(size)
     return Draw(partners, 1 - covered, (top, bottom, left, right))
 
@@ -76,10 +77,10 @@ def apply(images: Tensor, labels: Tensor, draw: Draw | None) -> tuple[Tensor, Te
     Args:
         images: (n, C, H, W).
         labels: float (n, classes), on the device of the images.
-        draw: one for these images; None leaves them as they are.
+        draw: the mixing of this batch; None returns images and labels unchanged.
 
     Returns:
-        Images and labels; those given stay as they are.
+        The mixed images and labels; the arguments are not changed.
     """
     if draw is None:
         return images, labels

@@ -12,8 +12,8 @@ groups, which are applied one after the other. In ``flip+color+crop_scale_rotate
 changed in color, then cropped, scaled or rotated.
 
 Every family is a pure function of ``images`` (N, C, H, W), in normalized space, and of ``values`` (n, p),
-with n = 1 or N, and is differentiable in the images. One row is a fast path: its numbers are read on the
-host, which costs nothing while the draw stays on the CPU, where it was made.
+with n = 1 or N, and is differentiable in the images. With n = 1 there is a fast path: the host reads the
+values, which costs nothing because draws with one row stay on the CPU.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Draw:
     """One augmentation, ready to be applied.
 
     Attributes:
-        family: one of `FAMILIES`, or None, which leaves the images as they are.
+        family: one of `FAMILIES`; None leaves the images unchanged.
         values: (n, p) float32: one row that the batch shares, on the CPU; or one row per image, on the CPU or
             (:func:`moved`) on the device of the images. The function of the family names the columns.
-        after: what is applied next, if anything.
+        after: the draw of the next group, which is applied after this one; None for the last group.
     """
 
     family: str | None
@@ -99,7 +99,7 @@ def draw(strategy: str, rows: int, size: Sequence[int], generator: torch.Generat
         CondenseryError: the strategy is not valid.
     """
     chosen = [group[int(torch.randint(len(group), (1,), generator=generator))] for group in groups(strategy)]
-    # One call, filled row by row: a longer draw begins with the shorter one.
+    # One call, which fills row by row: the first rows of a longer draw equal those of a shorter one.
     columns = [_TABLE[family][0] for family in chosen]
     uniform = torch.rand(rows, sum(columns), generator=generator).split(columns, 1) if chosen else ()
     drawn: Draw | None = None
@@ -109,7 +109,7 @@ def draw(strategy: str, rows: int, size: Sequence[int], generator: torch.Generat
 
 
 def moved(draws: Sequence[Draw], device: torch.device) -> list[Draw]:
-    """Move the rows of all draws with several rows to a device in one copy; the host reads single rows."""
+    """Move all draws with several rows to a device in one copy; draws with one row stay on the CPU."""
     several = [
         each.values for first in draws for each in chain(first) if each.family and len(each.values) > 1
     ]
@@ -135,10 +135,10 @@ def apply(images: Tensor, draw: Draw) -> Tensor:
 
     Args:
         images: (N, C, H, W), any floating type and device, in normalized space.
-        draw: one row for all images, or N rows.
+        draw: with one row for all images, or N rows.
 
     Returns:
-        (N, C, H, W), of the type and on the device of ``images``, which stay as they are.
+        (N, C, H, W), of the type and on the device of ``images``, which are not changed.
 
     Raises:
         ValueError: the number of rows is neither 1 nor N.
@@ -166,8 +166,8 @@ def color(images: Tensor, values: Tensor) -> Tensor:
         brightness, saturation, contrast = values[0].tolist()
     else:
         brightness, saturation, contrast = values.to(images).view(-1, 3, 1, 1, 1).unbind(1)
-    # Both means commute with the offset, and saturation keeps the mean of the image: the brightness can
-    # come last and the two interpolations can share the statistics of the original images.
+    # Both means commute with the offset, and saturation keeps the mean of the image. So brightness can be
+    # applied last, and both interpolations can use the statistics of the original images.
     pixel_mean = images.mean(dim=1, keepdim=True)
     image_mean = pixel_mean.mean(dim=(2, 3), keepdim=True)
     saturated = torch.lerp(pixel_mean, images, 2 * saturation)
@@ -175,7 +175,7 @@ def color(images: Tensor, values: Tensor) -> Tensor:
 
 
 def crop(images: Tensor, values: Tensor) -> Tensor:
-    """Move the window over the image by whole pixels; what lies outside is zero.
+    """Shift the window over the image by whole pixels; pixels from outside are zero.
 
     Args:
         images: (N, C, H, W).
@@ -196,11 +196,11 @@ def crop(images: Tensor, values: Tensor) -> Tensor:
 
 
 def cutout(images: Tensor, values: Tensor) -> Tensor:
-    """Set a square of half the side to zero; at a border it is cut off.
+    """Set a square of half the image's side to zero; it is clipped at the border.
 
     Args:
         images: (N, C, H, W).
-        values: (n, 2) of whole numbers (row, column): the center. Of a side s the square covers
+        values: (n, 2) of whole numbers (row, column): the center. A square of side s covers
             ``[center - s // 2, center - s // 2 + s)``.
     """
     height, width = images.shape[-2:]
@@ -245,17 +245,17 @@ def scale(images: Tensor, values: Tensor) -> Tensor:
 
 
 def rotate(images: Tensor, values: Tensor) -> Tensor:
-    """Turn about the center, bilinear, zero outside.
+    """Rotate about the center, bilinear, zero outside.
 
     Args:
         images: (N, C, H, W).
-        values: (n, 1) of angles in degrees; positive turns the picture anticlockwise.
+        values: (n, 1) of angles in degrees; positive ones rotate counterclockwise.
     """
     return _warp(images, turning(values))
 
 
 def turning(values: Tensor) -> Tensor:
-    """Return the matrices, (n, 2, 2), that turn by angles in degrees, (n, 1)."""
+    """Return the rotation matrices, (n, 2, 2), of angles in degrees, (n, 1)."""
     angle = torch.deg2rad(values[:, 0])
     cos, sin = angle.cos(), angle.sin()
     return torch.stack((cos, -sin, sin, cos), dim=1).view(-1, 2, 2)
@@ -272,7 +272,7 @@ def _warp(images: Tensor, matrices: Tensor) -> Tensor:
         (a, b), (c, d) = matrices[0].tolist()
     else:
         (a, b), (c, d) = (row.unbind(1) for row in matrices.to(source)[..., None, None].unbind(1))
-    # By hand rather than by affine_grid, whose matrix product loses digits where TF32 is allowed.
+    # Written out instead of affine_grid, whose matrix product loses digits where TF32 is allowed.
     # With align_corners=False the coordinate 1 is the outer edge, half a side from the center.
     grid = torch.stack(((a * x + b * y) * (2 / width), (c * x + d * y) * (2 / height)), dim=-1)
     grid = grid.expand(count, -1, -1, -1)
@@ -291,14 +291,14 @@ def _covered(center: int, length: int) -> slice:
 
 
 def is_covered(center: Tensor, length: int) -> Tensor:
-    """Return (N, length) booleans: does the square of each center (N,) reach each position?"""
+    """Say which positions along an axis the square of each center, (N,), covers: bool (N, length)."""
     start = center[:, None] - _side(length) // 2
     position = torch.arange(length, device=center.device)
     return (position >= start) & (position < start + _side(length))
 
 
 def columns(family: str) -> int:
-    """Return how many values a draw of a family has for each image."""
+    """Return the number of values per row of a family's draw."""
     return _TABLE[family][0]
 
 

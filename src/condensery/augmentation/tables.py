@@ -1,9 +1,9 @@
-"""Draws of :mod:`condensery.augmentation.siamese` as tables, by which many are applied at once.
+"""Draws of :mod:`condensery.augmentation.siamese` as tables, so that many draws are applied at once.
 
-The same operations run whatever was drawn: an image whose draw has another family gets the values that leave
-it as it is. A step on a GPU, which takes as long to start an operation as to carry it out, then starts seven
-instead of a dozen for each draw. Results equal those of ``siamese.apply`` but for rounding: in ``scale`` and
-``rotate``, and where a side is no power of 2, positions are off by a millionth of a pixel.
+The same operations run whatever was drawn: for the families that were not drawn, an image has values that
+leave it unchanged. A GPU takes as long to start an operation as to execute it; a step then starts seven
+operations instead of a dozen per draw. Results equal those of ``siamese.apply`` up to rounding: in ``scale``
+and ``rotate``, positions differ by a millionth of a pixel if a side is not a power of 2.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def of(draws: Sequence[Draw], strategy: str, size: Sequence[int]) -> list[Table]
     """Return the tables of draws on the CPU, one for each group of the strategy.
 
     Args:
-        draws: of this strategy; their rows follow each other, R in all.
+        draws: draws of this strategy; the tables have their rows one after the other, R in all.
         strategy: see `siamese.groups`.
         size: height and width of the images in pixels.
     """
@@ -38,7 +38,7 @@ def of(draws: Sequence[Draw], strategy: str, size: Sequence[int]) -> list[Table]
 
 
 def spread(tables: Sequence[Table]) -> list[Table]:
-    """Return tables as :func:`apply` takes them, where they are: positions and masks of whole images."""
+    """Expand tables, on their device, to the positions and masks of whole images that :func:`apply` takes."""
     return [dict(_spread(table)) for table in tables]
 
 
@@ -56,8 +56,8 @@ def apply(images: Tensor, tables: Sequence[Table]) -> Tensor:
     """Augment images, differentiably.
 
     Args:
-        images: (R, m, C, H, W), where the tables are: a row of them serves m images.
-        tables: of R rows, :func:`spread`.
+        images: (R, m, C, H, W), on the device of the tables; each row of the tables applies to m images.
+        tables: tables with R rows, expanded by :func:`spread`.
     """
     for table in tables:
         if "color" in table:
@@ -75,8 +75,8 @@ def apply(images: Tensor, tables: Sequence[Table]) -> Tensor:
 class _Mixed(torch.autograd.Function):
     """Images mixed with the mean of each pixel over the channels, and then with the mean of each image.
 
-    Both means are symmetric, and so is the whole: its gradient is the gradient from above, mixed alike.
-    PyTorch, which does not know this, takes three times as many operations backwards.
+    Both mixings are symmetric linear maps and commute. The gradient with respect to the images is therefore
+    the incoming gradient, mixed in the same way; autograd would need three times as many operations.
     """
 
     @staticmethod

@@ -1,8 +1,8 @@
-"""Keep the snapshot of a set that validates best, on training images that it was made without.
+"""Keep the snapshot of a set with the best accuracy on validation images, which condensing did not use.
 
 The snapshots are those of scripts/condense.py with --snapshots and --validation. Networks are trained on each
-and tested on the images that were left out, never on test images; the snapshot with the highest mean accuracy
-is kept, the first of equal ones.
+and tested on the validation images, never on test images. The snapshot with the highest mean accuracy is
+kept; if several share it, the earliest.
 
 Example:
     python scripts/experts.py --data digits --protocol smoke --validation 0.1 --out experts.safetensors
@@ -42,7 +42,8 @@ def read(folder: Path, job: Job) -> list[SyntheticSet]:
     """Return the snapshots of a folder in the order of their steps.
 
     Raises:
-        CondenseryError: there is none, one is no snapshot, or one was made with all training images.
+        CondenseryError: the folder has no sets, or a set is not a snapshot, is a snapshot of another set, or
+            was condensed without validation images.
     """
     found = [job.load_set(path) for path in folder.glob("*.safetensors")]
     for each in found:
@@ -59,14 +60,18 @@ def read(folder: Path, job: Job) -> list[SyntheticSet]:
 
 
 def main() -> None:
-    """Train on each snapshot, validate, and write the best."""
+    """Train on each snapshot, validate, and write the best.
+
+    Raises:
+        CondenseryError: the arguments or the configuration are invalid, or a snapshot cannot be used.
+    """
     args = parse()
     job = opened(args)
     snapshots = read(args.folder, job)
     about: dict[str, Any] = snapshots[0].provenance["experiment"]
     job = job.held_out(about["split"])
     count = job.config.spec["networks"] if args.networks is None else args.networks
-    # The last ones that belong to the set, so that its evaluation has others.
+    # The last seeds of the set: its evaluation uses the first, so that no network serves both.
     seeds = network_seeds(about["seed"], SEEDS_PER_SET)[-count:]
     accuracies = []
     for each in snapshots:
@@ -79,7 +84,7 @@ def main() -> None:
         accuracies.append(sum(outcome.accuracy for outcome in outcomes) / count)
         print(f"step {step}: {accuracies[-1]:.2f} % of the validation images")
     chosen = snapshots[accuracies.index(max(accuracies))]
-    # What is selected by is a setting of the set; what came out is not.
+    # How the snapshot was selected is a setting of the set; the result of the selection is not.
     taken = chosen.provenance.pop("snapshot")
     selected = {"recipe": recipe.stated(), "network": job.network, "networks": count}
     validated = {"step": taken["step"], "accuracy": max(accuracies)}

@@ -82,10 +82,14 @@ def parse() -> argparse.Namespace:
 
 
 def snapshots(args: argparse.Namespace, parameters: Mapping[str, Any]) -> Recorder | None:
-    """Return what takes the snapshots, if any are asked for.
+    """Return the recorder of the snapshots that ``--snapshots`` requests, or None without this option.
+
+    Args:
+        args: the command line.
+        parameters: the parameters of the method.
 
     Raises:
-        CondenseryError: the method has fewer iterations, or the folder exists already.
+        CondenseryError: the method does not run that many iterations, or the folder exists already.
     """
     if args.snapshots is None:
         return None
@@ -102,7 +106,17 @@ def snapshots(args: argparse.Namespace, parameters: Mapping[str, Any]) -> Record
 
 
 def write(snapshots: Sequence[Snapshot], problem: Problem, provenance: dict[str, Any], out: Path) -> None:
-    """Write the folder of snapshots: sets with step, seconds and device in their provenance."""
+    """Write a folder of snapshots, atomically: one set per snapshot, ``step<N>.safetensors``.
+
+    Args:
+        snapshots: the images after some iterations.
+        problem: the condensation, which builds the sets.
+        provenance: of the finished set; each snapshot adds its step, seconds and device under ``snapshot``.
+        out: the new folder.
+
+    Raises:
+        CondenseryError: the folder exists and is not empty.
+    """
     with atomic(out, folder=True) as temporary:
         for snapshot in snapshots:
             synthetic = problem.synthetic_set(snapshot.images, learning_rate=snapshot.learning_rate)
@@ -112,7 +126,13 @@ def write(snapshots: Sequence[Snapshot], problem: Problem, provenance: dict[str,
 
 
 def main() -> None:
-    """Condense and write the set."""
+    """Condense and write the set.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid; a file that the method needs is missing,
+            is of other data, or may have seen validation images; or ``--classes`` is given although the
+            result for a class depends on the other classes.
+    """
     args = parse()
     job = opened(args)
     job = job.without_test_images() if args.for_search else without_validation(args, job)

@@ -59,7 +59,12 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Train and test after every step, and write the rows."""
+    """Train and test after every step, and write the rows.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, the classes cannot be split evenly into
+            the steps, or the sets do not make a memory.
+    """
     args = parse()
     job = opened(args)
     sets = [job.load_set(path) for path in args.memory]

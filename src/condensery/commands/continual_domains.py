@@ -58,7 +58,12 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Train, test and write the rows."""
+    """Train, test and write the rows.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, the number of sets does not match the
+            data sets, or a set is not of its data set.
+    """
     args = parse()
     jobs = all_opened(args)
     job = jobs[0]
@@ -101,12 +106,12 @@ def main() -> None:
 
 
 def tasks_of(jobs: list[Job], sets: list[SyntheticSet], shape: Shape, ipc: int) -> list[Task]:
-    """Return the tasks, each with the memory that is kept of it.
+    """Return the tasks, each with the memory that later tasks keep of it.
 
     Args:
-        jobs: one per data set; the first one's network learns them all.
-        sets: the memories, of all or of all but the last.
-        shape: which all images take.
+        jobs: one per data set; the network of the first learns all of them.
+        sets: the memories: one per data set, or one per data set but the last.
+        shape: the common shape of all images.
         ipc: images per class of the memories.
 
     Raises:
@@ -125,7 +130,13 @@ def tasks_of(jobs: list[Job], sets: list[SyntheticSet], shape: Shape, ipc: int) 
 
 
 def rows_of(learned: Learned, tasks: list[Task], names: list[str]) -> list[dict[str, Any]]:
-    """Return the rows of a network after one task, which share its time."""
+    """Return the rows of a network after one task: one row per data set that it is tested on.
+
+    Args:
+        learned: the network after the task. Its seconds are divided evenly among the rows.
+        tasks: all tasks, in the order in which they are learned.
+        names: the names of the data sets, likewise.
+    """
     task, way = tasks[learned.step], learned.way
     sizes = memory.size(memories(tasks, learned.step))
     joint = memory.size(memories(tasks, learned.step + 1))

@@ -22,7 +22,11 @@ from condensery.rows import MEMORY
 
 
 def main() -> None:
-    """Parse, read, aggregate, write."""
+    """Aggregate the rows of a target, and write its table and its figure.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, or rows are missing or do not agree.
+    """
     parser = console.parser(__doc__)
     parser.add_argument(
         "--target", required=True, choices=list(of_kind(Memories)), metavar="NAME", help="%(choices)s"

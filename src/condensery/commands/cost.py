@@ -1,7 +1,7 @@
-"""Write what the jobs behind a table cost: PREFIX.csv (one line per job), PREFIX.md (one line per cell).
+"""Write the cost of the jobs behind a table: PREFIX.csv (one line per job), PREFIX.md (one line per cell).
 
-Reads the benchmarks and logs of the workflow. Jobs whose results were fetched have none: for evaluations,
-seconds and device come from the rows; the others count as unknown.
+Reads the benchmarks and logs of the workflow. Jobs whose results were fetched have none: the time and the
+device of evaluations come from the rows, and the cost of all other jobs is unknown.
 
 Example:
   python scripts/cost.py --table table1 --protocol laptop --results results/laptop --out-prefix table1.cost
@@ -19,7 +19,12 @@ from condensery.reporting.labels import Labels
 
 
 def main() -> None:
-    """Parse, read, write."""
+    """Collect the records of the jobs, and write the two files.
+
+    Raises:
+        CondenseryError: the configuration is invalid, the protocol does not list the table, or a benchmark or
+            a row file cannot be read.
+    """
     parser = console.parser(__doc__)
     parser.add_argument("--table", required=True, metavar="NAME", help="a table of the protocol")
     console.add_config_arguments(parser)

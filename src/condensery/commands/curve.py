@@ -20,7 +20,12 @@ from condensery.rows import read_rows, row_files
 
 
 def main() -> None:
-    """Parse, read, draw, write."""
+    """Read the rows, and draw the figure.
+
+    Raises:
+        CondenseryError: the configuration is invalid, the figure is unknown, or rows are missing or do not
+            agree.
+    """
     parser = console.parser(__doc__)
     parser.add_argument(
         "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(of_kind(Curves))}"

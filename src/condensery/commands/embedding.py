@@ -55,7 +55,12 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Load, map, draw, write."""
+    """Map the images, and write the figure and the coordinates.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, or a set or the network is of another
+            data set.
+    """
     args = parse()
     job = opened(args)
     info = job.data.info

@@ -55,7 +55,12 @@ def when_taken(synthetic: SyntheticSet) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Train, test and write the rows."""
+    """Train, test and write the rows.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, the set is of another data set, or the
+            recipe needs learning rates that the set does not carry.
+    """
     args = parse()
     job = opened(args)
     about: dict[str, Any] = {"method": "whole", "ipc": 0, "network": "", "seed": 0}

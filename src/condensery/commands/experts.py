@@ -45,7 +45,12 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Train and write the states."""
+    """Train the experts of one part, and write their states.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, or the recipe `expert` has too few
+            epochs or a learning rate that is not constant.
+    """
     args = parse()
     job = without_validation(args, opened(args))
     job = replace(job, data=training_only(job.data))

@@ -22,7 +22,12 @@ from condensery.synthetic import SyntheticSet
 
 
 def main() -> None:
-    """Parse, load, export."""
+    """Load the sets, and write them in the other format.
+
+    Raises:
+        CondenseryError: the options do not suit the format, a set cannot be read, or the format cannot hold
+            it.
+    """
     parser = console.parser(__doc__)
     parser.add_argument(
         "sets", nargs="+", type=Path, metavar="SET", help="synthetic sets (.safetensors); several for pt only"

@@ -20,7 +20,12 @@ from condensery.synthetic import SyntheticSet
 
 
 def main() -> None:
-    """Parse, load, draw, write."""
+    """Load the sets, and draw the figure.
+
+    Raises:
+        CondenseryError: the configuration is invalid, the figure is unknown, or a set or a row file cannot be
+            read or is of another protocol.
+    """
     parser = console.parser(__doc__)
     parser.add_argument(
         "--figure", required=True, metavar="NAME", help=f"one of: {', '.join(of_kind(Images))}"

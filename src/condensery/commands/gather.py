@@ -14,7 +14,11 @@ from condensery.synthetic import SyntheticSet
 
 
 def main() -> None:
-    """Parse, gather, write."""
+    """Join the parts, and write the complete set.
+
+    Raises:
+        CondenseryError: a part cannot be read, or the parts do not make one complete set.
+    """
     parser = console.parser(__doc__)
     parser.add_argument(
         "parts", nargs="+", type=Path, metavar="PART", help="parts of one experiment, in any order"

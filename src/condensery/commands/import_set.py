@@ -2,8 +2,8 @@
 
 Reads what scripts/export_set.py writes, and the layouts that sets are published in: .pt of DC, DSA, DM, IDC,
 IDM, MTT and DATM (safely: no code in it is run), .npz of KIP and FRePo, folders of images, Parquet. The set
-is checked against its data set. What a file does not say of itself is asked for; docs/synthetic-set.md says
-what that is for each layout.
+is checked against its data set. Options state what a file itself does not; docs/synthetic-set.md lists what
+each layout leaves open.
 
 Example:
   python scripts/import_set.py res_DM_CIFAR10_ConvNet_10ipc.pt --data cifar10 --out published.safetensors
@@ -21,7 +21,12 @@ from condensery.jobs.arguments import add_reading_arguments, reading_options
 
 
 def main() -> None:
-    """Parse, import, check, write."""
+    """Read the set, check it against its data set, and write it.
+
+    Raises:
+        CondenseryError: the options do not belong together, or the set cannot be read, leaves something open
+            that an option must state, or does not match the data set.
+    """
     parser = console.parser(__doc__)
     parser.add_argument("file", type=Path, metavar="FILE", help="the file, or the folder of class folders")
     parser.add_argument("--data", required=True, metavar="NAME", help="the data set of the images")

@@ -1,7 +1,7 @@
-"""Train networks on the whole training set and store each as it was before and as it is after.
+"""Train networks on the whole training set, and store the weights of each before and after its training.
 
-The protocol's `pairs` gives the number of networks; the recipe is `teacher`. DANCE and NCFM are condensed
-with them. Their accuracies are of the training images; the test images are not used.
+The protocol's `pairs` gives the number of networks; the recipe is `teacher`. DANCE and NCFM condense with
+these pairs. Accuracies are measured on the training images; the test images are not used.
 
 Example:
     python scripts/pairs.py --data digits --protocol smoke --part 1-of-2 --out pairs1.safetensors
@@ -18,7 +18,11 @@ from condensery.pool.states import batches
 
 
 def main() -> None:
-    """Train, test, write the pairs and print how accurate the trained networks are."""
+    """Train, test, write the pairs and print the training accuracies of the trained networks.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, or the protocol has no pairs.
+    """
     args = parse(__doc__)
     job = opened(args)
     plan = job.config.required_pairs()

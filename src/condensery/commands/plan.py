@@ -51,12 +51,15 @@ def arguments() -> argparse.Namespace:
 
 
 def of_this_machine(rates: cost.DeviceRates, config: Config) -> cost.DeviceRates:
-    """Return the rates of this machine's CPU, from a measurement of a second, and print the comparison.
+    """Scale measured rates to this machine's CPU, which is timed for a second, and print the comparison.
 
-    Rates of a device whose speed is not stated, because no others of its kind differ, stay as they are.
+    Args:
+        rates: of the device that was timed. If its entry states no speed, which is so for GPUs, the rates are
+            returned unchanged.
+        config: the configuration, which has the precision.
 
     Raises:
-        CondenseryError: a CPU does not support the precision.
+        CondenseryError: the precision needs a GPU, and the rates are of a CPU.
     """
     if rates.speed is None:
         return rates
@@ -71,7 +74,12 @@ def of_this_machine(rates: cost.DeviceRates, config: Config) -> cost.DeviceRates
 
 
 def main() -> None:
-    """Read the jobs, add up their costs, print."""
+    """Read the jobs from standard input, add up their costs, and print them.
+
+    Raises:
+        CondenseryError: the configuration or the file of rates is invalid, or standard input is not the
+            output of a dry run of this workflow.
+    """
     args = arguments()
     text = sys.stdin.buffer.read().decode(errors="replace")
     jobs = plan.parse(text)

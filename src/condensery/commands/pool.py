@@ -39,7 +39,11 @@ def parse(description: str) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Train, test, write the states and print how many each group has."""
+    """Train, test, write the states and print the number of states per accuracy group.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, or the protocol has no pool.
+    """
     args = parse(__doc__)
     job = opened(args)
     plan = job.config.required_pool()
@@ -64,12 +68,15 @@ def train(
 
     Args:
         args: what `parse` returned.
-        job: its data are what to train on and, as its test split, what to measure accuracies with, if that is
-            not empty.
+        job: the networks train on the training split of its data; accuracies are measured on the test split,
+            unless that is empty.
         recipe: how the networks are trained.
-        networks: their number in all parts.
+        networks: the number of networks in all parts together.
         steps: the numbers of steps after which a state is taken.
         dtype: of the stored weights.
+
+    Raises:
+        CondenseryError: ``--part`` does not name a part.
     """
     provenance = job.provenance(
         network=job.network, recipe=recipe.stated(), networks=networks, steps=list(steps)

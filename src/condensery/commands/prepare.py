@@ -17,7 +17,12 @@ from condensery.experiment import load_config
 
 
 def main() -> None:
-    """Parse the command line and prepare, or verify, one data set."""
+    """Prepare, or verify, one data set.
+
+    Raises:
+        CondenseryError: the configuration is invalid, the data set is unknown, none of its sources can be
+            read, or the prepared folder is incomplete or damaged.
+    """
     parser = console.parser(__doc__)
     parser.add_argument(
         "--data", required=True, metavar="NAME", help="data set, an entry of config/datasets.yaml"

@@ -40,7 +40,11 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Train and write the network and the forgetting events."""
+    """Train the network, and write it with its forgetting events.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid.
+    """
     args = parse()
     job = opened(args)
     recipe = job.recipe(args.recipe)

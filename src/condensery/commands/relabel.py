@@ -36,7 +36,7 @@ def parse() -> argparse.Namespace:
     """Read the command line.
 
     Raises:
-        CondenseryError: options that exclude each other.
+        CondenseryError: the temperature is not above 0, or options exclude each other.
     """
     parser = console.parser(__doc__)
     parser.add_argument("set", type=Path, metavar="SET", help="the synthetic set (.safetensors)")
@@ -69,10 +69,18 @@ def parse() -> argparse.Namespace:
 
 
 def read_teacher(path: Path, job: Job) -> tuple[Network, dict[str, Any]]:
-    """Return a trained teacher, and what it is.
+    """Read a trained teacher.
+
+    Args:
+        path: a file of scripts/pretrain.py.
+        job: its data set and network are those that the teacher must have.
+
+    Returns:
+        The network, and the entries that describe it in the provenance of the relabeled set.
 
     Raises:
-        CondenseryError: not the file of a trained network, or one of other data or of another architecture.
+        CondenseryError: the file is not that of a trained network, or the network is of other data or of
+            another architecture.
     """
     network = trained_network(path, job.data.info, job.network)
     provenance = provenance_of(path)
@@ -84,7 +92,17 @@ def read_teacher(path: Path, job: Job) -> tuple[Network, dict[str, Any]]:
 def train_teacher(
     args: argparse.Namespace, job: Job, of_set: dict[str, str]
 ) -> tuple[Network, dict[str, Any], Checkpoint]:
-    """Train the teacher; return it, what it is, and the checkpoint of its training, which is still there."""
+    """Train the teacher on the whole training set, by the recipe `teacher`.
+
+    Args:
+        args: the command line, with the seed and the number of epochs.
+        job: data set, network and device.
+        of_set: the columns that identify the set to be relabeled; a checkpoint of another set is not resumed.
+
+    Returns:
+        The network; the entries that describe it in the provenance of the relabeled set; and the checkpoint
+        of its training, which the caller removes once the set is written.
+    """
     recipe = job.recipe(RECIPE)
     if args.epochs:
         recipe = replace(recipe, epochs=args.epochs)
@@ -97,7 +115,12 @@ def train_teacher(
 
 
 def main() -> None:
-    """Read or train the teacher, label, write."""
+    """Read or train the teacher, relabel the set, and write it.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, the set or the teacher is of another
+            data set, or the stored images hold several images each.
+    """
     args = parse()
     job = opened(args)
     synthetic = job.load_set(args.set)

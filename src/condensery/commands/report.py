@@ -16,7 +16,12 @@ from condensery.reporting.labels import Labels
 
 
 def main() -> None:
-    """Parse and write."""
+    """Write the page.
+
+    Raises:
+        CondenseryError: the configuration is invalid, or a table or a figure is missing or of another
+            protocol.
+    """
     parser = console.parser(__doc__)
     console.add_config_arguments(parser)
     parser.add_argument(

@@ -19,7 +19,11 @@ from condensery.reporting.labels import Labels
 
 
 def main() -> None:
-    """Read the rows of every protocol, compare, write."""
+    """Read the rows of every protocol, compare them with the published numbers, and write the files.
+
+    Raises:
+        CondenseryError: the configuration is invalid, there are no results, or a row file cannot be read.
+    """
     parser = console.parser(__doc__)
     console.add_config_argument(parser)
     parser.add_argument(

@@ -19,7 +19,12 @@ from condensery.scoring import entries
 
 
 def main() -> None:
-    """Make an entry, or verify those there are."""
+    """Make an entry, or verify all entries of a folder; print them as a table.
+
+    Raises:
+        CondenseryError: the options do not belong together, the score is not one of the set, or an entry does
+            not match its digests.
+    """
     parser = console.parser(__doc__)
     parser.add_argument("--verify", type=Path, metavar="FOLDER", help="verify every entry below this folder")
     parser.add_argument("--score", type=Path, metavar="FOLDER", help="what `condensery score --out` wrote")

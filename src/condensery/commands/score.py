@@ -1,8 +1,8 @@
 r"""Score sets: accuracy beside random images and the whole set, IOR, HLR, LRS, ARS, with intervals.
 
-Trains networks on each set by two recipes, with and without augmentation; on random real images, as many; and
-on the whole training set. What was measured is kept in the cache, and the same command goes on where it was
-stopped. docs/score.md says what each figure means.
+Trains networks by two recipes, with and without augmentation: on each set, on as many random real images, and
+on the whole training set. The cache keeps every result, so that the same command resumes after a stop.
+docs/score.md defines each figure.
 
 Examples:
     python scripts/score.py mine.npz --data digits --protocol quickstart
@@ -101,7 +101,12 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Read the sets, score each, print, and write the report."""
+    """Read the sets, score each, print, and write the report.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, or a set cannot be read or is of another
+            data set.
+    """
     args = parse()
     if args.out:
         check_output(args.out / "score.json")
@@ -133,9 +138,9 @@ def main() -> None:
 
 
 def named(sets: list[SyntheticSet], name: str | None) -> list[str]:
-    """Return a name for each set: the one given, that of its method, or that of its file.
+    """Return a name for each set: ``name``, or else the name of its method, or else that of its file.
 
-    Where two would have one name, the file is added.
+    If several sets have the same name, the name of the file is appended.
     """
     files = [Path(each.source).name for each in sets]
     names = [

@@ -1,8 +1,8 @@
 """Rank networks of the search space by how well they learn a proxy, and print the ranking.
 
 Every network is trained on the proxy from scratch, once per repeat of the protocol, and ranked by its mean
-accuracy on validation images, which are held out of the training images. The test images are not used, but
-for a number of their own with --test. One Parquet row for each trained network is written.
+accuracy on validation images, which are held out of the training images. With --test, the test accuracy is
+recorded as well, but not used for the ranking. Writes one Parquet row per trained network.
 
 Examples:
     python scripts/search.py --proxy dm.safetensors --data digits --protocol smoke
@@ -64,7 +64,13 @@ def parse() -> argparse.Namespace:
 
 
 def recipe_of(args: argparse.Namespace, job: Job, search: Search) -> Recipe:
-    """Return how the networks are trained."""
+    """Return the recipe of the networks.
+
+    Args:
+        args: the command line: ``whole``, ``proxy``, or neither for early stopping.
+        job: the job of the search, see `Job.without_test_images`.
+        search: the protocol's search, which sets the size of the proxies.
+    """
     if args.whole:
         return job.recipe("search_whole")
     recipe = job.recipe("search", search.ipc)
@@ -74,7 +80,16 @@ def recipe_of(args: argparse.Namespace, job: Job, search: Search) -> Recipe:
 
 
 def proxy(args: argparse.Namespace, job: Job, search: Search) -> tuple[Samples, dict[str, Any]]:
-    """Return the training images, and the columns of rows that describe the proxy."""
+    """Return the training images, and the columns of rows that describe the proxy.
+
+    Args:
+        args: the command line: ``proxy`` is the synthetic set; None for the whole training set.
+        job: the job of the search, see `Job.without_test_images`.
+        search: the protocol's search; the log warns if the set was condensed with other training images.
+
+    Raises:
+        CondenseryError: the set cannot be read, or is of another data set.
+    """
     about: dict[str, Any] = {"ipc": 0, "condense_network": "", "set_seed": 0} | set_columns([])
     if args.proxy is None:
         about["proxy"] = "whole" if args.whole else EARLY_STOPPING
@@ -104,7 +119,12 @@ def show(rows: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    """Train, validate, write the rows and print the ranking."""
+    """Train, validate, write the rows and print the ranking.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, the protocol has no search, or the set
+            is of another data set.
+    """
     args = parse()
     real = opened(args)
     job = real.without_test_images()

@@ -21,7 +21,11 @@ from condensery.rows import SEARCH, read_rows, row_files
 
 
 def main() -> None:
-    """Parse, read, summarize, write."""
+    """Summarize the rows, and write the table and the figure.
+
+    Raises:
+        CondenseryError: the configuration is invalid, or rows or tests are missing or do not agree.
+    """
     parser = console.parser(__doc__)
     console.add_config_arguments(parser)
     console.add_rows_argument(parser, "of scripts/search.py")

@@ -22,7 +22,12 @@ from condensery.training.samples import Samples
 
 
 def main() -> None:
-    """Choose, train, test and write the rows."""
+    """Choose the networks, train and test them, and write the rows.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, the protocol has no search, or rows of a
+            network are missing.
+    """
     parser = console.parser(__doc__)
     add_arguments(parser, network=False)
     console.add_rows_argument(parser, "of scripts/search.py")

@@ -16,7 +16,11 @@ from condensery.reporting.description import describe
 
 
 def main() -> None:
-    """Describe every file."""
+    """Describe every file.
+
+    Raises:
+        CondenseryError: a file is missing, damaged or of an unknown kind.
+    """
     parser = console.parser(__doc__)
     parser.add_argument(
         "files",

@@ -24,7 +24,12 @@ from condensery.reporting.selection import of_target
 
 
 def main() -> None:
-    """Parse, read, aggregate, write."""
+    """Aggregate the rows, and write the table in all formats.
+
+    Raises:
+        CondenseryError: the table or a column is unknown, the configuration is invalid, or rows are missing
+            or do not agree.
+    """
     parser = console.parser(__doc__)
     parser.add_argument(
         "--table", required=True, metavar="NAME", help=f"one of: {', '.join(of_kind(Accuracies))}"

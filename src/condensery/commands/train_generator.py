@@ -31,7 +31,12 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Train and write the generator."""
+    """Train and write the generator.
+
+    Raises:
+        CondenseryError: an argument or the configuration is invalid, the method has no generator, or the
+            training fails.
+    """
     args = parse()
     job = opened(args)
     kind = job.config.implementation(args.method)

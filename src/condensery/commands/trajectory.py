@@ -20,7 +20,12 @@ from condensery.rows import SNAPSHOT
 
 
 def main() -> None:
-    """Parse, read, aggregate, write."""
+    """Aggregate the rows, and write the figure and its numbers.
+
+    Raises:
+        CondenseryError: the configuration is invalid, the protocol does not list the figure, or rows are
+            missing or do not agree.
+    """
     parser = console.parser(__doc__)
     console.add_figure_argument(parser, list(of_kind(Trajectories)))
     console.add_config_arguments(parser)

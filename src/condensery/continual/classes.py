@@ -1,4 +1,4 @@
-"""Class-incremental learning: after every step new networks learn all classes seen so far from the memory.
+"""Class-incremental learning: after every step, new networks learn all classes seen so far from the memory.
 
 Source: DM section 3.5, after GDumb (Prabhu, Torr and Dokania 2020). The images that a step condenses or
 selects stay in the memory; the training images of earlier steps are no longer available.
@@ -29,7 +29,7 @@ def network_seeds(order: int, steps: int, step: int, networks: int) -> range:
         order: number of the order, from 0.
         steps: steps of every order.
         step: number of the step, from 0.
-        networks: how many networks the step trains, at most `SEEDS_PER_STEP`.
+        networks: the number of networks that the step trains, at most `SEEDS_PER_STEP`.
     """
     first = (order * steps + step) * SEEDS_PER_STEP
     return range(first, first + networks)
@@ -37,11 +37,11 @@ def network_seeds(order: int, steps: int, step: int, networks: int) -> range:
 
 @dataclass(frozen=True)
 class Step:
-    """What is learned after a step.
+    """The training after one step.
 
     Attributes:
-        classes: those seen so far.
-        memory: their images.
+        classes: the classes seen so far.
+        memory: the images of these classes in the memory.
         seeds: one per network.
     """
 
@@ -61,17 +61,17 @@ def learn(
 ) -> list[list[Outcome]]:
     """Train new networks after every step on the memory alone, and test them.
 
-    They are tested on all test images of the classes seen. Their heads have all classes of the data set, at
-    every step.
+    They are tested on all test images of the classes seen. At every step their classifiers have an output for
+    every class of the data set.
 
     Args:
         data: the real data; only its test split is used.
-        steps: in their order.
+        steps: the steps, in their order.
         network: name of the network.
         recipe: how it is trained.
         device: where to compute.
-        run: where to save the outcomes and the training under way, and to resume from; and the progress in
-            epochs, over all networks of all steps.
+        run: the checkpoint saves the outcomes and the current training; the progress counts the epochs of all
+            networks of all steps.
 
     Returns:
         The outcomes of the networks of each step.

@@ -1,9 +1,10 @@
 """Domain-incremental learning: one network learns one data set after another, all with the same classes.
 
-At every task it trains on the whole new data set and on the memory of the earlier ones. Knowledge
-distillation holds its outputs to those of the network before that task (Castro et al. 2018, *End-to-end
-incremental learning*); without distillation only the memory does. Or it trains on the joint sets alone: the
-memory of the earlier tasks and that of the new one. DSA compares memories in this experiment.
+For every task it trains on the whole new data set and on the memory of the earlier ones. Knowledge
+distillation keeps its outputs close to those of the network before that task (Castro et al. 2018, *End-to-end
+incremental learning*); without distillation, only the memory prevents forgetting. Alternatively it trains on
+the joint sets alone: the memory of the earlier tasks and that of the new one. DSA compares memories in this
+experiment.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ class Task:
 
     Attributes:
         data: the data set, in the common shape.
-        recipe: how the network is trained on it and the memory.
-        joint: how it is trained on the joint sets alone.
-        memory: the images of it that later tasks keep; the last task may have none, and then no network
-            trains on the joint sets.
+        recipe: how the network is trained on the data set and the memory.
+        joint: how the network is trained on the joint sets alone.
+        memory: the images of the data set that later tasks keep; None is allowed for the last task, and then
+            no network trains on the joint sets.
     """
 
     data: RealData
@@ -60,8 +61,8 @@ class Way(NamedTuple):
     """A way to learn the tasks.
 
     Attributes:
-        joint: whether a network trains on the joint sets alone.
-        distillation: whether it is held to the network before each task.
+        joint: whether the network trains on the joint sets alone.
+        distillation: whether the loss includes distillation from the network before each task.
     """
 
     joint: bool
@@ -76,12 +77,12 @@ class Learned:
     """One network after one task.
 
     Attributes:
-        step: the task, from 0.
-        way: how it learned.
-        network_seed: its seed.
-        accuracies: in percent, on the test split of every task so far.
-        train_seconds: of the training on this task.
-        test_seconds: of all its tests after this task.
+        step: index of the task, from 0.
+        way: how the network learned.
+        network_seed: the seed of the network.
+        accuracies: one per task so far, on its test split, in percent.
+        train_seconds: time of the training on this task.
+        test_seconds: time of all tests after this task.
     """
 
     step: int
@@ -93,7 +94,7 @@ class Learned:
 
 
 def memories(tasks: Sequence[Task], step: int) -> list[SyntheticSet]:
-    """Return what is kept of the tasks before a step."""
+    """Return the memories of the tasks before a step."""
     return [task.memory for task in tasks[:step] if task.memory is not None]
 
 
@@ -114,9 +115,9 @@ def distillation(logits: Tensor, teacher: Tensor, temperature: float = TEMPERATU
     """Return the cross-entropy between the softened outputs of two networks (Castro et al. 2018).
 
     Args:
-        logits: of the network in training, (K, n, classes).
-        teacher: of the network before the task, likewise.
-        temperature: by which both are divided.
+        logits: logits of the networks in training, (K, n, classes).
+        teacher: logits of the networks before the task, (K, n, classes).
+        temperature: both logits are divided by it before the softmax.
 
     Returns:
         The mean over images, summed over the K networks: a scalar.
@@ -133,20 +134,21 @@ def learn(
     *,
     run: Run = UNATTENDED,
 ) -> list[Learned]:
-    """Learn the tasks in their order, with and without distillation, and on the joint sets if all are there.
+    """Learn the tasks in their order, in each of their :func:`ways`.
 
-    On the first task there is nothing to distill, so that the first two continue from the same network.
+    The first task has no earlier network to distill from, so training with and without distillation continues
+    from the same network after it.
 
     Args:
         network: name of the network.
         tasks: at most `TASKS`.
         seeds: one per network.
         device: where to compute; it determines which networks are trained at once.
-        run: where to save what was learned and the training under way, and to resume from; and the progress
-            in epochs, of `epochs` for every seed.
+        run: the checkpoint saves the finished tasks and the current training; the progress counts epochs,
+            `epochs` per seed.
 
     Returns:
-        For every network, each task once in each way.
+        For every network, one entry per task and way.
     """
     finished = _Results()
     whole = run.resumed({"finished": finished})
@@ -162,24 +164,24 @@ def learn(
 
 
 def epochs(tasks: Sequence[Task]) -> int:
-    """Return how many epochs `learn` trains for each seed."""
+    """Return the number of epochs that `learn` trains per seed."""
     return sum(_epochs(tasks, step, way) for way in ways(tasks) for step in range(len(tasks)))
 
 
 def ways(tasks: Sequence[Task]) -> tuple[Way, ...]:
-    """Return the ways in which the tasks can be learned, in their order."""
+    """Return the ways in which the tasks can be learned, in order; joint sets need a memory of every task."""
     return (_DISTILLED, _PLAIN) if tasks[-1].memory is None else (_DISTILLED, _PLAIN, _JOINT)
 
 
 def _epochs(tasks: Sequence[Task], step: int, way: Way) -> int:
-    """Return how many epochs a network is trained for on a task: none where another way has done it."""
+    """Return the epochs of a network's training on a task: 0 if it shares the network of another way."""
     if way.joint:
         return tasks[step].joint.epochs_run
     return tasks[step].recipe.epochs_run if step or way.distillation else 0
 
 
 class _Results:
-    """What networks learned, in the order of their training."""
+    """The results of the networks, in the order of their training."""
 
     def __init__(self) -> None:
         self.learned: list[Learned] = []
@@ -226,7 +228,8 @@ class _Sequence:
     def learn(self, run: Run) -> list[Learned]:
         """Learn all tasks in every way; without distillation the first task is the same as with it."""
         results, trained = _Results(), _Trained()
-        # On another device, other networks may have been trained at once: their state is not resumed.
+        # Another device may train other networks at once. The names hold the seeds, so their state is not
+        # resumed.
         names = " ".join(map(str, self._seeds))
         run = run.resumed({f"results of {names}": results, f"networks of {names}": trained})
         count = len(self._seeds)
@@ -247,7 +250,7 @@ class _Sequence:
         return results.learned
 
     def _train(self, step: int, before: dict[str, Tensor], way: Way, run: Run) -> dict[str, Tensor]:
-        """Return the networks that ``before`` are after one more task; new ones learn the first task."""
+        """Return the state of the networks ``before`` after one more task, or of new ones after the first."""
         task, device = self._tasks[step], self._device
         recipe = task.joint if way.joint else task.recipe
         real = [] if way.joint else [Samples.of_split(task.data.train, device)]

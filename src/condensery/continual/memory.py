@@ -1,4 +1,4 @@
-"""The memory: a few images of every class seen, real or synthetic, that stand for what was learned before."""
+"""The memory: a few images of every class seen so far, real or synthetic, in place of its training images."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from condensery.synthetic import SyntheticSet
 
 
 def remember(sets: Sequence[SyntheticSet], classes: Sequence[int], ipc: int) -> SyntheticSet:
-    """Return the memory of some classes: their images out of all sets, ordered by class.
+    """Return the memory of some classes: their images from all sets, ordered by class.
 
     Args:
-        sets: sets of one data set; their images of other classes are left out.
+        sets: sets of one data set; images of other classes are left out.
         classes: the classes seen so far.
         ipc: the budget, in images per class.
 

@@ -1,4 +1,4 @@
-"""The cost of runs: how much a job computes, and how long a device takes for it."""
+"""The cost of runs: the work of a job, and the time that a device takes for it."""
 
 from condensery.cost.jobs import classes_of_job, of_job
 from condensery.cost.rates import DeviceRates, Rate, Speed, read_rates

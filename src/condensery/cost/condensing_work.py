@@ -28,7 +28,7 @@ DOUBLE = 2
 
 @dataclass(frozen=True)
 class _Set:
-    """A set to be made, and the units of the formulas: its classes and the multiply-adds of an image."""
+    """The set to condense, and the units of the formulas: its classes and the multiply-adds per image."""
 
     config: Config
     dataset: str
@@ -187,7 +187,7 @@ def condensing(config: Config, dataset: str, method: str, network: str, ipc: int
         config: the configuration.
         dataset: name of the data set.
         method: name of the method, an entry of methods.yaml.
-        network: name of the network that condenses.
+        network: name of the condensing network.
         ipc: images per class.
     """
     formula = config.method(method).get("work")

@@ -1,4 +1,4 @@
-"""How long a run still takes: its plan, corrected by the time that its jobs took so far."""
+"""The remaining time of a run: its plan, corrected by the measured times of its finished jobs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from condensery.progress import duration
 
 
 def planned(jobs: Iterable[Job], config: Config, rates: DeviceRates, threads: int = 1) -> dict[Job, float]:
-    """Return the seconds that each job of a run is planned to take.
+    """Return the planned seconds of each job of a run.
 
-    A job that occupies no device takes as long as one needs to start.
+    A job that occupies no device takes the time in which a job starts.
 
     Args:
         jobs: the jobs that will run.
         config: the configuration.
-        rates: the speed of a device: of a GPU, or of one core.
-        threads: cores of a job where a device is a core; a job computes as many times faster.
+        rates: the speed of one device: a GPU, or one core.
+        threads: cores per job, if a device is a core; a job computes ``threads`` times as fast.
     """
     jobs = list(jobs)
     computing = plan.seconds(plan.works(jobs, config), rates)
@@ -29,11 +29,11 @@ def planned(jobs: Iterable[Job], config: Config, rates: DeviceRates, threads: in
 
 
 class Forecast:
-    """The time left of a run.
+    """The remaining time of a run.
 
     Args:
-        seconds: what each job of the run is planned to take.
-        devices: how many jobs run at once.
+        seconds: the planned seconds of each job of the run.
+        devices: the number of jobs that run at once.
     """
 
     def __init__(self, seconds: Mapping[Job, float], devices: int) -> None:
@@ -42,19 +42,24 @@ class Forecast:
         self._took: dict[tuple[str, str], tuple[float, float]] = {}  # kind -> seconds planned, and taken
 
     def end(self, job: Job, seconds: float) -> None:
-        """Take notice that a job has ended, after so many seconds; one of another run changes nothing."""
+        """Record that a job has ended.
+
+        Args:
+            job: the job; one that is not in the plan is ignored.
+            seconds: the time that it took.
+        """
         if job in self._left:
             expected, taken = self._took.get(_kind(job), (0.0, 0.0))
             self._took[_kind(job)] = expected + self._left.pop(job), taken + seconds
 
     def left(self, running: Mapping[Job, float]) -> float:
-        """Return in how many seconds the last job will have ended.
+        """Return the seconds until the last job ends.
 
-        Jobs take as many times longer than planned as those of their rule and method took; before any of
-        these has ended, as all others.
+        The planned time of a job is multiplied by the ratio of measured to planned time of the finished jobs
+        of the same rule and method, or of all finished jobs if there are none.
 
         Args:
-            running: the jobs that run now, with the seconds since they began.
+            running: the jobs that run now, with the seconds since their start.
         """
         everything = _factor(self._took.values())
         factors = {kind: _factor([pair]) for kind, pair in self._took.items()}
@@ -66,7 +71,7 @@ class Forecast:
 
 
 def rough(seconds: float) -> str:
-    """Write an estimate for people: in steps of 10 seconds, from ten minutes on of minutes."""
+    """Write an estimate, rounded to 10 seconds, or to minutes from ten minutes on."""
     step = 10 if seconds < 600 else 60
     return f"about {duration(max(step, step * round(seconds / step))).removesuffix(' 00 s')}"
 

@@ -16,7 +16,7 @@ _FIRST, _LAST, _PLAIN = 4, 8, 2
 
 
 KINDS = ("gmmn", "vae", "biggan")
-"""Kinds of generators, which a method names under ``work``. Each is a kind of work."""
+"""Kinds of generators, which a method's entry names under ``work``; each is a kind of work."""
 
 
 def training(config: Config, dataset: str, method: str) -> Work:

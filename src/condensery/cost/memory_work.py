@@ -20,7 +20,7 @@ def features(config: Config, w: Mapping[str, Any]) -> Work:
 
 
 def memory(config: Config, w: Mapping[str, Any]) -> Work | None:
-    """Return the work of making what a step adds to the memory, where that is known."""
+    """Return the work of condensing the images that a step adds to the memory, or None if it is unknown."""
     step = _step(config, w)
     whole = condensing(config, step.dataset, w["method"], w["network"], int(w["ipc"]))
     return whole.part(_share(config, step)) if whole else None

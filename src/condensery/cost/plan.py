@@ -22,9 +22,9 @@ class Job:
     Attributes:
         rule: its rule.
         wildcards: its coordinates.
-        inputs: files that it reads.
-        outputs: files that it writes.
-        resources: those that it requests.
+        inputs: the files that it reads.
+        outputs: the files that it writes.
+        resources: the resources that it requests.
     """
 
     rule: str
@@ -69,23 +69,23 @@ def _job(rule: str, fields: Mapping[str, Sequence[str]]) -> Job:
 
 
 def works(jobs: Iterable[Job], config: Config) -> list[tuple[Job, Work | None]]:
-    """Return every job that occupies a device with its work, where that is known."""
+    """Return every job that occupies a device, with its work, or None if the work is unknown."""
     return [(job, of_job(config, job.rule, job.wildcards)) for job in jobs if job.computes]
 
 
 def seconds(jobs: Iterable[tuple[Job, Work | None]], rates: DeviceRates) -> dict[Job, float]:
-    """Return how long each job takes on a device; one whose work is not known takes its whole time limit."""
+    """Return the seconds of each job on a device; a job of unknown work takes its whole time limit."""
     return {job: job.limit if amount is None else rates.seconds(amount) for job, amount in jobs}
 
 
 def makespan(durations: Mapping[Job, float], devices: int) -> float:
-    """Return when the last job ends if each device always takes the longest job that can run.
+    """Return the seconds until the last job ends if each device always takes the longest job that can run.
 
-    A job can run when those have ended that write its inputs; jobs without a duration take no time.
+    A job can run once the jobs that write its inputs have ended; jobs without a duration take no time.
 
     Args:
-        durations: seconds of each job.
-        devices: how many run at once.
+        durations: seconds per job.
+        devices: the number of jobs that run at once.
     """
     maker = {output: job for job in durations for output in job.outputs}
     waits = {job: {maker[path] for path in job.inputs if path in maker} for job in durations}
@@ -111,10 +111,11 @@ def makespan(durations: Mapping[Job, float], devices: int) -> float:
 
 
 def disk(jobs: Iterable[Job], config: Config) -> dict[str, float]:
-    """Return the bytes that jobs write.
+    """Return the bytes that jobs write, by kind.
 
-    ``data`` are the prepared images, ``sets`` the synthetic ones, ``pools`` the states of networks,
-    ``experts`` those of experts.
+    Returns:
+        ``data``, prepared images; ``sets``, synthetic images; ``pools``, states of the networks of pools and
+        pairs; ``experts``, states of experts.
     """
     total: defaultdict[str, float] = defaultdict(float)
     for job in jobs:

@@ -15,7 +15,7 @@ BYTES = 2
 
 
 def training(config: Config, w: Mapping[str, Any]) -> Work:
-    """Return the work of one job's networks, which are tested whenever their states are taken."""
+    """Return the work of one job's networks, which are tested whenever their states are stored."""
     plan, dataset, network = config.required_pool(), w["dataset"], w["network"]
     recipe = config.recipe(POOL_RECIPE, dataset, network=network)
     known = training_images(config, dataset)
@@ -32,7 +32,7 @@ def training(config: Config, w: Mapping[str, Any]) -> Work:
 
 
 def training_pairs(config: Config, w: Mapping[str, Any]) -> Work:
-    """Return the work of one job's pairs, which are tested on the training images before and after."""
+    """Return the work of one job's pairs: the training, and two tests on the training images."""
     dataset, network = w["dataset"], w["network"]
     recipe = config.recipe(PAIRS_RECIPE, dataset, network=network)
     images, epochs = training_images(config, dataset), epochs_of(recipe)

@@ -50,8 +50,8 @@ class DeviceRates:
         source: where the times come from, for readers.
         start: seconds from a job's start until it computes.
         kinds: kind of work -> its rate.
-        speed: that of the timed device, if others of its kind differ.
-        slowest: that of the slowest device for which time limits must suffice, by precision.
+        speed: the speed of the timed device; None if all devices of its kind are alike.
+        slowest: precision -> the speed of the slowest device for which time limits must suffice.
     """
 
     device: str
@@ -62,7 +62,7 @@ class DeviceRates:
     slowest: Mapping[str, Speed] = field(default_factory=dict)
 
     def slowed(self, slowdown: float) -> DeviceRates:
-        """Return the rates of a device that is slower by this factor."""
+        """Return the rates of a device that takes ``slowdown`` times as long."""
         kinds = {k: Rate(slowdown * r.step, slowdown * r.multiply_add) for k, r in self.kinds.items()}
         return replace(self, kinds=kinds)
 
@@ -72,7 +72,7 @@ class DeviceRates:
         return self.slowed(slowest.slowdown(self.speed)) if slowest and self.speed else self
 
     def seconds(self, amount: Work) -> float:
-        """Return how long a job takes; a kind of work without a measured time counts as the slowest."""
+        """Return the seconds of a job; a kind of work without measured times has the slowest rate."""
         rate = self.kinds.get(amount.kind)
         rates = [rate] if rate else list(self.kinds.values())
         return self.start + max(r.seconds(amount) for r in rates)
@@ -82,8 +82,8 @@ def read_rates(path: Path, config: Config) -> dict[str, DeviceRates]:
     """Read the file of rates.
 
     Args:
-        path: benchmarks/rates.yaml; its head explains it.
-        config: it has the settings that the file does not give. Its protocol is not used.
+        path: benchmarks/rates.yaml; its first lines describe it.
+        config: the settings that the file does not give. Its protocol is not used.
 
     Returns:
         Name of the device -> its rates.
@@ -129,7 +129,7 @@ def _work(config: Config, job: Mapping[str, Any]) -> Work:
 
 
 def _made(job: Mapping[str, Any]) -> tuple[str, str]:
-    """Return which kind of entry of config/ a job is of, and its name."""
+    """Return the kind of entry of config/ that a job belongs to, and the name of the entry."""
     return ("methods", job["method"]) if "method" in job else ("recipes", job["recipe"])
 
 
@@ -137,11 +137,11 @@ def fit(jobs: Sequence[tuple[Work, float]], step: float | None = None) -> Rate:
     """Fit a rate to jobs by least squares of the relative errors.
 
     Args:
-        jobs: pairs of work and the seconds that it took.
-        step: seconds per step, if they are known.
+        jobs: pairs of work and measured seconds.
+        step: seconds per step, if known; only the seconds per multiply-add are fitted then.
 
     Returns:
-        A rate whose two numbers are 0 or more.
+        A rate with seconds per step and per multiply-add of 0 or more.
     """
     # Every job is an equation a x + b y = 1, a and b being its steps and its multiply-adds per second.
     xs = [amount.steps / seconds for amount, seconds in jobs]

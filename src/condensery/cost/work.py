@@ -14,8 +14,8 @@ from condensery.architectures import DEPTH, FAMILIES, WIDTH, number, parse
 from condensery.experiment import Config
 from condensery.training.schedules import Schedule
 
-# Multiply-adds of a pass in units of a forward pass. A backward pass to the pixels alone, through fixed
-# weights, takes one more; to pixels and weights, two more; and a second derivative repeats both.
+# Multiply-adds in units of a forward pass. A backward pass to the pixels alone, through fixed weights, adds
+# one unit; to pixels and weights, two; a second derivative repeats both passes.
 FORWARD, TO_PIXELS, TRAINING, SECOND_ORDER = 1, 2, 3, 9
 
 # If a data set's entry does not state how many images its classes have.
@@ -30,10 +30,10 @@ class Work:
     """The work of a job.
 
     Attributes:
-        kind: the kind of its steps, since a device does not do all multiply-adds equally fast: matching
-            ``features``, ``gradients`` or ``pixels``; ``training``; ``selection``; or a kind of generator.
-        steps: the number of steps that depend on one another.
-        multiply_adds: of all steps together.
+        kind: the kind of its steps, because the speed of multiply-adds depends on it: matching ``features``,
+            ``gradients`` or ``pixels``; ``training``; ``selection``; or a kind of generator.
+        steps: the number of consecutive steps, each of which depends on the one before.
+        multiply_adds: multiply-adds of all steps together.
     """
 
     kind: str
@@ -50,11 +50,11 @@ def evaluating(config: Config, dataset: str, recipe: str, network: str, ipc: int
 
     Args:
         config: the configuration.
-        dataset: the data set.
-        recipe: how the networks are trained.
-        network: theirs.
-        ipc: images per class that the set stores.
-        held: images that each of them holds.
+        dataset: name of the data set.
+        recipe: name of the recipe.
+        network: name of the evaluation network.
+        ipc: stored images per class.
+        held: images that one stored image is decoded to.
     """
     return training(config, dataset, recipe, network, ipc, held).part(config.spec["networks"])
 
@@ -73,7 +73,7 @@ def training(config: Config, dataset: str, recipe: str, network: str, ipc: int =
     values = config.recipe(recipe, dataset, ipc, network)
     whole = training_images(config, dataset)
     images = ipc * held * config.class_count(dataset) if ipc else whole
-    # A recipe without parameters takes the few steps that its set was learned for.
+    # A recipe without parameters runs the few steps that its set was learned with.
     epochs = epochs_of(values) if "epochs" in values else 1
     epochs_run = TRAINING * epochs * images + FORWARD * TEST_SHARE * whole
     steps = epochs * math.ceil(images / values.get("batch", images))
@@ -81,12 +81,12 @@ def training(config: Config, dataset: str, recipe: str, network: str, ipc: int =
 
 
 def epochs_of(recipe: Mapping[str, Any]) -> int:
-    """Return how many epochs a recipe runs, given its values in the configuration."""
+    """Return the number of epochs that a recipe runs, given its values in the configuration."""
     return Schedule(**recipe.get("schedule", {})).epochs_run(recipe["epochs"])
 
 
 def training_images(config: Config, dataset: str) -> int:
-    """Return about how many training images a data set has; classes count as equally large."""
+    """Return the approximate number of training images of a data set; classes count as equally large."""
     of_a_class = config.dataset(dataset).get("smallest_class", IMAGES_OF_A_CLASS)
     return of_a_class * config.class_count(dataset)
 
@@ -126,7 +126,7 @@ def weights(config: Config, dataset: str, network: str) -> float:
 
     Args:
         config: the configuration.
-        dataset: name of the data set, which sets channels, size and classes.
+        dataset: name of the data set, which determines channels, size and classes.
         network: name of the network.
     """
     name, options = parse(network)

@@ -1,4 +1,4 @@
-"""One process at a time for one folder, by the lock of a file that the system releases with its process."""
+"""Exclusive use of a folder by one process, with a file lock that the system releases when it ends."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SECONDS_BETWEEN_ATTEMPTS = 0.2
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, so that no other process works on it; waiting for one is logged.
+    """Hold the lock of a folder, so that no other process works on it; log if this process has to wait.
 
-    The lock is a hidden file beside the folder, removed when the work is done; the file of a killed process
-    locks nothing. On a file system without locks nothing is locked, which is logged, and likewise where no
-    file can be written.
+    The lock is a hidden file beside the folder, which is removed afterwards; the file that a killed process
+    leaves locks nothing. On a file system without locks the folder is not locked, and the log says so; it is
+    not locked either if the file cannot be written.
 
     Args:
-        folder: it need not exist; its parents are made.
+        folder: the folder, which need not exist; missing parents are created.
     """
     path = folder.with_name(f".{folder.name}.lock")
     try:
@@ -37,7 +37,8 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         if descriptor is not None:
-            # First the name: who opens the file afterwards gets another one.
+            # Remove the name before the lock is released: a process that opens the name afterwards gets a new
+            # file.
             path.unlink(missing_ok=True)
             os.close(descriptor)
 

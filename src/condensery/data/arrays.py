@@ -17,7 +17,7 @@ from condensery.data.whitening import Zca
 from condensery.errors import CondenseryError
 
 # A memory map up to this size is read through the mapping. A larger one is read with pread, because pages
-# touched through a mapping stay resident, so that the process would slowly grow to the size of the file.
+# that are read through a mapping stay resident, and the process would grow to the size of the file.
 MAPPED_BYTES = 256 * 2**20
 CHUNK_BYTES = 32 * 2**20
 
@@ -26,8 +26,8 @@ CHUNK_BYTES = 32 * 2**20
 class DataInfo:
     """The description of a data set: its name, the size of its images (pixels), classes and normalization.
 
-    ``mean`` and ``std`` have one value per channel, in units of [0, 1] intensity. ``whitening`` follows the
-    normalization, where the data set is whitened.
+    ``mean`` and ``std`` have one value per channel, in units of [0, 1] intensity. ``whitening`` is applied to
+    normalized images, or is None.
     """
 
     name: str
@@ -50,7 +50,7 @@ class DataInfo:
         return fields | ({"whitening": self.whitened_by} if self.whitening else {})
 
     def seen(self, images: Tensor) -> Tensor:
-        """Return images as networks see them: normalized, and whitened if the data set is.
+        """Return images as networks see them: normalized and, if the data set is whitened, whitened.
 
         Args:
             images: uint8, (..., C, H, W), on any device.
@@ -99,7 +99,7 @@ class Split:
     """
 
     def __init__(self, images: np.ndarray | Tensor, labels: np.ndarray, info: DataInfo) -> None:
-        """Keep the arrays themselves; nothing is copied."""
+        """Keep references to the arrays; nothing is copied."""
         self._stored = images
         self._rows: np.ndarray | None = None
         self.labels = labels
@@ -116,11 +116,11 @@ class Split:
 
     @property
     def images(self) -> np.ndarray | Tensor:
-        """The uint8 images, (N, C, H, W): as they are stored, or for a subset a copy of its rows."""
+        """The uint8 images, (N, C, H, W): the stored array, or for a subset a copy of its rows."""
         return self._stored if self._rows is None else self._gather(np.arange(len(self)))
 
     def subset(self, indices: np.ndarray | Tensor) -> Split:
-        """Return the images at `indices`, (n,) int64, in that order, as a split that copies no image.
+        """Return the images at `indices`, (n,) int64, in that order, as a split; no image is copied.
 
         Raises:
             IndexError: an index is not in [0, N).
@@ -140,7 +140,7 @@ class Split:
 
         Args:
             indices: int64, (n,), each in [0, N); repetitions are allowed.
-            device: of the result; the bytes are copied there and converted to floats there.
+            device: the device of the result; bytes are copied to it and converted to floats there.
 
         Returns:
             float32, (n, C, H, W), (x / 255 - mean) / std, whitened if the data set is; not clamped.
@@ -186,7 +186,7 @@ class Split:
 
     @cached_property
     def _file(self) -> _MappedFile | None:
-        """The file of the images, if it is too large to be read through its mapping."""
+        """The file of the images if it is too large to be read through its mapping, else None."""
         if isinstance(self._stored, np.memmap) and self._stored.nbytes > MAPPED_BYTES:
             return _MappedFile(self._stored)
         return None
@@ -210,7 +210,7 @@ class Split:
 
 
 class _MappedFile:
-    """The file of a memory map of uint8 images, opened once more and closed with this object."""
+    """The file behind a memory map of uint8 images, opened a second time and closed with this object."""
 
     def __init__(self, mapped: np.memmap) -> None:
         self._mapped = mapped
@@ -218,7 +218,7 @@ class _MappedFile:
         weakref.finalize(self, os.close, self._descriptor)
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Copy rows out of the file itself: sorted for its read-ahead, neighbors in one call."""
+        """Copy rows from the file: in ascending order for the system's read-ahead, neighbors in one call."""
         images = np.empty((len(rows), *self._mapped.shape[1:]), dtype=np.uint8)
         if len(rows) == 0:
             return images
@@ -249,10 +249,10 @@ class RealData:
         info: its description.
         train: its training split.
         test: its test split.
-        content: digests of the images, independent of their order: of the labeled images of each
-            split, and under ``seen_as`` of classes, shape and normalization. Empty if unknown. A view keeps
-            those of its data set.
-        files: a digest of the arrays in their stored order, on which random choices depend; empty if unknown.
+        content: digests that do not depend on the order of the images: one of the labeled images per split,
+            and under ``seen_as`` one of classes, shape and normalization. Empty if unknown. A view keeps the
+            digests of its data set.
+        files: a digest of the arrays in their stored order, on which random choices depend; "" if unknown.
     """
 
     info: DataInfo

@@ -22,7 +22,7 @@ Piece = tuple[np.ndarray, np.ndarray]
 """uint8 images (n, C, H, W) and their int64 labels (n,)."""
 
 Part = Callable[[], Iterator[Piece]]
-"""A resumable unit of a split: each call yields its pieces."""
+"""A part of a split, the unit that an interrupted preparation resumes at: each call yields its pieces."""
 
 
 class Shape(NamedTuple):
@@ -37,8 +37,8 @@ class Shape(NamedTuple):
 class Contents:
     """The two splits of a source.
 
-    ``path`` is its file or folder, ``classes`` are the names that the source itself gives (None if it gives
-    none), ``files`` are those that the images, labels and names are read from.
+    ``path`` is its file or folder, ``classes`` are the class names that the source contains (None if it has
+    none), and ``files`` are the files from which images, labels and names are read.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Contents:
 
 
 def one_piece(images: np.ndarray, labels: np.ndarray) -> Iterator[Piece]:
-    """Yield arrays that are in memory already, (N, C, H, W) uint8 and (N,), as one piece; labels as int64.
+    """Yield images (N, C, H, W) uint8 and labels (N,), which are in memory, as one piece with int64 labels.
 
     Raises:
         ValueError: the labels are not whole numbers.
@@ -65,17 +65,17 @@ _OF_THE_SYSTEM = frozenset(
     {errno.EACCES, errno.EIO, errno.EISDIR, errno.ELOOP, errno.EMFILE, errno.ENAMETOOLONG, errno.ENOENT}
     | {errno.ENOTDIR, errno.EPERM, errno.ESTALE}
 )
-"""What says that a file cannot be had; other errors of the type OSError are also raised by parsers."""
+"""Errors of the system that mean that a file cannot be read; parsers raise other kinds of OSError, too."""
 
 LARGEST_RATIO = 100
-"""Of what a compressed file may unpack to and its own size; images and labels compress by far less."""
+"""Largest accepted ratio of unpacked to compressed size; images and labels compress by far less."""
 
 ALWAYS_UNPACKED = 256 * 2**20
-"""Bytes that any file may unpack to, however small it is."""
+"""Unpacked bytes that are accepted for any file, however small it is."""
 
 
 SURELY_IN_MEMORY = 64 * 2**20
-"""Bytes of a file whose contents any machine has memory for."""
+"""Bytes of a file whose contents fit into the memory of any machine."""
 
 
 class _OutOfMemoryError(MemoryError):
@@ -88,8 +88,8 @@ def readable(path: Path) -> Iterator[None]:
 
     Raises:
         CondenseryError: the file cannot be read.
-        MemoryError: it is too large, or claims to be; the message names it too.
-        OSError: what was read from it cannot be written: the disk is full or read-only.
+        MemoryError: the file is too large, or claims to be; the message names it, too.
+        OSError: the data cannot be written: the disk is full or read-only.
     """
     try:
         yield
@@ -118,15 +118,15 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def largest_unpacked(path: Path) -> int:
-    """Return how many bytes a compressed file may unpack to."""
+    """Return the number of bytes that a compressed file may unpack to."""
     return max(ALWAYS_UNPACKED, LARGEST_RATIO * path.stat().st_size)
 
 
 def check_unpacked(path: Path, size: int) -> None:
-    """Check the bytes that a compressed file unpacks to, as far as they are known.
+    """Check the number of bytes that a compressed file unpacks to, or has unpacked to so far.
 
     Raises:
-        CondenseryError: they are more than the contents of an honest file can be.
+        CondenseryError: there are more than :func:`largest_unpacked` allows.
     """
     if size > largest_unpacked(path):
         raise CondenseryError(
@@ -151,7 +151,7 @@ def decompressed(path: Path) -> bytes:
 
 
 def arrays_of_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-    """Read arrays of a NumPy archive without pickles; what they claim is checked before it is allocated.
+    """Read arrays of a NumPy archive without pickles; their sizes are checked before memory is allocated.
 
     Args:
         path: the .npz.
@@ -173,7 +173,7 @@ def arrays_of_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, n
 
 
 def npy_head(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Read the head of a .npy file: the shape, whether in the order of Fortran, and the type."""
+    """Read the header of a .npy file: the shape, whether the order is that of Fortran, and the type."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         return np.lib.format.read_array_header_1_0(stream)
@@ -196,7 +196,7 @@ def whole_numbers(labels: object) -> np.ndarray:
     Raises:
         ValueError: they are not whole numbers; the message says what they are instead.
     """
-    # A list in a list may stand for exponentially many values.
+    # Nested lists that contain each other several times may stand for exponentially many values.
     if isinstance(labels, list | tuple) and any(isinstance(label, list | tuple) for label in labels):
         raise ValueError("labels are not one number for each image")
     values = np.asarray(labels)

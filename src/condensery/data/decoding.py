@@ -12,11 +12,11 @@ from condensery.data.contents import readable
 from condensery.errors import CondenseryError
 
 ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-"""Of the files that are taken for images, in any case."""
+"""Endings of image files, in lower case; upper case counts, too."""
 
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""Whatever its ending says, a file may be one of these; Pillow would run programs for some others."""
+"""Formats that are read, whatever the ending of the file; for some others Pillow would run programs."""
 
 _PHOTOMETRIC = 262
 """The tag of a TIFF file that is 0 where 0 is white."""
@@ -25,18 +25,18 @@ _PHOTOMETRIC = 262
 def read_image(path: Path, channels: int, content: bytes | None = None) -> Image.Image:
     """Read an image file as gray (1 channel) or RGB, upright, opaque and with 8 bits per channel.
 
-    Of several frames the first is read. The image is turned by its EXIF orientation, 16-bit pixels are
-    scaled (of those of color images Pillow gives the higher byte), transparent ones are laid on white; CMYK
-    and other color spaces become RGB by the formulas of Pillow, whatever color profile the file holds.
+    If there are several frames, the first is read. The image is rotated as its EXIF orientation states.
+    16-bit pixels are scaled (for color images Pillow gives the higher byte), and transparent ones are drawn
+    on white. CMYK and other color spaces become RGB by Pillow's formulas; color profiles are ignored.
 
     Args:
-        path: the file, or that which holds the image.
+        path: the image file, or the file that contains the image.
         channels: 1 or 3.
         content: the bytes of the image; default: those of the file.
 
     Raises:
-        CondenseryError: it is not a whole image, is larger than any image is, or its pixels are
-            floating-point or 32-bit numbers, whose range is not known.
+        CondenseryError: the image is damaged or has too many pixels, or its pixels are floating-point or
+            32-bit numbers, whose range is not known.
     """
     with readable(path):
         try:
@@ -55,7 +55,7 @@ def _eight_bit(opened: Image.Image, path: Path) -> Image.Image:
     # Pillow gives a 16-bit PGM as 32-bit numbers that it has scaled to 65,535.
     if image.mode.startswith("I;16") or (image.mode == "I" and opened.format in ("PNG", "PPM")):
         values = np.asarray(image).astype(np.float64)
-        # Pillow turns images whose 0 is white over, but not those with 16 bits.
+        # Pillow inverts images in which 0 is white, except those with 16 bits.
         white_is_zero = opened.format == "TIFF" and opened.getexif().get(_PHOTOMETRIC) == 0
         gray = np.rint((65_535 - values if white_is_zero else values) / 257).astype(np.uint8)
         clear = opened.info.get("transparency")

@@ -21,7 +21,7 @@ from condensery.errors import CondenseryError
 
 IMAGES_PER_PART = 2_000
 
-# What file managers, archivers and notebooks leave behind; names that begin with a dot are skipped too.
+# Left behind by file managers, archivers and notebooks; names that begin with a dot are skipped, too.
 _LEFTOVERS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 
 log = logging.getLogger(__name__)
@@ -30,16 +30,20 @@ log = logging.getLogger(__name__)
 def read_image_folder(root: Path, shape: Shape) -> Contents:
     """Read ``train/<class>/...`` and ``test/<class>/...``, sub-folders included.
 
-    Without ``test``, the test images are those of ``val``, ``valid`` or ``validation``, in any case.
-    The classes are the sorted names of the folders of ``train`` (Unicode's form NFC). An image is read as
-    `condensery.data.decoding.read_image` does. Then it is cut to the center with the prepared aspect ratio
-    and is resized with antialiasing (bicubic); one that has the size already is taken as it is. Links are
-    followed, each folder once. Hidden files and folders, and files with other endings, are left out, which
-    the log says.
+    Without ``test``, the test images are those of ``val``, ``valid`` or ``validation``, in upper or lower
+    case. The classes are the sorted names of the folders of ``train`` (Unicode's form NFC). Images are
+    decoded by `condensery.data.decoding.read_image`, cropped at the center to the prepared aspect ratio, and
+    resized with antialiasing (bicubic); an image of the prepared size is not changed. Links are followed,
+    each folder once. Hidden files and folders, and files with other endings, are skipped; the log counts
+    them.
+
+    Args:
+        root: the folder with the splits.
+        shape: channels, height and width (pixels) of the prepared images.
 
     Raises:
-        CondenseryError: a split is missing or empty, a test class has no training images, a folder may not be
-            read, a link is broken, or the name of a class is not UTF-8.
+        CondenseryError: a split is missing or empty, a test class has no training images, a folder is not
+            readable, a link is broken, or the name of a class is not UTF-8.
     """
     folders = {split: _folder_of(root, names) for split, names in SPLITS.items()}
     for folder in folders.values():
@@ -75,11 +79,11 @@ def read_tiny_imagenet(root: Path, shape: Shape) -> Contents:
 
 
 SPLITS = {"train": ("train",), "test": ("test", "val", "valid", "validation")}
-"""The folders of each split in lower case, the first that there is."""
+"""The names of the folder of each split, in lower case; the first that exists is read."""
 
 
 def _folder_of(root: Path, names: Sequence[str]) -> Path:
-    """Return the folder with the first of the names, in any case, or that which is missing."""
+    """Return the folder with the first of the names, in any case; or the path that the first would have."""
     there = {entry.name.lower(): entry for entry in _listed(root) if entry.is_dir()} if root.is_dir() else {}
     for name in names:
         if (root / name).is_dir():
@@ -94,7 +98,7 @@ def _leftover(name: str) -> bool:
 
 
 class _Reading:
-    """The image files of the class folders of a source, and how many files were left out, by ending."""
+    """Lists the image files of the class folders of a source, and counts the skipped files by ending."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -105,7 +109,7 @@ class _Reading:
 
         Raises:
             CondenseryError: two folders have the same name in Unicode's form NFC, a name is not UTF-8, a link
-                is broken, or the folder may not be read.
+                is broken, or the folder is not readable.
         """
         found: dict[str, Path] = {}
         for entry in _listed(folder):
@@ -130,13 +134,13 @@ class _Reading:
         """Return the images of a split, class by class, with their labels.
 
         Args:
-            folder: the split, for messages.
+            folder: the folder of the split, for messages.
             there: its class folders, as `classes` returns them.
             classes: the names of the classes of the training images, in the order of their labels.
 
         Raises:
             CondenseryError: a class has no training images, the split has no images, a link is broken, or a
-                folder may not be read.
+                folder is not readable.
         """
         if unknown := there.keys() - set(classes):
             raise CondenseryError(
@@ -185,7 +189,7 @@ class _Reading:
         self._skipped[f"{hidden.name}/" if hidden.is_dir() else "hidden"] += 1
 
     def say(self) -> None:
-        """Say which files were left out, if any."""
+        """Log which files were skipped, if any."""
         if self._skipped:
             listed = ", ".join(f"{count} {ending}" for ending, count in sorted(self._skipped.items()))
             log.warning(
@@ -205,7 +209,7 @@ def _broken(entry: Path) -> CondenseryError:
 
 
 def _class_name(folder: Path) -> str:
-    """Return the name of a class; one name is written with other code points on a Mac than elsewhere."""
+    """Return the name of a class in Unicode's form NFC: macOS stores names with other code points."""
     try:
         folder.name.encode("utf-8")
     except UnicodeEncodeError:
@@ -242,11 +246,11 @@ def _image(path: Path, shape: Shape) -> np.ndarray:
 
 
 def fitted(image: Image.Image, shape: Shape) -> Image.Image:
-    """Return the middle of an image, resized to the shape, or the image if it has this size."""
+    """Return the center of an image, resized to the shape; an image of this size is returned unchanged."""
     width, height = shape.width, shape.height
     if image.size == (width, height):
         return image
-    # Cut before resizing: resizing a box of the image would let its surroundings bleed into the border.
+    # Crop before resizing: if a box were resized, the pixels around it would influence its border.
     scale = min(image.width / width, image.height / height)
     cut = (max(1, round(width * scale)), max(1, round(height * scale)))
     left, top = (image.width - cut[0]) // 2, (image.height - cut[1]) // 2

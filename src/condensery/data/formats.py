@@ -1,7 +1,7 @@
 """Readers of data sets that come as a few files: idx, CIFAR, SVHN, USPS, digits, tinyimagenet.pt.
 
-Images are read part by part, when they are asked for. A file that is truncated or altered raises a
-`CondenseryError` that names it, there or in the reader itself.
+Images are read part by part, on demand. A truncated or altered file raises a `CondenseryError` that names the
+file, in the reader or when the part is read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def read_idx(folder: Path, shape: Shape, *, compressed: bool = False) -> Content
     Args:
         folder: the folder of the files.
         shape: unused, since the format has a fixed shape.
-        compressed: read the .gz files, as published; otherwise an unpacked file comes first.
+        compressed: read the published .gz files; otherwise an unpacked file is preferred.
     """
 
     def locate(name: str) -> Path:
@@ -90,7 +90,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def unpickle(path: Path) -> dict[str, Any]:
-    """Read a pickled dictionary of arrays and plain values, running none of the code that it may name.
+    """Read a pickled dictionary of arrays and plain values; no code that the file may name is run.
 
     Raises:
         CondenseryError: the file is truncated, altered, or holds anything else.
@@ -134,7 +134,7 @@ def read_cifar(
 
 
 def _bytes(values: object) -> np.ndarray:
-    """Return an array of bytes as it is; numbers of another type would wrap around or lose their fraction."""
+    """Return an array of bytes unchanged; other types could overflow or lose fractions, and are refused."""
     if not isinstance(values, np.ndarray) or values.dtype != np.uint8:
         raise ValueError("its images are not arrays of unsigned bytes")
     return values
@@ -175,9 +175,14 @@ def usps_bytes(values: np.ndarray) -> np.ndarray:
 def read_usps(folder: Path, shape: Shape) -> Contents:
     """Read USPS in LIBSVM's text format (one image per line: label 1..10, then index:value in [-1, 1]).
 
+    A pixel without a value is -1.
+
     Args:
-        folder: the folder of the files.
+        folder: the folder of the files ``usps.bz2`` and ``usps.t.bz2``.
         shape: unused, since the format has a fixed shape, (1, 16, 16).
+
+    Raises:
+        CondenseryError: (when a part is read) the file is damaged, or has pixels beyond 256.
     """
 
     def part(path: Path) -> Iterator[Piece]:
@@ -218,12 +223,14 @@ def read_usps_npz(path: Path, shape: Shape) -> Contents:
 def read_medmnist(path: Path, shape: Shape) -> Contents:
     """Read a MedMNIST .npz: {train,test}_images (N, H, W) or (N, H, W, 3) and {train,test}_labels (N, 1).
 
-    Its validation images are left out, as in the published results on the test images. A data set whose
-    images have several labels each is refused while its parts are read.
+    The validation images are left out, as in the published results on the test images.
 
     Args:
         path: the file.
         shape: unused, since the file states the shape.
+
+    Raises:
+        CondenseryError: (when a part is read) the file is damaged, or its images have several labels each.
     """
 
     def part(split: str) -> Iterator[Piece]:
@@ -242,13 +249,13 @@ def read_medmnist(path: Path, shape: Shape) -> Contents:
 def read_digits(folder: Path, shape: Shape, *, inverted: bool = False) -> Contents:
     """Read scikit-learn's digits: 1,797 images of 8x8 pixels from 0 to 16, scaled to 0..255 and rounded.
 
-    They come in one set; of each class every fifth image (in the order of the set) is a test image, so that
-    the split is stratified and the same everywhere.
+    scikit-learn does not split them: here every fifth image of each class, in the order of the set, is a test
+    image, so that the split is stratified and always the same.
 
     Args:
         folder: unused, since scikit-learn contains the images.
         shape: unused, since the images have a fixed shape.
-        inverted: dark digits on light ground, in RGB.
+        inverted: dark digits on a light background, in RGB.
     """
     from sklearn.datasets import load_digits
 
@@ -294,10 +301,10 @@ def read_tensors(path: Path, shape: Shape) -> Contents:
 
 
 def check_stored(tensor: torch.Tensor) -> None:
-    """Check that a file holds every value of a tensor: a few bytes can claim any shape, which a copy makes.
+    """Check that a file stores every value of a tensor: with strides of 0, a few bytes can claim any shape.
 
     Raises:
-        ValueError: the tensor is larger than what is stored of it, or not an ordinary one.
+        ValueError: the tensor has more values than are stored, or is not dense.
     """
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
         raise ValueError("it holds tensors of another kind than dense ones")

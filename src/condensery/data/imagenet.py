@@ -31,9 +31,13 @@ def read_batches(folder: Path, shape: Shape) -> Contents:
     """Read train_data_batch_1 ... 10 and val_data (pickles, or the same names ending in .npz).
 
     Each is a dictionary with ``data`` (N, 3 * H * W) uint8, ``labels`` from 1, and a mean image that is not
-    used. The published labels count the classes in the order of map_clsloc.txt. If that list is next to
-    the batches, classes are named by their WordNet ids and numbered in the order of the ids, as an image
-    folder numbers them; otherwise they keep the published numbers less one.
+    used. The published labels count the classes in the order of map_clsloc.txt. If that file is next to the
+    batches, classes are named by their WordNet ids and numbered in the order of the ids, as in an image
+    folder; otherwise they have the published numbers minus one.
+
+    Args:
+        folder: the folder of the batches.
+        shape: channels, height and width (pixels) of the images.
 
     Raises:
         CondenseryError: a batch is truncated or altered (when it is read).
@@ -83,7 +87,7 @@ def _pickle_rows(file: Path) -> Iterator[Piece]:
 
 
 def _npz_rows(file: Path, width: int) -> Iterator[Piece]:
-    """Stream the rows out of the archive, so that a batch of 1.5 GB is never in memory at once."""
+    """Stream the rows from the archive, so that a batch of 1.5 GB is never in memory as a whole."""
     labels = arrays_of_npz(file, ["labels"])["labels"]
     with readable(file), zipfile.ZipFile(file) as archive, archive.open("data.npy") as stream:
         found, fortran, dtype = npy_head(stream)

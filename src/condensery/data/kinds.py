@@ -31,10 +31,14 @@ class Remote:
 class Kind:
     """A kind of source.
 
-    ``read`` opens a folder (or a file) of the kind; ``members`` are the files that must exist, with the
-    MD5 to check (None: any origin will do), each with one of the ``endings``, in ``any_case`` or as written;
-    ``downloads`` are fetched into ``folder`` under the raw root; ``built_in`` needs no file. ``layout`` is
-    how the files lie, for messages.
+    Attributes:
+        read: the reader of a folder (or a file) of the kind, given its path and the prepared shape.
+        members: the files that must exist, with the MD5 to check; None accepts any content.
+        endings: each member exists with one of these endings.
+        any_case: whether names may differ in case.
+        downloads: the files that are fetched into ``folder``, a folder below the raw root.
+        built_in: whether the kind needs no file.
+        layout: the expected files, for messages.
     """
 
     read: Callable[[Path, Shape], Contents]

@@ -11,23 +11,23 @@ from condensery.data.contents import readable
 
 
 def listing(files: Sequence[Path], root: Path) -> str:
-    """Return a digest of the names from `root` on, sizes and times of change of files; none is opened.
+    """Return a digest of the names (relative to `root`), sizes and times of change of files; none is opened.
 
     Raises:
-        CondenseryError: a file is not there.
+        CondenseryError: a file does not exist.
     """
     digest = hashlib.sha256()
     for file in files:
         with readable(file):
             status = file.stat()
-        # Whoever sets the time of modification back changes the other one.
+        # A program that resets the time of modification changes st_ctime.
         digest.update(_name(file, root))
         digest.update(f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}\0".encode())
     return digest.hexdigest()
 
 
 def content(files: Sequence[Path], root: Path) -> str:
-    """Return a digest of the names from `root` on and of the bytes of files, each of which is read.
+    """Return a digest of the names (relative to `root`) and the bytes of files; all are read.
 
     Raises:
         CondenseryError: a file cannot be read.
@@ -41,10 +41,15 @@ def content(files: Sequence[Path], root: Path) -> str:
 
 
 def same(known: Mapping[str, str], files: Sequence[Path], root: Path) -> bool:
-    """Say whether files are those of a ``listing`` and a ``content``; they are read only if they may differ.
+    """Say whether files have the recorded digests; they are read only if the listing differs.
+
+    Args:
+        known: the digests, ``listing`` and ``content``, that the functions of these names returned.
+        files: the files to compare.
+        root: the folder to which names are relative.
 
     Raises:
-        CondenseryError: a file is not there, or cannot be read.
+        CondenseryError: a file does not exist or cannot be read.
     """
     return known["listing"] == listing(files, root) or known["content"] == content(files, root)
 

@@ -26,7 +26,7 @@ _ROWS = 500
 
 
 def columns(path: Path) -> tuple[str, str, list[str]]:
-    """Return the names of the columns of images and labels, and those of the classes, if there are any.
+    """Return the names of the columns of images and labels, and the class names, or none.
 
     Raises:
         CondenseryError: the file is damaged, or has no such columns.
@@ -77,8 +77,12 @@ def read_parquet(root: Path, shape: Shape) -> Contents:
     """Read the files of a folder, or of its folders, whose names begin with ``train`` and with ``test``.
 
     Without ``test``, the test images are those of ``validation`` (or ``valid``, ``val``). Images are encoded,
-    or arrays of 8-bit pixels; encoded ones of another size are cut and resized as those of an image folder.
-    Labels are whole numbers, whose names the first file may hold.
+    or arrays of 8-bit pixels; encoded ones of another size are cropped and resized as those of an image
+    folder. Labels are whole numbers; the first file may hold the class names.
+
+    Args:
+        root: the folder.
+        shape: channels, height and width (pixels) of the prepared images.
 
     Raises:
         CondenseryError: a split has no file, or a file is damaged or holds something else.

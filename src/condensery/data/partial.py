@@ -1,4 +1,4 @@
-"""The arrays of a preparation that is under way: written part by part, so that it goes on after a stop."""
+"""The arrays of an unfinished preparation: written part by part, so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ from condensery.progress import Progress
 
 
 class Journal:
-    """What is in the partial files of each split: parts, images and a digest; written after each part."""
+    """The journal of a preparation: the written parts of each split and their digest."""
 
     def __init__(self, path: Path, address: str) -> None:
-        """Read what is noted, if it is of the same source, entry and parts, which `address` stands for."""
+        """Read the journal, unless it belongs to another preparation.
+
+        Args:
+            path: the file.
+            address: a digest of source, entry and parts; a journal with another address is ignored.
+        """
         self._path = path
         self._state: dict[str, Any] = {"address": address}
         try:
@@ -33,20 +38,20 @@ class Journal:
             self._state = found
 
     def done(self, split: str) -> tuple[int, int, str]:
-        """Return the parts and images that are written, and the digest of both and of what is written."""
+        """Return the numbers of written parts and images of a split, and the digest of the written data."""
         match self._state.get(split):
             case [int(parts), int(images), str(written)] if parts >= 0 <= images:
                 return parts, images, written
         return 0, 0, ""
 
     def record(self, split: str, parts: int, images: int, written: str) -> None:
-        """Note durably how much of a split is written.
+        """Record how much of a split is written, and flush the record to the disk.
 
         Args:
             split: ``train`` or ``test``.
-            parts: how many of its parts are written.
-            images: how many images these have.
-            written: a digest of what is written.
+            parts: the number of written parts.
+            images: the number of images in them.
+            written: a digest of the written data.
         """
         self._state[split] = [parts, images, written]
         fresh = self._path.with_suffix(".new")
@@ -63,10 +68,13 @@ def write_split(
     Args:
         split: ``train`` or ``test``.
         contents: the source.
-        shape: of a prepared image.
-        positions: the label of each class of the source, int64.
+        shape: channels, height and width (pixels) of the prepared images.
+        positions: the prepared label of each class of the source, int64 (classes,).
         journal: what is written already.
         partial: the folder of the files.
+
+    Raises:
+        CondenseryError: a part cannot be read, or its images or labels do not match the entry.
     """
     files = [partial / f"{split}_images.npy", partial / f"{split}_labels.npy"]
     row_bytes = (shape.channels * shape.height * shape.width, 8)
@@ -108,7 +116,7 @@ def write_split(
 
 
 def _hashed(file: Path, size: int) -> hashlib._Hash:
-    """Return the SHA-256 of so many bytes of rows, or of fewer where the file is shorter."""
+    """Return the SHA-256 of the first ``size`` bytes of rows, or of all if the file is shorter."""
     found = hashlib.sha256()
     with file.open("rb") as stream:
         stream.seek(HEADER_BYTES)
@@ -123,7 +131,7 @@ def _digest(parts: int, rows: Sequence[hashlib._Hash]) -> str:
 
 
 def _pieces(path: Path, part: Part) -> Iterator[Piece]:
-    """Read a part; whatever its reader raises becomes one line, which at least names the source."""
+    """Read a part; any exception of its reader becomes one line that names the source."""
     with readable(path):
         yield from part()
 
@@ -154,6 +162,6 @@ def _check_piece(path: Path, images: np.ndarray, labels: np.ndarray, shape: Shap
 
 
 def sync(path: Path) -> None:
-    """Bring a file to the disk."""
+    """Flush a file to the disk."""
     with path.open("r+b") as stream:
         os.fsync(stream.fileno())

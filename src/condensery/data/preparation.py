@@ -35,36 +35,37 @@ from condensery.errors import CondenseryError
 log = logging.getLogger(__name__)
 
 FOLDERS_READ = 3
-"""Changes where image folders are read otherwise: what was prepared from them is then prepared anew."""
+"""Version of the reading of image folders: if it changes, prepared image folders are prepared again."""
 
 
 def prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -> None:
-    """Make the prepared folder of a data set from the first of its sources that exists.
+    """Prepare a data set from the first of its sources that exists.
 
     A complete folder of the same entry is kept if it has the published content, or if the files of its source
-    are those that it was made from (or are not there any more). Work in progress is in ``out_dir/.partial``;
-    a run that was killed, or that lacked disk or memory, is continued from there, unless a file of the source
-    has changed; a run that fails otherwise removes it. Two processes wait for each other. Images are
+    have not changed or no longer exist. Unfinished work is in ``out_dir/.partial``: a run that was killed, or
+    ran out of disk or memory, is resumed from there unless a file of the source has changed; any other
+    failure removes it. If two processes prepare the same folder, one waits for the other. Images are
     streamed, so that memory does not grow with the data set.
 
     Args:
         name: the name of the data set.
-        spec: its entry of config/datasets.yaml (the keys are explained there).
-        raw_root: the folder that relative source paths start from, and where downloads are kept.
-        out_dir: the folder to make (see `condensery.data.storage` for its layout).
+        spec: its entry of config/datasets.yaml, which describes the keys.
+        raw_root: the folder to which source paths are relative, and into which files are downloaded.
+        out_dir: the prepared folder; `condensery.data.storage` describes its layout.
 
     Raises:
-        CondenseryError: no source exists, or one is truncated or altered, or changes meanwhile.
+        CondenseryError: no source exists, or a source is truncated or altered, or changes while it is read.
     """
     with alone(out_dir):
         _prepare(name, spec, raw_root, out_dir)
 
 
 def state_of_folder(spec: Mapping[str, Any], raw_root: Path, out_dir: Path) -> str:
-    """Return a text that changes with the image folder of an entry, so that Snakemake prepares it anew.
+    """Return a text that changes when the image folder of an entry changes, so that it is prepared again.
 
-    If the prepared folder still corresponds to the images, this is the text of its preparation, even if the
-    files have been copied or deleted since. It is empty for entries with published content or other kinds.
+    While the prepared folder corresponds to the images, the text stays that of its preparation, even if the
+    files have been copied or deleted since. It is empty for entries with published content and for sources of
+    another kind.
 
     Args:
         spec: the entry of the data set in datasets.yaml.
@@ -118,7 +119,7 @@ def _prepare(name: str, spec: Mapping[str, Any], raw_root: Path, out_dir: Path) 
 
 
 def _identity(name: str, spec: Mapping[str, Any]) -> str:
-    """Return the parts of an entry that the prepared bytes depend on; its sources are not among them."""
+    """Return the parts of an entry that determine the prepared bytes; its sources do not belong to them."""
     known = {key: spec.get(key) for key in ("channels", "size", "classes", "mean", "std")}
     if "zca" in spec:
         known["zca"] = spec["zca"]
@@ -144,7 +145,7 @@ def _complete(out_dir: Path, identity: str, spec: Mapping[str, Any], raw_root: P
 
 
 def _of_same_files(found: Description, spec: Mapping[str, Any], raw_root: Path) -> bool:
-    """Return whether a source has the files that a folder was made from, as far as they can be compared."""
+    """Say whether a folder was prepared from the present files of a source, if these can be compared."""
     name = found.info.name
     source = next((each for each in spec["sources"] if _source_text(each) == found.source), None)
     if source is None:
@@ -233,7 +234,7 @@ def _classes(name: str, wanted: int | list[str], contents: Contents) -> tuple[st
         )
     if named is None:
         named = [str(c) for c in range(count)]
-    # As the source's names are: a text editor may write an accent as a letter of its own.
+    # NFC, as the names of the source: a text editor may write an accent as a separate code point.
     named = [unicodedata.normalize("NFC", str(c)) for c in named]
     listed, found = set(named), set(there or named)
     if listed != found:
@@ -250,13 +251,13 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _positions(classes: tuple[str, ...], contents: Contents) -> np.ndarray:
-    """Return the label of each class of the source, int64: its position among the names that are listed."""
+    """Return the prepared label of each class of the source, int64: its index among the listed names."""
     there = classes if contents.classes is None else contents.classes
     return np.array([classes.index(name) for name in there], dtype=np.int64)
 
 
 def _check_folder(name: str, classes: Sequence[str], shape: Shape, partial: Path) -> None:
-    """Refuse a class without training images and images of one value; say which classes are not tested."""
+    """Refuse classes without training images, and constant images; log the classes without test images."""
     for split in SPLITS:
         seen = np.bincount(np.load(partial / f"{split}_labels.npy"), minlength=len(classes))
         empty = _some([classes[c] for c in np.flatnonzero(seen == 0).tolist()])

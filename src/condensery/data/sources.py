@@ -35,11 +35,11 @@ def open_first(
     """Open the first source that exists.
 
     Args:
-        name: the data set, for messages.
+        name: name of the data set, for messages.
         sources: entries with a ``kind`` (a key of `condensery.data.kinds.KINDS`) and a ``path`` (local), a
-            ``url`` (a mirror's folder) or neither (the official addresses).
-        shape: channels, height and width of the prepared images.
-        raw_root: where relative paths start and downloads go.
+            ``url`` (the folder of a mirror) or neither (the official addresses).
+        shape: channels, height and width (pixels) of the prepared images.
+        raw_root: the folder to which paths are relative, and into which files are downloaded.
         scratch: a folder for unpacked archives; the caller removes it.
 
     Returns:
@@ -72,13 +72,18 @@ def open_first(
 
 
 def files_of(source: Mapping[str, Any], shape: Shape, raw_root: Path) -> Sequence[Path] | None:
-    """Return the files that a source consists of on this machine; nothing is fetched or unpacked.
+    """Return the files of a source on this machine; nothing is fetched or unpacked.
+
+    Args:
+        source: one of the sources that `open_first` takes.
+        shape: channels, height and width (pixels) of the prepared images.
+        raw_root: the folder to which paths are relative.
 
     Returns:
-        An archive itself, not what is in it; None if the source is not there.
+        The files; for an archive, the archive itself. None if the source does not exist.
 
     Raises:
-        CondenseryError: as `open_first`, for a source that is there.
+        CondenseryError: the source exists, but is damaged.
     """
     kind = KINDS[source["kind"]]()
     files = _whole_files(source, kind, raw_root)
@@ -92,7 +97,7 @@ def files_of(source: Mapping[str, Any], shape: Shape, raw_root: Path) -> Sequenc
 
 
 def _whole_files(source: Mapping[str, Any], kind: Kind, raw_root: Path) -> Sequence[Path] | None:
-    """Return the archive or the downloads that a source is; None if it is a folder or a file to read."""
+    """Return the archive or the downloads of a source; None for a folder or a file that is read directly."""
     if kind.built_in:
         return None
     if "path" not in source:
@@ -106,7 +111,7 @@ def _path(source: Mapping[str, Any], raw_root: Path) -> Path:
 
 
 def _locate(source: Mapping[str, Any], kind: Kind, raw_root: Path, scratch: Path) -> Path:
-    """Return the folder (or the one file) that the kind's reader reads, its checksums checked."""
+    """Return the folder (or the file) that the kind's reader takes, after its checksums were compared."""
     if kind.built_in:
         return raw_root
     if "path" in source:
@@ -127,7 +132,7 @@ def _locate(source: Mapping[str, Any], kind: Kind, raw_root: Path, scratch: Path
 
 
 def _lacking(path: Path, kind: Kind) -> str | None:
-    """Name the first file of the kind that is not in a folder (None for a kind that is one file)."""
+    """Return the name of the first file of the kind that a folder lacks, or None."""
     there = {entry.name.lower() for entry in path.iterdir()} if kind.any_case and path.is_dir() else set()
     for name, _ in kind.members:
         if name not in there and not any((path / f"{name}{ending}").exists() for ending in kind.endings):
@@ -149,7 +154,7 @@ def _check_md5(path: Path, md5: str | None) -> None:
 
 
 def _download(url: str | None, kind: Kind, raw_root: Path, scratch: Path) -> Path:
-    """Fetch the files of a kind; each gets its name under raw_root only when complete and with its MD5."""
+    """Fetch the files of a kind; a file gets its final name only if it is complete and its MD5 matches."""
     if not kind.downloads:
         raise _AbsentError("it can only be read from a local path")
     folder = raw_root / kind.folder
@@ -190,9 +195,9 @@ def _fetch(addresses: Sequence[str], name: str, md5: str, folder: Path) -> Path:
 
 
 def _unpack(archive: Path, kind: Kind, scratch: Path) -> Path:
-    """Unpack an archive into the scratch folder and return the folder in it that holds the kind's files."""
+    """Unpack an archive into the scratch folder, and return the folder in it that holds the kind's files."""
     shutil.rmtree(scratch / "unpacked", ignore_errors=True)
-    # Messages about a file in it show where it comes from.
+    # The folder is named after the archive, so that messages about its files show their origin.
     target = scratch / "unpacked" / archive.name
     target.mkdir(parents=True)
     with readable(archive):
@@ -216,7 +221,7 @@ def _unpack_zip(archive: Path, target: Path) -> None:
         _check_room(archive, sum(entry.file_size for entry in entries), target)
         if any(entry.flag_bits & 1 for entry in entries):
             raise CondenseryError(f"{archive}: is encrypted; unpack it yourself")
-        # Of each entry no more is read than the size that it claims.
+        # An entry is never read beyond the size that it claims.
         bundle.extractall(target)
 
 
@@ -226,12 +231,12 @@ def _unpack_tar(archive: Path, target: Path) -> None:
     size = 0
     with tarfile.open(archive) as bundle:
         for member in bundle:
-            # A head of 512 bytes, and a file in the file system, also for those that are empty.
+            # Each entry, even an empty one, has a header of 512 bytes and becomes a file.
             size += 512 + member.size
             _check_room(archive, size, target)
-            # It refuses names and links that lead out of the folder, and devices.
+            # The filter refuses devices, and names and links that lead out of the folder.
             bundle.extract(member, target, filter="data")
-        # What a compressed archive is checked by comes after its last file.
+        # The checksum of a compressed archive comes after its last file: read to the end.
         while rest := len(bundle.fileobj.read(READ_BYTES)) if bundle.fileobj else 0:
             size += rest
             _check_room(archive, size, target)

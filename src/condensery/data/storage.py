@@ -33,10 +33,10 @@ _DIGEST = "digest"
 class Description:
     """The contents of info.json.
 
-    ``identity`` is what the folder was prepared for, ``source`` where the images came from; ``counts``
-    has the images of each split, ``sha256`` the checksum of each file and ``content`` that of each split.
-    ``origin`` has the digests of the files of the source (see `condensery.data.origin`): ``listing`` and
-    ``content``; it is empty if earlier code prepared the folder.
+    ``identity`` describes the entry that the folder was prepared for, and ``source`` the origin of the
+    images. ``counts`` has the number of images per split, ``sha256`` the checksum per file, and ``content``
+    the checksum per split. ``origin`` has the digests ``listing`` and ``content`` of the source's files (see
+    `condensery.data.origin`); it is empty if earlier code prepared the folder.
     """
 
     info: DataInfo
@@ -58,7 +58,7 @@ class Description:
         path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
     def seen(self) -> dict[str, str]:
-        """Return the digests of the images that a job sees, for `RealData.content`."""
+        """Return the digests of the images as jobs see them, for `RealData.content`."""
         info = {key: value for key, value in self.info.described().items() if key != "name"}
         text = json.dumps(info, sort_keys=True)
         return {**self.content, "seen_as": hashlib.sha256(text.encode()).hexdigest()}
@@ -122,13 +122,13 @@ def header(shape: tuple[int, ...], dtype: type[np.generic]) -> bytes:
 
 
 def load(prepared_dir: Path) -> RealData:
-    """Open a prepared data set; the images are memory-mapped, after each byte was compared with its checksum.
+    """Open a prepared data set: compare every file with its checksum, then memory-map the images.
 
-    That reads each file once, at about 1 GB/s where it is in the page cache, and keeps none of it in memory.
+    The comparison reads each file once, at about 1 GB/s from the page cache, and keeps nothing in memory.
 
     Raises:
-        CondenseryError: the folder is not complete, or a file is not the one that was prepared: its size, its
-            type, its labels or its SHA-256 is not what info.json states.
+        CondenseryError: the folder is not complete, or the size, type, labels or SHA-256 of a file differ
+            from info.json.
     """
     described = Description.read(prepared_dir)
     info = described.info
@@ -174,8 +174,8 @@ def rows_in_file(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) ->
 
     Args:
         path: the .npy file.
-        shape: of one row.
-        dtype: of the values.
+        shape: the shape of one row.
+        dtype: the type of the values.
     """
     row = int(np.prod(shape))
     step = max(1, READ_BYTES // row)
@@ -188,8 +188,8 @@ def rows_in_file(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) ->
 def content_checksum(images: Iterable[np.ndarray], labels: np.ndarray) -> str:
     """Return a checksum of the set of labeled images, independent of their order and file format.
 
-    It is the SHA-256 over the sorted SHA-256 digests of every image (its C * H * W bytes) followed by its
-    label (8 bytes, little-endian), so that two sources of one data set can be recognized as equal.
+    Each image gives a SHA-256 of its C * H * W bytes and its label (8 bytes, little-endian); the checksum is
+    the SHA-256 of these digests in sorted order. Equal checksums identify two sources of the same data set.
 
     Args:
         images: uint8 (n, C, H, W), in pieces.

@@ -21,15 +21,16 @@ def training_only(data: RealData) -> RealData:
 
 
 def held_out(data: RealData, fraction: float, seed: int, limit: int | None = None) -> RealData:
-    """Return the training images, some of which, chosen at random, are the view's test split.
+    """Split the training images at random into training and validation images; the latter are the test split.
 
-    The real test split is not in the view.
+    The view does not contain the real test split.
 
     Args:
         data: the data set; only its training split is used.
         fraction: the share of the training split that is held out for validation, between 0 and 1.
-        seed: of the choice.
-        limit: how many of the other images, chosen at random, are the view's training split; all if None.
+        seed: the seed of the random choice.
+        limit: the number of images, chosen at random from the others, in the view's training split; None
+            takes all others.
 
     Raises:
         CondenseryError: the view would have no images to train on, or none to validate with.
@@ -48,7 +49,7 @@ def held_out(data: RealData, fraction: float, seed: int, limit: int | None = Non
 
 
 def of_classes(data: RealData, classes: Sequence[int]) -> RealData:
-    """Return the images of some classes; labels, class names and so the heads of networks are unchanged.
+    """Return the images of some classes; labels, class names and thus the outputs of networks are unchanged.
 
     Raises:
         CondenseryError: a class is unknown or given twice.
@@ -71,8 +72,8 @@ def of_classes(data: RealData, classes: Sequence[int]) -> RealData:
 def reshaped(data: RealData, shape: Shape) -> RealData:
     """Return the images with another number of channels and pixels.
 
-    Gray is repeated, sizes change by bilinear interpolation, and the values are rounded to 8 bits again. The
-    images are made at once and held in memory (N * C * H * W bytes), unless the shape is the same.
+    Gray channels are repeated, sizes are changed by bilinear interpolation, and values are rounded to 8 bits.
+    All images are computed now and held in memory (N * C * H * W bytes), unless the shape is the same.
 
     Raises:
         CondenseryError: color images cannot become gray, or the images are whitened.

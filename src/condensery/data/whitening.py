@@ -22,10 +22,10 @@ FILE = "whitening.npy"
 
 @dataclass(frozen=True)
 class Zca:
-    """A whitening: flat normalized images less their mean, times a symmetric matrix.
+    """A whitening: flat normalized images minus their mean, times a symmetric matrix.
 
     Attributes:
-        digest: see `definition`; two whitenings are equal if it is.
+        digest: see `definition`; equal digests mean equal whitenings.
         path: the file.
     """
 
@@ -33,10 +33,16 @@ class Zca:
     path: Path = field(compare=False)
 
     def apply(self, images: Tensor) -> Tensor:
-        """Return whitened images, float32 of the same shape (..., C, H, W), of normalized ones.
+        """Whiten images.
+
+        Args:
+            images: normalized images, float32 (..., C, H, W).
+
+        Returns:
+            float32 of the same shape.
 
         Raises:
-            CondenseryError: the file is absent or damaged, or is of images of another size.
+            CondenseryError: the file is absent or damaged, or belongs to images of another size.
         """
         mean, matrix = _on(self, images.device)
         flat = images.flatten(-3)
@@ -59,15 +65,15 @@ def definition(
 ) -> str:
     """Return the digest of what a whitening is computed from.
 
-    The last digits of the matrix differ from machine to machine. A set that was made on one is of the data
-    set that another prepares, so these digits do not count.
+    The last digits of the matrix differ between machines and do not enter the digest: a set that was
+    condensed on one machine belongs to the data set that another prepares.
 
     Args:
         train: checksum of the training images.
-        mean: as of `fitted`, and so are the others.
-        std: likewise.
-        ridge: likewise.
-        relative: likewise.
+        mean: see `fitted`.
+        std: see `fitted`.
+        ridge: see `fitted`.
+        relative: see `fitted`.
     """
     text = json.dumps([train, list(mean), list(std), float(ridge), relative])
     return hashlib.sha256(text.encode()).hexdigest()
@@ -87,10 +93,10 @@ def fitted(
 
     Args:
         pieces: the training images, uint8 (n, C, H, W), a few at a time.
-        mean: per channel, in units of [0, 1]: images are normalized before.
-        std: likewise.
-        ridge: r, what is added to the eigenvalues: 0.1 for MTT, whose channels are not normalized.
-        relative: whether it is a share of the mean eigenvalue, as in KIP and FRePo, where it is 0.1 too.
+        mean: per channel, in units of [0, 1]; images are normalized before.
+        std: per channel, likewise.
+        ridge: r, added to the eigenvalues: 0.1 in MTT, whose channels are not normalized.
+        relative: whether r is ``ridge`` times the mean eigenvalue, as in KIP and FRePo, where it is 0.1, too.
     """
     count, total, products = 0, np.zeros(0), np.zeros((0, 0))
     column = [np.array(values).reshape(-1, 1, 1) for values in (mean, std)]

@@ -1,4 +1,4 @@
-"""Synthetic sets in other people's formats: PNG folders, NumPy archives, Parquet, the authors' ``.pt``."""
+"""Synthetic sets in other formats: PNG folders, NumPy archives, Parquet, the authors' ``.pt``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that every import makes of a file."""
+"""Checks of every imported set."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from condensery.errors import CondenseryError
 from condensery.synthetic import SyntheticSet
 
 LARGEST_PIXEL = 30.0
-"""In units in which real pixels are in [0, 1]. Learned pixels leave that range by a few units at most."""
+"""Largest accepted absolute value of a pixel, in [0, 1] units; learned pixels exceed 1 by a few units."""
 
 
 def existing(path: Path) -> Path:
-    """Return the path of a file that exists.
+    """Return the path unchanged if it exists.
 
     Raises:
-        CondenseryError: it does not exist.
+        CondenseryError: the path does not exist.
     """
     path = Path(path)
     if not path.is_file():
@@ -29,14 +29,14 @@ def existing(path: Path) -> Path:
 def for_data(path: Path, info: DataInfo, *, classes: Sequence[str] | None, **parts: Any) -> SyntheticSet:
     """Build an imported set, normalized as the data is, with errors that name the file.
 
-    If the source names its classes in no way, neither by names nor by a column of soft labels for each, every
+    If the source does not tell the number of classes, neither by names nor by columns of soft labels, every
     class of the data must have an image: otherwise a set of ten classes would be accepted for a data set of a
     hundred.
 
     Args:
-        path: where the set comes from.
-        info: its data set.
-        classes: the class names that the source gives, or None.
+        path: the file or folder of the set.
+        info: the data set.
+        classes: the class names in the source, or None.
         parts: the other fields of `SyntheticSet`.
 
     Raises:
@@ -67,7 +67,7 @@ def check_pixels(synthetic: SyntheticSet) -> None:
     """Check that an imported set has images, and pixels that can be normalized ones.
 
     Raises:
-        CondenseryError: it has none, or they cannot.
+        CondenseryError: there are no images, or some pixels are too far from those of real images.
     """
     if not len(synthetic):
         raise CondenseryError(f"{synthetic.source}: holds no images; give another file")

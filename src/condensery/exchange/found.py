@@ -1,4 +1,4 @@
-"""Images and labels as a file holds them, and how they become a synthetic set of a data set."""
+"""Images and labels as read from a file, and their conversion to a synthetic set of a data set."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from condensery.exchange.whitening import Whitening
 from condensery.synthetic import SyntheticSet
 
 Space = Literal["uint8", "unit", "normalized"]
-"""What the pixels of a file are: from 0 to 255, from 0 to 1, or normalized (and whitened if the data are)."""
+"""The space of pixels: 0 to 255, 0 to 1, or normalized (and whitened, if the data set is)."""
 
 LabelKind = Literal["classes", "probabilities", "logits", "centered"]
-"""What the labels of a file are: a class per image; or, per class, a probability, a logit, or a probability
-less 1 / classes, which a file of ridge regression holds."""
+"""The kind of labels: a class per image; or, per class, a probability, a logit, or a probability minus
+1 / classes, the target of ridge regression."""
 
 Normalization = tuple[Sequence[float], Sequence[float]]
-"""Mean and standard deviation of each channel, in units in which pixels are from 0 to 1."""
+"""Mean and standard deviation per channel, in units in which pixels are from 0 to 1."""
 
 _BARELY = 0.5
-"""Learned pixels from 0 to 1 leave that range by less; normalized dark ones lie farther below 0."""
+"""Learned pixels in the space from 0 to 1 exceed it by less; dark normalized pixels are farther below 0."""
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What a file does not say of itself; each by default what it must be.
+    """Properties that a file does not state. None stands for the only possible value, if there is one.
 
     Attributes:
-        space: what the pixels are, before they were whitened.
-        normalization: of normalized pixels, when it is not that of the data.
-        labels: what the labels are.
-        formation: parts along each side of an image.
+        space: the space of the pixels, before any whitening.
+        normalization: the normalization of normalized pixels, if it differs from that of the data.
+        labels: the kind of labels.
+        formation: parts along each side of a stored image.
         whitening: the file of the matrix that the images were whitened with.
     """
 
@@ -54,10 +54,10 @@ class Choices:
     whitening: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a value that is not one of these.
+        """Check the values.
 
         Raises:
-            CondenseryError: a space or a kind of labels is unknown, or the two do not belong together.
+            CondenseryError: a space or a kind of labels is unknown, or values contradict each other.
         """
         for name, value, known in (
             ("space", self.space, get_args(Space)),
@@ -77,16 +77,17 @@ class Choices:
 
 @dataclass(frozen=True)
 class Found:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         images: pixels of any type, (N, C, H, W), (N, H, W, C), or gray ones (N, H, W).
         labels: (N,), (N, 1) or (N, classes).
-        layout: what the file is a file of, for the provenance.
-        learning_rate: learned with the images, if there is one.
-        otherwise: what pixels are that cannot be whole numbers or from 0 to 1; None where that is open.
-        may_be_whitened: whether the authors of this layout whiten some of their sets, which no file says.
-        experiment: which set of a file of several.
+        layout: a description of the layout, for the provenance.
+        learning_rate: the rate that was learned with the images, or None.
+        otherwise: the space of pixels that are neither whole numbers nor from 0 to 1; None if it is open.
+        may_be_whitened: whether authors of this layout whiten some of their sets, which the file does not
+            state.
+        experiment: index of the set in a file of several sets; None in a file of one.
         beside: the other files that were read.
     """
 
@@ -100,10 +101,16 @@ class Found:
     beside: tuple[Path, ...] = ()
 
     def as_set(self, path: Path, info: DataInfo, choices: Choices) -> SyntheticSet:
-        """Return the set, normalized as the data is.
+        """Return the synthetic set, normalized as the data is.
+
+        Args:
+            path: the file, whose name and SHA-256 go into the provenance.
+            info: the data set.
+            choices: properties that the file does not state.
 
         Raises:
-            CondenseryError: something is open that only a choice can say, or does not match the data.
+            CondenseryError: a property is open that only ``choices`` can state, or the set does not match the
+                data.
         """
         images, labels = self.values(path, info, choices)
         about: dict[str, Any] = {"format": self.layout, "file": path.name}
@@ -138,10 +145,10 @@ class Found:
         Args:
             path: the file, or another name of the set, for messages.
             info: the data set.
-            choices: what is known besides.
+            choices: properties that the file does not state.
 
         Raises:
-            CondenseryError: something is open that only a choice can say, or the values cannot be used.
+            CondenseryError: a property is open that only ``choices`` can state, or the values are invalid.
         """
         with readable(path):
             images, labels = plain(self.images), plain(self.labels)
@@ -173,15 +180,15 @@ def _sha256(path: Path) -> str:
 
 
 def is_array(value: Any) -> bool:
-    """Return whether a value is a tensor or an array."""
+    """Say whether a value is a tensor or an array."""
     return isinstance(value, Tensor | np.ndarray)
 
 
 def plain(values: Any) -> Tensor:
-    """Return a tensor or an array as a tensor without gradient, of which every value is in the file.
+    """Return a tensor or an array as a tensor without gradient, after a check that all values are stored.
 
     Raises:
-        ValueError: it is neither, or a file holds fewer values than it claims.
+        ValueError: the value is neither, or the file stores fewer values than the shape claims.
     """
     if isinstance(values, np.ndarray):
         if values.dtype.kind not in "biuf":
@@ -202,7 +209,7 @@ def channels_first(path: Path, images: Tensor, info: DataInfo) -> Tensor:
         info: the data set that the images stand for.
 
     Raises:
-        CondenseryError: they have another number of dimensions.
+        CondenseryError: the images have another number of dimensions.
     """
     size = (info.height, info.width)
     if info.channels == 1 and tuple(images.shape[1:]) == size:
@@ -216,13 +223,13 @@ def channels_first(path: Path, images: Tensor, info: DataInfo) -> Tensor:
 
 
 def space_of(path: Path, images: Tensor, otherwise: Space | None, may_be_whitened: bool) -> Space:
-    """Return the space of the pixels, if their values or the layout determine it.
+    """Return the space of the pixels that their values or the layout determine.
 
     Args:
         path: the file, for messages.
         images: (N, C, H, W).
-        otherwise: the space that the layout states for values that fit several; None if it states none.
-        may_be_whitened: whether the authors of this layout whiten some of their sets.
+        otherwise: the space that the layout implies for values that fit several; None if it implies none.
+        may_be_whitened: whether authors of this layout whiten some of their sets.
 
     Raises:
         CondenseryError: several spaces are possible; the message names the options that choose one.
@@ -276,12 +283,12 @@ def labels_of(path: Path, labels: Tensor, info: DataInfo, kind: LabelKind | None
 
     Args:
         path: the file, for messages.
-        labels: as the file holds them.
+        labels: the labels in the file: (N,), (N, 1) or (N, classes).
         info: the data set.
-        kind: what they are; default: what they must be.
+        kind: the kind of labels; None if the values determine it.
 
     Raises:
-        CondenseryError: they can be several things, or none.
+        CondenseryError: the labels fit several kinds, or none.
     """
     if labels.is_complex():
         raise CondenseryError(f"{path}: its labels are complex numbers; give classes or probabilities")
@@ -303,7 +310,7 @@ def labels_of(path: Path, labels: Tensor, info: DataInfo, kind: LabelKind | None
 
 
 _ROUNDING = 1e-2
-"""Of the sum of a row of probabilities, which may be stored with 16 bits."""
+"""Tolerance of the sum of a row of probabilities, which may be stored with 16 bits."""
 
 
 def _kind_of(path: Path, labels: Tensor) -> LabelKind:
@@ -328,10 +335,10 @@ def _soft(path: Path, labels: Tensor, kind: LabelKind) -> Tensor:
 
 
 def learned_rate(path: Path, value: Any) -> float:
-    """Return a learning rate that a file holds.
+    """Return the learning rate in a file as a number.
 
     Raises:
-        CondenseryError: it is not one positive number.
+        CondenseryError: the value is not a single positive number.
     """
     with readable(path):
         tensor = plain(value) if isinstance(value, Tensor | np.ndarray) else torch.tensor(float(value))

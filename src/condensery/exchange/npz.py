@@ -21,7 +21,7 @@ def to_npz(synthetic: SyntheticSet, path: Path) -> None:
     """Write a NumPy archive without pickles; equal sets give equal bytes.
 
     Entries: ``images`` (N, C, H, W) float32 normalized, ``labels``, ``classes``, ``mean``, ``std``,
-    ``provenance`` (JSON text), and ``learning_rate``, ``formation`` and ``whitening`` where there is one.
+    ``provenance`` (JSON text), and ``learning_rate``, ``formation`` and ``whitening`` if the set has them.
     """
     entries: dict[str, Any] = {
         "images": synthetic.images.cpu().numpy(),
@@ -43,7 +43,7 @@ def to_npz(synthetic: SyntheticSet, path: Path) -> None:
 
 
 def from_npz(path: Path) -> SyntheticSet:
-    """Read an archive with the entries of `to_npz`; a learning rate of no dimensions becomes a number.
+    """Read an archive with the entries of `to_npz`; a learning rate without dimensions becomes a number.
 
     Raises:
         CondenseryError: the file is absent, damaged, or lacks an entry.

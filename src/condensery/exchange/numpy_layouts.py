@@ -1,4 +1,4 @@
-"""The layouts of NumPy files: ``.npz`` of KIP and FRePo, and ``.npy`` of images with labels beside."""
+"""The layouts of NumPy files: ``.npz`` of KIP and FRePo, and ``.npy`` of images next to one of labels."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from condensery.exchange.found import Found
 from condensery.exchange.torch_layouts import of_mapping, with_labels_beside
 
 OWN = frozenset({"classes", "mean", "std", "provenance"})
-"""What an archive of `to_npz` has in addition to images and labels."""
+"""The entries of an archive of `to_npz` besides images and labels."""
 
 
 def names_of(path: Path) -> set[str]:
-    """Return the names of the arrays of an archive.
+    """Return the names of the arrays in an archive.
 
     Raises:
-        CondenseryError: it is damaged.
+        CondenseryError: the archive is damaged.
     """
     with readable(path), zipfile.ZipFile(path) as archive:
         return {name.removesuffix(".npy") for name in archive.namelist()}
 
 
 def of_npz(path: Path) -> Found:
-    """Return the images and labels of an archive, which KIP and FRePo write, with channels last.
+    """Return the images and labels of an archive; those of KIP and FRePo have channels last.
 
     Raises:
-        CondenseryError: it is damaged, or has no images and labels under their usual names.
+        CondenseryError: the archive is damaged, or has no images and labels under their usual names.
     """
     return of_mapping(path, arrays_of_npz(path), "npz of images and labels by name", whitened=True)
 
 
 def of_npy(path: Path) -> Found:
-    """Return the images of a ``.npy`` file, with the labels beside it.
+    """Return the images of a ``.npy`` file, with the labels from the file next to it.
 
     Raises:
-        CondenseryError: it is damaged, or no labels are beside it.
+        CondenseryError: a file is damaged, or there is no file of labels next to that of the images.
     """
     return with_labels_beside(path, _array(path), "npy of images alone", _array)
 

@@ -1,4 +1,4 @@
-"""A synthetic set for the Hugging Face library `datasets`: as a Parquet file, or as its object."""
+"""A synthetic set for the Hugging Face library `datasets`: as a Parquet file, or as a `datasets.Dataset`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def to_parquet(synthetic: SyntheticSet, path: Path) -> None:
 
 
 def to_hf(synthetic: SyntheticSet) -> datasets.Dataset:
-    """Return images and labels as a `datasets.Dataset`, with what the Parquet file holds.
+    """Return images and labels as a `datasets.Dataset` with the content of the Parquet file.
 
     Raises:
         CondenseryError: `datasets` is not installed, or the images are neither gray nor RGB.
@@ -59,8 +59,8 @@ def to_hf(synthetic: SyntheticSet) -> datasets.Dataset:
 def _table(synthetic: SyntheticSet) -> pa.Table:
     """Return the columns and the metadata.
 
-    The column ``image`` holds PNG images in [0, 1] space rounded to 8 bits, ``label`` the class, whose names
-    the file carries; a set with soft labels has them as ``soft_label``, and the most probable class as label.
+    The column ``image`` holds PNG images in [0, 1] space, rounded to 8 bits, and ``label`` the classes; the
+    schema has their names. Soft labels are in ``soft_label``, and their most probable class in ``label``.
     Normalization, provenance and a formation above 1 are in the metadata of the file, under ``condensery``.
 
     Raises:
@@ -95,7 +95,7 @@ def from_parquet(path: Path, info: DataInfo) -> SyntheticSet | None:
     """Read a file of `to_parquet`, its pixels within half an 8-bit step of the clamped values.
 
     Returns:
-        The set, or None for a file that somebody else wrote.
+        The set, or None for a file that another program wrote.
 
     Raises:
         CondenseryError: the file is damaged, or does not match the data.
@@ -132,12 +132,16 @@ def from_parquet(path: Path, info: DataInfo) -> SyntheticSet | None:
 def of_parquet(path: Path, info: DataInfo) -> Found:
     """Return images and labels of a Parquet file, as `datasets` and other tools write them.
 
-    `condensery.data.parquet` has the names of the columns. Images are encoded ones (bytes, or a struct with
-    ``bytes``) or nested lists of pixels; labels are whole numbers, names, or lists of a number per class.
-    Whole numbers whose names the file carries stand for the classes of these names.
+    `condensery.data.parquet` has the names of the columns. Images are encoded (bytes, or a struct with
+    ``bytes``) or nested lists of pixels; labels are whole numbers, names, or lists with a number per class.
+    If the file names its classes, whole numbers are mapped to the classes of these names.
+
+    Args:
+        path: the file.
+        info: the data set.
 
     Raises:
-        CondenseryError: the file is damaged, lacks one of the columns, or its classes are others.
+        CondenseryError: the file is damaged, lacks a column, or has classes that the data set does not have.
     """
     image, label, names = columns(path)
     shape = Shape(info.channels, info.height, info.width)

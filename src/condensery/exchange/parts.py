@@ -1,4 +1,4 @@
-"""A set whose images are in several files of one folder, each with its labels beside it, as MTT's are."""
+"""A set in several files of one folder, each of images with a file of labels next to it, as MTT writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from condensery.exchange.found import Found, plain
 
 
 def files_of_parts(folder: Path, endings: Mapping[str, object]) -> list[Path]:
-    """Return the files of images that a folder holds, by the numbers in their names."""
+    """Return the files of images in a folder, sorted by the numbers in their names."""
     found = [each for each in folder.glob("*images*") if each.suffix.lower() in endings and each.is_file()]
     return sorted(
         found, key=lambda each: [(int(n or 0), s) for n, s in re.findall(r"(\d+)|(\D+)", each.name)]
@@ -23,14 +23,14 @@ def files_of_parts(folder: Path, endings: Mapping[str, object]) -> list[Path]:
 
 
 def of_parts(folder: Path, readers: Mapping[str, Callable[[Path], Found]]) -> Found:
-    """Return all images and labels of a folder's files, one after the other.
+    """Return the concatenated images and labels of all files of a folder.
 
     Args:
-        folder: with files of images and of labels.
-        readers: how a file of images is read, by the ending of its name.
+        folder: the folder with files of images and of labels.
+        readers: ending of a file's name -> the function that reads images and labels.
 
     Raises:
-        CondenseryError: there are none, or the parts do not belong together.
+        CondenseryError: the folder has no such files, or the parts differ in shape, labels or learning rate.
     """
     files = files_of_parts(folder, readers)
     if not files:

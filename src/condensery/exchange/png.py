@@ -1,4 +1,4 @@
-"""A synthetic set as folders of PNG images, for people to look at and for other tools."""
+"""A synthetic set as folders of PNG images, for viewing and for other tools."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ log = logging.getLogger(__name__)
 def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
     """Write one PNG per stored image, in [0, 1] space rounded to 8 bits, one folder per class.
 
-    The layout is ``<class index>_<class name>/<position>.png``; ``set.json`` next to the folders keeps what
-    pixels cannot: the order, the normalization, soft labels, a learned learning rate, the formation and the
-    provenance.
+    The layout is ``<class index>_<class name>/<position>.png``. ``set.json`` next to the folders holds the
+    order, the normalization, soft labels, a learned learning rate, the formation and the provenance.
 
     Raises:
         CondenseryError: the folder exists and is not empty, or the images are neither gray nor RGB.
@@ -71,12 +70,12 @@ def to_png_folders(synthetic: SyntheticSet, folder: Path) -> None:
 
 
 def from_png_folders(folder: Path, info: DataInfo) -> SyntheticSet:
-    """Read class folders of PNG images, or of other image files, of this package or any other tool.
+    """Read class folders of PNG or other image files, written by this package or any other tool.
 
     Args:
         folder: holds a folder per class, named as `class_indices` reads. With the ``set.json`` of
             `to_png_folders` the set is restored, its pixels within half an 8-bit step of the clamped values;
-            without it, images are ordered by class and file name, and the log says which files were left out.
+            without it, images are ordered by class and file name, and the log counts the skipped files.
         info: the data set, whose mean and std normalize the pixels.
 
     Raises:
@@ -118,7 +117,7 @@ def _restored(folder: Path, index: dict[str, Any], info: DataInfo) -> SyntheticS
 
 
 def _image_files(folder: Path) -> list[str]:
-    """Return the images in the class folders, from `folder` on; the log says what was left out."""
+    """Return the images in the class folders, relative to `folder`; the log counts the skipped files."""
     images, left = [], Counter[str]()
     for path in sorted(folder.glob("*/*")):
         if path.suffix.lower() in ENDINGS and not path.name.startswith("."):
@@ -140,13 +139,13 @@ def class_indices(folder: Path, names: Iterable[str], info: DataInfo) -> dict[st
     """Return the class that each folder or label name stands for.
 
     Args:
-        folder: where the names are, for messages.
-        names: all of them the names of classes of the data, whatever their case and punctuation; or all of
-            them indices from 0, such as ``3``, ``3_cat``, ``new003`` or ``class_003``.
+        folder: the folder or file with the names, for messages.
+        names: either class names of the data set, in any case and punctuation; or indices from 0, such as
+            ``3``, ``3_cat``, ``new003`` or ``class_003``.
         info: the data set.
 
     Raises:
-        CondenseryError: they are neither, or both and each stands for another class.
+        CondenseryError: the names are neither, or they can be read as both with different results.
     """
     names = list(names)
     known = {plain(name): index for index, name in enumerate(info.classes)}
@@ -177,7 +176,7 @@ _NUMBERED = re.compile(r"(?:new|class|cls|c)?[_-]?(\d{1,9})(?:_.*)?", re.ASCII |
 
 
 def plain(name: str) -> str:
-    """Return a class name without what is not the same everywhere: case, blanks and punctuation."""
+    """Return a class name without case, blanks and punctuation, in which spellings differ."""
     return re.sub(r"[\W_]+", "", name.lower()) or name
 
 

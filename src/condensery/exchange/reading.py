@@ -1,4 +1,4 @@
-"""Read a set of any layout: which one a file has, and the reader of each."""
+"""Read a set of any layout: recognize the layout of a file, and call its reader."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from condensery.synthetic import SyntheticSet
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of files that sets are read from.
+    """A file format of synthetic sets.
 
     Attributes:
-        endings: of the names of such files; none for folders.
-        complete: reads a file that says all of itself; None leaves it to `found`.
-        found: reads images and labels of any other, given the file, its data set and which of several sets.
+        endings: the endings of file names; none for folders.
+        complete: reads a file that states all of its properties, and returns None for any other file.
+        found: reads images and labels of any other file, given the file, the data set and the index of the
+            set in a file of several.
     """
 
     endings: tuple[str, ...]
@@ -51,15 +52,15 @@ FORMATS: Mapping[str, Format] = {
     "png": Format((), lambda path, info: from_png_folders(path, info)),
     "parts": Format((), lambda path, info: None, _one(lambda folder: of_parts(folder, PARTS))),
 }
-"""The formats by name; ``png`` is a folder of class folders, of images of any kind, ``parts`` one of files
-of images, which together are one set."""
+"""The formats by name. ``png`` is a folder of class folders with image files of any kind; ``parts`` is a
+folder of files that together make one set."""
 
 PARTS: Mapping[str, Callable[[Path], Found]] = {
     ".pt": lambda path: of_torch(path, 0),
     ".pth": lambda path: of_torch(path, 0),
     ".npy": of_npy,
 }
-"""The endings of the files of ``parts``, and how one is read."""
+"""Ending of a file of ``parts`` -> its reader."""
 
 
 def read(
@@ -76,24 +77,24 @@ def read(
 ) -> SyntheticSet:
     """Read a synthetic set of any known layout, checked against its data set.
 
-    No code in a file is run, and no file makes its reader allocate far more than its size.
+    No code in a file is run, and a file cannot make its reader allocate much more memory than its size.
 
     Args:
         path: the file or folder; docs/synthetic-set.md lists the layouts.
         data: the data set that the images stand for.
-        format: a name of `FORMATS`; default: by the name of the file, a folder is ``png`` unless it holds
-            files of images.
-        experiment: which set of a file that holds several, from 0.
-        space: what the pixels are, if they were whitened: before that; default: what they must be.
-        normalization: the mean and std of normalized pixels, when they are not those of `data`.
-        labels: what the labels are; default: what they must be.
-        formation: parts along each side of an image; default: what the file says, or else 1.
-        zca: a file with the mean and the matrix that the images were whitened with, see `Whitening`. They are
-            read as they were before: whitening is a part of a recipe, not of a set.
+        format: a name of `FORMATS`; default: by the ending of the file. A folder is ``png``, or ``parts`` if
+            it holds files of ``parts``.
+        experiment: the index, from 0, of the set in a file of several sets.
+        space: the space of the pixels, before any whitening; default: the only one that the values allow.
+        normalization: mean and std of normalized pixels, if they differ from those of `data`.
+        labels: the kind of labels; default: the only one that the values allow.
+        formation: parts along each side of a stored image; default: as the file states, or else 1.
+        zca: a file with the mean and the matrix that the images were whitened with, see `Whitening`. The
+            whitening is undone, because it is part of a recipe and not of a set.
 
     Raises:
-        CondenseryError: the file is absent, unsafe, of an unknown layout, leaves something open that an
-            argument must say, or does not match the data.
+        CondenseryError: the file is absent, unsafe, of an unknown layout, leaves a property open that an
+            argument must state, or does not match the data.
     """
     path = Path(path)
     known = _format(path, format)

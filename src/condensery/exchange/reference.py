@@ -1,4 +1,4 @@
-"""Synthetic sets in the ``.pt`` layout of the authors' public code, in which sets are published."""
+"""Synthetic sets in the ``.pt`` layout of the authors' public code, in which DC, DSA and DM are published."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ def to_reference_pt(sets: Sequence[SyntheticSet], path: Path) -> None:
     """Write sets in the layout that the authors' public code reads, one entry per experiment.
 
     The layout is ``{"data": [[images, labels], ...], "accs_all_exps": {}}`` with normalized float32 images
-    and int64 labels; it cannot hold provenance or learned learning rates, and images that hold several each
-    are written decoded. The file holds tensors and plain containers only, so that ``torch.load`` reads it
-    with its safe default. Equal sets give equal bytes.
+    and int64 labels. It cannot hold provenance or learned learning rates; stored images that hold several
+    images each are written decoded. The file contains only tensors and plain containers, so that
+    ``torch.load`` reads it with its safe default. Equal sets give equal bytes.
+
+    Args:
+        sets: synthetic sets of one data set, with hard labels.
+        path: the file to write.
 
     Raises:
         CondenseryError: a set has soft labels, or the sets are not of one data set.
@@ -58,9 +62,9 @@ def from_reference_pt(
     Args:
         path: the file.
         info: the data set that the images stand for.
-        experiment: which entry of ``data``, from 0.
-        normalization: the mean and std that the file was made with, when they are not those of `info`. (The
-            sets published with the DSA paper use the CIFAR-10 values for CIFAR-100.)
+        experiment: index of the entry in ``data``, from 0.
+        normalization: mean and std of the pixels in the file, if they differ from those of `info`. (The sets
+            published with the DSA paper have the CIFAR-10 values for CIFAR-100.)
 
     Raises:
         CondenseryError: the file is absent, unsafe, of another layout, or does not match the data.
@@ -72,10 +76,15 @@ def from_reference_pt(
 
 
 def entry_of(path: Path, content: Any, experiment: int) -> Found:
-    """Return one experiment of what a file of that layout holds.
+    """Return one experiment of a file in that layout.
+
+    Args:
+        path: the file, for messages.
+        content: the content of the file, as `load_safely` returns it.
+        experiment: index of the entry in ``data``, from 0.
 
     Raises:
-        CondenseryError: it has another layout, or no such experiment.
+        CondenseryError: the content has another layout, or no such experiment.
     """
     data = content.get("data") if isinstance(content, dict) else None
     if not isinstance(data, list | tuple) or not data:

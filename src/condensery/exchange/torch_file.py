@@ -14,8 +14,8 @@ import torch
 
 from condensery.errors import CondenseryError
 
-# Published files carry NumPy numbers and arrays, which the safe reader of PyTorch refuses by default. These
-# few constructors make numbers and arrays of numbers, and nothing else; NumPy 1 and 2 spell them differently.
+# Published files contain NumPy numbers and arrays, which the safe reader of PyTorch refuses by default. These
+# constructors create only numbers and arrays of numbers; NumPy 1 and 2 spell them differently.
 _scalar: Any = np.float64(0).__reduce__()[0]
 _array: Any = np.empty(0).__reduce__()[0]
 _KINDS = ("float64", "float32", "float16", "int64", "int32", "uint8")
@@ -30,13 +30,13 @@ _SAFE: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 
 def load_safely(path: Path) -> Any:
-    """Return what a file of ``torch.save`` holds.
+    """Return the content of a file of ``torch.save``.
 
     Raises:
-        CondenseryError: it holds anything else than numbers in plain containers, or is damaged.
+        CondenseryError: the file contains anything else than numbers in plain containers, or is damaged.
     """
     try:
-        # PyTorch does not compare the checksums of the archive.
+        # PyTorch does not verify the checksums of the archive.
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()

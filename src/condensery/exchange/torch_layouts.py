@@ -20,15 +20,15 @@ _RATES = ("learning_rate", "lr", "syn_lr")
 
 
 def of_torch(path: Path, experiment: int) -> Found:
-    """Return the images and labels that a ``.pt`` file holds.
+    """Return the images and labels of a ``.pt`` file.
 
     Args:
         path: the file.
-        experiment: which set of a file that holds several, from 0.
+        experiment: index, from 0, of the set in a file of several sets.
 
     Raises:
-        CondenseryError: it holds neither a pair of images and labels nor images alone, or what is beside it
-            does not belong to it.
+        CondenseryError: the file contains neither images and labels nor images alone, or the file of labels
+            next to it is missing or invalid.
     """
     content = load_safely(path)
     if isinstance(content, Mapping) and isinstance(content.get("data"), list | tuple):
@@ -51,7 +51,7 @@ def of_torch(path: Path, experiment: int) -> Found:
 
 
 def _listed(path: Path, content: Sequence[Any]) -> Found | None:
-    """Return what a list holds: images and labels, with a learning rate or without; pairs; classes."""
+    """Return the content of a list: images and labels, perhaps with a learning rate; or pairs; or classes."""
     of_classes = all(is_array(each) and each.ndim >= 3 for each in content)
     if of_classes and len({tuple(each.shape[1:]) for each in content}) == 1:
         labels = [c for c, images in enumerate(content) for _ in range(len(images))]
@@ -72,16 +72,17 @@ def _is_number(value: Any) -> bool:
 
 
 def of_mapping(path: Path, content: Mapping[str, Any], layout: str, *, whitened: bool = False) -> Found:
-    """Return images and labels, and a learning rate if there is one, of a file with their usual names.
+    """Return images, labels and an optional learning rate of a file that stores them under their usual names.
 
     Args:
         path: the file, for messages.
-        content: what it holds, by name.
-        layout: what the file is, for the provenance.
-        whitened: whether the authors of this layout whiten some of their sets.
+        content: name -> value.
+        layout: a description of the layout, for the provenance.
+        whitened: whether authors of this layout whiten some of their sets.
 
     Raises:
-        CondenseryError: no images or no labels by a known name, or the learning rate is not a number.
+        CondenseryError: there are no images or labels under a known name, or the learning rate is not a
+            positive number.
     """
     images, labels = (_named(path, content, names) for names in (IMAGES, LABELS))
     rate = next((content[name] for name in _RATES if name in content), None)
@@ -91,20 +92,27 @@ def of_mapping(path: Path, content: Mapping[str, Any], layout: str, *, whitened:
 
 
 def with_labels_beside(path: Path, images: Any, layout: str, load: Callable[[Path], Any]) -> Found:
-    """Return the images of a file, with the labels and the learning rate that lie beside it.
+    """Return the images of a file, with the labels and the learning rate from the files next to it.
 
     MTT, DATM and others write ``images_best.pt`` and ``labels_best.pt``, and some the learning rate as
     ``lr_best.pt`` or ``lr.pt``.
 
+    Args:
+        path: the file of the images.
+        images: its content, a tensor or an array.
+        layout: a description of the layout, for the provenance.
+        load: reads the other files.
+
     Raises:
-        CondenseryError: no such labels.
+        CondenseryError: the file of the labels is missing or invalid, or the learning rate is not a positive
+            number.
     """
     name = path.name
     if "images" not in name:
         raise CondenseryError(
             f"{path}: holds images alone; name it images{path.suffix}, and put labels{path.suffix} beside it"
         )
-    # MTT writes images_zca_5000.pt, with the whitening undone, beside images_5000.pt, for the same labels.
+    # MTT writes images_5000.pt and, with the whitening undone, images_zca_5000.pt; both share their labels.
     labels, same = (path.with_name(name.replace(part, "labels")) for part in ("images", "images_zca"))
     if not labels.is_file() and "images_zca" in name:
         labels = same

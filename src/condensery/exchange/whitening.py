@@ -22,7 +22,7 @@ _MATRICES = ("matrix", "transform_matrix")
 
 @dataclass(frozen=True)
 class Whitening:
-    """A whitening: flat images less the mean, times the matrix.
+    """A whitening: flat images minus the mean, times the matrix.
 
     Attributes:
         mean: (D,) float64.
@@ -35,10 +35,10 @@ class Whitening:
 
     @classmethod
     def read(cls, path: Path) -> Whitening:
-        """Read a .pt or .npz with ``mean`` (D,) and ``matrix`` (D, D), or kornia's names of the two.
+        """Read a .pt or .npz with ``mean`` (D,) and ``matrix`` (D, D), or with kornia's names of the two.
 
         Raises:
-            CondenseryError: the file is absent or damaged, or lacks one of the two.
+            CondenseryError: the file is absent or damaged, or lacks mean or matrix.
         """
         if not path.is_file():
             raise CondenseryError(f"{path}: no such file; give the matrix that the images were whitened with")
@@ -54,7 +54,11 @@ class Whitening:
         return cls(path, mean, matrix)
 
     def undo(self, path: Path, images: Tensor) -> Tensor:
-        """Return the images as they were before, (N, ...) float32; the matrix is inverted in float64.
+        """Return the images before the whitening, (N, ...) float32; the matrix is inverted in float64.
+
+        Args:
+            path: the file of the images, for messages.
+            images: whitened images, (N, ...) with D values each.
 
         Raises:
             CondenseryError: the images are of another size, or the matrix has no inverse.
@@ -73,7 +77,7 @@ class Whitening:
 
 
 def _checked(values: Any) -> Tensor:
-    """Return numbers as float64, of which every one is in the file."""
+    """Return numbers as float64, after a check that all of them are stored."""
     if isinstance(values, Tensor):
         check_stored(values)
         return values.detach().double()

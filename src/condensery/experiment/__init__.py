@@ -1,4 +1,4 @@
-"""The description of experiments: reading config/ strictly and resolving what one job needs."""
+"""The description of experiments: strict reading of config/, and the resolution of one job's settings."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""All targets by name: what each is called, how it is laid out, and which published numbers stand beside it.
+"""All targets by name: the title, the layout and the published numbers of each.
 
-Another target of an existing kind is an entry in `TARGETS` and its cells in a protocol; the schema of
-protocols, the rules, the page of results and the stages of DVC follow from it.
+A new target of an existing kind is an entry in `TARGETS` and its cells in a protocol. The schema of
+protocols, the rules, the page of results and the stages of DVC follow from the entry.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ACCURACY = (
 _OURS = "The other numbers of this experiment in the DSA paper are not in config/published."
 _CROSSED = Layout(lines=("dataset", "ipc", "method", "condense_network"), columns="evaluate_network")
 RELATIVE_TABLE = "larger_sets"
-"""The target beside which published accuracies in percent of that on the whole set are shown."""
+"""The target that shows published accuracies in percent of the accuracy on the whole set."""
 
 
 def _across(title: str) -> Accuracies:

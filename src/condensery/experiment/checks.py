@@ -20,10 +20,15 @@ Keys = tuple[str | int, ...]
 
 
 def check_file(name: str, content: Mapping[str, Any], file: Path) -> None:
-    """Check one file against the schema called ``name``, its variants, and the parameters of the others.
+    """Check one file against its schema, and the variants and the parameters of its entries.
+
+    Args:
+        name: name of the file, without suffix, and of its schema: ``methods``, ``recipes`` and so on.
+        content: the content of the file.
+        file: the path, for messages.
 
     Raises:
-        CondenseryError: the first thing that is not allowed.
+        CondenseryError: the content is invalid; the message names the first error.
     """
     check(content, f"{name}.schema.yaml", file)
     if name in ("methods", "recipes"):
@@ -43,7 +48,7 @@ def check_names(config: Config, files: Mapping[str, Path], protocol: Path) -> No
         protocol: path of the protocol.
 
     Raises:
-        CondenseryError: the first name that does not exist, or value that is invalid.
+        CondenseryError: a name does not exist, or a value is invalid; the message names the first.
     """
     for dataset, entry in config.datasets.items():
         for key in ("mean", "std"):
@@ -110,18 +115,18 @@ def check_set(
 ) -> None:
     """Check values that replace those of an entry: each must be a parameter of it, of the same type.
 
-    Parameters that the entry does without may be given too, where the schema has them.
+    Optional parameters of the schema are allowed, even if the entry does not have them.
 
     Args:
         config: the configuration.
         kind: ``methods`` or ``recipes``.
-        name: the entry, which exists.
-        values: parameters that differ.
-        file: the file that has them, for the message.
-        keys: where in it.
+        name: name of an existing entry.
+        values: the replaced parameters.
+        file: the file that contains the values, for the message.
+        keys: the path of the values in the file.
 
     Raises:
-        CondenseryError: the first value that cannot be used.
+        CondenseryError: a value is invalid; the message names the first.
     """
     entries = getattr(config, kind)
     name = base_of(name, entries[name])

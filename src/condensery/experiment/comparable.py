@@ -1,4 +1,4 @@
-"""Whether a protocol runs an experiment as the papers do: with the values of the protocol ``paper``."""
+"""Differences between an experiment under a protocol and the same under ``paper``, the papers' protocol."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from condensery.experiment.targets import WHOLE
 PAPER = "paper"
 """The protocol whose values are those that the papers state."""
 
-# How many jobs there are, and which others: neither changes the result of one.
+# The division into jobs, and the other proxies: neither changes the result for one proxy.
 _SCHEDULING = ("proxies", "networks_per_job")
 
 
 def cell_differences(config: Config, paper: Config, cell: Mapping[str, Any]) -> list[str]:
     """Return the values in which a cell of a protocol differs from the same cell of the papers' protocol.
 
-    The numbers of sets and networks do not count: the spread reflects them. Nor do the epochs of the network
-    whose features the coreset methods use, which the papers do not state.
+    The numbers of sets and networks are not compared, because the spread reflects them. Neither are the
+    epochs of the network whose features the coreset methods use, which the papers do not state.
 
     Args:
         config: the configuration of the cell's protocol.
-        paper: that of the papers' protocol.
+        paper: the configuration of the papers' protocol.
         cell: ``dataset``, ``method``, ``ipc``, ``condense_network``, ``evaluate_network`` and ``recipe``.
 
     Returns:
-        Texts such as ``iterations 500, not 20000``; none where the cells are comparable.
+        Texts such as ``iterations 500, not 20000``; empty if the cells are comparable.
 
     Raises:
         CondenseryError: the configuration lacks the data set, the method or the recipe.
@@ -40,7 +40,7 @@ def search_differences(config: Config, paper: Config) -> list[str]:
     """Return the values in which a protocol's architecture search differs from that of the papers' protocol.
 
     Returns:
-        As `cell_differences`.
+        Texts as `cell_differences` returns them.
     """
     ours, theirs = (
         {k: v for k, v in asdict(one.search).items() if k not in _SCHEDULING} if one.search else {}

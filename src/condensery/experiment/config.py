@@ -25,11 +25,11 @@ class Config:
 
     Attributes:
         protocol: name of the protocol.
-        settings: config.yaml, with the values that override it.
+        settings: the content of config.yaml, with the values that override it.
         datasets: datasets.yaml, name -> entry.
-        methods: methods.yaml, name -> entry as written; :meth:`method` completes a variant's.
+        methods: methods.yaml, name -> entry as written; :meth:`method` completes that of a variant.
         recipes: recipes.yaml, name -> entry as written.
-        spec: the protocol's file.
+        spec: the content of the protocol's file.
     """
 
     protocol: str
@@ -41,7 +41,7 @@ class Config:
 
     @property
     def data_dir(self) -> Path:
-        """The folder with raw/ and prepared/."""
+        """The folder that contains raw/ and prepared/."""
         return Path(self.settings["data_dir"])
 
     def dataset(self, name: str) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Config:
         return {**self.methods[self.implementation(name)], **self.methods[name]}
 
     def implementation(self, name: str) -> str:
-        """Return the name of the method that a method is a variant of, or its own.
+        """Return the name of the method of which this one is a variant, or the name itself.
 
         Raises:
             CondenseryError: the method is unknown.
@@ -78,7 +78,7 @@ class Config:
 
     @property
     def image_sizes(self) -> dict[str, int]:
-        """The values of an image, C x H x W, by the name of the data set."""
+        """Name of the data set -> number of values of an image, C x H x W."""
         return {name: entry["channels"] * math.prod(entry["size"]) for name, entry in self.datasets.items()}
 
     def class_count(self, dataset: str) -> int:
@@ -101,8 +101,14 @@ class Config:
     def parameters(self, dataset: str, method: str, network: str, ipc: int) -> dict[str, Any]:
         """Resolve a method's parameters for one set.
 
-        The published value, then the ``overrides`` of methods.yaml in their order, then what the protocol
-        sets, then the protocol's ``overrides``, then the same of a variant: the later wins.
+        Later values replace earlier ones: the published values, the ``overrides`` of methods.yaml in their
+        order, the values of the protocol, the protocol's ``overrides``; then the same four for a variant.
+
+        Args:
+            dataset: name of the data set.
+            method: name of the method.
+            network: name of the condensing network.
+            ipc: images per class.
 
         Raises:
             CondenseryError: the data set or the method is unknown.
@@ -112,7 +118,7 @@ class Config:
         return self._resolve("methods", method, {"dataset": dataset, "network": network, "ipc": ipc})
 
     def needs(self, method: str) -> list[str]:
-        """Return what a method needs that is trained beforehand, names of `needs.NEEDS`.
+        """Return the kinds of files, trained beforehand, that a method needs: names of `needs.NEEDS`.
 
         Raises:
             CondenseryError: the method is unknown.
@@ -120,7 +126,7 @@ class Config:
         return self.method(method).get("needs", [])
 
     def generator_parameters(self, dataset: str, method: str) -> dict[str, Any]:
-        """Resolve the parameters of a method's generator, which serves all sizes and networks.
+        """Resolve the parameters of a method's generator, which do not depend on ipc and network.
 
         Raises:
             CondenseryError: the data set or the method is unknown.
@@ -129,26 +135,26 @@ class Config:
 
     @property
     def search(self) -> Search | None:
-        """The architecture search of the protocol, if it has one."""
+        """The protocol's architecture search, or None."""
         return Search.read(self.spec["search"]) if "search" in self.spec else None
 
     @property
     def pool(self) -> PoolPlan | None:
-        """The pools of trained networks of the protocol, if it has any."""
+        """The protocol's plan of pools of trained networks, or None."""
         return PoolPlan(**self.spec["pool"]) if "pool" in self.spec else None
 
     @property
     def pairs(self) -> PairsPlan | None:
-        """The pairs of networks before and after their training of the protocol, if it has any."""
+        """The protocol's plan of pairs of networks before and after training, or None."""
         return PairsPlan(**self.spec["pairs"]) if "pairs" in self.spec else None
 
     @property
     def experts(self) -> ExpertPlan | None:
-        """The experts of the protocol, if it has any."""
+        """The protocol's plan of experts, or None."""
         return ExpertPlan(**self.spec["experts"]) if "experts" in self.spec else None
 
     def expert_epochs(self, dataset: str, network: str) -> int:
-        """Return for how many epochs experts are trained: as many as the protocol's sets look at.
+        """Return the number of epochs of experts: the largest number that a set of the protocol needs.
 
         Raises:
             CondenseryError: no set of the data set and the network needs experts.
@@ -201,9 +207,9 @@ class Config:
 
     @property
     def precision(self) -> str:
-        """The precision to compute in: config.yaml's, or else the protocol's, or else fp32.
+        """The precision of the computation: from config.yaml, or else from the protocol, or else fp32.
 
-        The protocol's is for devices that have instructions for it; others compute in fp32.
+        A precision from the protocol applies to devices with instructions for it; others compute in fp32.
         """
         return self.settings["precision"] or self.spec.get("precision", "fp32")
 
@@ -214,7 +220,7 @@ class Config:
             name: the recipe.
             dataset: the data set.
             ipc: images per class; 0 for a whole data set.
-            network: the network that is trained; default: the data set's own.
+            network: the evaluation network; default: the data set's own.
 
         Returns:
             ``name`` and the parameters that :func:`condensery.training.recipes.resolve` takes,
@@ -233,7 +239,7 @@ class Config:
     def independent(self, method: str, network: str) -> bool:
         """Say whether the result for a class is independent of the other classes.
 
-        It is not if the method or the network mixes classes, as batch norm does.
+        It depends on them if the method or the network mixes classes, as batch norm does.
 
         Raises:
             CondenseryError: the method or the network is unknown.
@@ -241,20 +247,25 @@ class Config:
         return self.method(method)["independent_classes"] and not has_batch_norm(network)
 
     def classes_per_job(self, dataset: str) -> int | None:
-        """Return how many classes a condensation job has: config.yaml's number, or else the protocol's.
+        """Return the number of classes per condensation job: from config.yaml, or else from the protocol.
 
-        None if every job makes a complete set.
+        None if each job condenses a complete set.
         """
         return self.settings["classes_per_job"] or self.spec.get("classes_per_job", {}).get(dataset)
 
     def shards(self, dataset: str, method: str, network: str) -> list[str]:
         """Return the classes of each condensation job of a set, such as ``["0-4", "5-9"]``.
 
-        One range of all classes if they are not split, or if they depend on each other: through the method,
-        or through batch norm, which mixes the classes of a step.
+        There is a single job for all classes if the protocol does not split them, or if they are not
+        :meth:`independent`.
+
+        Args:
+            dataset: name of the data set.
+            method: name of the method.
+            network: name of the condensing network.
 
         Raises:
-            CondenseryError: the data set or the method is unknown.
+            CondenseryError: the data set, the method or the network is unknown.
         """
         count = self.class_count(dataset)
         size = self.classes_per_job(dataset) or count
@@ -287,10 +298,10 @@ class Config:
         return [name for name in self.targets() if TARGETS[name].figures]
 
     def refuse_unlisted(self, names: Iterable[str]) -> None:
-        """Refuse targets that exist but that the protocol does not list; other words are accepted.
+        """Check that the protocol lists all targets among some words; words that name no target are ignored.
 
         Raises:
-            CondenseryError: one of the names is such a target.
+            CondenseryError: a word names a target that the protocol does not list.
         """
         listed = self.targets()
         for name in names:
@@ -301,7 +312,7 @@ class Config:
                 )
 
     def blocks(self, target: str) -> list[dict[str, Any]]:
-        """Return what the protocol lists as a target of its section ``targets``.
+        """Return the blocks of cells that the protocol lists under ``targets`` for a target.
 
         Raises:
             CondenseryError: the protocol does not list the target.
@@ -309,7 +320,7 @@ class Config:
         return _entry("target", target, self.spec["targets"], f"protocols/{self.protocol}.yaml")
 
     def target_sets(self, target: str) -> list[SetId]:
-        """Return the coordinates of a target's synthetic sets, each once, in the order of the protocol.
+        """Return the coordinates of a target's synthetic sets, without repetition, in the protocol's order.
 
         Raises:
             CondenseryError: the protocol does not list the target.
@@ -318,7 +329,7 @@ class Config:
         return list(dict.fromkeys(sets))
 
     def target_evaluations(self, target: str) -> list[Evaluation]:
-        """Return the evaluations of a target's sets, in the recipes of the block or else of the method.
+        """Return the evaluations of a target's sets, with the recipes of the block, or else of the method.
 
         Raises:
             CondenseryError: the protocol does not list the target.
@@ -333,7 +344,7 @@ class Config:
         return list(dict.fromkeys(evaluations))
 
     def whole_evaluations(self, target: str) -> list[WholeEvaluation]:
-        """Return a target's trainings on whole data sets, each once.
+        """Return a target's trainings on whole data sets, without repetition.
 
         Raises:
             CondenseryError: the protocol does not list the target.

@@ -1,4 +1,4 @@
-"""The groups of DM Table 4 that condensing networks are drawn from."""
+"""The groups of DM Table 4 from which condensing networks are drawn."""
 
 from __future__ import annotations
 

@@ -18,13 +18,13 @@ class JobId(NamedTuple):
     """A job, or the parts into which it was split.
 
     Attributes:
-        rule: its rule in the workflow.
-        dataset: the data set, or several of a sequence, joined.
-        method: the method of the set; empty for a job without a set.
+        rule: name of its rule in the workflow.
+        dataset: name of the data set, or the joined names of a sequence.
+        method: name of the method of the set; "" for a job without a set.
         ipc: images per class; 0 for a job without a set.
-        network: the network that the job trains or condenses with; empty if there are several or none.
-        path: of its records below ``benchmarks/`` and ``logs/`` of the results, and of its rows below the
-            results.
+        network: the network that the job trains or condenses with; "" if there are several or none.
+        path: the path of its records, relative to ``benchmarks/`` and ``logs/`` of the results, and of its
+            rows, relative to the results.
     """
 
     rule: str
@@ -36,7 +36,7 @@ class JobId(NamedTuple):
 
 
 def jobs_of(config: Config, table: str) -> list[JobId]:
-    """Return the jobs behind a table, each once: preparation first.
+    """Return the jobs behind a table, without repetition; preparation comes first.
 
     Raises:
         CondenseryError: the protocol does not list the table.

@@ -20,7 +20,7 @@ def load_config(
 
     Args:
         directory: the folder config/.
-        protocol: the protocol; default: the one that config.yaml names.
+        protocol: name of the protocol; default: the one in config.yaml.
         settings: values that override those of config.yaml.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Targets of continual learning: the memories that they compare and what each step puts into them."""
+"""Targets of continual learning: the memories that they compare, and the data of each step."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ JOIN = "+"
 
 
 class MemoryId(NamedTuple):
-    """One memory, filled step by step, with the networks trained on it.
+    """One memory, which grows step by step, with the networks trained on it.
 
-    ``tasks`` is a data set whose classes come in ``steps`` groups, or the data sets of a sequence, joined.
-    ``order`` is the seed of the order of the classes, of the images in the memory, and of the networks.
+    ``tasks`` is the name of a data set whose classes come in ``steps`` groups, or the joined names of a
+    sequence. ``order`` is the seed of the order of the classes, of the images in the memory, and of the
+    networks.
     """
 
     tasks: str
@@ -40,7 +41,7 @@ class MemoryId(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The data of a step: a data set, some of its classes (or all), a shape of its images (or their own)."""
+    """The data of a step: a data set, some of its classes (or all), and a shape (or that of the images)."""
 
     dataset: str
     classes: tuple[int, ...] = ()
@@ -66,7 +67,7 @@ def memories(config: Config, target: str) -> list[MemoryId]:
 
 
 def networks(config: Config, memory: MemoryId) -> int:
-    """Return how many networks are trained on a memory: the number of the first target that has it."""
+    """Return the number of networks trained on a memory, from the first target that lists it."""
     for target, entry in config.spec.get("continual", {}).items():
         if memory in memories(config, target):
             return entry["networks"]
@@ -81,7 +82,7 @@ def step_of(config: Config, tasks: str, steps: int, order: int, number: int) -> 
         tasks: as in :class:`MemoryId`.
         steps: likewise.
         order: likewise.
-        number: which step, from 0.
+        number: index of the step, from 0.
 
     Raises:
         CondenseryError: the data set is unknown, or its classes cannot be split evenly.
@@ -96,10 +97,18 @@ def step_of(config: Config, tasks: str, steps: int, order: int, number: int) -> 
 
 
 def set_with(config: Config, memory: MemoryId, number: int) -> SetId | None:
-    """Return the set of a whole data set that contains a step's images, if there is one.
+    """Return the set of a whole data set from which the images of a step can be taken, or None.
 
-    There is one if the classes are condensed independently of each other (DM section 3.5 states this of DM
-    and random selection) and if the step uses its data unchanged.
+    It exists if the classes are condensed independently of each other, as DM section 3.5 states for DM and
+    random selection, and if the step does not change the shape of the images.
+
+    Args:
+        config: the configuration.
+        memory: the memory.
+        number: index of the step, from 0.
+
+    Raises:
+        CondenseryError: a name is unknown, or the classes cannot be split evenly.
     """
     step = step_of(config, memory.tasks, memory.steps, memory.order, number)
     alone = config.independent(memory.method, memory.network)
@@ -110,12 +119,12 @@ def set_with(config: Config, memory: MemoryId, number: int) -> SetId | None:
 
 
 def common_shape(config: Config, names: Sequence[str]) -> tuple[int, ...]:
-    """Return the shape that the images of all data sets can take: the most channels, rows and columns."""
+    """Return the common shape of all data sets: the largest number of channels, rows and columns."""
     return tuple(max(sides) for sides in zip(*(_shape(config.dataset(name)) for name in names), strict=True))
 
 
 def recipes(tasks: str) -> tuple[str, ...]:
-    """Return the recipes of the networks that learn some tasks, named as in :class:`MemoryId`."""
+    """Return the recipes of the networks that learn some tasks, which are named as in :class:`MemoryId`."""
     return (SEQUENCE_RECIPE, RECIPE) if JOIN in tasks else (RECIPE,)
 
 

@@ -1,6 +1,6 @@
 """The files that methods need and that are trained beforehand.
 
-A new kind is an entry here, a script and a rule.
+A new kind needs an entry here, a script and a rule.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ class Need:
 
     Attributes:
         rule: the rule of the workflow that trains it.
-        path: its path below the results, without suffix; fields are coordinates of a set and ``{part}``.
+        path: the path of the file relative to the results, without suffix. Its fields are coordinates of a
+            set and ``{part}``.
         step_rule: the rule that trains it for one step of continual learning, on the data of that step.
-        step_path: likewise, with coordinates of the step; if empty, continual learning cannot use it.
-        optional: whether a method without it trains one for each set.
-        section: the key of a protocol that describes it, if there is one.
-        parts: the names of its files, if there are several.
-        settings: what of the configuration it is made with, for a set.
+        step_path: the path of that file, likewise, with coordinates of the step; "" if continual learning
+            does not support this kind.
+        optional: whether a method trains it for each set if it is not given.
+        section: the key of a protocol that describes it; "" if there is none.
+        parts: returns the names of the parts, each a file.
+        settings: returns the settings from which the file for a set is trained.
     """
 
     rule: str
@@ -43,16 +45,16 @@ class Need:
     settings: Callable[[Config, SetId], Mapping[str, Any]] = lambda _config, _set_id: {}
 
     def paths(self, config: Config, set_id: SetId) -> list[str]:
-        """Return the paths of the files for a set below the results, without suffix."""
+        """Return the paths of the files for a set, relative to the results and without suffix."""
         return [self.path.format(**set_id._asdict(), part=part) for part in self.parts(config)]
 
 
 def _networks(name: str, recipe: str, parts: Callable[[Config], Iterable[str]]) -> Need:
-    """Return the need of networks in training that all sets of a data set and network share, made in parts.
+    """Return the need of network states that all sets of a data set and network share, trained in parts.
 
     Args:
-        name: of the rule, of the folder and of the key of a protocol.
-        recipe: by which they are trained.
+        name: the name of the rule, of the folder and of the key of a protocol.
+        recipe: the recipe of their training.
         parts: see `Need`.
     """
     return Need(
@@ -91,17 +93,17 @@ generator."""
 
 
 def needed(config: Config, set_id: SetId) -> dict[str, list[str]]:
-    """Return the files that a set needs: name of the need -> paths below the results, without suffix."""
+    """Return the files that a set needs: name of the need -> paths in the results, without suffix."""
     return {name: NEEDS[name].paths(config, set_id) for name in config.needs(set_id.method)}
 
 
 def needed_in_step(config: Config, method: str, coordinates: Mapping[str, Any]) -> dict[str, str]:
-    """Return the files that a step of continual learning needs, like `needed`.
+    """Return the files that a step of continual learning needs: name of the need -> path, see `needed`.
 
     Args:
         config: the configuration.
-        method: the method.
-        coordinates: ``tasks``, ``steps``, ``network``, ``order`` and ``step``.
+        method: name of the method.
+        coordinates: ``tasks``, ``steps``, ``network``, ``order`` and ``step`` of the step.
     """
     known = {name: NEEDS[name].step_path for name in config.needs(method)}
     return {name: path.format(**coordinates) for name, path in known.items() if path}

@@ -1,4 +1,4 @@
-"""The classes of each step."""
+"""The order of the classes in continual learning, and the classes of each step."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from condensery.errors import CondenseryError
 
 
 def class_order(seed: int, classes: int) -> tuple[int, ...]:
-    """Return a random order of the classes: that of NumPy's legacy generator with this seed.
+    """Return a random order of the classes, drawn by NumPy's legacy generator with this seed.
 
-    The authors' public code seeds NumPy with 0 to 4 and permutes the 100 classes; NumPy keeps the output of
-    this generator fixed, so these are the published orders.
+    The authors' public code seeds NumPy with 0 to 4 and permutes the 100 classes. NumPy guarantees the output
+    of this generator, so these are the orders of the papers.
     """
     return tuple(int(c) for c in np.random.RandomState(seed).permutation(classes))
 
 
 def step_classes(seed: int, classes: int, steps: int) -> tuple[tuple[int, ...], ...]:
-    """Return the new classes of every step, ascending: consecutive groups of equal size of the order.
+    """Return the new classes of every step in ascending order: consecutive groups of equal size of the order.
+
+    Args:
+        seed: the seed of the order, see `class_order`.
+        classes: number of classes.
+        steps: number of steps, a divisor of ``classes``.
 
     Raises:
         CondenseryError: the classes cannot be divided evenly into that many groups.

@@ -1,4 +1,4 @@
-"""A protocol's plans of its search, its pools and pairs of networks, its experts and its map of features."""
+"""A protocol's plans: the search, the pools and pairs of networks, the experts and the map of features."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Search:
     """An architecture search: the key ``search`` of a protocol.
 
     Attributes:
-        dataset: the data set.
-        proxies: methods, whose sets of seed 0 are trained on, and `EARLY_STOPPING`.
+        dataset: name of the data set.
+        proxies: names of methods, whose sets of seed 0 are the proxies, and `EARLY_STOPPING`.
         ipc: images per class of the proxies.
-        networks: how many networks of the space are trained; drawn at random unless these are all.
-        widths: of the networks that they are drawn from.
-        repeats: trainings of each network, each from another seed.
-        validation: the share of the training images that is held out to rank by.
-        training_images: how many of the others the search uses; all if None.
-        seed: of the validation images and of the drawn networks.
-        networks_per_job: how many networks one job trains.
+        networks: number of trained networks; if not all of the space, they are drawn at random.
+        widths: widths of the networks in the space, in channels.
+        repeats: number of trainings per network, each with another seed.
+        validation: share of the training images that is held out for the ranking.
+        training_images: number of the other training images that the search uses; None uses all.
+        seed: seed of the choice of validation images and of networks.
+        networks_per_job: number of networks that one job trains.
     """
 
     dataset: str
@@ -49,13 +49,13 @@ class Search:
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Search:
-        """Return the search that a protocol's ``search`` describes; it has been checked."""
+        """Return the search that a protocol describes under ``search``, whose content has been checked."""
         lists = {key: tuple(content[key]) for key in ("proxies", "widths") if key in content}
         return cls(**{**content, **lists})
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """The sets that every network is trained on: the proxies, and the whole set."""
+        """What every network is trained on: the proxies, and the whole set."""
         return (*self.proxies, WHOLE)
 
     @property
@@ -68,7 +68,7 @@ class Search:
         return parts(self.networks, self.networks_per_job)
 
     def set_of(self, proxy: str, network: str) -> SetId | None:
-        """Return the set of a proxy, condensed with a network; None if the proxy is not a set."""
+        """Return the coordinates of a proxy condensed with a network; None if the proxy is not a set."""
         is_set = proxy not in (EARLY_STOPPING, WHOLE)
         return SetId(self.dataset, proxy, network, self.ipc, 0) if is_set else None
 
@@ -79,15 +79,15 @@ POOL_RECIPE = "pool"
 
 @dataclass(frozen=True)
 class PoolPlan:
-    """A pool of each data set and network that needs one: the key ``pool`` of a protocol.
+    """The pool of every data set and network that needs one: the key ``pool`` of a protocol.
 
     Attributes:
-        networks: how many networks are trained.
-        networks_per_job: how many of them one job trains.
-        states: how many states of each are stored.
-        validation: the share of the training images that is held out to measure the accuracy of a state.
-        seed: of the validation images.
-        training_images: how many of the others the networks are trained on; all if None.
+        networks: number of trained networks.
+        networks_per_job: number of networks that one job trains.
+        states: number of stored states per network.
+        validation: share of the training images that is held out to measure the accuracy of states.
+        seed: seed of the choice of validation images.
+        training_images: number of the other images that the networks are trained on; None uses all.
     """
 
     networks: int
@@ -116,8 +116,8 @@ class PairsPlan:
     """Networks before and after their training on all images: the key ``pairs`` of a protocol.
 
     Attributes:
-        networks: how many networks are trained, of each data set and network that needs them.
-        networks_per_job: how many of them one job trains.
+        networks: number of trained networks per data set and network that needs pairs.
+        networks_per_job: number of networks that one job trains.
     """
 
     networks: int
@@ -134,11 +134,11 @@ EXPERT_RECIPE = "expert"
 
 @dataclass(frozen=True)
 class ExpertPlan:
-    """The experts of each data set and network that needs them: the key ``experts`` of a protocol.
+    """The experts of every data set and network that needs them: the key ``experts`` of a protocol.
 
     Attributes:
-        networks: how many are trained.
-        networks_per_job: how many of them one job trains.
+        networks: number of experts.
+        networks_per_job: number of experts that one job trains.
     """
 
     networks: int
@@ -150,10 +150,10 @@ class ExpertPlan:
 
 
 def state_steps(steps: int, states: int) -> list[int]:
-    """Return after how many steps to take the states of a network: after one, after all, and between.
+    """Return the numbers of steps after which states of a network are stored, from 1 to ``steps``.
 
-    They are even on a logarithmic axis, as is, roughly, the accuracy of a network, so that states of all
-    accuracies are taken. There are fewer than ``states`` where there are not enough steps.
+    They are evenly spaced on a logarithmic axis. The accuracy of a network grows roughly evenly on this axis,
+    so that states of all accuracies are stored. There are fewer than ``states`` if there are too few steps.
     """
     return sorted({round(steps ** (1 - number / max(1, states - 1))) for number in range(states)})
 
@@ -173,7 +173,7 @@ class Embedding(NamedTuple):
 
 
 def embedding(config: Config, target: str) -> Embedding:
-    """Return the map that a target shows: with the set of seed 0 of each method and ipc.
+    """Return the map that a target shows, with the set of seed 0 of each method and ipc.
 
     Raises:
         CondenseryError: the protocol does not list the target.

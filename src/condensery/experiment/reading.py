@@ -1,4 +1,4 @@
-"""Strict reading of YAML: no repeated key, nothing that YAML misreads, and errors of one line."""
+"""Strict reading of YAML: repeated keys and values that YAML misreads are errors, with one line each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from condensery.errors import CondenseryError
 
 # The loader in C reads config/ in a tenth of the time; not every build of PyYAML has it.
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # known when it runs
-    """The safe loader, which also refuses keys that are given twice, and what YAML misreads."""
+    """The safe loader, which also refuses repeated keys and values that YAML misreads."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -29,9 +29,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         return super().construct_mapping(node, deep)
 
     def construct_plain(self, node: yaml.ScalarNode) -> Any:
-        """Return a truth value, number or date, but only as everyone would write it.
+        """Return a truth value, number or date; refuse spellings that YAML 1.1 reads in an unexpected way.
 
-        YAML 1.1 reads ``yes`` as true, ``060`` as 48 and ``1:00`` as 60.
+        It reads ``yes`` as true, ``060`` as 48 and ``1:00`` as 60.
         """
         kind = node.tag.rpartition(":")[2]
         value = self.yaml_constructors[f"plain {kind}"](self, node)
@@ -65,7 +65,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read a YAML file that holds a mapping.
 
     Raises:
-        CondenseryError: the file is absent, is not a YAML mapping, or gives a key twice.
+        CondenseryError: the file is absent, is not a YAML mapping, or repeats a key.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ def read(path: Path) -> dict[str, Any]:
             "with an option where it is"
         ) from error
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        # PyYAML passes on what Python says of a number of 5,000 digits, a list as a key, or deep nesting.
+        # PyYAML passes on Python's errors on a number of 5,000 digits, a list as a key, or deep nesting.
         reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise CondenseryError(f"{path}: cannot be read as YAML ({reason}); correct the file") from error
     except yaml.YAMLError as error:
@@ -98,7 +98,7 @@ _LARGEST = 1_000_000
 
 
 def _depth(text: str) -> int:
-    """Return how deep a text of YAML can be nested at most: the loader in C has no limit but its stack."""
+    """Return an upper bound of the nesting of a YAML text; too much of it overflows the C loader's stack."""
     brackets = deepest = 0
     for line in text.splitlines():
         opened = line.count("[") + line.count("{")
@@ -109,10 +109,14 @@ def _depth(text: str) -> int:
 
 
 def _size(value: Any, known: dict[int, int]) -> int:
-    """Return how many values there are if each alias is written out.
+    """Return the number of values after the expansion of all aliases.
+
+    Args:
+        value: the loaded content.
+        known: id of a container -> its number of values, or -1 while it is counted; filled here.
 
     Raises:
-        ValueError: one contains itself.
+        ValueError: an alias contains itself.
     """
     if not isinstance(value, dict | list):
         return 1

@@ -1,4 +1,4 @@
-"""The schemas of the configuration: checks of a file's content, and messages on wrong keys and values."""
+"""The schemas of the configuration: checks of files, and messages about invalid keys and values."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _is_integer(_checker: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# JSON Schema takes 20.0 for an integer and accepts infinity: both would fail late, inside a job.
+# JSON Schema accepts 20.0 as an integer, and infinity: both would fail late, inside a job.
 _Validator = validators.extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -73,7 +73,7 @@ _FORMATS.checks("network", raises=CondenseryError)(_is_network)
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """Read the schema called ``name``; the known targets are filled into that of protocols.
+    """Read the schema called ``name``; the schema of protocols is completed with the names of all targets.
 
     Raises:
         CondenseryError: the schema is absent, or is not YAML.
@@ -108,10 +108,10 @@ def check(
         reference: the schema, such as ``methods.schema.yaml`` or ``parameters.schema.yaml#/$defs/recipe``.
         file: the file that the message names.
         keys: the path of the content in the file.
-        partial: allow keys to be absent at the top.
+        partial: whether keys may be missing at the top level.
 
     Raises:
-        CondenseryError: the first thing that is not allowed.
+        CondenseryError: the content is invalid; the message names the first error.
     """
     validator = _Validator({"$ref": reference}, registry=_registry(), format_checker=_FORMATS)
     errors = [
@@ -128,7 +128,7 @@ def check(
 
 
 def base_of(name: str, entry: Mapping[str, Any]) -> str:
-    """Return the name of the entry that an entry is a variant of, or its own."""
+    """Return the name of the entry of which an entry is a variant, or the name itself."""
     return entry.get("variant_of", name)
 
 
@@ -141,7 +141,13 @@ def key_path(keys: Iterable[str | int]) -> str:
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
-    """Say that a name is unknown, suggest a similar one, and list all."""
+    """Return the message about an unknown name, with the most similar known name and a list of all.
+
+    Args:
+        what: the kind of name, such as ``data set``.
+        name: the unknown name.
+        known: all valid names.
+    """
     names = sorted(str(k) for k in known)
     close = difflib.get_close_matches(str(name), names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
@@ -175,7 +181,7 @@ def _wanted(schema: Mapping[str, Any], rule: str, limit: Any) -> str:
 
 
 def _quotes(error: ValidationError) -> str:
-    """Return a word about quotes, where a text is wanted and YAML reads something else."""
+    """Return advice on quotes if a text is expected and YAML reads something else, or an empty text."""
     for each in [error, *(error.context or [])]:
         wanted = each.validator == "type" and "string" in each.validator_value
         if wanted and isinstance(each.instance, bool | int | float | None):
@@ -185,7 +191,7 @@ def _quotes(error: ValidationError) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it, with a word on exponents that YAML does not know."""
+    """Return a value as messages show it, with advice on exponents that YAML reads as text."""
     text = repr(value)
     if isinstance(value, str) and _EXPONENT.fullmatch(value):
         text += " (a text for YAML: write exponents as 1.0e-3)"

@@ -1,4 +1,4 @@
-"""The settings that a target was made with, to find out whether they are those that a protocol asks for."""
+"""The settings behind a target, which are recorded and compared with those of the current protocol."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from condensery.experiment.target_kinds import Trajectories
 from condensery.experiment.targets import WHOLE, SetId
 from condensery.experiment.trajectories import RECIPE, trajectories
 
-# What an entry of datasets.yaml says beside the images: how they are called, where they are found, and what
-# methods do with them.
+# Keys of an entry of datasets.yaml that do not determine the images: names, sources, and settings of methods.
 _BESIDE = ("title", "sources", "augmentation", "network", "smallest_class")
 
 
 def settings_of(config: Config, target: str) -> dict[str, Any]:
-    """Return everything in the configuration on which the numbers of a target depend.
+    """Return all values of the configuration on which the numbers of a target depend.
 
     Returns:
         JSON-able values: ``target``, its entry in the protocol; ``precision``; the numbers of sets and
@@ -43,7 +42,7 @@ def settings_of(config: Config, target: str) -> dict[str, Any]:
     else:
         found["target"] = config.spec[section].get(target)
         found.update(_of_sets(config, target))
-    # As it is read again: tuples are lists.
+    # As JSON returns it: tuples become lists.
     return json.loads(json.dumps(found))
 
 
@@ -54,7 +53,7 @@ def as_text(settings: Mapping[str, Any]) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read the settings that `as_text` wrote; those of a file that is absent or damaged are empty."""
+    """Read the settings that `as_text` wrote; return an empty mapping if the file is absent or damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -63,7 +62,12 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def agree(recorded: Iterable[Mapping[str, Any]], current: Mapping[str, Any]) -> bool:
-    """Say whether each of the current settings is recorded, with its value, by at least one target."""
+    """Say whether every current setting was recorded with the same value by at least one target.
+
+    Args:
+        recorded: the recorded settings of some targets.
+        current: the settings of the current configuration.
+    """
     records = list(recorded)
     return all(any(record.get(key) == value for record in records) for key, value in current.items())
 
@@ -74,7 +78,7 @@ def data_key(dataset: str) -> str:
 
 
 def content(config: Config, dataset: str) -> dict[str, Any]:
-    """Return the values that the prepared images depend on, whichever source they are read from."""
+    """Return the values that determine the prepared images, independent of the source."""
     entry = config.dataset(dataset)
     return {key: entry[key] for key in entry if key not in _BESIDE}
 
@@ -85,13 +89,13 @@ def of_data(config: Config, dataset: str) -> dict[str, Any]:
 
 
 def of_set(config: Config, dataset: str, method: str, network: str, ipc: int) -> dict[str, Any]:
-    """Return the settings of a set and of what its method needs, which are equal for all seeds.
+    """Return the settings of a set and of the files that its method needs; they are equal for all seeds.
 
     Args:
         config: the configuration.
         dataset: name of the data set.
         method: name of the method.
-        network: name of the network that condenses.
+        network: name of the condensing network.
         ipc: images per class.
     """
     values = config.parameters(dataset, method, network, ipc) | {"augmentation": config.augmentation(dataset)}
@@ -109,7 +113,7 @@ def of_training(config: Config, recipe: str, dataset: str, network: str, ipc: in
         config: the configuration.
         recipe: name of the recipe.
         dataset: name of the data set.
-        network: name of the network that is trained.
+        network: name of the evaluation network.
         ipc: images per class of the set; 0 is the whole data set.
     """
     values = config.recipe(recipe, dataset, ipc, network)

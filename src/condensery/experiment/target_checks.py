@@ -1,4 +1,4 @@
-"""Checks of targets beyond the schemas: names, sizes, and what methods support."""
+"""Checks of targets beyond the schemas: names, sizes, and the capabilities of methods."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def check_memories(config: Config, file: Path) -> None:
 
 
 def check_trajectories(config: Config, file: Path) -> None:
-    """Check that the methods of trajectories have iterations.
+    """Check that the methods of trajectories condense in iterations, after which snapshots can be taken.
 
     Raises:
-        CondenseryError: a method has no iterations after which a snapshot could be taken.
+        CondenseryError: a method has no iterations.
     """
     for target in config.listed(target_kinds.Trajectories):
         for number, block in enumerate(config.blocks(target)):
@@ -121,10 +121,10 @@ def check_search(config: Config, file: Path) -> None:
 
 
 def check_needs(config: Config, file: Path) -> None:
-    """Check that the protocol has the sections that describe what its sets are condensed with.
+    """Check that the protocol has a section for each kind of file that the methods of its sets need.
 
     Raises:
-        CondenseryError: the first method whose section is missing.
+        CondenseryError: a section is missing; the message names the first method that needs it.
     """
     for target in config.spec["targets"]:
         for method in dict.fromkeys(set_id.method for set_id in config.target_sets(target)):

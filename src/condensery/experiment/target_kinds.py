@@ -1,7 +1,4 @@
-"""The kinds of targets: a class for each, whose attributes say what a target of the kind is.
-
-`condensery.experiment.catalog` has the targets.
-"""
+"""The kinds of targets, one class per kind; the targets themselves are in `condensery.experiment.catalog`."""
 
 from __future__ import annotations
 
@@ -13,12 +10,12 @@ from typing import ClassVar
 class Layout:
     """The lines and columns of a table of accuracies.
 
-    Cells that agree in lines and columns are one cell of the table, so all else must follow from these.
+    Line and column together must identify one cell: two cells with equal values in both are an error.
 
     Attributes:
         lines: the columns of cells that identify a line, names of `layout.HEADS`; the data set comes first.
         columns: the column of cells whose values are the table's columns, a name of `layout.HEADS`.
-        relative: whether an accuracy is also given in percent of that on the whole set.
+        relative: whether accuracies are also given in percent of the accuracy on the whole set.
     """
 
     lines: tuple[str, ...] = ("dataset", "ipc", "recipe")
@@ -28,12 +25,12 @@ class Layout:
 
 @dataclass(frozen=True)
 class Panel:
-    """The panel of a table in the figure of all published numbers; tables may share one.
+    """The panel of a table in the figure of all published numbers; several tables may share a panel.
 
     Attributes:
-        title: its title.
-        lines: what its lines are, a key of `reproduction_figure.HEADS`.
-        columns: what its columns are, likewise.
+        title: title of the panel.
+        lines: the meaning of its lines, a key of `reproduction_figure.HEADS`.
+        columns: the meaning of its columns, likewise.
     """
 
     title: str
@@ -43,16 +40,17 @@ class Panel:
 
 @dataclass(frozen=True)
 class Target:
-    """A target. A kind of target is a class.
+    """A target; each kind of target is a subclass.
 
     Attributes:
-        title: what readers see; the number in the paper first, if it has one.
-        panel: where its published numbers are in the figure of all of them; None for one of its own.
+        title: the title for readers, which begins with the number in the paper, if there is one.
+        panel: the panel of its published numbers in the figure of all published numbers; None is a panel of
+            its own with the target's title.
         section: the key of a protocol that lists targets of this kind.
-        entry: the definition of a target's value in protocol.schema.yaml, if each has one of its own.
+        entry: the definition of the target's value in protocol.schema.yaml, if each target has a value.
         tables: whether targets of this kind are tables.
-        figures: whether they are figures; they may be both.
-        whole_set: whether they may list networks on the whole set among their methods.
+        figures: whether targets of this kind are figures; a kind may be both.
+        whole_set: whether ``whole``, networks on the whole set, is allowed among the methods.
     """
 
     title: str
@@ -69,12 +67,12 @@ class Accuracies(Target):
     """A table of accuracies of networks trained on sets.
 
     Attributes:
-        notes: how to read it, one sentence each.
+        notes: sentences that explain the table.
         layout: its lines and its columns.
         published: the file of the published numbers, without the folder and ``.csv``.
-        gaps: whether cells that are only published are shown too, for data sets, sizes and recipes that were
-            measured.
-        reproduced: whether the published numbers are of the papers whose every number is set beside ours.
+        gaps: whether published cells without a measurement are shown, for the data sets, sizes and recipes
+            that were measured.
+        reproduced: whether the published numbers belong to the papers that are compared number by number.
     """
 
     notes: tuple[str, ...] = ()
@@ -100,7 +98,8 @@ class Curves(Target):
     """A figure of accuracy against images per class.
 
     Attributes:
-        relative: whether a second panel has the accuracy in percent of that on the whole set in recipe whole.
+        relative: whether a second panel shows accuracies in percent of the accuracy on the whole set in
+            recipe whole.
     """
 
     relative: bool = False
@@ -139,7 +138,7 @@ class ClassesInSteps(Memories):
     """Classes of one data set that come in steps.
 
     Attributes:
-        steps: the number of steps of the published numbers that this target measures.
+        steps: the number of steps of the published experiment.
     """
 
     steps: int = 0

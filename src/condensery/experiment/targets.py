@@ -1,4 +1,4 @@
-"""The parts of a target: the coordinates of its synthetic sets and of the networks trained on them."""
+"""The coordinates of a target's synthetic sets, and of the networks trained on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WHOLE = "whole"
 
 
 class SetId(NamedTuple):
-    """One synthetic set: seeds count from 0."""
+    """The coordinates of one synthetic set; seeds count from 0."""
 
     dataset: str
     method: str
@@ -20,7 +20,7 @@ class SetId(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """The networks trained on one synthetic set with one recipe."""
+    """The coordinates of the networks trained on one synthetic set with one recipe."""
 
     set: SetId
     recipe: str
@@ -28,7 +28,7 @@ class Evaluation(NamedTuple):
 
 
 class WholeEvaluation(NamedTuple):
-    """One network trained on the whole training set."""
+    """The coordinates of one network trained on the whole training set."""
 
     dataset: str
     recipe: str
@@ -37,7 +37,7 @@ class WholeEvaluation(NamedTuple):
 
 
 def parts(count: int, per_job: int) -> list[str]:
-    """Return the names of the jobs that divide this many networks, such as ``3-of-30``."""
+    """Return the names of the parts of ``count`` networks, ``per_job`` in each, such as ``3-of-30``."""
     jobs = -(-count // per_job)
     return [f"{number}-of-{jobs}" for number in range(1, jobs + 1)]
 
@@ -46,9 +46,9 @@ def sets_of(block: Mapping[str, Any], default: Mapping[str, str], sets: int) -> 
     """Yield every set of a block of a protocol's target.
 
     Args:
-        block: its ``datasets``, ``methods``, ``ipc`` and, if it gives them, ``networks`` and ``sets``.
-        default: data set -> the network that it is condensed with unless the block names others.
-        sets: independent sets per cell unless the block gives a number.
+        block: a mapping with ``datasets``, ``methods``, ``ipc`` and, optionally, ``networks`` and ``sets``.
+        default: data set -> its condensing network if the block names none.
+        sets: number of independent sets per cell if the block does not give it.
     """
     seeds = range(block.get("sets", sets))
     methods = [method for method in block["methods"] if method != WHOLE]
@@ -60,9 +60,13 @@ def sets_of(block: Mapping[str, Any], default: Mapping[str, str], sets: int) -> 
 def whole_evaluations_of(
     block: Mapping[str, Any], default: Mapping[str, str], count: int
 ) -> Iterator[WholeEvaluation]:
-    """Yield the trainings on the whole data sets of a block that lists ``whole`` as a method.
+    """Yield the trainings on whole data sets of a block, if it lists ``whole`` as a method.
 
-    Each of the block's evaluation networks is trained ``count`` times in each of its ``whole_recipes``.
+    Args:
+        block: a mapping with ``datasets``, ``methods`` and, optionally, ``evaluate``, ``networks`` and
+            ``whole_recipes``.
+        default: data set -> its network if the block names none.
+        count: number of trainings per evaluation network and recipe; their seeds are 0 to ``count`` - 1.
     """
     if WHOLE in block["methods"]:
         recipes = block.get("whole_recipes", [WHOLE])

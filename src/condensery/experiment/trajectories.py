@@ -1,4 +1,4 @@
-"""Targets of trajectories: the sets that are followed, and the iterations of their snapshots."""
+"""Targets of trajectories: their sets, and the iterations of the snapshots of each set."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ RECIPE = "dsa"
 
 
 def trajectories(config: Config, *targets: str) -> dict[SetId, list[int]]:
-    """Return the sets that targets follow and after which iterations a snapshot of each is taken.
+    """Return the sets of trajectories: set -> the iterations after which a snapshot of it is taken.
 
-    A set that several blocks name has the snapshots of all of them.
+    If several blocks list a set, it has the snapshots of all of them.
+
+    Args:
+        config: the configuration.
+        targets: names of targets of trajectories.
 
     Raises:
         CondenseryError: the protocol does not list a target.
@@ -35,14 +39,14 @@ def trajectories(config: Config, *targets: str) -> dict[SetId, list[int]]:
 
 
 def steps_of(config: Config, coordinates: Mapping[str, Any]) -> list[int]:
-    """Return after which iterations a snapshot of a set is taken.
+    """Return the iterations after which a snapshot of a set is taken.
 
     Args:
         config: the configuration.
         coordinates: ``dataset``, ``method``, ``network``, ``ipc`` and ``seed``; the numbers may be texts.
 
     Raises:
-        CondenseryError: no target of the protocol follows the set.
+        CondenseryError: no trajectory of the protocol contains the set.
     """
     dataset, method, network = (str(coordinates[name]) for name in ("dataset", "method", "network"))
     followed = SetId(dataset, method, network, int(coordinates["ipc"]), int(coordinates["seed"]))
@@ -56,9 +60,13 @@ def steps_of(config: Config, coordinates: Mapping[str, Any]) -> list[int]:
 
 
 def snapshots(iterations: int, count: int) -> list[int]:
-    """Return the iterations of the snapshots: all of them, half, a quarter and so on, rounded up.
+    """Return the iterations of the snapshots, ascending: all, half, a quarter and so on, rounded up.
 
-    They are spaced evenly on a logarithmic axis. There are fewer than ``count`` if there are not enough
+    They are evenly spaced on a logarithmic axis. There are fewer than ``count`` if there are too few
     iterations to halve.
+
+    Args:
+        iterations: number of iterations of the method.
+        count: number of snapshots, at most.
     """
     return sorted({-(-iterations // 2**halvings) for halvings in range(count)})

@@ -1,4 +1,4 @@
-"""The base of all generators: their setting, their modules, their training and their sampling."""
+"""The base of all generators: setting, modules, training and sampling."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _AT_ONCE = 250
 
 @dataclass(frozen=True)
 class Setting:
-    """The setting of a generator: everything that it depends on.
+    """The setting of a generator: all inputs of its training.
 
     Attributes:
-        data: the real data; the training split only is used.
-        classes: the classes whose images it learns to make.
+        data: the real data; only the training split is used.
+        classes: the classes whose images it learns to generate.
         parameters: the hyper-parameters of its method.
-        seed: every stream starts from it.
+        seed: the seed of all streams.
         device: where to compute.
     """
 
@@ -65,7 +65,7 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def logits(self, noise: Tensor, labels: Tensor) -> Tensor:
-        """Return intensities before the sigmoid, (N, C, H, W), of noise (N, noise) and classes (N,)."""
+        """Return intensities before the sigmoid, (N, C, H, W), from noise (N, noise) and classes (N,)."""
 
     def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
         """Return images of these classes, float32 (N, C, H, W) in normalized space."""
@@ -78,7 +78,16 @@ class Generator(nn.Module, ABC):
 
 
 def with_classes(features: Tensor, labels: Tensor, count: int) -> Tensor:
-    """Append the class, as a vector with a single one: (N, F), int64 (N,) -> (N, F + count)."""
+    """Append the one-hot vector of the class to features.
+
+    Args:
+        features: (N, F).
+        labels: int64 (N,).
+        count: number of classes.
+
+    Returns:
+        (N, F + count).
+    """
     return torch.cat([features, F.one_hot(labels, count).to(features.dtype)], 1)
 
 
@@ -86,7 +95,7 @@ class RealImages:
     """Random batches of the real images of a setting's classes, on its device."""
 
     def __init__(self, setting: Setting) -> None:
-        """Bring the training images to the device."""
+        """Move the training images to the device."""
         train = setting.data.train
         self._setting = setting
         self._samples = Samples.of_split(train, setting.device)
@@ -97,8 +106,8 @@ class RealImages:
         """Return independent draws from all images, with their labels.
 
         Args:
-            size: how many.
-            address: of the draw.
+            size: number of draws.
+            address: the address of the random stream, such as the step.
 
         Returns:
             float32 (size, C, H, W), normalized, and int64 (size,).
@@ -107,7 +116,7 @@ class RealImages:
         return self._samples.batch(rows), self._samples.labels[rows.to(self._samples.labels.device)]
 
     def of_classes(self, classes: Sequence[int], size: int, *address: int) -> Tensor:
-        """Return independent draws from the images of each class: float32 (classes, size, C, H, W)."""
+        """Return independent draws from the images of each class, float32 (classes, size, C, H, W)."""
         rows = [
             _draws(self._pools[c], size, self._setting.stream("class-batch", *address, c)) for c in classes
         ]
@@ -119,7 +128,16 @@ def _draws(rows: Tensor, size: int, stream: torch.Generator) -> Tensor:
 
 
 def random_labels(classes: Sequence[int], count: int, stream: torch.Generator) -> Tensor:
-    """Return ``count`` independent draws from some classes, each equally likely: int64 (count,)."""
+    """Draw labels independently and uniformly.
+
+    Args:
+        classes: the classes to draw from.
+        count: number of draws.
+        stream: a CPU generator.
+
+    Returns:
+        int64 (count,), on the CPU.
+    """
     return _draws(torch.tensor(classes), count, stream)
 
 
@@ -127,14 +145,14 @@ class Training(ABC):
     """A generator in training.
 
     Attributes:
-        setting: what it depends on.
-        real: the images that it learns from.
-        modules: name -> module; all that have weights.
-        optimizers: name -> optimizer; no name is that of a module.
+        setting: the inputs of the training.
+        real: batches of the real images.
+        modules: name -> module, for all modules with weights.
+        optimizers: name -> optimizer; the names differ from those of the modules.
     """
 
     def __init__(self, setting: Setting) -> None:
-        """Begin; a subclass adds its modules and optimizers."""
+        """Load the images; a subclass adds its modules and optimizers."""
         self.setting, self.real = setting, RealImages(setting)
         self.modules: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Adam] = {}
@@ -142,23 +160,23 @@ class Training(ABC):
     @staticmethod
     @abstractmethod
     def make(info: DataInfo, parameters: Mapping[str, Any]) -> Generator:
-        """Build the generator; its weights are neither drawn nor read yet."""
+        """Build the generator; its weights are not set yet."""
 
     @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:
         """Do one step, and return losses by name, each a scalar."""
 
     def check(self) -> None:  # noqa: B027 (most kinds do nothing)
-        """Check that training can continue, beyond its values being finite.
+        """Check for failures of the training other than values that are not finite, which the loop checks.
 
         Raises:
-            CondenseryError: it cannot.
+            CondenseryError: the training has failed.
         """
 
     @property
     @abstractmethod
     def result(self) -> Generator:
-        """The generator to sample from."""
+        """The generator that is sampled from."""
 
     def noise(self, generator: Generator, count: int, *address: int) -> Tensor:
         """Return the noise of ``count`` images, on the device."""
@@ -166,7 +184,7 @@ class Training(ABC):
         return generator.draw(count, stream).to(self.setting.device.torch_device)
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that changes, for a checkpoint."""
+        """Return the state of the training, for a checkpoint."""
         tensors = {
             f"{name}.{key}": tensor
             for name, module in self.modules.items()
@@ -188,7 +206,7 @@ class Training(ABC):
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
-    """Take one step of an optimizer on a loss; nothing else gets a gradient.
+    """Take one step of an optimizer on a loss; only the optimizer's parameters get gradients.
 
     Returns:
         The loss, detached.
@@ -203,13 +221,13 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sample(generator: Generator, classes: Sequence[int], count: int, seed: int, device: Device) -> Tensor:
-    """Make images.
+    """Sample images.
 
     Args:
-        generator: on the device.
-        classes: the classes, whose images follow one another.
-        count: images of each class.
-        seed: of their noise; that of one class does not depend on the others.
+        generator: the generator, on the device.
+        classes: the classes; their images are returned one class after the other.
+        count: images per class.
+        seed: seed of the noise, which for one class does not depend on the other classes.
         device: where to compute.
 
     Returns:

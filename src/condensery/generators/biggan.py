@@ -85,7 +85,12 @@ class Generator(base.Generator):
 def follow(average: nn.Module, current: nn.Module, decay: float) -> None:
     """Update an exponential moving average: average <- decay * average + (1 - decay) * current.
 
-    All floating-point values are averaged, running statistics included; integer counts are copied.
+    All floating-point values are averaged, including running statistics; integer counts are copied.
+
+    Args:
+        average: the module that holds the average, changed in place.
+        current: the module of the same kind that is trained.
+        decay: the weight of the old average, 0 to 1.
     """
     for old, new in zip(average.state_dict().values(), current.state_dict().values(), strict=True):
         if old.is_floating_point():
@@ -95,15 +100,15 @@ def follow(average: nn.Module, current: nn.Module, decay: float) -> None:
 
 
 def decay(step: int, limit: float) -> float:
-    """Return the decay of the average after a step, from 0: (1 + step) / (10 + step), at most ``limit``.
+    """Return the decay of the average after a step (from 0): (1 + step) / (10 + step), at most ``limit``.
 
-    So the weight of the untrained first weights fades quickly.
+    The small first values make the contribution of the untrained weights fade quickly.
     """
     return min(limit, (1 + step) / (10 + step))
 
 
 def augmented(images: Tensor, strategy: str, stream: torch.Generator) -> Tensor:
-    """Apply every family of a strategy, one after the other, each image with parameters of its own.
+    """Apply every family of a strategy, one after the other, each image with its own parameters.
 
     Args:
         images: (N, C, H, W).
@@ -118,13 +123,15 @@ def augmented(images: Tensor, strategy: str, stream: torch.Generator) -> Tensor:
 class Training(base.Training):
     """Adam on the hinge loss: ``steps_net`` steps of the discriminator, then one of the generator.
 
+    Images are sampled from an exponential moving average of the generator's weights.
+
     Parameters (``config/methods.yaml``): ``iterations``, steps of the generator; ``steps_net``; ``batch``;
-    ``lr`` of both; ``noise``; ``width``; ``ema``, largest decay of the average of the generator's weights,
-    which is what is sampled; ``strategy`` of the augmentation.
+    ``lr`` of both networks; ``noise``; ``width``; ``ema``, the largest decay of the average; ``strategy`` of
+    the augmentation.
     """
 
     def __init__(self, setting: Setting) -> None:
-        """Draw the first weights."""
+        """Draw the initial weights."""
         super().__init__(setting)
         info, parameters, device = setting.data.info, setting.parameters, setting.device.torch_device
         self.generator = self.make(info, parameters).to(device)
@@ -183,7 +190,7 @@ class Training(base.Training):
         real, real_labels = self.real.batch(self.setting.parameters["batch"], step, number)
         with torch.no_grad():
             generated, labels = self._generated(step, number)
-        # Both in one pass: each augmented by itself, with the same families.
+        # Real and generated images in one pass, augmented separately with the same families.
         scores = self._scores(torch.cat([real, generated]), torch.cat([real_labels, labels]), step, number)
         self._judged = scores.detach()
         return descend(self.optimizers["adam-discriminator"], discriminator_loss(*scores.split(len(real))))

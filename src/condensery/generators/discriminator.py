@@ -24,7 +24,7 @@ class Block(nn.Module):
         inputs: channels.
         outputs: channels.
         halve: whether to halve the maps.
-        first: whether the maps are images: then no ReLU comes first.
+        first: whether the maps are images; the block then begins without a ReLU.
     """
 
     def __init__(self, inputs: int, outputs: int, *, halve: bool, first: bool = False) -> None:

@@ -22,11 +22,11 @@ from condensery.generators.base import Setting, descend, with_classes
 # Classes in a step; each has an equal share of the batch.
 _CLASSES = 10
 
-# Widths of the kernels in mean distances between real images of a class. On MNIST, where that distance is
-# about 10, they are those of the authors' public code: 2, 5, 10, 20, 40 and 80.
+# Widths of the kernels, relative to the mean distance between real images of a class. On MNIST this distance
+# is about 10, so that the widths are those of the authors' public code: 2, 5, 10, 20, 40 and 80.
 WIDTHS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
-# Images of a class by which that distance is measured.
+# Images per class from which this distance is measured.
 _MEASURED = 100
 
 # Keeps the slope of the square root finite.
@@ -63,12 +63,12 @@ class Generator(base.Generator):
 class Training(base.Training):
     """Adam on the mean, over the classes of a step, of the discrepancy of real and generated images.
 
-    Parameters (``config/methods.yaml``): ``iterations``; ``batch``, real images in a step, and as many
-    generated ones; ``lr``; ``noise`` and ``width`` of the generator.
+    Parameters (``config/methods.yaml``): ``iterations``; ``batch``, the number of real images per step, and
+    of generated ones; ``lr``; ``noise`` and ``width`` of the generator.
     """
 
     def __init__(self, setting: Setting) -> None:
-        """Draw the first weights, and measure how far apart real images are."""
+        """Draw the initial weights, and measure the mean distance between real images."""
         super().__init__(setting)
         self.generator = self.make(setting.data.info, setting.parameters)
         networks.initialize(self.generator.to(setting.device.torch_device), setting.stream("weights"))
@@ -102,7 +102,7 @@ class Training(base.Training):
         labels = torch.tensor(classes, device=real.device).repeat_interleave(size)
         with self.setting.device.autocast():
             generated = self.generator(self.noise(self.generator, len(labels), step), labels)
-        # The kernels are computed in float32: bfloat16 has no digits for what is left of near distances.
+        # The kernels are computed in float32, because bfloat16 loses the digits of small distances.
         squares = kernels.mmd_squared(self.kernel, real, generated.flatten(1).unflatten(0, real.shape[:2]))
         loss = (squares.clamp(min=0) + _EPSILON).sqrt().mean()
         return {"mmd": descend(self.optimizers["adam"], loss)}

@@ -14,12 +14,12 @@ _SMALLEST = 4
 
 
 def doublings(size: Size) -> int:
-    """Return the number of doublings, at least 1, from maps of about 4 pixels to an image of this size."""
+    """Return the number of doublings, at least 1, from maps with sides of about 4 pixels to an image."""
     return max(1, math.ceil(math.log2(max(size) / _SMALLEST)))
 
 
 def first_size(size: Size) -> Size:
-    """Return the size of the maps whose doublings cover an image of this size."""
+    """Return the size of the first maps, whose doublings cover an image of this size."""
     scale = 2 ** doublings(size)
     return math.ceil(size[0] / scale), math.ceil(size[1] / scale)
 
@@ -31,17 +31,17 @@ def cut(images: Tensor, size: Size) -> Tensor:
 
 
 class Spectral(nn.Module):
-    """Mixed into a layer: its weight is divided by its largest singular value (Miyato et al. 2018).
+    """Mixin of a layer that divides its weight by the largest singular value (Miyato et al. 2018).
 
-    The weight is seen as a matrix (out, ...). Every pass in training takes one step of the power iteration,
-    which begins with ``u`` where the last one ended.
+    The weight is taken as a matrix (out, ...). Every forward pass in training mode does one step of the power
+    iteration, which continues from the buffer ``u``.
     """
 
     weight: Tensor
     u: Tensor
 
     def start(self) -> None:
-        """Add the vector of the power iteration; the layer's own constructor must have run."""
+        """Add the vector of the power iteration; call this after the constructor of the layer."""
         self.register_buffer("u", torch.zeros(len(self.weight)))
 
     def normalized(self) -> Tensor:
@@ -110,7 +110,7 @@ class ConditionalBatchNorm(nn.Module):
 
 @torch.no_grad()
 def initialize(module: nn.Module, stream: torch.Generator) -> None:
-    """Give a module new weights, in place, from a CPU generator alone.
+    """Give a module new weights, in place, drawn from a CPU generator only.
 
     Weights are normal with standard deviation 0.02 and biases zero, as in the public code of BigGAN for
     CIFAR; class-conditional batch norm starts as the identity.

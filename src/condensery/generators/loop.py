@@ -31,13 +31,13 @@ def train(
     Args:
         kind: one of `KINDS`.
         setting: its setting; the parameter ``iterations`` is the number of steps.
-        run: where to save the state and to resume from, and the progress in steps.
+        run: the checkpoint saves the state; the progress counts steps.
 
     Returns:
-        Its weights by name, which :func:`build` takes.
+        The weights by name, which :func:`build` takes.
 
     Raises:
-        CondenseryError: training cannot continue.
+        CondenseryError: the training has failed, or its values are not finite.
     """
     training = KINDS[kind](setting)
     for step in run.steps(setting.parameters["iterations"], training):
@@ -56,9 +56,9 @@ def build(
 
     Args:
         kind: one of `KINDS`.
-        info: the data set that it was trained on.
-        parameters: those that it was trained with.
-        weights: those that :func:`train` returned.
+        info: the data set of the training.
+        parameters: the hyper-parameters of the training.
+        weights: the weights that :func:`train` returned.
         device: where to compute.
     """
     generator = KINDS[kind].make(info, parameters)

@@ -1,8 +1,9 @@
 """Class-conditional convolutional variational autoencoder.
 
 Source: Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014; the class is an input of encoder and
-decoder (Sohn, Lee and Yan 2015). An image is normal around what is decoded, with one standard deviation for
-all, the best one for the batch (Rybkin et al. 2021): so the two terms of the loss need no weight.
+decoder (Sohn, Lee and Yan 2015). Pixels are normally distributed around the decoded image, with one standard
+deviation, the optimal one for the batch (Rybkin et al. 2021); the two terms of the loss therefore need no
+weight.
 """
 
 from __future__ import annotations
@@ -98,8 +99,8 @@ def loss(images: Tensor, decoded: Tensor, mean: Tensor, log_variance: Tensor) ->
         log_variance: likewise.
 
     Returns:
-        ``reconstruction``, D/2 log(mean squared error) for images of D numbers, without its constant; and
-        ``divergence``, that of the codes from standard normal ones.
+        ``reconstruction``, D/2 log(mean squared error) for images of D values, without its constant; and
+        ``divergence``, the Kullback-Leibler divergence of the codes from the standard normal distribution.
     """
     error = (images - decoded).square().mean()
     reconstruction = images[0].numel() / 2 * torch.log(error + _EPSILON)

@@ -1,4 +1,4 @@
-"""Jobs: what the commands open to compute, and what builds their problems, recipes and rows."""
+"""Jobs: the configuration, data, network and device of a command, and its problems, recipes and rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arguments that all commands that compute share, and the job that they describe."""
+"""The arguments that all computing commands share, and the job that they describe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,13 @@ MOST_NUMBERS = 10**6
 
 
 def add_seed_argument(parser: argparse.ArgumentParser, what: str, *, required: bool = True) -> None:
-    """Add the argument that gives the seed of something; without it, if it may be left out, it is None."""
+    """Add the argument ``--seed``, a whole number from 0 on; None if it is omitted.
+
+    Args:
+        parser: the parser.
+        what: the thing that the seed belongs to, for the help.
+        required: whether the argument must be given.
+    """
     parser.add_argument(
         "--seed",
         type=console.whole_number("--seed", 0, MOST_SEED),
@@ -39,7 +45,7 @@ def add_seed_argument(parser: argparse.ArgumentParser, what: str, *, required: b
 
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say what a file of a set does not say of itself, see `exchange.read`."""
+    """Add the arguments for properties that the file of a set does not state, see `exchange.read`."""
     parser.add_argument(
         "--format", choices=list(exchange.FORMATS), help="kind of FILE; default: by its name; a folder is png"
     )
@@ -88,7 +94,7 @@ def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options of `exchange.read`.
 
     Raises:
-        CondenseryError: there is a mean without a standard deviation, or the reverse.
+        CondenseryError: only one of mean and standard deviation is given.
     """
     if (arguments.mean is None) != (arguments.std is None):
         raise CondenseryError("--mean and --std belong together; give both or neither")
@@ -100,7 +106,13 @@ def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
 def add_networks_argument(
     parser: argparse.ArgumentParser, each: str = "", default: int | None = None
 ) -> None:
-    """Add the argument that gives the number of networks, by default that of the protocol (None)."""
+    """Add the argument ``--networks``, the number of networks.
+
+    Args:
+        parser: the parser.
+        each: what the number refers to, for the help, such as `` per step``.
+        default: the default; None stands for the number of the protocol.
+    """
     parser.add_argument(
         "--networks",
         type=console.whole_number("--networks", 1, SEEDS_PER_SET),
@@ -111,11 +123,11 @@ def add_networks_argument(
 
 
 def add_opening_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """Add the arguments that say under which protocol, on what data and with what machine a job is opened.
+    """Add the arguments for the configuration, the protocol, the prepared data and the device of a job.
 
     Args:
         parser: the parser.
-        several: whether there are several data sets; their folders are a list then.
+        several: whether the job takes several data sets; ``--prepared`` is then a list of their folders.
     """
     many: dict[str, Any] = {"nargs": "+"} if several else {}
     parser.add_argument("--protocol", metavar="NAME", help="file of config/protocols; default: config.yaml's")
@@ -142,9 +154,9 @@ def add_arguments(
 
     Args:
         parser: the parser.
-        several: whether the job takes several data sets; the data sets and their folders are lists then.
-        network: whether the job has one network, which an argument can name.
-        default_out: the default of --out; --out is required if this is empty.
+        several: whether the job takes several data sets; ``--data`` and ``--prepared`` are then lists.
+        network: whether the job has a single network, which ``--network`` can name.
+        default_out: the default of ``--out`` in words; without it, ``--out`` is required.
     """
     many: dict[str, Any] = {"nargs": "+"} if several else {}
     parser.add_argument(
@@ -160,7 +172,7 @@ def add_arguments(
 
 
 def add_part_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the argument of a job that trains some of several networks."""
+    """Add the argument ``--part`` of a job that trains one part of the networks."""
     parser.add_argument(
         "--part",
         default="1-of-1",
@@ -170,7 +182,7 @@ def add_part_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_validation_argument(parser: argparse._ActionsContainer) -> None:
-    """Add the argument of a job that leaves out the training images that scripts/best.py validates with."""
+    """Add the argument ``--validation``, the share of training images reserved for scripts/best.py."""
     parser.add_argument(
         "--validation",
         type=float,
@@ -180,10 +192,10 @@ def add_validation_argument(parser: argparse._ActionsContainer) -> None:
 
 
 def without_validation(args: argparse.Namespace, job: Job) -> Job:
-    """Return the job as `add_validation_argument` restricts it.
+    """Return the job without the training images that ``--validation`` reserves, if it is given.
 
     Raises:
-        CondenseryError: the share is not between 0 and 1, or leaves no images.
+        CondenseryError: the share is not between 0 and 1, or no images would be left.
     """
     if args.validation is None:
         return job
@@ -193,7 +205,7 @@ def without_validation(args: argparse.Namespace, job: Job) -> Job:
 
 
 def add_view_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of a job that sees its data set differently from how it was prepared."""
+    """Add the arguments of a job that uses only some classes of its data set, or images of another shape."""
     parser.add_argument(
         "--only", metavar="LIST", help="see only these classes, such as 0-4 or 1,7; default: all"
     )
@@ -203,7 +215,7 @@ def add_view_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def view(args: argparse.Namespace) -> dict[str, str]:
-    """Return the values of the arguments of `add_view_arguments` that are set, for the provenance."""
+    """Return the arguments of `add_view_arguments` that are given, for the provenance."""
     return {name: value for name in ("only", "shape") if (value := getattr(args, name)) is not None}
 
 
@@ -232,7 +244,11 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
 
 
 def opened(args: argparse.Namespace) -> Job:
-    """Open the job that the arguments of `add_arguments` choose; raises what `Job.open` raises."""
+    """Open the job that the arguments of `add_arguments` describe.
+
+    Raises:
+        CondenseryError: the output lies in the prepared data, or the job cannot be opened, see `Job.open`.
+    """
     return _open(args, args.data, args.prepared)
 
 
@@ -240,7 +256,8 @@ def all_opened(args: argparse.Namespace) -> list[Job]:
     """Open a job for each of several data sets, all on one device.
 
     Raises:
-        CondenseryError: as for `Job.open`, or there are not as many prepared folders as data sets.
+        CondenseryError: the numbers of prepared folders and data sets differ, or a job cannot be opened, see
+            `opened`.
     """
     folders = args.prepared or [None] * len(args.data)
     if len(folders) != len(args.data):
@@ -271,7 +288,7 @@ def _open(args: argparse.Namespace, name: str, prepared: Path | None, on: device
 
 
 def training_data(args: argparse.Namespace, job: Job) -> RealData:
-    """Return the data set without its test images, as the arguments of `add_view_arguments` see it.
+    """Return the data set without its test images, changed as the arguments of `add_view_arguments` state.
 
     Raises:
         CondenseryError: a class is unknown, or the images cannot take the shape.

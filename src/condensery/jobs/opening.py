@@ -32,8 +32,8 @@ _log = logging.getLogger(__name__)
 class Job:
     """Configuration, real data, network name and device; it builds problems and recipes.
 
-    ``name`` is the data set's entry in datasets.yaml; ``split`` says what of the real data the job is
-    restricted to, if anything; ``meter`` asks how busy a GPU is.
+    ``name`` is the data set's entry in datasets.yaml. ``split`` has the settings by which training images
+    were held out, or is None. ``meter`` measures the use of a GPU.
     """
 
     config: Config
@@ -58,7 +58,7 @@ class Job:
         threads: int | None = None,
         on: Device | None = None,
     ) -> Self:
-        """Read and check an experiment's configuration and data, and say in the log on which device it runs.
+        """Read and check the configuration and the data of an experiment; log the device on which it runs.
 
         Args:
             name: the data set, an entry of datasets.yaml.
@@ -68,8 +68,8 @@ class Job:
             network: default: the data set's own.
             device_name: auto, cpu, cuda or cuda:N; default: config.yaml's.
             precision: default: config.yaml's or the protocol's.
-            threads: of PyTorch on the CPU, for the whole process; default: all cores.
-            on: the device, if it has been chosen already.
+            threads: PyTorch's CPU threads in the whole process; default: all cores.
+            on: the device, if it has been chosen already; the four arguments before it are then not used.
 
         Raises:
             CondenseryError: the configuration, the data set or the device cannot be used.
@@ -89,7 +89,7 @@ class Job:
         return cls(read, name, real, network or read.network(name), opened)
 
     def without_test_images(self) -> Self:
-        """Return the job of the architecture search: validation images replace the test split.
+        """Return the job of the architecture search, in which validation images replace the test split.
 
         Raises:
             CondenseryError: the protocol has no search.
@@ -97,7 +97,7 @@ class Job:
         return self.held_out(self.config.required_search().split)
 
     def held_out(self, split: dict[str, Any]) -> Self:
-        """Return the job with some training images held out, which replace the test split.
+        """Return the job with some training images held out: they replace the test split.
 
         Args:
             split: ``validation``, ``seed`` and ``training_images`` of `condensery.data.views.held_out`.
@@ -124,11 +124,11 @@ class Job:
         Args:
             method: an entry of methods.yaml.
             ipc: images per class.
-            seed: of the set.
-            real: the data set; default: the job's, without its test images.
+            seed: the seed of the set.
+            real: the data set; default: that of the job, without its test images.
             classes: the classes of a part of the set; default: all.
             trained: the files that were trained beforehand, see `Problem`.
-            changed: parameters that differ from the configuration's.
+            changed: parameters that replace those of the configuration.
 
         Raises:
             CondenseryError: a method or a class is unknown, or there are too few images.
@@ -147,12 +147,12 @@ class Job:
         )
 
     def recipe(self, name: str, ipc: int = 0, synthetic: SyntheticSet | None = None) -> Recipe:
-        """Return how the network is trained on a set.
+        """Return the recipe by which the network is trained on a set.
 
         Args:
-            name: of the recipe.
+            name: name of the recipe.
             ipc: images per class of the set; 0 is the whole data set.
-            synthetic: the set, for a recipe that takes the learning rates learned with it.
+            synthetic: the set, for recipes that use the learning rates learned with it.
 
         Raises:
             CondenseryError: the recipe is unknown, or needs learning rates that the set does not carry.
@@ -160,9 +160,9 @@ class Job:
         return recipes.resolve(self.config.recipe(name, self.name, ipc, self.network), synthetic)
 
     def columns(self) -> dict[str, Any]:
-        """Return the columns of a result row that say under what protocol, where and with what it is made.
+        """Return the columns of a result row for protocol, data, device, versions and memory.
 
-        The memory is the most that the job has taken so far.
+        The memory is the peak of the job so far.
         """
         return {
             "protocol": self.config.protocol,
@@ -175,7 +175,7 @@ class Job:
         }
 
     def log_use(self) -> None:
-        """Say in the log how much memory the job took at most, and how busy its GPU was."""
+        """Log the peak memory of the job, and the use of its GPU."""
         taken = self.device.peak_memory()
         memory = {name: f"{amount:.0f} MB" for name, amount in taken.items()}
         text = f"{memory['memory_mb']} of the host"
@@ -202,9 +202,9 @@ class Job:
         """Return the columns of a row of a network that was trained on sets by a recipe.
 
         Args:
-            about: ``method``, ``ipc`` and ``network`` of the set, as its provenance has them.
-            recipe: the recipe of its training.
-            sets: the sets that it was trained on; none for a whole data set.
+            about: ``method``, ``ipc`` and ``network`` of the set, as in its provenance.
+            recipe: the recipe of the training.
+            sets: the sets that the network was trained on; empty for a whole data set.
         """
         return (
             self.columns()
@@ -222,7 +222,10 @@ class Job:
     def provenance(self, **experiment: Any) -> dict[str, Any]:
         """Return the provenance of a result: experiment, data, versions and precision.
 
-        The machine is not in it: parts that were made on different machines join into one set.
+        It does not contain the machine, so that parts from different machines can be joined to one set.
+
+        Args:
+            experiment: the entries of the experiment: method, network, seed, parameters and so on.
         """
         restricted = {"split": self.split} if self.split else {}
         return {
@@ -237,13 +240,13 @@ class Job:
     def checkpoint(self, out: Path, provenance: dict[str, Any], part: str = "") -> Checkpoint:
         """Return the checkpoint of an output, a hidden file beside it.
 
-        A checkpoint of another experiment, of other data or of other code that computes is not resumed; one
-        that another commit with the same code saved is resumed.
+        A checkpoint is not resumed if experiment, data or the code that computes have changed; a change of
+        the commit without a change of that code does not matter.
 
         Args:
-            out: the output.
-            provenance: what the output depends on.
-            part: name of a part of the work, where each has its own checkpoint.
+            out: the path of the output.
+            provenance: the provenance of the output.
+            part: name of a part of the work, if each part has its own checkpoint.
         """
         known = dict(provenance["versions"])
         commit = known.pop("commit")

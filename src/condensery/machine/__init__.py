@@ -1,1 +1,1 @@
-"""The machine that a job runs on: its device, its GPUs, the versions of the code."""
+"""The machine of a job: its device, its GPUs, and the versions of the code."""

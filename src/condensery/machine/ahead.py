@@ -1,4 +1,4 @@
-"""Draws made ahead of the steps that need them, by other threads, while a device computes."""
+"""Random draws for future steps, computed by other threads while the device is busy."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import torch
 _Step = TypeVar("_Step")
 _Drawn = TypeVar("_Drawn")
 
-# Most of a draw is spent outside Python, so that two threads draw twice as much.
+# Most of the time of a draw is spent outside Python, so that two threads draw twice as fast.
 _THREADS = 2
 _AHEAD = 4
 
 
 class Ahead(Generic[_Step, _Drawn]):
-    """What a function returns for one step after the other, made while earlier steps are under way.
+    """The values of a function of the step, computed for the next steps while the present one runs.
 
-    Streams are addressed, so that a draw is the same whenever and wherever it is made. On a CPU, whose cores
-    the steps need themselves, it is made when it is asked for.
+    Streams are addressed, so that the time and the thread of a draw do not change it. If the device is a CPU,
+    the steps need its cores themselves, and values are computed on demand.
     """
 
     def __init__(
@@ -30,19 +30,19 @@ class Ahead(Generic[_Step, _Drawn]):
         following: Callable[[_Step], Iterable[_Step]],
         device: torch.device,
     ) -> None:
-        """Begin with no step.
+        """Begin without any value.
 
         Args:
-            function: of a step; it computes on the CPU and changes nothing.
-            following: returns the steps after one, in their order.
-            device: where the steps run.
+            function: returns the value of a step; it computes on the CPU and has no side effects.
+            following: returns the steps after a given one, in their order.
+            device: the device on which the steps run.
         """
         self._function, self._following = function, following
         self._threads = ThreadPoolExecutor(_THREADS) if device.type != "cpu" else None
         self._made: dict[_Step, Future[_Drawn]] = {}
 
     def __call__(self, step: _Step) -> _Drawn:
-        """Return what the function returns for a step; all but those that follow it are forgotten."""
+        """Return the value of a step, start computing those that follow, and drop all other values."""
         if self._threads is None:
             return self._function(step)
         earlier = self._made
@@ -54,5 +54,5 @@ class Ahead(Generic[_Step, _Drawn]):
 
 
 def until(last: int) -> Callable[[int], range]:
-    """Return what follows a step where steps are numbers below ``last``."""
+    """Return the argument ``following`` of :class:`Ahead` for steps that are numbers below ``last``."""
     return lambda step: range(step + 1, last)

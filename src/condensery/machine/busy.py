@@ -1,4 +1,4 @@
-"""How busy a GPU is while a job runs, as its driver says."""
+"""The use of a GPU while a job runs, as reported by its driver."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SECONDS = 10
 
 
 class Meter:
-    """Asks the driver of an NVIDIA GPU how much of the time it computes, from now on until `stop`.
+    """Asks the driver of an NVIDIA GPU for the share of time in which it computes, from now until `stop`.
 
-    The question is put by nvidia-smi, which ends with this process. Where there is no such command, or the
-    driver does not say, as of a part of a GPU, nothing is known.
+    It runs nvidia-smi, which ends with this process. The use is unknown without this command, and if the
+    driver does not report it, as for a part of a GPU.
     """
 
     def __init__(self, device: torch.device) -> None:
-        """Start to ask."""
+        """Start nvidia-smi, if the device is an NVIDIA GPU."""
         self._asking: subprocess.Popen[str] | None = None
         uuid = str(torch.cuda.get_device_properties(device.index or 0).uuid).removeprefix("GPU-")
         with contextlib.suppress(OSError):
@@ -38,10 +38,10 @@ class Meter:
             )
 
     def stop(self) -> float | None:
-        """Ask no longer; return the mean of the answers in percent, or None if there are none."""
+        """Stop; return the mean of the reports in percent, or None if there are none."""
         if self._asking is None:
             return None
-        # The pipe holds the answers of almost two days; then nvidia-smi waits, and later ones do not count.
+        # The pipe holds the reports of almost two days; then nvidia-smi waits, and later reports are lost.
         self._asking.terminate()
         answers, _ = self._asking.communicate()
         self._asking = None

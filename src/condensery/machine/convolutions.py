@@ -1,7 +1,7 @@
-"""What the compiler does to convolutions on a CPU in float32: channels-last maps, 3 x 3 taps by Winograd.
+"""Compilation of convolutions on a CPU in float32: channels-last maps, and Winograd's algorithm for 3 x 3.
 
-The convolutions are replaced in the graph that the compiler has made of a function and of its derivatives of
-any order, in which a convolution, its two gradients and theirs are all convolutions, or gradients of one.
+Convolutions are replaced in the compiler's graph of a function and its derivatives of any order. There a
+convolution, its two gradients and the gradients of these are all convolutions, or gradients of one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The device, precision, compilation and memory of a job: chosen here and passed to everything else."""
+"""The device, precision, compilation and memory of a job, which are chosen here and passed on."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
-# Activations below which compiling takes longer than it saves: ten seconds the first time, three from the
-# compiler's cache.
+# Number of activations below which compilation takes longer than it saves. It takes ten seconds the first
+# time, and three with the compiler's cache.
 WORTH_COMPILING = 5e9
 
 _BATCH_BYTES = 4 * 10**9
@@ -38,14 +38,14 @@ _M_MMAP_MAX = -4
 
 @dataclass(frozen=True)
 class Device:
-    """Where and how to compute.
+    """The device and the mode of computation.
 
     Attributes:
         torch_device: the device that holds networks and batches.
         precision: ``fp32``, ``tf32`` (CUDA matrix units, float32 storage) or ``bf16`` (autocast).
-        compile: whether hot networks go through ``torch.compile``.
-        memory_bytes: how much memory one batch of activations may take.
-        slot: the lock that keeps other processes off the device, if this process chose among several.
+        compile: whether networks in hot loops are compiled by ``torch.compile``.
+        memory_bytes: the memory budget of the activations of one batch, in bytes.
+        slot: the lock that keeps other processes off the device, if it was chosen among several; else None.
     """
 
     torch_device: torch.device
@@ -74,18 +74,18 @@ class Device:
         return self.torch_device.type != "cpu"
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """Return the context in which networks run forward."""
+        """Return the context for forward passes of networks."""
         return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def synchronize(self) -> None:
-        """Wait until the device has finished: a GPU works asynchronously."""
+        """Wait until the device has finished its queued work: a GPU computes asynchronously."""
         torch.get_device_module(self.torch_device).synchronize(self.torch_device)
 
     def peak_memory(self) -> dict[str, float]:
-        """Return the most memory that this process has taken so far, in MB of 2**20 bytes.
+        """Return the peak memory of this process so far, in MB of 2**20 bytes.
 
-        ``memory_mb`` is that of the process on the host. Where the device is an accelerator that counts its
-        memory, ``device_mb`` is that of its tensors, and ``device_reserved_mb`` what PyTorch held for them.
+        ``memory_mb`` is the memory of the process on the host. For an accelerator that counts its memory,
+        ``device_mb`` is the memory of its tensors, and ``device_reserved_mb`` that which PyTorch reserved.
         """
         taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         found = {"memory_mb": taken / (2**20 if sys.platform == "darwin" else 2**10)}
@@ -102,7 +102,7 @@ class Device:
 
         Args:
             function: a network or one of its methods.
-            work: the number of images that it will process, times the activations of one image.
+            work: the number of images that it will process, times the number of activations per image.
         """
         if not self.compile or work < WORTH_COMPILING:
             return function
@@ -118,17 +118,17 @@ class Device:
         return torch.compile(function, dynamic=False)
 
     def images_at_once(self, floats_per_image: int) -> int:
-        """Return how many images fit the memory budget.
+        """Return the number of images whose activations fit the memory budget.
 
         Args:
-            floats_per_image: activations that one image keeps alive, in numbers of float32.
+            floats_per_image: activations per image that are kept at the same time, in float32 values.
         """
         return max(1, self.memory_bytes // (4 * floats_per_image))
 
 
 @cache
 def _say_that_it_compiles() -> None:
-    """Log once that nothing is seen of the work for a while."""
+    """Log once that compilation delays the first step."""
     _log.info("compiling: the first step takes a minute, or seconds where the compiler's cache has its code")
 
 
@@ -143,10 +143,10 @@ def choose(
 
     Args:
         name: ``auto`` (CUDA if available), ``cpu``, ``cuda`` or ``cuda:1``, or the name of another
-            accelerator that PyTorch sees here. If ``auto`` sees several GPUs it takes one that no other
-            process has taken this way, and waits until there is one.
+            accelerator that PyTorch supports here. If there are several GPUs, ``auto`` waits for one that no
+            other process has chosen in this way.
         precision: one of :data:`PRECISIONS`; ``tf32`` needs CUDA.
-        compile: compile the hot networks; None compiles where a compiler is found.
+        compile: whether to compile networks in hot loops; None compiles if a compiler is found.
         native_only: use ``precision`` only on a device that has instructions for it, and fp32 on others.
 
     Raises:
@@ -189,7 +189,7 @@ def choose(
 
 
 def _precision(device: torch.device, precision: str, *, native_only: bool) -> str:
-    """Return the precision to compute in, and log a fallback or a precision that is slow here."""
+    """Return the precision of the computation; log a fallback, or a precision that is slow here."""
     if support.computes_natively(device, precision):
         return precision
     if native_only:
@@ -215,7 +215,7 @@ def _present(device: torch.device) -> bool:
 
 
 def _memory_budget(device: torch.device) -> int:
-    """Return how many bytes a batch of activations may take; gradients of gradients take three times that."""
+    """Return the memory budget of a batch's activations, in bytes; second derivatives take three times it."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device.index or 0).total_memory // 6
     return _BATCH_BYTES
@@ -224,8 +224,8 @@ def _memory_budget(device: torch.device) -> int:
 def _keep_freed_memory() -> None:
     """Let glibc keep freed memory instead of returning it to the system after every large temporary.
 
-    Activations are tens of megabytes each; by default malloc maps and unmaps them, and the page faults
-    take as long as the convolutions do.
+    Activations are tens of megabytes each. By default malloc maps and unmaps each of them, and the page
+    faults take as long as the convolutions.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""One GPU for each process: the jobs of a machine divide the devices that they all see, by file locks."""
+"""One GPU per process: the jobs of a machine divide its GPUs among themselves with file locks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Slot:
     """A device reserved for this process, until the slot is deleted or the process ends in any way.
 
     Attributes:
-        index: which of the devices.
+        index: index of the device.
         lock: the locked file.
     """
 
@@ -33,10 +33,10 @@ class Slot:
 
 
 def take(devices: Sequence[str]) -> Slot:
-    """Take a device that no other process of this user on this machine has taken; wait until there is one.
+    """Reserve a device that no other process of this user has reserved on this machine; wait for one.
 
     Args:
-        devices: names that denote the same device in every process, whichever devices it sees: UUIDs.
+        devices: names that identify a device in every process, whichever devices it sees: UUIDs.
     """
     # Locks must be on a local disk: not every network file system supports them.
     folder = Path(tempfile.gettempdir()) / f"condensery-{os.getuid()}"
@@ -57,7 +57,7 @@ def take(devices: Sequence[str]) -> Slot:
 
 
 def visible(environment: Mapping[str, str]) -> int:
-    """Return how many NVIDIA GPUs a process with this environment sees, without initializing CUDA."""
+    """Count the NVIDIA GPUs that a process with this environment sees, without initializing CUDA."""
     chosen = environment.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         # CUDA reads the list up to the first entry that is not a device.

@@ -1,4 +1,4 @@
-"""How fast one core of this machine is: a matrix product and a convolution, measured in about a second."""
+"""The speed of one core of this machine: a matrix product and a convolution, measured in about a second."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IMAGES, _CHANNELS, _PIXELS, _KERNEL = 8, 128, 16, 3  # the second block of the 
 
 
 def rates(precision: str) -> tuple[float, float]:
-    """Return both rates in the precision of a job: of a matrix product, and of a convolution."""
+    """Return the operations per second of a matrix product and of a convolution in a job's precision."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return product_rate(dtype), convolution_rate(dtype)
 

@@ -24,16 +24,16 @@ _OTHER_PYTORCH = "install a PyTorch that fits (docs/install.md), or choose devic
 
 
 def refuse_unseen_gpu() -> None:
-    """Refuse to go on without a GPU that the driver lists and PyTorch cannot use.
+    """Check that the driver lists no GPU that PyTorch cannot use.
 
-    A job that was sent to a GPU would otherwise run on the CPU, many times slower, without any message.
+    A job for a GPU would otherwise run on the CPU, many times slower, without any message.
 
     Raises:
         CondenseryError: there is such a GPU. The message names the versions of driver and PyTorch.
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return  # hidden intentionally
-    # Without a GPU the driver's tool says so, in a line of another form.
+    # Without a GPU, nvidia-smi prints a message without these two fields.
     listed = [fields for fields in _nvidia_smi("name,driver_version") if len(fields) == 2]
     if listed:
         name, driver = listed[0]
@@ -48,7 +48,7 @@ def check_served(device: torch.device) -> None:
     """Check that this build of PyTorch has kernels for a GPU.
 
     Raises:
-        CondenseryError: the GPU is too old for it (or too new).
+        CondenseryError: the GPU is too old (or too new) for this build.
     """
     if torch.version.hip:
         return  # AMD's architectures have no such order
@@ -77,9 +77,9 @@ def computes_natively(device: torch.device, precision: str) -> bool:
 
 
 def instructions() -> tuple[str, ...]:
-    """Return what PyTorch computes with on this CPU, such as ``AVX512 BF16``; nothing where it does not say.
+    """Return the instruction set that PyTorch uses on this CPU, such as ``AVX512 BF16``; empty if unknown.
 
-    Processors of one name may differ in it, above all in virtual machines, which also hide some.
+    Processors of the same name may differ, above all in virtual machines, which may hide instructions.
     """
     vectors = torch.backends.cpu.get_cpu_capability()
     if vectors in ("DEFAULT", "NO AVX"):
@@ -89,7 +89,7 @@ def instructions() -> tuple[str, ...]:
 
 @cache
 def slowdown_in_bf16() -> float:
-    """Measure how many times as long a ConvNet's convolution takes in bfloat16 as in float32 on this CPU."""
+    """Measure the time of a ConvNet's convolution in bfloat16 relative to float32 on this CPU."""
     return speed.convolution_rate(torch.float32) / speed.convolution_rate(torch.bfloat16)
 
 
@@ -117,9 +117,9 @@ def can_compile(device: torch.device) -> bool:
 
 @cache
 def compiler_works(device: torch.device) -> bool:
-    """Say whether ``torch.compile`` succeeds on a device, by compiling a line; log why if it does not.
+    """Say whether ``torch.compile`` succeeds on a device, by compiling a line; log the reason if it fails.
 
-    A compiler that is found may still lack headers, or write where the system forbids execution.
+    A compiler may lack headers, or write its output where the system forbids execution.
     """
     # Its warning that a CPU has no CUDA would only clutter the log.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
@@ -155,7 +155,7 @@ def _processor_multiplies_bf16() -> bool:
 
 
 def _nvidia_smi(query: str) -> list[list[str]]:
-    """Return the driver's report of each GPU; empty without a driver."""
+    """Return the driver's report on each GPU, one list of fields per GPU; empty without a driver."""
     listed = _run(["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"])
     return [[field.strip() for field in line.split(",")] for line in listed.splitlines() if line.strip()]
 

@@ -1,4 +1,4 @@
-"""Copies from the host to a device: even a small one takes a GPU as long as many small operations."""
+"""Copies to a device in one transfer: on a GPU, each transfer takes as long as many small operations."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-# Every tensor of a parcel begins at a multiple of this many bytes, as those of PyTorch's own kernels do.
+# Every tensor of a parcel is aligned to this many bytes, as PyTorch's kernels expect.
 _ALIGNED = 16
 
 
 class Parcel:
-    """Tensors that reach a device in one copy, for which the host does not wait.
+    """Tensors that are copied to a device in one transfer, for which the host does not wait.
 
-    Who draws fills and closes it, in any thread; who computes takes out what was put in, and the first time
-    starts the copy, in the stream of the device that is its own.
+    The code that draws, in any thread, adds tensors and closes the parcel. The code that computes takes them
+    out; the first call starts the copy, in the stream in which it computes.
 
     Attributes:
-        device: where to.
+        device: the destination.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -29,19 +29,20 @@ class Parcel:
         self._sent: list[Tensor] | None = None
 
     def add(self, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
-        """Put in tensors of the CPU; what is returned takes them out, on the device.
+        """Add tensors on the CPU; return a function that returns them on the device.
 
-        They keep values, shapes and types. On the CPU they are themselves, elsewhere parts of one tensor.
+        Values, shapes and types do not change. If the device is the CPU, the same tensors are returned;
+        otherwise they are views of one tensor.
         """
         first = len(self._tensors)
         self._tensors += tensors
         return lambda: self._all()[first : first + len(tensors)]
 
     def close(self) -> None:
-        """Pack what is in it; nothing may be added from now on."""
+        """Pack the tensors for the transfer; no more can be added."""
         if self.device.type == "cpu" or not self._tensors:
             return
-        # A GPU reads by itself only what the system cannot move or swap.
+        # A GPU copies asynchronously only from pinned memory, which the system cannot move or swap.
         total = sum(self._padded())
         self._packed = torch.empty(total, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
         for part, tensor in zip(self._parts(self._packed), self._tensors, strict=True):
@@ -67,7 +68,7 @@ class Parcel:
 
 
 def together(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
-    """Copy tensors of the CPU to a device in one transfer, see :class:`Parcel`."""
+    """Copy tensors from the CPU to a device in one transfer, see :class:`Parcel`."""
     parcel = Parcel(device)
     take_out = parcel.add(tensors)
     parcel.close()

@@ -1,4 +1,4 @@
-"""The code that made a result: versions, commit and a digest of the code, for provenance and result rows."""
+"""The code behind a result: versions, commit and a digest of the code, for provenance and result rows."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ the settings that they resolve and the data that they prepare."""
 
 @cache
 def code() -> str:
-    """Return a digest of the code that computes, 16 hexadecimal digits; see `code_of`."""
+    """Return the digest of this package's code that computes, 16 hexadecimal digits; see `code_of`."""
     return code_of(Path(condensery.__file__).resolve().parent)
 
 
 def code_of(package: Path) -> str:
     """Return a digest of the code of a copy of the package that computes.
 
-    Comments, docstrings and blank lines do not count, nor does `COMPUTES_NOTHING`; a new module counts until
-    it is listed there.
+    Comments, docstrings, blank lines and the modules in `COMPUTES_NOTHING` are left out; a new module counts
+    until it is listed there.
 
     Args:
-        package: the folder ``src/condensery`` of a checkout, or one that was installed.
+        package: the folder ``src/condensery`` of a checkout, or an installed package.
     """
     digest = hashlib.sha256()
     for path in sorted([*package.rglob("*.py"), *package.rglob("*.cpp")]):
@@ -87,7 +87,7 @@ def _statements(text: str) -> str:
 
 @cache
 def commit() -> str:
-    """Return the git commit of the source tree as `commit_of` does; the log reports a missing commit once."""
+    """Return the git commit of this package, see `commit_of`; log once if there is none."""
     found = commit_of(Path(condensery.__file__).resolve().parent)
     if found == "unknown":
         _log.warning("not a git checkout: results record the digest of the code, %s, but no commit", code())
@@ -97,12 +97,12 @@ def commit() -> str:
 def commit_of(package: Path) -> str:
     """Return the commit of the checkout that a copy of the package belongs to, or ``unknown``.
 
-    Uncommitted changes to the library and the scripts add ``-dirty-`` and a digest of these files: other
-    changes do not count, since no result depends on them. A package that was installed into a folder of
-    some other repository has no commit.
+    Uncommitted changes to the library and the scripts add ``-dirty-`` and a digest of these files; other
+    changes are ignored, because no result depends on them. A package that is installed in a folder of another
+    repository has no commit.
 
     Args:
-        package: the folder ``src/condensery`` of a checkout, or one that was installed.
+        package: the folder ``src/condensery`` of a checkout, or an installed package.
     """
     try:
         _git(package, "ls-files", "--error-unmatch", "__init__.py")
@@ -128,7 +128,7 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on: condensery, its commit and code, torch and Python."""
+    """Return the versions on which a result depends: condensery, its commit and code, torch and Python."""
     return {
         "condensery": condensery.__version__,
         "commit": commit(),

@@ -1,8 +1,8 @@
 """Convolutions of 3 x 3 on a CPU in float32 with a quarter of the products, as PyTorch operators.
 
 ``winograd.cpp`` has the arithmetic (Lavin and Gray 2016, *Fast Algorithms for Convolutional Neural
-Networks*). It is compiled for the processor when it is first needed and then kept in the
-compiler's cache. Its rounding errors are two to three times those of other convolutions in float32.
+Networks*). It is compiled for the processor when it is first used, and kept in the compiler's cache. Its
+rounding errors are two to three times those of other convolutions in float32.
 
 The operators have no gradients: they replace convolutions in graphs that are already differentiated.
 """
@@ -46,8 +46,8 @@ def convolve(images: Tensor, weight: Tensor, bias: Tensor | None, transposed: bo
     Args:
         images: float32 (n, C, H, W); see :func:`serves`.
         weight: (K, C, 3, 3), or (C, K, 3, 3) where ``transposed``.
-        bias: (K,), or none.
-        transposed: convolve as the gradient with respect to the images does.
+        bias: (K,), or None.
+        transposed: whether to compute the transposed convolution, the gradient with respect to the images.
 
     Returns:
         (n, K, H, W), channels-last.
@@ -75,8 +75,8 @@ def correlate(images: Tensor, gradient: Tensor) -> Tensor:
     """Return the gradient of a convolution's weight.
 
     Args:
-        images: what was convolved, float32 (n, C, H, W); see :func:`serves`.
-        gradient: of the result, (n, K, H, W).
+        images: the convolved images, float32 (n, C, H, W); see :func:`serves`.
+        gradient: the gradient with respect to the result, (n, K, H, W).
 
     Returns:
         (K, C, 3, 3), channels-last.
@@ -119,7 +119,7 @@ def _shape(images: Tensor, result: Tensor) -> Sequence[ctypes.c_ssize_t | int]:
 
 @functools.cache
 def available() -> bool:
-    """Say whether this machine can build the library; the log states why it cannot."""
+    """Say whether this machine can build the library; log the reason if it cannot."""
     try:
         _library()
     except (OSError, subprocess.SubprocessError) as error:
@@ -130,10 +130,10 @@ def available() -> bool:
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """Return the library for this processor, built where the compiler's cache has none.
+    """Return the library for this processor, and build it if the compiler's cache has none.
 
     Raises:
-        OSError: no compiler, or the library cannot be written or loaded.
+        OSError: there is no compiler, or the library cannot be written or loaded.
         subprocess.SubprocessError: the compiler fails.
     """
     from torch._inductor.runtime.cache_dir_utils import cache_dir

@@ -1,4 +1,4 @@
-"""Methods that make a synthetic set: one module each; every module in this folder is imported."""
+"""Condensation methods, one module per method; every module in this folder is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one interface of all methods, and their registry."""
+"""The interface of all methods, and their registry."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from condensery.synthetic import SyntheticSet
 
 @dataclass(frozen=True)
 class Problem:
-    """One condensation: everything that a synthetic set depends on.
+    """One condensation: all inputs of a synthetic set.
 
     Attributes:
-        data: the real data; methods use its training split only.
-        ipc: images per class that the set stores.
-        classes: the classes to condense: all of them, or a shard.
+        data: the real data; methods use only its training split.
+        ipc: stored images per class.
+        classes: the classes to condense: all, or those of a part of the set.
         network: name of the condensing network.
         parameters: the method's hyper-parameters, resolved for this problem.
         augmentation: the data set's DSA strategy, such as ``color_crop_cutout_flip_scale_rotate``.
-        seed: seed of the set; every stream starts from it.
+        seed: seed of the set and of all its streams.
         device: where to compute.
-        trained: files that were trained beforehand, under the names of `condensery.experiment.needs.NEEDS`.
+        trained: name in `condensery.experiment.needs.NEEDS` -> the files, trained beforehand.
     """
 
     data: RealData
@@ -47,11 +47,11 @@ class Problem:
     trained: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be condensed.
+        """Check the classes, the number of images per class and the formation.
 
         Raises:
-            CondenseryError: no such class, more images per class than the data set has, or a formation that
-                does not divide the images.
+            CondenseryError: a class does not exist, a class has fewer images than the set needs, or the
+                formation does not divide the sides of the images.
         """
         info = self.data.info
         if self.ipc < 1:
@@ -83,14 +83,18 @@ class Problem:
 
     @property
     def images_per_class(self) -> int:
-        """Images of a class that networks are trained on: ``ipc``, or more where images hold several each."""
+        """Images per class after decoding: ``ipc`` times the squared formation."""
         return self.ipc * self.formation**2
 
     def needed(self, name: str, script: str) -> Sequence[Path]:
-        """Return the files that a script has trained beforehand.
+        """Return the files of one kind that were trained beforehand.
+
+        Args:
+            name: the kind, a name in `condensery.experiment.needs.NEEDS`.
+            script: name of the script that trains them, for the message.
 
         Raises:
-            CondenseryError: the command line names none.
+            CondenseryError: the problem has no such files.
         """
         if not self.trained.get(name):
             raise CondenseryError(
@@ -100,11 +104,11 @@ class Problem:
 
     @property
     def labels(self) -> Tensor:
-        """Labels of the synthetic set, ``ipc`` per class in the order of ``classes``: int64, (N,)."""
+        """Labels of the synthetic set, ``ipc`` per class in the order of ``classes``: int64 (N,), CPU."""
         return torch.tensor(self.classes).repeat_interleave(self.ipc)
 
     def new_network(self) -> networks.Network:
-        """Build the condensing network on the device; its weights are not drawn yet.
+        """Build the condensing network on the device; its weights are not set yet.
 
         Raises:
             CondenseryError: the network is unknown, or the images are too small for it.
@@ -116,13 +120,13 @@ class Problem:
         return net.to(self.device.torch_device)
 
     def training_split(self) -> Split:
-        """Return the training split, its bytes on the device where they take at most the memory budget."""
+        """Return the training split; its bytes are on the device if they fit the memory budget."""
         train, info, device = self.data.train, self.data.info, self.device.torch_device
         size = len(train) * info.channels * info.height * info.width
         return train.resident(device) if device.type != "cpu" and size <= self.device.memory_bytes else train
 
     def initial_images(self, init: str) -> Tensor:
-        """Return the first images of a learned set, float32 (N, C, H, W) on the device.
+        """Return the initial images of a learned set, float32 (N, C, H, W) on the device.
 
         Args:
             init: ``real``, random real images of each class, or ``noise``, standard normal pixels.
@@ -141,11 +145,24 @@ class Problem:
         return real_images.first_drawn(self.data.train, c, self.images_per_class, self.seed)
 
     def random_batch(self, c: int, size: int, generator: torch.Generator) -> np.ndarray:
-        """Return indices of at most ``size`` images of a class, uniform without replacement: int64, (n,)."""
+        """Draw images of a class uniformly without replacement.
+
+        Args:
+            c: the class.
+            size: number of images, at most.
+            generator: a CPU generator.
+
+        Returns:
+            Indices in the training split, int64 (n,), with n the smaller of ``size`` and the class's images.
+        """
         return real_images.drawn(self.data.train, c, size, generator)
 
     def select(self, indices: Iterable[np.ndarray]) -> SyntheticSet:
-        """Return the set of the real images at ``indices``: int64 (images_per_class,) for each class."""
+        """Return the set of selected real images.
+
+        Args:
+            indices: per class, the indices in the training split, int64 (images_per_class,).
+        """
         cpu = torch.device("cpu")
         return self.synthetic_set(real_images.stored(self.data.train, list(indices), self.formation, cpu))
 
@@ -157,13 +174,13 @@ class Problem:
         learning_rate: Tensor | None = None,
         momentum: Tensor | None = None,
     ) -> SyntheticSet:
-        """Wrap what a method has learned as a synthetic set.
+        """Return learned images as a synthetic set on the CPU.
 
         Args:
-            images: (N, C, H, W).
-            labels: of the images; default: :attr:`labels`.
-            learning_rate: the learning rate that was learned with them, if any.
-            momentum: likewise.
+            images: (N, C, H, W), in normalized space.
+            labels: int64 (N,) or soft, float32 (N, classes); default: :attr:`labels`.
+            learning_rate: the learning rates that were learned with the images, or None.
+            momentum: the momenta that were learned with them, shaped like ``learning_rate``, or None.
         """
         return SyntheticSet.of(
             self.data.info,
@@ -176,19 +193,20 @@ class Problem:
 
 
 class Method(Protocol):
-    """A method: a name and :meth:`condense`; its entry in methods.yaml has the rest."""
+    """A method: a name and :meth:`condense`; its entry in methods.yaml has everything else."""
 
     name: str
 
     def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
-        """Make the synthetic set of a problem.
+        """Condense a data set.
 
         Args:
-            problem: what to condense.
-            run: where to save the state and to resume from, the progress, and the recorder of images.
+            problem: the inputs.
+            run: the checkpoint saves the state, the progress counts iterations, and the recorder receives
+                snapshots of the images.
 
         Returns:
-            The set, its provenance left to the caller.
+            The set, whose provenance the caller adds.
         """
         ...
 

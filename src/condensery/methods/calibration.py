@@ -1,4 +1,4 @@
-"""Calibration, as DANCE and NCFM call it: trained networks are to tell synthetic images of classes apart."""
+"""Calibration, a loss of DANCE and NCFM: trained networks should classify the synthetic images correctly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from condensery.networks import Network
 
 
 class Calibration(dm.Matcher):
-    """The mean cross-entropy of each class's synthetic images, without real ones."""
+    """The mean cross-entropy of each class's synthetic images; there are no real images."""
 
     drawn = "calibration"
 
@@ -23,7 +23,7 @@ class Calibration(dm.Matcher):
         return network
 
     def batch(self, c: int, step: int) -> np.ndarray:
-        """Return nothing: no real images are seen."""
+        """Return an empty array, since no real images are used."""
         return np.empty(0, dtype=np.int64)
 
     def loss(self, real: Sequence[Tensor], synthetic: Tensor, classes: Sequence[int], step: int) -> Tensor:
@@ -35,8 +35,8 @@ def cross_entropy(logits: Tensor, classes: Sequence[int]) -> Tensor:
     """Return the mean cross-entropy of the images of each class, (classes,).
 
     Args:
-        logits: (classes, m, all classes).
-        classes: the label of each part.
+        logits: (classes, m, K) for m images of each class, K being the classes of the data set.
+        classes: the labels, one per class.
     """
     labels = torch.tensor(classes, device=logits.device)[:, None].expand(logits.shape[:2])
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels).mean(1)

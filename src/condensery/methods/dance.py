@@ -22,9 +22,9 @@ from condensery.run import Run
 class DualAlignment(DistributionMatching):
     """DM in a network between a random and a trained one, and a step of calibration in each iteration.
 
-    Parameters besides those of DM: ``strategy``, the augmentation, families joined by ``+`` being applied one
-    after the other; ``formation``, parts along each side of a stored image. ``lr_img`` is in units in which
-    pixels are from 0 to 1, for one image per class.
+    Parameters besides those of DM: ``strategy``, the augmentation, in which families joined by ``+`` are
+    applied one after the other; ``formation``, parts along each side of a stored image. ``lr_img`` refers to
+    pixels from 0 to 1 and one image per class.
     """
 
     name = "dance"
@@ -37,11 +37,11 @@ class DualAlignment(DistributionMatching):
         """See :class:`condensery.methods.dm.DistributionMatching`.
 
         Raises:
-            CondenseryError: the pairs of networks are missing, or not of this data set and network.
+            CondenseryError: the pairs of networks are missing, or belong to another data set or network.
         """
         pairs, problem = Pairs(problem), replace(problem, augmentation=problem.parameters["strategy"])
         return [self.between(problem, pairs), Calibration(problem, pairs.trained)]
 
     def between(self, problem: Problem, pairs: Pairs) -> dm.Matcher:
-        """Return the loss of the features in the networks between."""
+        """Return the feature loss in the interpolated networks."""
         return dm.Matcher(problem, pairs.between)

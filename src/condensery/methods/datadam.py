@@ -1,4 +1,4 @@
-"""DataDAM: match the mean attention of the intermediate layers beside the mean features.
+"""DataDAM: match the mean attention of the intermediate layers in addition to the mean features.
 
 Source: Sajedi et al., *DataDAM: Efficient Dataset Distillation with Attention Matching*, 2023, and its
 authors' public code.
@@ -19,16 +19,16 @@ from condensery.methods.base import Problem, register
 from condensery.methods.dm import DistributionMatching
 from condensery.networks import Network
 
-# The loss as a whole is multiplied by this, to which the learning rate belongs (the authors' public code).
+# Factor of the whole loss, for which the learning rate is tuned (the authors' public code).
 _FACTOR = 100
 
 
 @register
 class AttentionMatching(DistributionMatching):
-    """DM whose means are of attention maps as well.
+    """DM that also matches the means of attention maps.
 
-    Parameters besides those of DM: ``power``, p, to which activations are raised before they are summed over
-    the channels; ``feature_weight``, of DM's loss beside that of the attention.
+    Parameters besides those of DM: ``power``, the exponent p of activations before the sum over channels;
+    ``feature_weight``, the weight of DM's loss relative to that of the attention.
     """
 
     name = "datadam"
@@ -43,17 +43,17 @@ class AttentionMatching(DistributionMatching):
 
 
 class Matcher(dm.Matcher):
-    """DM's loss on attention and features together.
+    """DM's loss on the concatenation of attention and features.
 
-    A sum of weighted squared distances is the squared distance between vectors that are put together from the
-    parts, each times the root of its weight.
+    The weighted sum of squared distances equals the squared distance of concatenated vectors, in which each
+    part is multiplied by the root of its weight.
     """
 
     def features(self, network: Network) -> Callable[[Tensor], Tensor]:
         """See :class:`condensery.methods.dm.Matcher`.
 
         Raises:
-            CondenseryError: the network has no layer before its last whose maps could be matched.
+            CondenseryError: the network has no layer with maps before its last layer.
         """
         if network.maps_given() < 2:
             raise CondenseryError(
@@ -72,10 +72,10 @@ class Matcher(dm.Matcher):
 
 
 def attention(maps: Tensor, power: float) -> Tensor:
-    """Return where a network is active: (n, C, H, W) -> (n, H * W), of length 1 for every image.
+    """Return attention maps, (n, H * W), normalized to length 1 per image: where a network is active.
 
     Args:
-        maps: activations.
-        power: p of the sum over channels of |activation|^p.
+        maps: activations, (n, C, H, W).
+        power: the exponent p in the sum over channels of |activation|^p.
     """
     return F.normalize(maps.abs().pow(power).sum(1).flatten(1), dim=1)

@@ -1,4 +1,4 @@
-"""DCC: match the gradients of all classes together, so that what sets classes apart counts.
+"""DCC: match the gradients of all classes together, so that differences between classes count.
 
 Source: Lee, Chun, Jung, Yun and Yoon, *Dataset Condensation with Contrastive Signals*, 2022, and its authors'
 public code.
@@ -20,11 +20,11 @@ from condensery.methods.gradient_matching import GradientMatching
 
 @register
 class ContrastiveSignals(GradientMatching):
-    """Gradient matching whose loss is one distance between gradients that are means over the classes.
+    """Gradient matching whose loss is the distance between gradients averaged over the classes.
 
-    Parameters besides those of :class:`GradientMatching`: ``strategy``, ``none`` for DCC, ``dataset`` (the
-    data set's own) for DSAC, or the families themselves. With the first ``alone_networks`` networks the first
-    ``alone_steps`` steps match each class alone, as DC and DSA do.
+    Parameters besides those of :class:`GradientMatching`: ``strategy``, ``none`` for DCC, ``dataset`` (that
+    of the data set) for DSAC, or the families themselves; ``alone_networks`` and ``alone_steps``: in these
+    first steps with these first networks, classes are matched separately, as in DC and DSA.
     """
 
     name = "dcc"
@@ -53,9 +53,9 @@ class ContrastiveSignals(GradientMatching):
 class Matcher(gradient_matching.Matcher):
     """The distance between the mean gradients of all classes.
 
-    The gradient with respect to the pixels is exact and needs the graph of a few images at a time: the slope
-    of the distance is a direction in the space of the parameters, known before any image is differentiated
-    twice.
+    The gradient with respect to the pixels is exact, but needs the graph of only a few images at a time: the
+    gradient of the distance is a direction in the space of parameters, which is computed before any image is
+    differentiated twice.
     """
 
     def __init__(self, problem: Problem, strategy: str) -> None:
@@ -90,8 +90,8 @@ class Matcher(gradient_matching.Matcher):
         """Return the gradient of the distance with respect to augmented images, and the distance.
 
         Args:
-            target: the gradients that the images are to give the parameters.
-            images: those of all classes, (N, C, H, W).
+            target: the mean gradients of the real images, one tensor per parameter.
+            images: the augmented synthetic images of all classes, (N, C, H, W).
         """
         given = [gradient.requires_grad_() for gradient in self._gradients(images, self._labels)]
         distance = self._distance(target, given)
@@ -107,7 +107,7 @@ class Matcher(gradient_matching.Matcher):
     def _differentiate_along(
         self, parameters: Sequence[Tensor], direction: Sequence[Tensor], images: Tensor, labels: Tensor
     ) -> Tensor:
-        """Return how the images change the gradient of their mean loss along a direction: (n, C, H, W)."""
+        """Return the derivative, (n, C, H, W), with respect to images of their gradient along a direction."""
 
         def along(images: Tensor) -> Tensor:
             return dot(tuple(direction), tuple(self._differentiable_gradients(parameters, images, labels)))

@@ -35,13 +35,13 @@ _BETAS = (0.5, 0.999)
 class DatasetDistillation:
     """Unrolled optimization, with hard labels that stay fixed.
 
-    Parameters (``config/methods.yaml``): ``iterations`` of Adam, whose rate ``lr_img`` halves from each of
-    ``stages`` equal parts of them to the next; ``networks``, new random ones in an iteration; ``steps`` and
-    ``epochs`` of a network's training; ``lr_net``, the first value of its learning rates; ``batch_real``,
-    real images of all classes in an iteration.
+    Parameters (``config/methods.yaml``): ``iterations`` of Adam; ``lr_img``, its rate, which is halved after
+    each of ``stages`` equal parts of the iterations; ``networks``, new random networks per iteration;
+    ``steps`` and ``epochs`` of a network's training; ``lr_net``, the initial value of its learning rates;
+    ``batch_real``, real images of all classes per iteration.
 
-    Each step has images of its own, ``ipc / steps`` of every class. The set holds the batches of the steps
-    one after the other, and the learning rates, (epochs, steps).
+    Each step has its own images, ``ipc / steps`` of every class. The set has the batches of the steps one
+    after the other, and the learning rates, (epochs, steps).
     """
 
     name = "dd"
@@ -81,18 +81,18 @@ class _Learned:
         return F.softplus(self._raw)
 
     def step(self, of_images: Tensor, of_rates: Tensor, lr: float) -> None:
-        """Take one step of Adam along the gradients of the images and of the rates."""
+        """Take one step of Adam, with rate ``lr``, given the gradients of the images and of the rates."""
         self._adam.param_groups[0]["lr"] = lr
         self.images.grad = of_images
         self._raw.grad = of_rates * self._raw.sigmoid()  # the slope of softplus
         self._adam.step()
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that changes."""
+        """See :meth:`condensery.run.Part.state`."""
         return {"images": self.images, "raw": self._raw} | adam_state("adam", self._adam)
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
+        """See :meth:`condensery.run.Part.restore`."""
         self.images.copy_(state["images"])
         self._raw.copy_(state["raw"])
         restore_adam("adam", self._adam, state)
@@ -124,7 +124,7 @@ class Unrolled:
         self.labels = classes.repeat_interleave(problem.ipc // steps)
 
     def start(self) -> tuple[Tensor, Tensor]:
-        """Return the first images, standard normal (steps, B, C, H, W), and the rates before softplus."""
+        """Return the initial images, standard normal (steps, B, C, H, W), and the rates before softplus."""
         parameters, noise = self._problem.parameters, self._problem.initial_images("noise")
         steps, count = parameters["steps"], len(self._problem.classes)
         images = noise.view(count, steps, -1, *noise.shape[1:]).transpose(0, 1).flatten(1, 2).contiguous()
@@ -139,7 +139,7 @@ class Unrolled:
         Args:
             images: (steps, B, C, H, W).
             rates: (epochs, steps).
-            iteration: it addresses the initial weights and the real images.
+            iteration: index of the iteration, which addresses the initial weights and the real images.
         """
         count = self._problem.parameters["networks"]
         real = self.functional.real_batch(self._problem.parameters["batch_real"], iteration)

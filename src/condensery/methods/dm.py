@@ -30,13 +30,13 @@ Weights = Callable[[Network, int], object]
 
 
 class RandomWeights:
-    """New random weights of a network every ``steps`` steps; DM section 2.3: for each."""
+    """New random weights of a network every ``steps`` steps; in DM section 2.3 every step."""
 
     def __init__(self, problem: Problem, steps: int = 1) -> None:
         self._network, self._seed, self._steps = problem.new_network(), problem.seed, steps
 
     def drawn(self, step: int) -> Tensor:
-        """Return the weights of a step, as `condensery.networks.draw` does."""
+        """Return the weights of a step, as one vector on the CPU, see `condensery.networks.draw`."""
         return networks.draw(self._network, streams.generator(self._seed, "network", step // self._steps))
 
     def __call__(self, net: Network, step: int) -> None:
@@ -45,12 +45,12 @@ class RandomWeights:
 
 
 class _Drawn(NamedTuple):
-    """What is drawn for a step.
+    """The random draws of a step. Functions return them on the device, see `condensery.machine.transfer`.
 
     Attributes:
-        weights: takes out the weights of the network, if they are drawn here.
-        rows: for each group of classes, what takes out the indices of its real images, int64 (n,); and how
-            many there are of each class.
+        weights: returns the weights of the network; None if they are not drawn here.
+        rows: per group of classes, a function that returns the indices of its real images, int64 (n,), and
+            the number of images per class.
         changes: the augmentation of each group.
     """
 
@@ -64,7 +64,7 @@ class DistributionMatching:
     """Learn the pixels of each class by stochastic gradient descent on its feature-mean distance.
 
     Parameters (``config/methods.yaml``): ``iterations``; ``lr_img`` and ``momentum`` of the pixels;
-    ``batch_real``, real images of a class in a step; ``init``, ``real`` or ``noise``.
+    ``batch_real``, real images per class and step; ``init``, ``real`` or ``noise``.
     """
 
     name = "dm"
@@ -82,7 +82,7 @@ class DistributionMatching:
         return RandomWeights(problem)
 
     def matchers(self, problem: Problem) -> Sequence[Matcher]:
-        """Return the losses that the pixels descend, one after the other in each iteration."""
+        """Return the losses, on each of which the pixels take a step per iteration, in this order."""
         return [self.matcher(problem)]
 
     def matcher(self, problem: Problem) -> Matcher:
@@ -91,13 +91,13 @@ class DistributionMatching:
 
 
 def descended(problem: Problem, pixels: Pixels, matchers: Sequence[Matcher], run: Run) -> SyntheticSet:
-    """Return the set of images that took a step along each loss in each iteration.
+    """Run all iterations: in each, take one step of the pixels on each loss; return the synthetic set.
 
     Args:
-        problem: what to condense.
-        pixels: the images.
+        problem: the condensation.
+        pixels: the images and their optimizer.
         matchers: the losses.
-        run: who is shown the progress.
+        run: reports the progress in iterations.
     """
     for step in pixels.iterations():
         total = pixels.images.new_zeros(len(problem.classes))
@@ -114,15 +114,15 @@ def descended(problem: Problem, pixels: Pixels, matchers: Sequence[Matcher], run
 class Matcher:
     """The loss of one step and its gradient with respect to the pixels.
 
-    What of an image is matched, with which real images, and how two sets of it differ, are :meth:`features`,
-    :meth:`batch` and :meth:`loss`, which other methods replace.
+    Other methods override :meth:`features`, what of an image is matched; :meth:`batch`, the real images; and
+    :meth:`loss`, the distance.
 
-    With instance norm an image's features do not depend on the rest of its batch, so classes go through
+    With instance norm the features of an image do not depend on the rest of its batch, and classes go through
     the network in groups as large as the memory budget allows. Batch norm takes its statistics from all
-    classes together (DM section 3.3), so all images of a kind make one batch.
+    classes together (DM section 3.3): all real images make one batch, and all synthetic images another.
 
     Attributes:
-        drawn: the purpose of the stream that the augmentations are drawn from.
+        drawn: the purpose of the stream from which augmentations are drawn.
     """
 
     drawn = "siamese"
@@ -147,7 +147,7 @@ class Matcher:
         return network.embed
 
     def batch(self, c: int, step: int) -> np.ndarray:
-        """Return the indices of the real images of a class in a step, int64 (n,), which may be none."""
+        """Return the indices of the real images of a class in a step, int64 (n,), which may be empty."""
         stream = streams.generator(self._problem.seed, "real", step, c)
         return self._problem.random_batch(c, self._problem.parameters["batch_real"], stream)
 
@@ -155,10 +155,10 @@ class Matcher:
         """Return the distance between the real and the synthetic images of each class, (classes,).
 
         Args:
-            real: for each class, the features of its real images, float32 (n, F).
-            synthetic: those of its synthetic ones, float32 (classes, m, F), differentiable.
-            classes: which classes.
-            step: which step.
+            real: per class, the features of its real images, float32 (n, F).
+            synthetic: the features of the synthetic images, float32 (classes, m, F), differentiable.
+            classes: the classes, in the order of both.
+            step: index of the step, from 0.
         """
         if len({len(features) for features in real}) == 1:
             real_means = torch.stack(list(real)).mean(1)
@@ -171,7 +171,7 @@ class Matcher:
 
         Args:
             images: all synthetic images, (classes * ipc, C, H, W), in the order of the problem's classes.
-            step: which step; it addresses the network, the real batches and the augmentations.
+            step: index of the step, which addresses the network, the real batches and the augmentations.
         """
         problem, drawn = self._problem, self._draws(step)
         if drawn.weights:
@@ -193,13 +193,13 @@ class Matcher:
         return gradient, torch.cat(losses)
 
     def _drawn(self, step: int) -> _Drawn:
-        """Draw what a step needs; where it can, it reaches the device in one copy."""
+        """Make the random draws of a step; they are copied to the device in one transfer, if possible."""
         problem, info = self._problem, self._problem.data.info
         size, device = (info.height, info.width), problem.device.torch_device
         parcel, weights = Parcel(device), None
         if isinstance(self._weights, RandomWeights):
             weights = parcel.add([self._weights.drawn(step)])
-        # Images that lie on the host are read there.
+        # If the images are on the host, their indices stay there.
         of_rows = parcel if self._train.device.type == device.type else Parcel(self._train.device)
         rows, changes = [], []
         for group in self._groups:
@@ -213,7 +213,7 @@ class Matcher:
         return _Drawn(weights, rows, changes)
 
     def _shown(self, stored: Tensor) -> Batches:
-        """Decode stored images, (classes * ipc, C, H, W), to the images of each class that they store."""
+        """Decode stored images, (classes * ipc, C, H, W), to the images of each class."""
         problem = self._problem
         parts = stored.unflatten(0, (-1, problem.ipc))
         return parts if problem.formation == 1 else [decode(part, problem.formation) for part in parts]
@@ -223,8 +223,8 @@ class Matcher:
         """Return the features of each class's augmented real images: float32, (n, F) for each class.
 
         Args:
-            rows: which images, int64 (N,), the classes one after the other; without any nothing is returned.
-            sizes: how many of each class.
+            rows: indices of the images, int64 (N,), one class after the other; if empty, so is the result.
+            sizes: number of images per class.
             change: the augmentation.
         """
         if not len(rows):
@@ -243,7 +243,7 @@ def _class_groups(problem: Problem, network: Network, floats: int) -> Iterator[r
     Args:
         problem: the condensation.
         network: its network.
-        floats: activations of one image.
+        floats: number of activations per image.
     """
     count = len(problem.classes)
     images = max(problem.images_per_class, problem.parameters["batch_real"])

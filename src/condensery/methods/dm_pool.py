@@ -1,4 +1,4 @@
-"""DM with networks that are drawn from a group of trained ones instead of random ones.
+"""DM with networks drawn from a group of trained networks, instead of random networks.
 
 Source: *Dataset Condensation with Distribution Matching*, section 3.4 and Table 4.
 """
@@ -17,7 +17,7 @@ from condensery.pool.store import Pool, load_weights
 
 @register
 class PoolMatching(DistributionMatching):
-    """DM whose network of an iteration is a state of the pool, each of the group equally likely.
+    """DM that draws the network of each iteration uniformly from the states of a group of the pool.
 
     Parameters (``config/methods.yaml``): those of DM; ``network_group``, one of
     :data:`condensery.experiment.groups.GROUPS`. ``random`` is DM itself.

@@ -14,10 +14,11 @@ from condensery.methods.gradient_matching import GradientMatching
 class DifferentiableSiameseAugmentation(GradientMatching):
     """Gradient matching on augmented images.
 
-    Parameters besides those of :class:`GradientMatching`: ``strategy``, ``dataset`` for the data set's own or
-    the families themselves; ``transform``, which images the matching augments: ``shared``, real and synthetic
-    ones alike (DSA section 3), and for DSA's ablation ``independent``, each with a draw of its own, ``real``
-    or ``synthetic``, these only, and ``none``. The network's training is augmented unless that is ``none``.
+    Parameters besides those of :class:`GradientMatching`: ``strategy``, ``dataset`` for that of the data set,
+    or the families themselves; ``transform``, the images that the matching augments: ``shared``, real and
+    synthetic ones with the same draw (DSA section 3). DSA's ablation has ``independent``, both with a draw
+    each; ``real`` or ``synthetic``, only these; and ``none``, with which the network's training is not
+    augmented either.
     """
 
     name = "dsa"

@@ -1,4 +1,4 @@
-"""The network whose features the coreset methods select by: trained on the whole set, read from a file."""
+"""The network, trained on the whole set, in whose features the coreset methods select."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _BATCH = 500
 
 
 def read(problem: Problem) -> dict[str, Tensor]:
-    """Return what :func:`condensery.training.pretrained.pretrain` saved for this problem, on the CPU.
+    """Return the tensors of :func:`condensery.training.pretrained.pretrain` for this problem, on the CPU.
 
     Raises:
-        CondenseryError: the file is missing, or is not one for this data set and network.
+        CondenseryError: the file is missing, or belongs to another data set or network.
     """
     return pretrained.read_pretrained(_file(problem), problem.data.info.name, problem.network)
 
@@ -41,10 +41,10 @@ def _file(problem: Problem) -> Path:
 
 @torch.no_grad()
 def by_class(problem: Problem) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """Yield, for each of the problem's classes, all its training images and their features.
+    """Yield, for each of the problem's classes, all of its training images and their features.
 
     Yields:
-        Their indices, int64 (n,), and float32 (n, F).
+        The indices of the images, int64 (n,), and their features, float32 (n, F), on the device.
 
     Raises:
         CondenseryError: see :func:`read`.
@@ -54,7 +54,8 @@ def by_class(problem: Problem) -> Iterator[tuple[np.ndarray, Tensor]]:
     work = sum(len(pool) for pool in pools) * activations(net, info.channels, (info.height, info.width))
     embed = device.compiled(net.embed, work)
     for pool in pools:
-        # Batches of one shape, the last filled up with images whose features are dropped, compile once.
+        # All batches have one shape, so that the network is compiled once: the last is padded with images whose
+        # features are dropped.
         padded = np.arange(-(-len(pool) // _BATCH) * _BATCH) % len(pool)
         with device.autocast():
             parts = [

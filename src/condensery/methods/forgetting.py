@@ -1,4 +1,4 @@
-"""Forgetting: real images that a network in training keeps losing (Toneva et al. 2019)."""
+"""Forgetting: real images that a network forgets most often during training (Toneva et al. 2019)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FRePo: learn images and labels from whose features ridge regression predicts the labels of real images.
+"""FRePo: learn images and labels; ridge regression on their features predicts the labels of real images.
 
 Source: Zhou, Nezhadarya and Ba, *Dataset Distillation using Neural Feature Regression*, 2022, and its
 authors' public code. For each of ``iterations``::
@@ -35,13 +35,14 @@ _NEWEST = 0.9
 class FeatureRegression:
     """Images, and the targets of their regression, under LAMB or Adam.
 
-    Parameters (``config/methods.yaml``): ``iterations``; ``optimizer``, ``lamb`` or ``adam``, of images and
-    labels, whose rate ``lr_img`` falls along half a cosine to ``floor`` of it; ``batch_real``, real images of
-    all classes in an iteration; ``init``; ``learn_labels``; ``flip``, whether the regression has the mirrored
-    images as well; and those of :class:`Pool`.
+    Parameters (``config/methods.yaml``): ``iterations``; ``optimizer`` of images and labels, ``lamb`` or
+    ``adam``; ``lr_img``, its rate, which falls along half a cosine to ``floor`` times its value;
+    ``batch_real``, real images of all classes per iteration; ``init``; ``learn_labels``; ``flip``, whether
+    the regression uses the mirrored images as well; and those of :class:`Pool`.
 
-    Learned labels are soft ones, (N, C), that need not be probabilities: less 1/C they are what is regressed.
-    The classes depend on each other through the regression. The last iteration counts.
+    Learned labels are soft, (N, C), and need not be probabilities; minus 1/C they are the targets of the
+    regression. The classes depend on each other through the regression. The set is that after the last
+    iteration.
     """
 
     name = "frepo"
@@ -67,7 +68,7 @@ class FeatureRegression:
 
 
 def margin(targets: Tensor) -> Tensor:
-    """Return the mean over targets, (N, C), of how far the largest is above the next, but at most 1/C."""
+    """Return the mean margin of targets, (N, C): the difference of the two largest entries, at most 1/C."""
     largest = targets.topk(2, dim=1).values
     return (largest[:, 0] - largest[:, 1]).clamp(max=1 / targets.shape[1]).mean()
 
@@ -76,7 +77,7 @@ class Prediction:
     """The loss of one iteration and its gradients.
 
     Attributes:
-        network: gives the features, and takes the statistics of batch norm from its weights.
+        network: computes the features, with batch norm's running statistics from its weights.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -95,10 +96,10 @@ class Prediction:
         """Return the gradients with respect to the images and to their targets, and the loss, a scalar.
 
         Args:
-            weights: of the network, as of ``state_dict``.
+            weights: parameters and buffers of the network, as in ``state_dict``.
             images: all synthetic images, (N, C, H, W).
-            targets: theirs, (N, classes).
-            step: which iteration; it addresses the real batch.
+            targets: the targets of these images, (N, classes).
+            step: index of the iteration, which addresses the real batch.
         """
         self.network.load_state_dict(weights)
         rows = self._rows(step)
@@ -116,12 +117,12 @@ class Prediction:
         return of_images, of_targets, loss.detach()
 
     def _features(self, images: Tensor) -> Tensor:
-        """Return features in float64: the ridge is smaller than float32's errors of their inner products."""
+        """Return features in float64: the ridge is smaller than the rounding errors of float32."""
         with self._problem.device.autocast():
             return self._embed(images).double()
 
     def _rows(self, step: int) -> Tensor:
-        """Return which real images an iteration has, int64 (n,), drawn without replacement."""
+        """Return the indices of the real images of an iteration, int64 (n,), drawn without replacement."""
         stream = streams.generator(self._problem.seed, "real", step)
         return torch.randperm(len(self._train), generator=stream)[: self._problem.parameters["batch_real"]]
 
@@ -137,10 +138,10 @@ class Member:
     """A network of the pool.
 
     Attributes:
-        number: how many were drawn before it.
-        age: steps since it was drawn, and those with which it began.
-        weights: parameters and buffers by their names.
-        optimizer: what :meth:`condensery.training.descent.Adam.state` returns of its optimizer.
+        number: the number of networks that were drawn before it.
+        age: steps since it was drawn, plus its initial age.
+        weights: parameters and buffers by name.
+        optimizer: the state of its optimizer, see :meth:`condensery.training.descent.Adam.state`.
     """
 
     number: int
@@ -150,10 +151,11 @@ class Member:
 
 
 class Pool:
-    """Networks of different ages, that train on the synthetic images and make way for new ones.
+    """Networks of different ages, which train on the synthetic images and are replaced when they are old.
 
-    Reads the parameters ``networks``, how many there are; ``network_steps``, of each; ``lr_net``, the rate of
-    their Adam; and ``batch_net``, synthetic images in a step at most.
+    Reads the parameters ``networks``, their number; ``network_steps``, the age at which a network is
+    replaced; ``lr_net``, the rate of their Adam; and ``batch_net``, the largest number of synthetic images
+    per step.
 
     Attributes:
         members: the networks.
@@ -182,13 +184,13 @@ class Pool:
         return self.members[int(torch.randint(len(self.members), (), generator=stream))]
 
     def train(self, member: Member, images: Tensor, targets: Tensor, step: int) -> None:
-        """Train a network for one step, or put a new one in its place if it has had enough.
+        """Train a network for one step, or replace it by a new one if it has reached ``network_steps``.
 
         Args:
             member: the network.
             images: all synthetic images, (N, C, H, W).
-            targets: theirs, (N, classes).
-            step: the iteration; it addresses the batch.
+            targets: the targets of these images, (N, classes).
+            step: index of the iteration, which addresses the batch.
         """
         parameters = self._problem.parameters
         if member.age > parameters["network_steps"]:
@@ -241,7 +243,7 @@ class Pool:
 
 
 class _Learned:
-    """Images, and their targets unless these stay as they are, under one optimizer."""
+    """Images and, if labels are learned, their targets, under one optimizer."""
 
     def __init__(self, problem: Problem) -> None:
         self._parameters = parameters = problem.parameters
@@ -268,11 +270,11 @@ class _Learned:
         self._optimizer.step()
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that changes."""
+        """See :meth:`condensery.run.Part.state`."""
         return self._tensors | self._optimizer.state(list(self._tensors))
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
+        """See :meth:`condensery.run.Part.restore`."""
         for name, tensor in self._tensors.items():
             tensor.copy_(state[name])
         self._optimizer.restore(state, list(self._tensors))

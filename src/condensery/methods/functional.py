@@ -1,4 +1,4 @@
-"""A network whose weights are values, for methods that differentiate through its training."""
+"""A network as a function of its weights, for methods that differentiate through its training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Weights = list[Tensor] | tuple[Tensor, ...]
 class FunctionalNetwork:
     """Cross-entropy of the condensing network at given weights, and its gradients.
 
-    The network stays in training mode: batch norm takes its statistics from the images of each call.
+    The network is in training mode: batch norm takes its statistics from the images of each call.
 
     Attributes:
         network: the module, in the floating type of the images; its own weights are not used.
@@ -34,7 +34,7 @@ class FunctionalNetwork:
         self._at_once = problem.device.images_at_once(floats)
 
     def graphs_at_once(self, images: int) -> int:
-        """Return how many differentiable gradients of batches of so many images fit the memory budget."""
+        """Return the number of differentiable gradients, each of ``images`` images, that fit the memory."""
         # A gradient that is differentiated keeps about three times as much as a forward pass.
         return self._at_once // (3 * images)
 
@@ -44,7 +44,7 @@ class FunctionalNetwork:
         return [parameter.detach().clone() for parameter in self.network.parameters()]
 
     def of_vector(self, vector: Tensor) -> Weights:
-        """Return weights that are given as one vector, (P,) on any device, in the order of the module."""
+        """Return weights from one vector, (P,) on any device, in the order of the module's parameters."""
         parameters = list(self.network.parameters())
         parts = vector.to(parameters[0]).split([parameter.numel() for parameter in parameters])
         return [part.view(own.shape) for part, own in zip(parts, parameters, strict=True)]
@@ -55,10 +55,10 @@ class FunctionalNetwork:
         """Return the gradient of the mean loss of a batch with respect to the weights.
 
         Args:
-            weights: where to compute it; with ``differentiable`` they require gradients.
+            weights: the weights; with ``differentiable`` they must require gradients.
             images: (n, C, H, W).
             labels: int64 (n,), or probabilities (n, classes).
-            differentiable: whether the gradient itself is to be differentiated.
+            differentiable: whether the gradient can be differentiated.
         """
         leaves = weights if differentiable else [w.detach().requires_grad_() for w in weights]
         loss = F.cross_entropy(self._logits(leaves, images), labels)
@@ -68,8 +68,8 @@ class FunctionalNetwork:
         """Return ``size`` training images of any class, drawn without replacement, and their labels.
 
         Args:
-            size: how many.
-            address: of the draw.
+            size: number of images, at most.
+            address: the address of the random stream, such as the iteration.
 
         Returns:
             (n, C, H, W) in the floating type of the network and int64 (n,), on the device; n is ``size``, or
@@ -84,10 +84,16 @@ class FunctionalNetwork:
         return images.to(next(self.network.parameters()).dtype), self._targets[there]
 
     def test(self, weights: Weights, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Weights]:
-        """Return the mean loss of a batch, how many images are wrong, and the gradient of the loss.
+        """Test the network on a batch, in parts that fit the memory budget.
 
-        The images, (n, C, H, W) with int64 labels (n,), go through the network in parts that fit the memory
-        budget. Loss and count are scalars, the gradient is one tensor for each of the weights.
+        Args:
+            weights: the weights.
+            images: (n, C, H, W).
+            labels: int64 (n,).
+
+        Returns:
+            The mean loss, a scalar; the number of misclassified images, an int64 scalar; and the gradient of
+            the mean loss, one tensor per weight.
         """
         leaves = [w.detach().requires_grad_() for w in weights]
         loss, wrong = images.new_zeros(()), torch.zeros((), dtype=torch.int64, device=images.device)

@@ -1,6 +1,6 @@
-"""Distances between the gradients that real and synthetic images give a network's parameters.
+"""Distances between the gradients of a network's parameters for real and for synthetic images.
 
-Each takes two sequences of tensors, one tensor per parameter and of its shape, in the order of
+Each function takes two sequences of tensors, one tensor per parameter and of its shape, in the order of
 ``network.parameters()``, and returns a scalar that is differentiable in both.
 """
 
@@ -18,9 +18,8 @@ _EPSILON = 1e-6
 def layerwise(real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
     """Return the sum of 1 - cosine over the output units of all layers (DC equations 9 and 10).
 
-    The gradient of a weight (out, ...) is one vector for each of its ``out`` units. Parameters of one
-    dimension, which are biases and the scales of most normalizations, contribute nothing, as in the
-    authors' public code.
+    The gradient of a weight (out, ...) is one vector per output unit. Parameters with one dimension, which
+    are biases and the scales of most normalizations, are left out, as in the authors' public code.
     """
     pairs = zip(real, synthetic, strict=True)
     return torch.stack(

@@ -1,4 +1,4 @@
-"""What DC, DSA, DCC and IDC share: match the gradients of a network for real and for synthetic images.
+"""The base of DC, DSA, DCC and IDC: match the gradients of a network for real and for synthetic images.
 
 Source: *Dataset Condensation with Gradient Matching* (DC), Algorithm 1; DSA section 3. For each of
 ``iterations`` new random networks the two loops are::
@@ -32,11 +32,11 @@ from condensery.synthetic import SyntheticSet
 class GradientMatching(ABC):
     """Learn the pixels by stochastic gradient descent on a distance between network gradients.
 
-    Parameters (``config/methods.yaml``): ``iterations``, networks in all; ``outer_loop``, steps of the pixels
-    with each of them; ``inner_loop``, epochs that the network is trained for between two steps; ``lr_img``
-    and ``momentum`` of the pixels; ``lr_net`` of the network; ``batch_real``, real images of a class in a
-    step; ``batch_net``, synthetic images in a batch of the network's training; ``init``, ``real`` or
-    ``noise``; ``distance``, ``layerwise``, ``mse`` or ``cos``.
+    Parameters (``config/methods.yaml``): ``iterations``, the number of networks; ``outer_loop``, steps of the
+    pixels per network; ``inner_loop``, epochs of the network's training between two steps; ``lr_img`` and
+    ``momentum`` of the pixels; ``lr_net`` of the network; ``batch_real``, real images per class and step;
+    ``batch_net``, synthetic images per batch of the network's training; ``init``, ``real`` or ``noise``;
+    ``distance``, ``layerwise``, ``mse`` or ``cos``.
 
     The classes depend on each other: the network is trained on all of them.
     """
@@ -48,11 +48,11 @@ class GradientMatching(ABC):
         """Return the augmentation of the matching and of the network's training, or ``none``."""
 
     def transform(self, problem: Problem) -> str:
-        """Return which images the matching augments: a key of `matching_draws.TRANSFORMS`."""
+        """Return the images that the matching augments: a key of `matching_draws.TRANSFORMS`."""
         return "shared"
 
     def matcher(self, problem: Problem) -> Matcher:
-        """Return the distance that the pixels descend."""
+        """Return the distance that the pixels minimize."""
         return Matcher(problem, self.strategy(problem), self.transform(problem))
 
     def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
@@ -65,7 +65,7 @@ class GradientMatching(ABC):
         steps = self.steps(problem)
         matcher = self.matcher(problem)
         pixels = self.pixels(problem, run)
-        # An iteration is one network: between two iterations the state consists of the pixels alone.
+        # An iteration is one network: between two iterations, the pixels are the whole state.
         for iteration in pixels.iterations():
             matcher.renew(iteration)
             for step in range(steps):
@@ -81,10 +81,10 @@ class GradientMatching(ABC):
         return Pixels(problem, run)
 
     def steps(self, problem: Problem) -> int:
-        """Return how many steps the pixels take with each network.
+        """Return the number of steps of the pixels per network.
 
         Raises:
-            CondenseryError: it has no value for this number of images per class.
+            CondenseryError: the parameter has no value for this number of images per class.
         """
         for key in ("outer_loop", "inner_loop"):
             if problem.parameters[key] is None:
@@ -96,7 +96,7 @@ class GradientMatching(ABC):
 
 
 class Matcher:
-    """One network at a time, the distance of its gradients and the network's own training.
+    """One network at a time: the distance of its gradients, and its training.
 
     Attributes:
         network: the network of the current iteration, in the floating type of the images.
@@ -108,7 +108,7 @@ class Matcher:
         Args:
             problem: the condensation.
             strategy: the augmentation, or ``none``.
-            transform: which images the matching augments: a key of `matching_draws.TRANSFORMS`.
+            transform: the images that the matching augments: a key of `matching_draws.TRANSFORMS`.
         """
         self._problem = problem
         self._train = problem.training_split()
@@ -121,7 +121,7 @@ class Matcher:
         self._at_once = problem.device.images_at_once(floats)
         once, self._twice = (images * floats for images in self._images_seen())
         self._forward = problem.device.compiled(self.network, once)
-        # As one function, because the compiler cannot differentiate its graphs twice.
+        # Compiled as one function, because compiled graphs cannot be differentiated twice.
         # An image takes about three times as much memory there.
         self._together = problem.device.stack_networks
         twice: Callable[..., tuple[Tensor, Tensor]] = self._differentiate_twice
@@ -142,7 +142,7 @@ class Matcher:
         self._weights = Ahead(self._initial, until(iterations), device)
 
     def _images_seen(self) -> tuple[int, int]:
-        """Return how many images are differentiated once, real and in training, and how many twice."""
+        """Return the number of images that are differentiated once (real ones, training), and twice."""
         parameters, classes = self._problem.parameters, len(self._problem.classes)
         synthetic = classes * self._problem.ipc
         steps = parameters["iterations"] * parameters["outer_loop"]
@@ -159,14 +159,14 @@ class Matcher:
     def gradient(self, images: Tensor, iteration: int, step: int) -> tuple[Tensor, Tensor]:
         """Return the gradient of the loss with respect to the pixels, and the loss, a scalar.
 
-        The loss is a sum over classes and only a class's own images enter its part. On a CPU the graphs of
-        the classes are built, differentiated twice and dropped one after the other, elsewhere those of as
-        many classes together as fit the memory budget.
+        The loss is a sum over classes, and the term of a class depends only on the images of this class. On a
+        CPU, the graph of each class is built, differentiated twice and freed before the next; on other
+        devices this is done for as many classes at once as fit the memory budget.
 
         Args:
             images: all synthetic images, (classes * ipc, C, H, W), in the order of the problem's classes.
-            iteration: which network; with the step it addresses real batches and augmentations.
-            step: which step with this network.
+            iteration: index of the network; with the step it addresses real batches and augmentations.
+            step: index of the step with this network.
         """
         drawn = self.drawn((iteration, step))
         self.set_statistics(drawn)
@@ -180,13 +180,13 @@ class Matcher:
     def train(self, images: Tensor, iteration: int, step: int) -> None:
         """Train the network for ``inner_loop`` epochs on the synthetic set, by SGD without momentum.
 
-        Batch norm computes the statistics of its batches here, and keeps running ones. The last partial
-        batch is kept; each image is augmented with parameters of its own.
+        Batch norm uses the statistics of each batch here, and updates its running statistics. The last
+        partial batch is kept; each image is augmented with its own parameters.
 
         Args:
             images: all synthetic images, (classes * ipc, C, H, W), in the order of the problem's classes.
-            iteration: which network; with the step it addresses shuffles and augmentations.
-            step: the step of the pixels before this training.
+            iteration: index of the network; with the step it addresses shuffles and augmentations.
+            step: index of the step of the pixels before this training.
         """
         self.network.train()
         for batch, labels in self._augmented(images, iteration, step):
@@ -197,10 +197,10 @@ class Matcher:
                 torch._foreach_add_(self._parameters, gradients, alpha=-lr)
 
     def shown(self, images: Tensor, address: tuple[int, int, int]) -> Tensor:
-        """Return the images, differentiably, that those of a class stand for in a step: here themselves.
+        """Return the images of a class that are matched in a step, differentiably; here the stored images.
 
         Args:
-            images: the synthetic ones of the class, (ipc, C, H, W).
+            images: the stored images of the class, (ipc, C, H, W).
             address: iteration, step and class.
         """
         return images
@@ -213,7 +213,7 @@ class Matcher:
             yield from zip(batches.change(images[rows]).split(batches.sizes), labels, strict=True)
 
     def _own(self, group: Group) -> slice:
-        """Return which synthetic images the classes of a group have."""
+        """Return the positions of the synthetic images of a group's classes."""
         return slice(group.classes.start * self._problem.ipc, group.classes.stop * self._problem.ipc)
 
     def _group_gradient(
@@ -222,7 +222,7 @@ class Matcher:
         """Return the gradient of some classes with respect to their images, and the sum of their distances.
 
         Args:
-            images: the synthetic ones of the classes, (classes * ipc, C, H, W).
+            images: the synthetic images of the classes, (classes * ipc, C, H, W).
             address: iteration and step.
             group: the classes.
         """
@@ -254,8 +254,8 @@ class Matcher:
         """Return the gradient of the distance with respect to the images, and the distance.
 
         Args:
-            parameters: of the network, in its order.
-            target: the gradients that the images are to give them.
+            parameters: the parameters of the network, in their order.
+            target: the gradients of the real images, one tensor per parameter.
             images: (n, C, H, W).
             labels: int64 (n,).
         """
@@ -296,8 +296,8 @@ class Matcher:
     def _gradients(self, images: Tensor, labels: Tensor) -> Sequence[Tensor]:
         """Return the gradient of the mean loss of images, a tensor for each parameter.
 
-        Images go through the network in parts that fit the memory budget, which changes nothing: matching
-        finds batch norm with fixed statistics, so that no image sees another.
+        Images go through the network in parts that fit the memory budget. The result does not depend on the
+        parts, because batch norm has fixed statistics during the matching.
         """
 
         def of_part(part: Tensor, answers: Tensor) -> tuple[Tensor, ...]:
@@ -311,7 +311,7 @@ class Matcher:
         return sums
 
     def set_statistics(self, drawn: Drawn) -> None:
-        """Fix batch norm's statistics at those of real images of all classes; other networks have none."""
+        """Fix batch norm's statistics, if there are any, at those of real images of all classes."""
         self.network.train()
         if not self._batch_norms:
             return

@@ -33,21 +33,21 @@ from condensery.run.checkpoint import adam_state, restore_adam
 from condensery.synthetic import SyntheticSet
 
 _LEAK = 0.1  # of the generator's activations
-_DOUBLINGS = 2  # of its maps, from a quarter of the image's sides
+_DOUBLINGS = 2  # of the generator's maps, from a quarter of the image's sides
 
 
 @register
 class GenerativeTeaching:
-    """A generator, its inputs in the order of the steps, and the steps' learning rates and momenta.
+    """A generator, its inputs per step, and the learning rate and momentum of each step.
 
-    Parameters (``config/methods.yaml``): ``iterations`` of Adam, whose rate ``lr`` falls along half a cosine
-    to ``floor`` of it; ``steps`` of a network's training; ``lr_net`` and ``momentum_net``, the first values
-    of their rates and momenta; ``batch_real``, real images of all classes after each step; ``noise``, numbers
-    that make an image; ``width``, channels of the generator's first maps.
+    Parameters (``config/methods.yaml``): ``iterations`` of Adam; ``lr``, its rate, which falls along half a
+    cosine to ``floor`` times its value; ``steps`` of a network's training; ``lr_net`` and ``momentum_net``,
+    the initial learning rate and momentum of each step; ``batch_real``, real images of all classes after each
+    step; ``noise``, the length of the generator's input; ``width``, channels of the generator's first maps.
 
-    The images of the set, at most ``ipc`` per class, are divided evenly among the steps, each class in its
-    turn; what remains is left out. The set holds the batches of the steps one after the other, the learning
-    rates and the momenta, (1, steps) each, and not the generator.
+    The images of the set, at most ``ipc`` per class, are divided evenly among the steps, with the classes in
+    turn; the remainder is left out. The set has the batches of the steps one after the other, the learning
+    rates and the momenta, (1, steps) each, but not the generator.
     """
 
     name = "gtn"
@@ -56,7 +56,7 @@ class GenerativeTeaching:
         """See :class:`condensery.methods.base.Method`.
 
         Raises:
-            CondenseryError: a step has less than two images, or snapshots are requested.
+            CondenseryError: a step has fewer than two images, or snapshots are requested.
         """
         run.refuse_snapshots("gtn learns a generator, which snapshots do not hold")
         parameters, teaching = problem.parameters, Teaching(problem)
@@ -76,14 +76,14 @@ class GenerativeTeaching:
 
 
 class Teacher(nn.Module):
-    """The generator and all else that is learned.
+    """The generator and all other learned tensors.
 
-    Batch norm takes its statistics from the images of a step, also for the images that are stored.
+    Batch norm takes its statistics from the images of a step, also when the stored images are generated.
 
     Attributes:
         curriculum: the inputs of the generator, (steps, batch, noise).
         log_rates: logarithms of the learning rates, (steps,).
-        log_momenta: of the momenta, (steps,).
+        log_momenta: logarithms of the momenta, (steps,).
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class Teacher(nn.Module):
 
         Args:
             info: the data set.
-            labels: of the images, int64 (steps, batch), on the CPU.
-            parameters: of the method.
+            labels: labels of the images, int64 (steps, batch), on the CPU.
+            parameters: the parameters of the method.
             stream: a CPU generator.
         """
         super().__init__()
@@ -136,12 +136,12 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def images(self) -> Tensor:
-        """Return those of all steps, (steps, batch, C, H, W)."""
+        """Return the images of all steps, (steps, batch, C, H, W)."""
         return torch.stack([self(step) for step in range(len(self.curriculum))])
 
 
 def _drawn(layer: nn.Linear | nn.Conv2d, stream: torch.Generator) -> nn.Module:
-    """Return a layer with weight norm, whose weights are normal with variance 2 over the number of inputs."""
+    """Return a layer with weight norm; its weights are normal with variance 2 / (number of inputs)."""
     with torch.no_grad():
         drawn = torch.randn(layer.weight.shape, generator=stream)
         layer.weight.copy_(drawn * math.sqrt(2 / layer.weight[0].numel()))
@@ -151,19 +151,19 @@ def _drawn(layer: nn.Linear | nn.Conv2d, stream: torch.Generator) -> nn.Module:
 
 
 class Teaching:
-    """Training on a teacher's images, the losses of real ones after each step, and their gradient.
+    """Training on a teacher's images, the losses on real images after each step, and their gradient.
 
     Attributes:
         functional: the network.
-        labels: of the images, int64 (steps, batch) on the device.
-        teacher: what is learned.
+        labels: labels of the images, int64 (steps, batch) on the device.
+        teacher: the learned generator, inputs, rates and momenta.
     """
 
     def __init__(self, problem: Problem) -> None:
         """Build the network and the teacher.
 
         Raises:
-            CondenseryError: a step has less than two images.
+            CondenseryError: a step has fewer than two images.
         """
         count, steps = problem.ipc * len(problem.classes), problem.parameters["steps"]
         if count < 2 * steps:
@@ -180,10 +180,10 @@ class Teaching:
         self.teacher = Teacher(problem.data.info, labels, problem.parameters, stream).to(device)
 
     def differentiate(self, iteration: int) -> Tensor:
-        """Set the gradients of the teacher to those of the sum of the losses.
+        """Set the gradients of the teacher's parameters to those of the sum of the losses.
 
         Args:
-            iteration: it addresses the initial weights and the real images.
+            iteration: index of the iteration, which addresses the initial weights and the real images.
 
         Returns:
             The loss of a real batch after each step, (steps,).
@@ -194,7 +194,7 @@ class Teaching:
         teacher.zero_grad()
         teacher.log_rates.grad = of_rates * rates.detach()
         teacher.log_momenta.grad = of_momenta * momenta.detach()
-        # The generator's graph too is there for one step at a time.
+        # The graph of the generator, too, exists for only one step at a time.
         for step, upstream in enumerate(of_images):
             torch.autograd.backward(teacher(step), upstream)
         return losses
@@ -204,14 +204,14 @@ class Teaching:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the gradients of the sum of the losses with respect to all three, and the losses, (steps,).
 
-        Training forwards keeps weights and velocity after each step and no graph, see
+        The forward pass keeps weights and velocity after each step and no graph, see
         :mod:`condensery.methods.unrolling`.
 
         Args:
             images: (steps, batch, C, H, W).
             rates: (steps,).
             momenta: (steps,).
-            iteration: it addresses the initial weights and the real images.
+            iteration: index of the iteration, which addresses the initial weights and the real images.
         """
         steps = [
             Step(number, labels, rate)
@@ -256,11 +256,11 @@ class _Learned:
         self._adam.step()
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that changes."""
+        """See :meth:`condensery.run.Part.state`."""
         return self._teacher.state_dict() | adam_state("adam", self._adam)
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
+        """See :meth:`condensery.run.Part.restore`."""
         names = self._teacher.state_dict()
         self._teacher.load_state_dict({name: state[name] for name in names})
         restore_adam("adam", self._adam, state)

@@ -15,10 +15,10 @@ from condensery.methods.selection import Selection
 
 @register
 class Herding(Selection):
-    """Select, class by class, the image that brings the mean of the selected closest to the class mean.
+    """Select, class by class, the image that brings the mean of the selected nearest to the class mean.
 
     Parameter (``config/methods.yaml``): ``greedy``, by default true. If false, the images nearest to the
-    class mean are selected, each by itself.
+    class mean are selected, independently of each other.
     """
 
     name = "herding"
@@ -44,7 +44,7 @@ def herd(x: Tensor, count: int) -> Tensor:
     mean = x.mean(0)
     total = torch.zeros_like(mean)
     free = torch.ones(len(x), dtype=torch.bool, device=x.device)
-    chosen = []  # left on the device, which is waited for once
+    chosen = []  # on the device, so that the host waits for it only once
     for i in range(count):
         distance = (mean * (i + 1) - total - x).norm(dim=1)
         best = distance.masked_fill(~free, torch.inf).argmin(0, keepdim=True)

@@ -1,4 +1,4 @@
-"""IDC: match gradients on images that hold several small ones, in networks that are trained on real images.
+"""IDC: match gradients of images that are decoded from fewer stored ones, in networks trained on real images.
 
 Source: Kim et al., *Dataset Condensation via Efficient Synthetic-Data Parameterization*, 2022, and its
 authors' public code. For each of ``iterations`` new random networks::
@@ -35,13 +35,13 @@ from condensery.training.descent import SGD
 class EfficientParameterization(GradientMatching):
     """Gradient matching whose stored images are decoded before they are matched.
 
-    Parameters (``config/methods.yaml``): ``iterations``, networks in all; ``outer_loop``, steps of the pixels
-    with each of them; ``lr_img``, of the pixels in units in which they are from 0 to 1, for one image per
-    class; ``momentum`` of the pixels; ``batch_real``, real images of a class in a step; ``batch_synthetic``,
-    the most decoded images of a class in a step; ``init``, ``real`` or ``noise``; ``distance``, ``mse-conv``
-    or ``l1-conv``; ``strategy``, the augmentation of the matching; ``formation``, parts along each side of a
-    stored image; and of the network's training ``steps_net``, batches between two steps of the pixels;
-    ``batch_net``, real images in each; ``lr_net``, ``momentum_net`` and ``decay_net`` of its SGD;
+    Parameters (``config/methods.yaml``): ``iterations``, the number of networks; ``outer_loop``, steps of the
+    pixels per network; ``lr_img``, the learning rate for pixels from 0 to 1 and one image per class;
+    ``momentum`` of the pixels; ``batch_real``, real images per class and step; ``batch_synthetic``, the
+    largest number of decoded images per class and step; ``init``, ``real`` or ``noise``; ``distance``,
+    ``mse-conv`` or ``l1-conv``; ``strategy``, the augmentation of the matching; ``formation``, parts along
+    each side of a stored image. Of the network's training: ``steps_net``, batches between two steps of the
+    pixels; ``batch_net``, real images per batch; ``lr_net``, ``momentum_net`` and ``decay_net`` of its SGD;
     ``strategy_net``, its augmentation; ``cutmix``, the probability that a batch is mixed.
 
     The classes depend on each other: the network is trained on all of them.
@@ -50,7 +50,7 @@ class EfficientParameterization(GradientMatching):
     name = "idc"
 
     def strategy(self, problem: Problem) -> str:
-        """See :class:`GradientMatching`; it is that of the matching alone."""
+        """See :class:`GradientMatching`; this is only the augmentation of the matching."""
         return str(problem.parameters["strategy"])
 
     def steps(self, problem: Problem) -> int:
@@ -67,7 +67,7 @@ class EfficientParameterization(GradientMatching):
 
 
 class Matcher(gradient_matching.Matcher):
-    """The distance at decoded images, of a network whose training sees real images alone."""
+    """The distance of gradients for decoded images, in a network that trains on real images only."""
 
     def __init__(self, problem: Problem, strategy: str) -> None:
         """Build the network; :meth:`renew` draws its weights.
@@ -98,7 +98,7 @@ class Matcher(gradient_matching.Matcher):
         return steps * once, steps * classes * shown
 
     def renew(self, iteration: int) -> None:
-        """See :class:`condensery.methods.gradient_matching.Matcher`; the momentum begins anew too."""
+        """See :class:`condensery.methods.gradient_matching.Matcher`; the momentum is reset, too."""
         super().renew(iteration)
         self._descent = self._at_rest()
 
@@ -109,7 +109,7 @@ class Matcher(gradient_matching.Matcher):
         )
 
     def shown(self, images: Tensor, address: tuple[int, int, int]) -> Tensor:
-        """See :class:`condensery.methods.gradient_matching.Matcher`: some of the decoded images."""
+        """See :class:`condensery.methods.gradient_matching.Matcher`; here some of the decoded images."""
         decoded = decode(images, self._problem.formation)
         most = self._problem.parameters["batch_synthetic"]
         if len(decoded) <= most:
@@ -122,12 +122,12 @@ class Matcher(gradient_matching.Matcher):
     def train(self, images: Tensor, iteration: int, step: int) -> None:
         """Train the network on ``steps_net`` batches of real images.
 
-        Batch norm computes the statistics of its batches here, and keeps running ones.
+        Batch norm uses the statistics of each batch here, and updates its running statistics.
 
         Args:
-            images: the synthetic ones, which it does not see.
-            iteration: which network; with the step it addresses batches, augmentations and mixing.
-            step: the step of the pixels before this training.
+            images: the synthetic images, which are not used.
+            iteration: index of the network; with the step it addresses batches, augmentations and mixing.
+            step: index of the step of the pixels before this training.
         """
         self.network.train()
         classes = len(self._problem.data.info.classes)
@@ -144,7 +144,7 @@ class Matcher(gradient_matching.Matcher):
     def _real_batches(
         self, iteration: int, step: int
     ) -> Iterator[tuple[Tensor, siamese.Draw, mixing.Draw | None]]:
-        """Yield rows, augmentation and mixing of each batch of a training, which sees no image twice."""
+        """Yield indices, augmentation and mixing of each batch of a training; no image occurs twice."""
         seed, parameters, info = self._problem.seed, self._problem.parameters, self._problem.data.info
         size = (info.height, info.width)
         shuffle = streams.generator(seed, "shuffle", iteration, step)

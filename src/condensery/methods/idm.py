@@ -1,4 +1,4 @@
-"""IDM: DM in networks that train meanwhile, which also have to recognize the synthetic images.
+"""IDM: DM in networks that are trained at the same time, with the synthetic images' cross-entropy added.
 
 Source: Zhao et al., *Improved Distribution Matching for Dataset Condensation*, 2023, and its authors' public
 code.
@@ -24,10 +24,10 @@ from condensery.synthetic import SyntheticSet
 
 @register
 class ImprovedMatching(DistributionMatching):
-    """DM in a network of a queue, whose cross-entropy counts the more the better the network is.
+    """DM in a network from a queue, plus its cross-entropy with a weight proportional to its accuracy.
 
     Parameters besides those of DM and of :class:`condensery.methods.queue.Queue`: ``formation``, parts along
-    each side of a stored image; ``cross_entropy``, the weight of the cross-entropy for each percent of the
+    each side of a stored image; ``cross_entropy``, the weight of the cross-entropy per percent of the
     network's accuracy.
     """
 
@@ -41,7 +41,7 @@ class ImprovedMatching(DistributionMatching):
 
 
 class _Pixels(Pixels):
-    """Pixels between whose iterations the queue goes on."""
+    """Pixels that advance the queue of networks in each iteration."""
 
     def __init__(self, problem: Problem, run: Run, queue: Queue) -> None:
         super().__init__(problem, run)
@@ -62,7 +62,7 @@ class Matcher(dm.Matcher):
         """See :class:`condensery.methods.dm.Matcher`.
 
         Args:
-            problem: what to condense.
+            problem: the condensation.
             queue: the networks.
         """
         super().__init__(problem, queue.choose)

@@ -1,4 +1,4 @@
-"""K-center: real images that leave no image of their class far away (Sener and Savarese 2018)."""
+"""K-center: real images from which no image of their class is far away (Sener and Savarese 2018)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from condensery.methods.selection import Selection
 
 @register
 class KCenter(Selection):
-    """Select, class by class, the image farthest from all selected, starting nearest the class mean."""
+    """Select, class by class, the image nearest to the mean, then always that farthest from all selected."""
 
     name = "kcenter"
 

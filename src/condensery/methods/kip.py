@@ -22,14 +22,14 @@ from condensery.training.ridge import predictions, targets_of
 
 @register
 class KernelInducingPoints:
-    """The closed form of training an infinitely wide network, and gradient descent through it, in float64.
+    """Gradient descent through the closed form of training an infinitely wide network, in float64.
 
     Parameters (``config/methods.yaml``): ``iterations`` of Adam; ``lr_img``, its rate for pixels and labels;
-    ``batch_real``, real images of all classes in a step, equally many of each; ``init``, ``real`` or
+    ``batch_real``, real images of all classes per step, the same number of each; ``init``, ``real`` or
     ``noise``; ``learn_labels``, whether the labels are learned as well.
 
-    Learned labels are soft ones, (N, C), that need not be probabilities: less 1/C they are what is regressed.
-    The classes depend on each other through the regression.
+    Learned labels are soft, (N, C), and need not be probabilities; minus 1/C they are the targets of the
+    regression. The classes depend on each other through the regression.
     """
 
     name = "kip"
@@ -65,8 +65,8 @@ class Regression:
 
         Args:
             images: all synthetic images, float64 (N, C, H, W).
-            targets: theirs, float64 (N, classes).
-            step: which step; it addresses the real batch.
+            targets: the targets of these images, float64 (N, classes).
+            step: index of the step, which addresses the real batch.
         """
         real, wanted = self._batch(step, images)
         leaves = images.detach().requires_grad_(), targets.detach().requires_grad_()
@@ -75,7 +75,7 @@ class Regression:
         return of_images, of_targets, loss.detach()
 
     def _batch(self, step: int, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return real images of every class, flat, and their targets."""
+        """Return real images of every class, flat (n, D), and their targets, (n, classes)."""
         problem = self._problem
         size = max(1, problem.parameters["batch_real"] // len(problem.classes))
         chosen = [
@@ -91,7 +91,7 @@ class Regression:
 
 
 class _Learned:
-    """Images and targets under Adam; the targets stay as they are unless labels are learned."""
+    """Images and targets under Adam; the targets are constant unless labels are learned."""
 
     def __init__(self, images: Tensor, targets: Tensor, lr: float, *, with_labels: bool) -> None:
         self.images, self.targets = images, targets
@@ -105,11 +105,11 @@ class _Learned:
         self._adam.step()
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that changes."""
+        """See :meth:`condensery.run.Part.state`."""
         return {"images": self.images, "targets": self.targets} | adam_state("adam", self._adam)
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
+        """See :meth:`condensery.run.Part.restore`."""
         self.images.copy_(state["images"])
         self.targets.copy_(state["targets"])
         restore_adam("adam", self._adam, state)

@@ -27,11 +27,11 @@ class LabelDistillation:
     """Soft labels of random real images, the same number of every class.
 
     Parameters (``config/methods.yaml``): ``iterations``; ``lr_label``, Adam's rate for the labels;
-    ``lr_inner``, of the step that is differentiated; ``lr_net``, Adam's rate for the network; ``batch_net``,
-    images of the set in an iteration; ``batch_real``, real images of all classes; ``patience``, see
-    :class:`Plateau`.
+    ``lr_inner``, the rate of the differentiated step; ``lr_net``, Adam's rate for the network; ``batch_net``,
+    images of the set per iteration; ``batch_real``, real images of all classes per iteration; ``patience``,
+    see :class:`Plateau`.
 
-    The images are in the order of their own classes, whatever their labels become.
+    The images are in the order of their true classes, whatever labels are learned.
     """
 
     name = "ld"
@@ -51,12 +51,12 @@ class LabelDistillation:
 
 
 class Learner:
-    """The images, their labels, and the network that is being trained on them.
+    """The images, their labels, and the network that is trained on them.
 
     Attributes:
         functional: the network.
         images: float32 (N, C, H, W) on the device.
-        labels: probabilities, float32 (N, classes) on the device; uniform at first.
+        labels: probabilities, float32 (N, classes) on the device; initially uniform.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -97,12 +97,13 @@ class Learner:
         """Differentiate through one step of the network.
 
         Args:
-            rows: the images that it is trained on, int64 (n,) on the device.
-            iteration: it addresses the real batch.
+            rows: indices of the images of the step, int64 (n,) on the device.
+            iteration: index of the iteration, which addresses the real batch.
 
         Returns:
-            The gradient of the network's own loss; that of the loss of the real batch after the step, with
-            respect to the labels of ``rows``, (n, classes); this loss; and how many real images were wrong.
+            The gradient of the network's own loss with respect to its weights; the gradient of the loss of
+            the real batch after the step with respect to the labels of ``rows``, (n, classes); the latter
+            loss; and the number of misclassified real images.
         """
         parameters = self._problem.parameters
         labels = self.labels[rows].requires_grad_()
@@ -117,14 +118,14 @@ class Learner:
         return plain, -parameters["lr_inner"] * along, loss, wrong
 
     def _normalize(self) -> None:
-        """Make probabilities of the labels again: none below 0 or above 1, and a sum of 1."""
+        """Turn the labels into probabilities again: clip them to [0, 1], and divide by their sum."""
         self.labels.clamp_(0, 1)
         total = self.labels.sum(1, keepdim=True)
-        # With very many classes one step can bring a whole row to zero.
+        # With very many classes, one step can set a whole row to zero.
         self.labels.copy_(torch.where(total > 0, self.labels / total, 1 / self.labels.shape[1]))
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that changes, for a checkpoint."""
+        """See :meth:`condensery.run.Part.state`."""
         weights = {f"weight.{number}": weight for number, weight in enumerate(self._weights)}
         networks = {"labels": self.labels, "networks": torch.tensor(self._networks)}
         adams = checkpoint.adam_state("labels-adam", self._labels_adam) | checkpoint.adam_state(
@@ -134,7 +135,7 @@ class Learner:
 
     @torch.no_grad()
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
+        """Restore what :meth:`state` returned."""
         for number, weight in enumerate(self._weights):
             weight.copy_(state[f"weight.{number}"])
         self.labels.copy_(state["labels"])
@@ -147,11 +148,11 @@ class Learner:
 class Plateau:
     """Decides when a network has stopped improving.
 
-    That is when the errors of the last ``patience`` batches together have not been fewer than ever before for
-    more than ``patience`` batches (the authors' public code).
+    It has stopped when the sum of the errors of the last ``patience`` batches has not reached a new minimum
+    for more than ``patience`` batches (the authors' public code).
 
-    Counts of errors stay where they were computed until they can decide: for every one that is read, the host
-    would wait for the device.
+    Counts of errors stay on the device until they can change the decision, because the host waits for the
+    device whenever it reads one.
     """
 
     def __init__(self, patience: int) -> None:
@@ -161,16 +162,16 @@ class Plateau:
         self._fewest, self._since = 0, 0
 
     def reached(self, wrong: Tensor) -> bool:
-        """Take in the errors of a batch, a scalar, and say whether it is time for a new network."""
+        """Record the number of errors of a batch, a scalar tensor; say whether to start a new network."""
         self._unread.append(wrong)
         missing = self._patience - len(self._errors)
         if len(self._unread) <= missing + self._patience - self._since:
-            return False  # whatever they are
+            return False  # too few batches to decide, whatever the counts are
         self._read()
         return self._since > self._patience
 
     def _read(self) -> None:
-        """Take what is unread into account."""
+        """Read the counts that are still on the device."""
         for wrong in torch.stack(self._unread).tolist() if self._unread else []:
             first = len(self._errors) < self._patience
             self._errors = [*self._errors, wrong][-self._patience :]
@@ -184,12 +185,12 @@ class Plateau:
         self._unread = []
 
     def state(self) -> dict[str, Tensor]:
-        """Return what :meth:`restore` takes up."""
+        """See :meth:`condensery.run.Part.state`."""
         self._read()
         counts = {"fewest": torch.tensor(self._fewest), "since": torch.tensor(self._since)}
         return counts | {"errors": torch.tensor(self._errors, dtype=torch.int64)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
+        """Restore what :meth:`state` returned."""
         self._fewest, self._since = int(state["fewest"]), int(state["since"])
         self._errors, self._unread = state["errors"].tolist(), []

@@ -1,7 +1,7 @@
-"""M3D: match the distribution of the features, not their mean alone, by the maximum mean discrepancy.
+"""M3D: match the distribution of the features, not only their mean, by the maximum mean discrepancy.
 
 Source: Zhang et al., *M3D: Dataset Condensation by Minimizing Maximum Mean Discrepancy*, 2024; the settings
-are those of public code that descends from its authors'.
+are those of public code that is derived from the authors' code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from condensery.methods.dm import DistributionMatching, RandomWeights
 from condensery.methods.pixels import Pixels, UnitPixels
 from condensery.run import Run
 
-# What the mean squared distance is divided by and multiplied with, for each of the kernels that are added up.
+# The kernel is the sum of exp(-|x - y|^2 / (factor * mean squared distance)) over these factors.
 _WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -29,9 +29,9 @@ class DiscrepancyMatching(DistributionMatching):
     """DM whose loss is the squared discrepancy between the features of the real and the synthetic images.
 
     Parameters besides those of DM: ``kernel``, ``gaussian`` or ``linear``, which is DM's loss;
-    ``network_steps``, iterations that have the same random network; ``strategy``, the augmentation, families
-    joined by ``+`` being applied one after the other; ``formation``, parts along each side of a stored image.
-    ``lr_img`` is in units in which pixels are from 0 to 1, for one image per class.
+    ``network_steps``, iterations with the same random network; ``strategy``, the augmentation, in which
+    families joined by ``+`` are applied one after the other; ``formation``, parts along each side of a stored
+    image. ``lr_img`` refers to pixels from 0 to 1 and one image per class.
     """
 
     name = "m3d"
@@ -63,8 +63,8 @@ def gaussian(features: Tensor) -> Kernel:
     """Return a sum of Gaussian kernels whose widths are relative to the mean squared distance of features.
 
     Args:
-        features: (n, F), of all images that are compared, n at least 2. The kernel is not differentiable in
-            them.
+        features: the features of all compared images, (n, F), n at least 2. No gradient flows through the
+            widths.
     """
     count, features = len(features), features.detach()
     mean = squared_distances(features, features).sum() / (count * (count - 1))

@@ -1,4 +1,4 @@
-"""What gradient matching draws, for a step of the pixels and for the network's training after it."""
+"""The random draws of gradient matching: for a step of the pixels, and for the training after it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from condensery.methods.base import Problem
 # Real images of a class that set the statistics of batch norm (the authors' public code).
 STATISTICS_IMAGES = 16
 
-# What the matching augments -> the streams that the draws for real and for synthetic images come from.
+# Kind of matching -> the streams of the draws for real and for synthetic images; None does not augment.
 TRANSFORMS: dict[str, tuple[str | None, str | None]] = {
     "shared": ("siamese", "siamese"),
     "independent": ("siamese", "synthetic-augmentation"),
@@ -27,14 +27,14 @@ TRANSFORMS: dict[str, tuple[str | None, str | None]] = {
 
 
 class Group(NamedTuple):
-    """Classes that are matched together in a step, and what is drawn for them.
+    """Classes that are matched together in a step, and their random draws.
 
     Attributes:
-        classes: their positions in those of the problem.
-        rows: takes out which real images they see, int64 (N,), one class after the other.
-        sizes: how many of each class.
+        classes: positions in the classes of the problem.
+        rows: returns the indices of their real images, int64 (N,), one class after the other.
+        sizes: number of real images per class.
         of_real: the augmentation of the real images.
-        of_synthetic: that of the synthetic ones.
+        of_synthetic: the augmentation of the synthetic images.
     """
 
     classes: range
@@ -45,11 +45,11 @@ class Group(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """What is drawn for the matching of a step.
+    """The random draws of the matching of a step.
 
     Attributes:
-        statistics: takes out which real images set the statistics of batch norm, int64 (n,).
-        groups: the classes.
+        statistics: returns the indices of the real images for the statistics of batch norm, int64 (n,).
+        groups: the groups of classes.
     """
 
     statistics: Callable[[], list[Tensor]]
@@ -60,9 +60,9 @@ class Batches(NamedTuple):
     """Batches of the network's training that are augmented together.
 
     Attributes:
-        rows: takes out which synthetic images they have, int64 (N,), one batch after the other.
-        sizes: how many each.
-        change: the augmentation of them all.
+        rows: returns the indices of their synthetic images, int64 (N,), one batch after the other.
+        sizes: number of images per batch.
+        change: the augmentation of all these images.
     """
 
     rows: Callable[[], list[Tensor]]
@@ -71,35 +71,35 @@ class Batches(NamedTuple):
 
 
 class Draws:
-    """Draws what a step needs; who asks for the same step again gets the same."""
+    """Makes the random draws of each step; the same step always gets the same draws."""
 
     def __init__(
         self, problem: Problem, strategy: str, transform: str, *, with_statistics: bool, at_once: int
     ) -> None:
-        """Take what draws depend on.
+        """Set the parameters of the draws.
 
         Args:
             problem: the condensation.
             strategy: the augmentation, or ``none``.
-            transform: which images the matching augments, a key of :data:`TRANSFORMS`.
-            with_statistics: whether real images set the statistics of batch norm.
-            at_once: images that fit the memory budget together.
+            transform: the images that the matching augments, a key of :data:`TRANSFORMS`.
+            with_statistics: whether batch norm needs statistics of real images.
+            at_once: number of images that fit the memory budget together.
         """
         self._problem, self._strategy, self._streams = problem, strategy, TRANSFORMS[transform]
         self._with_statistics, self._at_once = with_statistics, at_once
         self._train, self._together = problem.training_split(), problem.device.stack_networks
 
     def following(self, step: tuple[int, int]) -> Iterator[tuple[int, int]]:
-        """Yield the steps after one, each as the number of its network and its own with this network."""
+        """Yield the steps after a given one, each as the indices of its network and of the step with it."""
         iterations, outer = (self._problem.parameters[key] for key in ("iterations", "outer_loop"))
         yield from ((step[0], number) for number in range(step[1] + 1, outer))
         yield from product(range(step[0] + 1, iterations), range(outer))
 
     def batches(self, address: tuple[int, int]) -> list[Batches]:
-        """Draw the batches of the training after a step, which reach the device in one copy.
+        """Draw the batches of the training after a step; they are copied to the device in one transfer.
 
-        The images stay the same meanwhile: elsewhere than on a CPU as many batches as fit the memory budget
-        are augmented at once.
+        The images do not change during this training: except on a CPU, as many batches as fit the memory
+        budget are augmented at once.
         """
         problem, info = self._problem, self._problem.data.info
         seed, parameters = problem.seed, problem.parameters
@@ -127,7 +127,7 @@ class Draws:
         return found
 
     def matching(self, address: tuple[int, int]) -> Drawn:
-        """Draw what a step matches, which reaches the device in one copy."""
+        """Make the draws of a step's matching; they are copied to the device in one transfer."""
         problem = self._problem
         device = problem.device.torch_device
         parcel = Parcel(device)
@@ -159,7 +159,7 @@ class Draws:
     def _positions(self) -> Iterator[range]:
         """Yield the positions in the problem's classes of those that are matched together."""
         count, problem = len(self._problem.classes), self._problem
-        # Of a synthetic image three times as much is kept.
+        # A synthetic image keeps three times as much memory.
         images = max(3 * problem.images_per_class, problem.parameters["batch_real"])
         at_once = max(1, self._at_once // images) if self._together else 1
         for start in range(0, count, at_once):
@@ -168,7 +168,7 @@ class Draws:
     def _change(
         self, stream: str | None, classes: Sequence[int], address: tuple[int, int], parcel: Parcel
     ) -> Change:
-        """Return the augmentation, drawn from a stream, of each of some classes; without a stream, none."""
+        """Return the augmentation of some classes, drawn from a stream; without a stream, the identity."""
         info, seed = self._problem.data.info, self._problem.seed
         strategy = "none" if stream is None else self._strategy
         drawing = [streams.generator(seed, stream or "none", *address, c) for c in classes]

@@ -25,9 +25,9 @@ class MaximumMeanDiscrepancy:
     """Learn the pixels of each class by stochastic gradient descent on its discrepancy.
 
     Parameters (``config/methods.yaml``): ``kernel``, ``linear``, ``polynomial``, ``rbf`` or ``laplacian``;
-    ``degree`` of the polynomial; ``width`` of the last two, in mean distances between real images of the
-    class; ``iterations``; ``lr_img`` and ``momentum`` of the pixels; ``batch_real``, real images of a class
-    in a step; ``init``, ``real`` or ``noise``.
+    ``degree`` of the polynomial; ``width`` of the last two, relative to the mean distance between real images
+    of the class; ``iterations``; ``lr_img`` and ``momentum`` of the pixels; ``batch_real``, real images per
+    class and step; ``init``, ``real`` or ``noise``.
     """
 
     name = "mmd"
@@ -55,12 +55,12 @@ class Matcher:
     def gradient(self, images: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """Return the gradient of the loss of ``step``, shaped like ``images``, and the loss, a scalar.
 
-        The loss is the sum over classes of the biased estimate of the squared discrepancy, without its term
-        of real images alone, which no pixel changes and which would take the longest.
+        The loss is the sum over classes of the biased estimate of the squared discrepancy. The term of the
+        real images alone is left out: it does not depend on the pixels, and would take most of the time.
 
         Args:
             images: all synthetic images, (classes * ipc, C, H, W), in the order of the problem's classes.
-            step: which step; it addresses the real batches.
+            step: index of the step, which addresses the real batches.
         """
         gradients, total = [], images.new_zeros(())
         parts = images.split(self._problem.ipc)
@@ -75,7 +75,7 @@ class Matcher:
         return torch.cat(gradients), total
 
     def _chosen(self, c: int, purpose: str, *address: int) -> Tensor:
-        """Return which images of class ``c`` make a batch: int64 (n,)."""
+        """Return the indices of a batch of images of class ``c``, int64 (n,)."""
         problem = self._problem
         stream = streams.generator(problem.seed, purpose, *address, c)
         return torch.from_numpy(problem.random_batch(c, problem.parameters["batch_real"], stream))

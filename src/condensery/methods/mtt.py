@@ -1,4 +1,4 @@
-"""MTT: learn images on which a network trains to where networks trained on real images have been.
+"""MTT: learn images whose training follows the trajectories of networks trained on real images.
 
 Source: Cazenavette, Wang, Torralba, Efros and Zhu, *Dataset Distillation by Matching Training Trajectories*,
 2022, and its authors' public code. For each of ``iterations``::
@@ -35,11 +35,12 @@ class MatchingTrainingTrajectories:
     """Images and one learning rate alpha, both under SGD with the same momentum.
 
     Parameters (``config/methods.yaml``): ``iterations``; ``lr_img`` and ``momentum`` of the pixels; ``init``;
-    ``steps`` of the network on the images, in batches of ``batch_net``; ``expert_epochs``, epochs of an
-    expert that these stand for; ``start_epochs``, after how many first epochs they may begin; ``lr_net``, the
-    first alpha; ``lr_rate``, the rate that it is learned with; ``strategy``, the families of augmentation.
+    ``steps`` of the network on the images, in batches of ``batch_net``; ``expert_epochs``, the epochs of an
+    expert that these steps replace; ``start_epochs``, the number of first epochs of an expert that may be the
+    start; ``lr_net``, the initial alpha; ``lr_rate``, the learning rate of alpha; ``strategy``, the families
+    of augmentation.
 
-    The classes depend on each other through the network. The last iteration counts.
+    The classes depend on each other through the network. The set is that after the last iteration.
     """
 
     name = "mtt"
@@ -48,7 +49,7 @@ class MatchingTrainingTrajectories:
         """See :class:`condensery.methods.base.Method`.
 
         Raises:
-            CondenseryError: experts are missing or too short, or alpha falls to 0 or below.
+            CondenseryError: experts are missing or have too few epochs, or alpha falls to 0 or below.
         """
         parameters, trajectories = problem.parameters, Trajectories(problem)
         rate = _Rate(problem)
@@ -63,13 +64,13 @@ class MatchingTrainingTrajectories:
 
 
 class Trajectories:
-    """How far from an expert the training on the images ends, and the gradient of this distance."""
+    """The distance from an expert at which the training on the images ends, and its gradient."""
 
     def __init__(self, problem: Problem) -> None:
         """Build the network and open the experts.
 
         Raises:
-            CondenseryError: experts are missing, or were trained for fewer epochs than are looked at.
+            CondenseryError: experts are missing, or were trained for fewer epochs than the parameters need.
         """
         self._problem, parameters = problem, problem.parameters
         self.functional = FunctionalNetwork(problem)
@@ -87,7 +88,7 @@ class Trajectories:
         self._strategy = problem.augmentation if strategy == "dataset" else strategy
 
     def drawn(self, iteration: int) -> tuple[int, int]:
-        """Return the expert of an iteration, each in turn in a random order, and the epoch to begin after."""
+        """Return the expert of an iteration, each in turn in a random order, and the epoch of its start."""
         seed, count = self._problem.seed, len(self.experts)
         order = torch.randperm(count, generator=streams.generator(seed, "experts", iteration // count))
         stream = streams.generator(seed, "start", iteration)
@@ -100,7 +101,7 @@ class Trajectories:
         Args:
             images: all synthetic images, (N, C, H, W).
             rate: alpha.
-            iteration: it addresses the expert, the batches and the augmentation.
+            iteration: index of the iteration, which addresses the expert, the batches and the augmentation.
         """
         expert, epoch = self.drawn(iteration)
         length = self._problem.parameters["expert_epochs"]
@@ -118,7 +119,13 @@ class Trajectories:
         return of_images, of_rates.sum(), dot(off, off) / scale
 
     def schedule(self, images: Tensor, rate: float, iteration: int) -> list[Step]:
-        """Return the steps of the network in an iteration."""
+        """Return the steps of the network in an iteration.
+
+        Args:
+            images: all synthetic images, (N, C, H, W).
+            rate: alpha.
+            iteration: index of the iteration, which addresses the batches and the augmentation.
+        """
         problem = self._problem
         batches = list(islice(self._batches(iteration), problem.parameters["steps"]))
         draws = [
@@ -137,7 +144,10 @@ class Trajectories:
         ]
 
     def _batches(self, iteration: int) -> Iterator[Tensor]:
-        """Yield rows of batches: those of one random order after the other, a short one first (the code)."""
+        """Yield the indices of batches, from one random order after the other; a short batch comes first.
+
+        This is the order of the authors' public code.
+        """
         size, number = self._problem.parameters["batch_net"], 0
         while True:
             stream = streams.generator(self._problem.seed, "inner-batch", iteration, number)
@@ -146,7 +156,7 @@ class Trajectories:
 
 
 class _Pixels(Pixels):
-    """Pixels whose snapshots have alpha."""
+    """Pixels whose snapshots include alpha."""
 
     def __init__(self, problem: Problem, run: Run, rate: _Rate) -> None:
         super().__init__(problem, run)
@@ -174,10 +184,10 @@ class _Rate:
         """Return alpha as a number.
 
         Args:
-            iteration: for the error.
+            iteration: index of the iteration, for the message.
 
         Raises:
-            CondenseryError: it is not above 0.
+            CondenseryError: alpha is not above 0.
         """
         value = self.rate.item()
         if not value > 0:
@@ -193,10 +203,10 @@ class _Rate:
         self.rate.sub_(self._momentum, alpha=self._lr)
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that changes."""
+        """See :meth:`condensery.run.Part.state`."""
         return {"rate": self.rate, "momentum": self._momentum}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
+        """See :meth:`condensery.run.Part.restore`."""
         self.rate.copy_(state["rate"])
         self._momentum.copy_(state["momentum"])

@@ -1,7 +1,8 @@
 """NCFM: match the characteristic functions of the features at random frequencies.
 
 Source: Wang et al., *Dataset Distillation with Neural Characteristic Function: A Minmax Perspective*, 2025,
-and its authors' public code, as its configurations run it: without the network that proposes frequencies.
+and its authors' public code with its own configurations, which do not use the network that samples
+frequencies.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ from condensery.methods.pairs import Pairs
 from condensery.methods.pixels import FallingPixels, Pixels
 from condensery.run import Run
 
-# The loss as a whole is multiplied by this (the authors' public code).
+# Factor of the whole loss (the authors' public code).
 _FACTOR = 300
 
-# The root has an infinite slope at 0.
+# Added under the root, whose slope is infinite at 0.
 _LEAST = 1e-12
 
 
 @register
 class CharacteristicMatching(DualAlignment):
-    """DANCE whose loss of the features is the distance of their characteristic functions.
+    """DANCE whose feature loss is the distance of characteristic functions.
 
     Parameters besides those of DANCE and of :class:`condensery.methods.pixels.FallingPixels`:
-    ``frequencies``, how many are drawn in a step; ``amplitude``, the weight of differences in amplitude, of
-    which those in phase have the rest; ``real``, whether the real images of a step are drawn at random or are
-    always the ``first`` of the class.
+    ``frequencies``, the number of frequencies per step; ``amplitude``, the weight w of differences in
+    amplitude, with 1 - w for differences in phase; ``real``, ``random`` for new random real images in each
+    step, or ``first`` for always the first ones of the class.
     """
 
     name = "ncfm"
@@ -51,7 +52,7 @@ class CharacteristicMatching(DualAlignment):
 
 
 class Matcher(dm.Matcher):
-    """The distance of the characteristic functions of each class, at the same frequencies."""
+    """The distance of characteristic functions, at the same frequencies for all classes."""
 
     def __init__(self, problem: Problem, weights: Weights | None = None) -> None:
         """See :class:`condensery.methods.dm.Matcher`."""
@@ -82,11 +83,11 @@ def discrepancy(x: Tensor, y: Tensor, frequencies: Tensor, amplitude: float, pha
     """Return the mean distance of two characteristic functions over frequencies, a scalar.
 
     Args:
-        x: features, (n, F), each of which is divided by its length.
-        y: others, (m, F).
+        x: features, (n, F), which are normalized to length 1 here.
+        y: the features to compare with, (m, F), likewise.
         frequencies: (T, F).
         amplitude: the weight of the squared difference in amplitude.
-        phase: that of the rest of the squared distance, which is the difference in phase.
+        phase: the weight of the rest of the squared distance, which is due to the phase.
     """
     (a, b), (c, d) = (characteristic(F.normalize(each, dim=1), frequencies) for each in (x, y))
     first, second = (torch.sqrt(one.square() + other.square()) for one, other in ((a, b), (c, d)))

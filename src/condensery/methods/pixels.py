@@ -1,4 +1,4 @@
-"""The images that a method learns: their optimizer, their state on disk, and the time that they took."""
+"""The images that a method learns: their optimizer, their checkpoints, and the time of condensing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Pixels:
 
         Args:
             problem: the condensation.
-            run: where to save the state, and the recorder of images.
+            run: saves the state, and has the recorder of snapshots.
         """
         self._problem, self._recorder = problem, run.recorder
         self._clock = Stopwatch(problem.device.synchronize)
@@ -35,11 +35,11 @@ class Pixels:
         self._momentum = torch.zeros_like(self.images)
 
     def iterations(self) -> Iterator[int]:
-        """Yield the number of every iteration still to be done; after each, record and save what is due.
+        """Yield the index of every remaining iteration; after each, record and save the images if due.
 
-        Between two iterations the state consists of the images and their momentum. The time of the
-        iterations adds up over the runs of a job that is stopped and resumed; work that a stopped run
-        lost does not count, nor does recording and saving.
+        Between two iterations the state consists of the images and their momentum. The time of iterations is
+        added up over all runs of a job; work that is lost at a stop is not counted, and neither are recording
+        and saving.
         """
         for iteration in self._run.steps(self._problem.parameters["iterations"], self):
             self._clock.start()
@@ -48,42 +48,47 @@ class Pixels:
                 self._recorder.record(iteration + 1, self._clock.stop(), self.images, self.learning_rate())
 
     def step(self, gradient: Tensor) -> None:
-        """Take one step of SGD, which keeps its momentum through the whole run (the authors' public code).
+        """Take one step of SGD, whose momentum is never reset (the authors' public code).
 
         Args:
-            gradient: (N, C, H, W), of the loss with respect to the images.
+            gradient: gradient of the loss with respect to the images, (N, C, H, W).
         """
         self._momentum.mul_(self._problem.parameters["momentum"]).add_(gradient)
         self.images.sub_(self._momentum, alpha=self._problem.parameters["lr_img"])
 
     def heed(self, losses: Tensor) -> None:
-        """Take note of the losses of an iteration, (classes,): here nothing depends on them."""
+        """Receive the losses of an iteration, (classes,); subclasses may adapt their learning rates."""
 
     def learning_rate(self) -> Tensor | None:
-        """Return the learning rate that is learned with the images: here there is none."""
+        """Return the learning rate that is learned with the images; None here."""
         return None
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that changes."""
+        """Return all tensors that the steps change."""
         self._clock.stop()  # until the next iteration
         return {"images": self.images, "momentum": self._momentum} | self._clock.state()
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
+        """Restore what :meth:`state` returned."""
         device = self._problem.device.torch_device
         self.images, self._momentum = (state[name].to(device) for name in ("images", "momentum"))
         self._clock.restore(state)
 
 
 class UnitPixels(Pixels):
-    """Images whose pixels are steered in units in which those of real images are from 0 to 1.
+    """Images whose learning rate refers to pixels from 0 to 1.
 
-    They are cut to that range before every iteration, not after the last. ``lr_img`` is for one image per
-    class: with n of them the gradient of each falls as 1/n, and the rate is n times as high.
+    Pixels are clamped to this range before every iteration, but not after the last. ``lr_img`` refers to one
+    image per class: with n images the gradient of each is 1/n as large, and the learning rate is n times as
+    large.
     """
 
     def __init__(self, problem: Problem, run: Run = UNATTENDED) -> None:
-        """See :class:`Pixels`."""
+        """See :class:`Pixels`.
+
+        Raises:
+            CondenseryError: the data set is whitened, so that its images have no pixels from 0 to 1.
+        """
         super().__init__(problem, run)
         info = problem.data.info
         if info.whitening:
@@ -107,11 +112,12 @@ class UnitPixels(Pixels):
 
 
 class FallingPixels(UnitPixels):
-    """Unit pixels whose rates fall: that of a class halves when its loss has had no new low for long.
+    """Unit pixels with a learning rate per class, which is halved when the loss of the class stops falling.
 
-    Reads the parameters ``optimizer``, ``adamw`` or ``sgd``; ``weight_decay`` of AdamW, which draws pixels
-    towards 0, black; and ``patience``, the iterations without a new low. ``lr_img`` of AdamW is the same for
-    any number of images. Every class has optimizer and rate of its own, so that classes are independent.
+    Reads the parameters ``optimizer``, ``adamw`` or ``sgd``; ``weight_decay`` of AdamW, which pulls pixels
+    towards 0, black; and ``patience``, the number of iterations without a new minimum of the loss. ``lr_img``
+    of AdamW does not depend on the number of images. Every class has its own optimizer state and learning
+    rate, so that classes are independent.
     """
 
     _MOMENTUM, _SQUARES, _EPSILON = 0.9, 0.999, 1e-8  # of AdamW

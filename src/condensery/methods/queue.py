@@ -1,4 +1,4 @@
-"""A queue of networks that are trained on real images while images are condensed with them.
+"""A queue of networks that are trained on real images during the condensation that uses them.
 
 Source: IDM (Zhao et al. 2023) and its authors' public code.
 """
@@ -16,7 +16,8 @@ from condensery.methods.base import Problem
 from condensery.networks import Network
 from condensery.training.descent import SGD
 
-# What the public code begins with, and how many networks it trains after each iteration of the pixels.
+# The initial number of networks, and the number of networks that are trained after each iteration of the
+# pixels (the authors' public code).
 _FIRST, _TRAINED = 3, 2
 _RATE, _MOMENTUM, _WEIGHT_DECAY = 0.01, 0.9, 5e-4
 
@@ -26,11 +27,11 @@ class Entry:
     """A network of the queue.
 
     Attributes:
-        number: how many were drawn before it.
-        weights: parameters and buffers by their names.
-        momenta: of its optimizer, in the order of the parameters; none before its first step.
-        right: images that it had right in its training, before each step, since accuracies were last reset.
-        seen: images that it was trained on since then.
+        number: the number of networks that were drawn before it.
+        weights: parameters and buffers by name.
+        momenta: the momenta of its optimizer, in the order of the parameters; empty before its first step.
+        right: correctly classified images in its training batches, since accuracies were last reset.
+        seen: images in these batches.
     """
 
     number: int
@@ -41,21 +42,21 @@ class Entry:
 
     @property
     def accuracy(self) -> float:
-        """Accuracy in its training since the last reset, in percent; 0 if it was not trained since."""
+        """Accuracy on its training batches since the last reset, in percent; 0 if there were none."""
         return 100 * self.right / self.seen if self.seen else 0.0
 
 
 class Queue:
-    """Networks that begin at random, train, and make way for others.
+    """Networks that start at random, are trained, and are replaced by new ones.
 
-    Reads the parameters ``networks``, how many there are at most; ``network_steps``, iterations between two
-    new ones; ``train_steps`` and ``batch_net`` of each training; and ``reset_steps``, iterations after which
-    accuracies are counted anew. No stream of it knows of a class, so that every part of a set is condensed
-    with the same networks.
+    Reads the parameters ``networks``, their largest number; ``network_steps``, iterations between two new
+    networks; ``train_steps`` and ``batch_net``, steps and batch of each training; and ``reset_steps``,
+    iterations between two resets of the accuracies. No stream depends on the classes, so that all parts of a
+    set are condensed with the same networks.
     """
 
     def __init__(self, problem: Problem) -> None:
-        """Begin with a few networks."""
+        """Draw the first networks."""
         self._problem, self._train = problem, problem.training_split()
         self._labels = torch.as_tensor(problem.data.train.labels).to(problem.device.torch_device)
         self._network = problem.new_network().train()
@@ -69,7 +70,7 @@ class Queue:
             self._append()
 
     def renew(self, step: int) -> None:
-        """Reset the accuracies and append a new network, where the iteration asks for it."""
+        """Reset the accuracies, and append a new network, if they are due in this iteration."""
         parameters = self._problem.parameters
         if step and step % parameters["reset_steps"] == 0:
             for entry in self.entries:
@@ -80,7 +81,7 @@ class Queue:
             self._append()
 
     def chosen(self, step: int) -> Entry:
-        """Return the network that the pixels see in an iteration, each equally likely."""
+        """Return the network with which the pixels are matched in an iteration, drawn uniformly."""
         stream = streams.generator(self._problem.seed, "queue-choice", step)
         return self.entries[int(torch.randint(len(self.entries), (), generator=stream))]
 

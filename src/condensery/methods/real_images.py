@@ -1,4 +1,4 @@
-"""Real images in a synthetic set: which are drawn, and how they are stored."""
+"""Real images in a synthetic set: the draw, and the stored form."""
 
 from __future__ import annotations
 
@@ -14,13 +14,30 @@ from condensery.formation import encode
 
 
 def drawn(train: Split, c: int, count: int, generator: torch.Generator) -> np.ndarray:
-    """Return indices of at most ``count`` images of a class, uniform without replacement: int64, (n,)."""
+    """Draw images of a class uniformly without replacement.
+
+    Args:
+        train: the training images.
+        c: the class.
+        count: number of images, at most.
+        generator: a CPU generator.
+
+    Returns:
+        Indices, int64 (n,), with n the smaller of ``count`` and the number of images of the class.
+    """
     pool = train.indices_of(c)
     return pool[torch.randperm(len(pool), generator=generator)[:count].numpy()]
 
 
 def first_drawn(train: Split, c: int, count: int, seed: int) -> np.ndarray:
-    """Return what :func:`drawn` does for the images of a class that a set of this seed begins with."""
+    """Draw the initial images of a class in a set, see :func:`drawn`.
+
+    Args:
+        train: the training images.
+        c: the class.
+        count: number of images, at most.
+        seed: the seed of the set.
+    """
     return drawn(train, c, count, streams.generator(seed, "initial-images", c))
 
 
@@ -29,9 +46,9 @@ def stored(train: Split, indices: Sequence[np.ndarray], formation: int, device: 
 
     Args:
         train: the training images.
-        indices: for each class those of its images, int64 (ipc * formation**2,).
+        indices: per class, the indices of its images, int64 (ipc * formation**2,).
         formation: parts along each side of a stored image, see :mod:`condensery.formation`.
-        device: where the images are to be.
+        device: the device of the result.
     """
     images = train.batch(np.concatenate(indices), device)
     if formation == 1:

@@ -1,4 +1,4 @@
-"""The base of the methods that sample from a generator: they read it, or train it, and draw images."""
+"""The base of the methods that sample from a generator, which is read from a file or trained."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from condensery.synthetic import SyntheticSet
 
 
 class Sampling:
-    """Images that a generator makes, ``ipc`` of each class; a method says which generator.
+    """Samples of a generator, ``ipc`` per class; the name of the method is the kind of generator.
 
     The generator does not depend on the number of images, so that one, trained beforehand, serves all sizes.
     """
@@ -27,7 +27,7 @@ class Sampling:
         """See :class:`condensery.methods.base.Method`.
 
         Raises:
-            CondenseryError: the generator is not one for this problem, or snapshots are requested.
+            CondenseryError: the generator belongs to another problem, or snapshots are requested.
         """
         run.refuse_snapshots(f"{self.name} does not learn its images")
         if not problem.trained.get("generator"):
@@ -42,7 +42,7 @@ class Sampling:
         return problem.synthetic_set(images)
 
     def _read(self, problem: Problem, path: Path) -> dict[str, Tensor]:
-        """Return what scripts/train_generator.py wrote for this problem."""
+        """Return the weights that scripts/train_generator.py wrote for this problem."""
         try:
             weights, about = read_tensors(path)
         except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The base of the methods that select real images: class by class, at once."""
+"""The base of the methods that select real images, class by class and without iterations."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from condensery.synthetic import SyntheticSet
 
 
 class Selection(ABC):
-    """A set of real images, which a method chooses."""
+    """A set of real images; subclasses choose them."""
 
     name: str
 
     @abstractmethod
     def choose(self, problem: Problem) -> Iterable[np.ndarray]:
-        """Return, for each of the problem's classes, which training images: int64 (images_per_class,)."""
+        """Return the indices of the chosen training images of each class, int64 (images_per_class,)."""
 
     def condense(self, problem: Problem, *, run: Run = UNATTENDED) -> SyntheticSet:
         """See :class:`condensery.methods.base.Method`."""

@@ -1,8 +1,8 @@
-"""Training of a network that is differentiated through: steps of plain gradient descent, and their reverse.
+"""Differentiation through the training of a network by steps of plain gradient descent.
 
-Training forwards keeps the weights before each step, and the graphs of as many last steps as is asked for;
-backwards the graph of each other step is built anew, one at a time, so that memory grows with these steps by
-their weights alone. The result is that of one graph through all steps.
+The forward pass keeps the weights before each step, and the graphs of a chosen number of last steps. The
+backward pass builds the graphs of all other steps again, one at a time, so that each of these steps costs
+only the memory of its weights. The result is that of one graph through all steps.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class Step:
     """One step: weights <- weights - rate * gradient of the mean loss of a batch.
 
     Attributes:
-        rows: indices of the batch along the first dimension of the images; a number where a batch is one
-            entry of them; none comes twice.
-        labels: of the batch, int64 (n,), or probabilities (n, classes).
+        rows: indices of the batch along the first dimension of the images, without repetition; or a number,
+            if the batch is one entry of that dimension.
+        labels: labels of the batch, int64 (n,), or probabilities (n, classes).
         rate: the learning rate.
-        shown: what the network sees of the batch, such as its augmentation; called again backwards, where it
-            must give the same.
+        shown: maps the batch to what the network sees, such as its augmentation. The backward pass calls it
+            again, and it must return the same.
     """
 
     rows: int | Tensor
@@ -39,7 +39,7 @@ class Graph:
     """The gradient of a step's loss with respect to the weights, and how it depends on them and on the batch.
 
     Attributes:
-        change: the gradient, in values that are attached to no graph.
+        change: the gradient, detached.
     """
 
     def __init__(self, functional: FunctionalNetwork, step: Step, weights: Weights, images: Tensor) -> None:
@@ -47,9 +47,9 @@ class Graph:
 
         Args:
             functional: the network.
-            step: its batch is what the loss is of.
-            weights: where; not attached to any graph.
-            images: what the rows of the step are of.
+            step: the step, whose batch determines the loss.
+            weights: the weights before the step, detached.
+            images: the images to which the rows of the step refer.
         """
         self._weights = [w.detach().requires_grad_() for w in weights]
         self._batch = images[step.rows].detach().requires_grad_()
@@ -60,10 +60,10 @@ class Graph:
     def slope(self, direction: Weights) -> tuple[Tensor, Weights, Tensor]:
         """Return the slope of the loss along a direction in the space of weights, and the slope's gradients.
 
-        The graph is gone after it.
+        This frees the graph.
 
         Args:
-            direction: shaped like the weights.
+            direction: tensors shaped like the weights.
 
         Returns:
             A scalar, its gradients with respect to the weights, and that with respect to the batch.
@@ -76,11 +76,11 @@ class Graph:
 
 @dataclass(frozen=True)
 class Path:
-    """What training forwards keeps.
+    """The result of the forward pass.
 
     Attributes:
-        weights: those before the first step and after each.
-        graphs: of the last steps, in their order.
+        weights: the weights before the first step and after each step.
+        graphs: the graphs of the last steps, in their order.
     """
 
     weights: list[Weights]
@@ -90,14 +90,15 @@ class Path:
 def train(
     functional: FunctionalNetwork, weights: Weights, images: Tensor, steps: Sequence[Step], graphs: int = 0
 ) -> Path:
-    """Return what training for some steps goes through.
+    """Train for some steps, the forward pass.
 
     Args:
         functional: the network.
-        weights: where it begins.
-        images: what the rows of the steps are of.
-        steps: in their order.
-        graphs: the most that are kept. That saves a forward and a backward pass each, and takes memory.
+        weights: the initial weights.
+        images: the images to which the rows of the steps refer.
+        steps: the steps, in their order.
+        graphs: the largest number of graphs that are kept. Each saves a forward and a backward pass later,
+            and takes memory.
     """
     path = Path([weights], [])
     for number, step in enumerate(steps):
@@ -122,10 +123,10 @@ def differentiate(
 
     Args:
         functional: the network.
-        path: as :func:`train` returns it, but for the last weights; what it keeps of a step is taken off its
-            lists in the step's turn.
-        images: as in :func:`train`.
-        steps: likewise.
+        path: the result of :func:`train` without the last weights. Weights and graphs are removed from its
+            lists once they have been used.
+        images: see :func:`train`.
+        steps: see :func:`train`.
         adjoint: the gradient of the function with respect to the last weights.
 
     Returns:
@@ -133,7 +134,7 @@ def differentiate(
     """
     of_images, of_rates = torch.zeros_like(images), images.new_zeros(len(steps))
     for number, step in reversed(list(enumerate(steps))):
-        # weights <- weights - rate * change(weights, images): the adjoint goes through it backwards.
+        # The adjoint is propagated backwards through weights <- weights - rate * change(weights, images).
         weights = path.weights.pop()
         graph = path.graphs.pop() if path.graphs else Graph(functional, step, weights, images)
         along, of_weights, of_batch = graph.slope(adjoint)

@@ -1,4 +1,4 @@
-"""The base of every network, a body that embeds and a linear classifier; and layers that families share."""
+"""The base of every network, a body that embeds and a linear classifier; and layers shared by families."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from condensery.errors import CondenseryError
 
-# The maps of a network whose size is given in pixels: (height, width).
+# Height and width of maps in pixels.
 Size = tuple[int, int]
 
 ACTIVATIONS = (nn.Sigmoid, nn.ReLU, nn.LeakyReLU, nn.SiLU)
@@ -27,7 +27,13 @@ class Network(nn.Module):
     lecun = False
 
     def __init__(self, body: nn.Module, features: int, classes: int) -> None:
-        """Join a body with this many features per image to a classifier of this many classes."""
+        """Join a body and a new classifier.
+
+        Args:
+            body: maps images (N, C, H, W) to features of any shape (N, ...).
+            features: F, the number of features per image.
+            classes: number of classes.
+        """
         super().__init__()
         self.body = body
         self.features = features
@@ -38,9 +44,9 @@ class Network(nn.Module):
         return self.body(images).flatten(1)
 
     def maps(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the maps after each activation, (N, C, H, W), in the order of layers, and what `embed` does.
+        """Return the maps after each activation, (N, C, H, W), in order, and the features, (N, F).
 
-        Only of a network whose `maps_given` is not 0.
+        This needs a network whose `maps_given` is not 0.
         """
         found: list[Tensor] = []
         given = self.maps_given()
@@ -51,7 +57,7 @@ class Network(nn.Module):
         return found, images.flatten(1)
 
     def maps_given(self) -> int:
-        """Return how many maps `maps` gives: 0 if the body is not a sequence of plain layers."""
+        """Return the number of maps that `maps` returns: 0 if the body is not a sequence of plain layers."""
         layers = list(self.body.children()) if isinstance(self.body, nn.Sequential) else []
         if any(list(layer.children()) for layer in layers):
             return 0
@@ -64,7 +70,7 @@ class Network(nn.Module):
 
 
 def normalization(kind: str, channels: int, size: Size) -> list[nn.Module]:
-    """Return the layer (none or one) that normalizes maps of this many channels and this size.
+    """Return the normalization layer for maps, as a list of one or no layer.
 
     Args:
         kind: ``in``, ``bn``, ``ln``, ``gn`` or ``nonorm``. Instance norm is ``GroupNorm(C, C)``, group norm
@@ -89,8 +95,13 @@ def normalization(kind: str, channels: int, size: Size) -> list[nn.Module]:
 def first_padding(channels: int, size: Size, ordinary: int) -> int:
     """Return the padding of the first convolution.
 
-    It is two more than the ordinary one for gray images of 28 x 28, which become maps of 32 x 32 (the
-    authors' public code); images of any other shape keep their size.
+    Gray images of 28 x 28 get two more pixels, so that they become maps of 32 x 32 (the authors' public
+    code); images of any other shape keep their size.
+
+    Args:
+        channels: channels of the images.
+        size: height and width of the images in pixels.
+        ordinary: the padding, in pixels, that keeps the size.
     """
     return ordinary + 2 if channels == 1 and size == (28, 28) else ordinary
 
@@ -103,9 +114,13 @@ def first_size(channels: int, size: Size) -> Size:
 def can_halve(size: Size, *, last: bool) -> bool:
     """Say whether maps of this size may be halved.
 
-    A halving is left out where it would leave less than one pixel, and, before the last one of a network,
-    less than two: over a single pixel instance norm is constant and everything below it would be lost.
-    From 32 x 32 on this changes no family of the papers.
+    A pooling is left out if it would leave less than one pixel or, before the last pooling of a network, less
+    than two: instance norm over a single pixel is constant and would erase all information. For images of
+    32 x 32 or more this changes no network of the papers.
+
+    Args:
+        size: height and width of the maps in pixels.
+        last: whether this is the last pooling of the network.
     """
     return min(size) // 2 >= (1 if last else 2)
 

@@ -23,9 +23,9 @@ def frepo(
         size: height and width of the images in pixels.
         classes: number of classes.
         depth: number of blocks; each halves the maps while `can_halve` allows.
-        width: channels of the first block; every other has twice those of the one before.
-        norm: ``nonorm``, as the authors evaluate, or ``bn``, as they condense: before every convolution but
-            the first.
+        width: channels of the first block; each further block has twice as many as the one before.
+        norm: ``nonorm``, with which the authors evaluate, or ``bn``, with which they condense: before every
+            convolution but the first.
     """
     layers: list[nn.Module] = []
     padding, maps = first_padding(channels, size, 1), first_size(channels, size)

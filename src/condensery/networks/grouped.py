@@ -1,4 +1,4 @@
-"""Several networks of one shape as one, whose channels are those of all, in a group for each."""
+"""Several networks of one shape as one network with grouped layers, one group of channels per network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from condensery.networks.base import ACTIVATIONS, Network
 
-# What treats every channel alike.
+# Layers that treat all channels alike.
 _OF_ANY_CHANNEL = (*ACTIVATIONS, nn.AvgPool2d, nn.MaxPool2d)
 
 
@@ -25,13 +25,13 @@ def can_group(network: Network) -> bool:
 
 
 def logits(network: Network, parameters: Mapping[str, Tensor], images: Tensor) -> Tensor:
-    """Return the logits (K, n, classes) of K networks, each for images of its own.
+    """Return the logits (K, n, classes) of K networks, each for its own images.
 
-    A GPU starts one operation for a layer of all networks, and nothing is moved between layers.
+    A GPU starts one operation per layer for all networks, and no data are moved between layers.
 
     Args:
-        network: one of them; see :func:`can_group`.
-        parameters: of all, (K, ...), under the names of the module's.
+        network: one of the networks; see :func:`can_group`.
+        parameters: name in the module -> the stacked parameters of all networks, (K, ...).
         images: (K, n, C, H, W).
     """
     count = len(images)
@@ -45,7 +45,7 @@ def logits(network: Network, parameters: Mapping[str, Tensor], images: Tensor) -
         if isinstance(layer, nn.GroupNorm):
             maps = F.group_norm(maps, count * layer.num_groups, weight, bias, layer.eps)
         elif isinstance(layer, nn.Conv2d):
-            # Padding by name, which needs another call, is not that of any network here.
+            # No network here has padding given by name, which would need another call.
             assert isinstance(layer.padding, tuple)
             maps = F.conv2d(maps, weight, bias, layer.stride, layer.padding, layer.dilation, count)
     features = maps.flatten(1).unflatten(1, (count, -1)).transpose(0, 1)

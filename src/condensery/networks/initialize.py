@@ -13,7 +13,7 @@ _NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 
 
 def initialize(net: _Module, generator: torch.Generator) -> _Module:
-    """Give a network new initial parameters, in place: what :func:`draw` draws.
+    """Give a network new initial parameters, in place, see :func:`draw`.
 
     Args:
         net: a network on any device, in any memory format.
@@ -32,12 +32,11 @@ def initialize(net: _Module, generator: torch.Generator) -> _Module:
 def draw(net: nn.Module, generator: torch.Generator) -> torch.Tensor:
     """Draw initial parameters from the distributions that PyTorch uses.
 
-    Weights and biases of convolutions and linear layers are uniform in +-1/sqrt(fan-in), as by PyTorch's
-    ``reset_parameters`` (Kaiming uniform with a = sqrt(5)); normalizations start as the identity. Of a
-    network with LeCun's, weights have the variance 1/fan-in (LeCun et al. 1998, section 4.6), here of a
-    uniform distribution, and biases are 0. Nothing is read from the global random state: one uniform vector,
-    drawn on the CPU, serves all parameters in the order of ``net.parameters()``, so the result is the same
-    for every device.
+    Weights and biases of convolutions and linear layers are uniform in +-1/sqrt(fan-in), as in PyTorch's
+    ``reset_parameters`` (Kaiming uniform with a = sqrt(5)); normalizations start as the identity. If
+    ``net.lecun`` is set, weights are uniform with variance 1/fan-in (LeCun et al. 1998, section 4.6), and
+    biases are 0. The global random state is not used: one uniform vector, drawn on the CPU, serves all
+    parameters in the order of ``net.parameters()``, so that the result is the same for every device.
 
     Args:
         net: a network on any device; it is not changed.
@@ -50,7 +49,7 @@ def draw(net: nn.Module, generator: torch.Generator) -> torch.Tensor:
         TypeError: the network holds a parameterised module of an unknown kind.
     """
     lecun = getattr(net, "lecun", False)
-    # The number of each parameter's values, and its bound, or what all of them are.
+    # For each parameter: its number of values, and the bound of their distribution, or their constant value.
     sizes: list[int] = []
     bounds: list[float | None] = []
     constants: list[float] = []

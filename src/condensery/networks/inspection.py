@@ -1,4 +1,4 @@
-"""Properties of a network on a batch: whether images mix, and how much memory they take."""
+"""Properties of a network: whether the images of a batch mix, and the number of activations."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ def mixes_images(net: Network) -> bool:
 
 
 def activations(net: Network, channels: int, size: Size) -> int:
-    """Return the number of activations of one image of ``channels`` x ``size`` pixels in all layers.
+    """Return the number of activations of one image in all layers.
 
-    A forward pass keeps about this many for the backward pass; a compiler may fuse some.
+    A forward pass keeps about this many values for the backward pass; a compiler may fuse some.
+
+    Args:
+        net: the network, on any device; it is not changed.
+        channels: channels of the images.
+        size: height and width of the images in pixels.
     """
     count = 0
 
@@ -26,7 +31,7 @@ def activations(net: Network, channels: int, size: Size) -> int:
         nonlocal count
         count += output.numel()
 
-    # One real image: on the meta device, group norm imports the compiler, for 4 seconds of every job.
+    # On a real device: on the meta device, group norm imports the compiler, which takes 4 seconds per job.
     trial = copy.deepcopy(net).eval()
     for module in trial.modules():
         if not list(module.children()):

@@ -10,8 +10,8 @@ from condensery.networks.base import Network, halved
 def lenet(channels: int, size: tuple[int, int], classes: int) -> Network:
     """Build LeNet; its embedding is the second hidden linear layer (84), after the ReLU.
 
-    The first convolution is padded by 2 for images under 32 pixels (28 x 28 in the authors' public code);
-    so is the second where nothing would be left to pool, under 12 pixels.
+    The first convolution is padded by 2 for images under 32 pixels (28 x 28 in the authors' public code), and
+    the second, too, for images under 12 pixels, which would otherwise be too small for the pooling.
 
     Args:
         channels: 1 or 3.

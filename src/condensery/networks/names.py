@@ -22,8 +22,8 @@ def build(name: str, *, channels: int, size: tuple[int, int], classes: int) -> N
         classes: number of classes.
 
     Raises:
-        CondenseryError: the name is unknown, the images are too small, or the family is wrong
-            about its batch norm.
+        CondenseryError: the name is unknown, the images are too small, or the entry of the family states
+            wrongly whether it has batch norm.
     """
     family, options = parse(name)
     if min(size) < _SMALLEST:

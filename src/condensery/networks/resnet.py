@@ -1,4 +1,4 @@
-"""ResNet-18 for small images, and its form with average pooling instead of strides."""
+"""ResNet-18 for small images, and its variant with average pooling instead of strides."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def resnet18(
 ) -> Network:
     """Build ResNet-18 with a 3 x 3 stem and no max pooling.
 
-    The plain form ends with the mean over the maps (4 x 4 for images of 28 and 32 pixels): 512 features.
-    The _AP form has no final pooling: 512 x 4 x 4 features at 32 pixels, 512 x 3 x 3 at 28. Gray images are
+    The plain network ends with the mean over the maps (4 x 4 for images of 28 and 32 pixels): 512 features.
+    The variant AP has no final pooling: 512 x 4 x 4 features at 32 pixels, 512 x 3 x 3 at 28. Gray images are
     not padded.
 
     Args:
@@ -58,7 +58,7 @@ def resnet18(
         size: height and width of the images in pixels.
         classes: number of classes.
         norm: ``in`` or ``bn``.
-        average_pooling: the _AP form.
+        average_pooling: whether to build the variant AP.
     """
     inputs, maps = _STAGES[0], size
     layers: list[nn.Module] = [
@@ -71,7 +71,7 @@ def resnet18(
             # Convolutions follow every halving, so none of them is the last layer.
             halve = stage > 0 and block == 0 and can_halve(maps, last=False)
             if halve:
-                # A stride rounds odd sizes up, a pooling rounds them down.
+                # Strides round odd sizes up, poolings round them down.
                 maps = halved(maps) if average_pooling else halved((maps[0] + 1, maps[1] + 1))
             layers.append(
                 _BasicBlock(

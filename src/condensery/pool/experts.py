@@ -13,7 +13,7 @@ from condensery.pool.store import States
 
 
 class Experts(States):
-    """All parts of the experts of a data set and a network, which are numbered from 0."""
+    """All parts of the experts of a data set and a network; experts are numbered from 0."""
 
     script = "experts"
 
@@ -22,7 +22,7 @@ class Experts(States):
         """See :meth:`States.open`.
 
         Raises:
-            CondenseryError: as there, or the states are not those after each epoch.
+            CondenseryError: see :meth:`States.open`; or the states are not those after each epoch.
         """
         experts = super().open(paths, dataset, network)
         whole = len(experts.members) == len(experts) * (experts.epochs + 1)
@@ -36,7 +36,7 @@ class Experts(States):
 
     @property
     def epochs(self) -> int:
-        """Epochs of their training."""
+        """Number of epochs of the experts' training."""
         return len(self.experiment.get("steps", ())) - 1
 
     def after(self, expert: int, epoch: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Train networks and take their states during training, with their validation accuracies."""
+"""Train networks, and record their states during training, with validation accuracies."""
 
 from __future__ import annotations
 
@@ -37,23 +37,24 @@ def train_states(
     dtype: torch.dtype = torch.float16,
     run: Run = UNATTENDED,
 ) -> list[State]:
-    """Train networks at once and take the state of each after some steps.
+    """Train networks together, and record the state of each after some steps.
 
     Args:
-        data: what to train on, and as its test split the validation images; if it is empty, states have no
-            accuracy.
+        data: the networks train on its training split; its test split has the validation images. If that is
+            empty, states have no accuracy.
         network: name of the networks.
         recipe: how they are trained.
-        numbers: which networks of the pool.
-        state_steps: the numbers of steps after which a state is taken, at most those of the whole training.
+        numbers: the numbers of the networks in the pool, which determine their seeds.
+        state_steps: the numbers of steps after which a state is recorded, at most those of the whole
+            training.
         device: where to compute.
-        dtype: of the weights that are taken. float16 is half of float32; the relative error of a weight is at
-            most 1/2,000.
-        run: where to save the training and the states taken, and to resume from: in the end its checkpoint
-            holds all of them; and the progress in epochs.
+        dtype: the type of the recorded weights. float16 takes half of the space of float32; the relative
+            error of a weight is at most 1/2,000.
+        run: the checkpoint saves the training and the recorded states, in the end all of them; the progress
+            counts epochs.
 
     Returns:
-        The states, network after network. They do not depend on which networks are trained together.
+        The states, one network after the other. They do not depend on which networks are trained together.
     """
     seeds = [FIRST_SEED + number for number in numbers]
     stacked = StackedNetworks(network, data.info, seeds, device, images=len(data.train) * recipe.epochs_run)
@@ -67,13 +68,13 @@ def train_states(
 
 
 class _Watch:
-    """Takes the states of stacked networks.
+    """Records the states of stacked networks.
 
     Args:
         stacked: the networks.
-        validation: the images to test them on.
-        state_steps: the numbers of steps after which to do so.
-        dtype: of the weights that are taken.
+        validation: the images for the accuracies.
+        state_steps: the numbers of steps after which states are recorded.
+        dtype: the type of the recorded weights.
     """
 
     def __init__(
@@ -85,12 +86,12 @@ class _Watch:
         self._taken: dict[str, Tensor] = {}
 
     def see(self, rows: Tensor, logits: Tensor) -> None:
-        """Take the states before the step of a batch, then count the step."""
+        """Record the states, if due, before the step of a batch; then count the step."""
         self.look()
         self._step += 1
 
     def look(self) -> None:
-        """Take the states if they are due after this many steps."""
+        """Record the states if they are due after the present number of steps."""
         if self._step in self._state_steps and f"weights.{self._step}" not in self._taken:
             count = len(self._stacked.seeds)
             weights = [each.detach().reshape(count, -1) for each in self._stacked.parameters.values()]
@@ -100,7 +101,7 @@ class _Watch:
                 self._taken[f"accuracies.{self._step}"] = tested
 
     def states(self, numbers: Sequence[int]) -> list[State]:
-        """Return the states taken, network after network."""
+        """Return the recorded states, one network after the other."""
         return [
             State(
                 number,

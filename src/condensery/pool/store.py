@@ -19,12 +19,13 @@ from condensery.networks import Network
 
 @dataclass(frozen=True)
 class State:
-    """A network as it was after some steps of its training.
+    """A network after some steps of its training.
 
     Attributes:
         network: its number in the pool.
-        step: how many batches it had learned from.
-        accuracy: on the validation images, or of pairs on the training images, in percent; none of experts.
+        step: the number of batches that it was trained on.
+        accuracy: in percent, on the validation images or, for pairs, on the training images; None for
+            experts.
         weights: all parameters in the order of the module, floating (P,).
     """
 
@@ -60,9 +61,9 @@ def write(path: Path, states: Iterable[State], provenance: Mapping[str, Any]) ->
 
     Args:
         path: the file.
-        states: of some of its networks.
-        provenance: what `Job.provenance` returns; its ``experiment`` has ``dataset``, ``network`` and
-            ``networks``, the number of networks in all parts.
+        states: the states of the networks of this part.
+        provenance: as `Job.provenance` returns it; its ``experiment`` has ``dataset``, ``network`` and
+            ``networks``, the number of networks in all parts together.
     """
     tensors, index = {}, []
     for state in sorted(states, key=lambda each: (each.network, each.step)):
@@ -72,12 +73,12 @@ def write(path: Path, states: Iterable[State], provenance: Mapping[str, Any]) ->
 
 
 class States:
-    """All states of networks that belong together.
+    """All states of the networks of one training, from the files of all parts.
 
     Attributes:
-        script: the one that makes the files.
-        experiment: how they were made: data set, network, recipe.
-        members: all states, ordered by network and step, whatever the parts.
+        script: name of the script that writes the files.
+        experiment: the settings of the training: data set, network, recipe.
+        members: all states, ordered by network and step, independent of the parts.
     """
 
     script: ClassVar[str]
@@ -93,12 +94,12 @@ class States:
 
         Args:
             paths: the files of all parts.
-            dataset: the data set that they must be of.
-            network: likewise.
+            dataset: name of the required data set.
+            network: name of the required network.
 
         Raises:
-            CondenseryError: a file is none of the script's, is of another data set, network or training, or
-                is missing.
+            CondenseryError: a file was not written by the script, or belongs to another data set, network or
+                training; or parts overlap or are missing.
         """
         files = {path: _opened(path) for path in paths}
         experiments = {path: _experiment(file) for path, file in files.items()}
@@ -127,7 +128,7 @@ class Pool(States):
         """See :meth:`States.open`.
 
         Raises:
-            CondenseryError: as there, or a state has no accuracy.
+            CondenseryError: see :meth:`States.open`; or a state has no accuracy.
         """
         pool = super().open(paths, dataset, network)
         if any(each.accuracy is None for each in pool.members):
@@ -138,7 +139,7 @@ class Pool(States):
         """Return the states of a group, one of `groups.BINS` or `groups.ALL`, in the order of the pool.
 
         Raises:
-            CondenseryError: the group is empty; the message names those that are not.
+            CondenseryError: the group is empty; the message names the groups that are not.
         """
         found = [each for each in self.members if each.accuracy is not None and belongs(each.accuracy, name)]
         if not found:
@@ -155,7 +156,7 @@ class Pool(States):
         """Return each network before its training and after it, in the order of the pool.
 
         Raises:
-            CondenseryError: another kind of states than these two was stored.
+            CondenseryError: states other than these two are stored.
         """
         found = [tuple(states) for _, states in groupby(self.members, lambda each: each.network)]
         if any(len(states) != 2 or states[0].step for states in found):
@@ -167,7 +168,7 @@ class Pool(States):
 
 
 def count_groups(states: Iterable[State | Member]) -> dict[str, int]:
-    """Return how many states with an accuracy each of `groups.BINS` has; empty groups are left out."""
+    """Return the number of states per group of `groups.BINS`; states without accuracy are not counted."""
     known = [each.accuracy for each in states if each.accuracy is not None]
     counts = {group: sum(belongs(each, group) for each in known) for group in BINS}
     return {group: count for group, count in counts.items() if count}
@@ -178,8 +179,8 @@ def load_weights(net: Network, weights: Tensor) -> None:
     """Set the weights of a network to those of a state, in place; buffers are unchanged.
 
     Args:
-        net: a network of the pool's kind, on any device.
-        weights: those of a `State`.
+        net: a network like those of the pool, on any device.
+        weights: the weights of a `State`, (P,).
     """
     parameters = list(net.parameters())
     parts = weights.to(parameters[0].device).split([parameter.numel() for parameter in parameters])

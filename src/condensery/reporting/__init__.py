@@ -1,1 +1,1 @@
-"""Tables, figures and the report page, made from result rows and synthetic sets; nothing here trains."""
+"""Tables, figures and the report page, from result rows and synthetic sets; nothing here trains."""

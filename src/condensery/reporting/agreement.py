@@ -1,4 +1,4 @@
-"""Check that rows may be pooled: one version of the data, one kind of set, equivalent code."""
+"""Check that rows can be pooled: one version of the data, one kind of set, equivalent code."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import yaml
 from condensery.errors import CondenseryError
 
 ALIKE = Path(__file__).with_name("alike.yaml")
-"""The versions of the code that compute alike."""
+"""The list of versions of the code that compute the same results."""
 
 _ONE = {
     "precision": "precision",
     "data": "version of the data",
     "set_settings": "kind of set",
 }
-"""Columns that have one value per cell, and their names in messages. "" is unknown."""
+"""Columns with one value per cell, and their names in messages; the value "" means unknown."""
 
 
 def check(cell: str, rows: pd.DataFrame, one_set: Sequence[str] = ("set_seed",)) -> None:
-    """Check that rows may be pooled.
+    """Check that rows can be pooled.
 
     Args:
         cell: the cell, for messages.
-        rows: its rows. Columns of `rows.IDENTITY` may be absent: then nothing is known of them.
-        one_set: the columns that name a set within the cell.
+        rows: its rows. Columns of `rows.IDENTITY` may be absent, which means unknown.
+        one_set: the columns that identify a set within the cell.
 
     Raises:
-        CondenseryError: they differ in precision, in the data, in how their sets were made or in the code, or
-            a set is not the same in all of them.
+        CondenseryError: the rows differ in precision, data, settings of their sets or code, or contain two
+            versions of one set.
     """
     for name, called in _ONE.items():
         _refuse_several(cell, rows, name, called)
@@ -62,7 +62,7 @@ def _example(rows: pd.DataFrame) -> str:
 
 
 def _check_code(cell: str, rows: pd.DataFrame, names: Sequence[str]) -> None:
-    """Refuse versions of the code that are neither equal nor listed as equivalent."""
+    """Check that all versions of the code are equal or listed as equivalent."""
     found = [{name for name in each if name} for each in rows[list(names)].drop_duplicates().to_numpy()]
     versions = [{part for name in each for part in name.split(" + ")} for each in found if each]
     alike = _connected([*versions, *_listed(ALIKE)])

@@ -1,4 +1,4 @@
-"""Cells: the accuracy of the networks of one experiment together, with the published number."""
+"""Cells: the pooled accuracy of all networks of one experiment, with the published number."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ COLUMNS = (
     "commit",
     "seconds",
 )
-"""All columns of cells, in the order of the CSV file; ``images`` are those trained on."""
+"""All columns of cells, in the order of the CSV file; ``images`` is the number of training images."""
 
 STORAGE = ("images_stored", "bytes")
-"""The columns of what a set takes up, whole numbers or NA."""
+"""The columns of a set's storage, whole numbers or NA."""
 
 NO_SIZES: Mapping[str, int] = {}
 
@@ -66,26 +66,27 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame, sizes: Mapping[str, int] 
 
     The papers print mean and population standard deviation over the pooled list of 5 sets x 20 networks
     (DM section 3.1, DSA section 4.1). The pooled variance is split into its two components: pooled =
-    between sets + between networks, each set weighted by its number of networks (all alike, as a rule).
+    between sets + between networks, each set weighted by its number of networks, which is usually the same.
 
     Args:
-        rows: as `rows.read_rows` returns them.
-        published: as the functions of reporting/published.py return them.
-        sizes: name of the data set -> 8-bit values of an image, for rows that do not say what a set takes up.
+        rows: rows as `rows.read_rows` returns them.
+        published: numbers as the functions of reporting/published.py return them.
+        sizes: name of the data set -> 8-bit values per image, for rows without columns of storage.
 
     Returns:
         One line per cell, sorted by `KEYS`, with `COLUMNS`. Accuracies and their deviations are in percent.
-        bytes are those of the stored pixels as 8-bit values and of soft labels as float32; NA if the size of
-        an image is not known.
-        std is NaN for one network, std_between_sets for one set, std_between_networks for one network per
-        set. sets and networks are counts, networks over all sets; n is sets x networks per set.
-        The whole training set (ipc 0) is one set, whatever the seeds. A cell has the published
-        value only if it was obtained in that recipe and with that network, difference = mean - published
-        mean. Several devices, precisions or versions are joined with " + "; seconds sums training and test.
+        ``bytes`` counts the stored pixels as 8-bit values and soft labels as float32; NA if the size of an
+        image is unknown.
+        ``std`` is NaN for one network, ``std_between_sets`` for one set, ``std_between_networks`` for one
+        network per set. ``sets`` and ``networks`` are counts, the latter over all sets; ``n`` is sets x
+        networks per set. The whole training set (ipc 0) is one set, whatever the seeds.
+        A cell has the published value only if recipe and network are those of the publication;
+        ``difference`` = mean - published mean. Several devices, precisions or versions are joined with
+        " + "; ``seconds`` is the sum of training and test.
 
     Raises:
-        CondenseryError: the rows of a cell do not agree on the numbers of images or epochs, or may not be
-            pooled (`agreement.check`).
+        CondenseryError: the rows of a cell differ in the number of images or epochs, or cannot be pooled
+            (`agreement.check`).
     """
     lines = [
         dict(zip(KEYS, key, strict=True)) | _summary(key, group)
@@ -97,9 +98,9 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame, sizes: Mapping[str, int] 
 
 
 def _stored(rows: pd.DataFrame, sizes: Mapping[str, int]) -> pd.DataFrame:
-    """Return what the sets of each cell take up, a line per cell: `KEYS` and `STORAGE`.
+    """Return the storage of the sets of each cell, one line per cell, with `KEYS` and `STORAGE`.
 
-    A row without the columns of `rows.STORAGE` is of a set with hard labels that stores each image.
+    A row without the columns of `rows.STORAGE` belongs to a set with hard labels that stores every image.
     """
     given = rows.reindex(columns=STORED.names)
     stored = given["images_stored"].fillna(rows["images"])
@@ -134,14 +135,14 @@ def _summary(key: tuple[str | int, ...], group: pd.DataFrame) -> dict[str, objec
 
 
 def deviations(by_set: list[np.ndarray]) -> dict[str, object]:
-    """Return mean and population standard deviation of pooled accuracies, and the deviation's two parts.
+    """Return mean and population standard deviation of pooled accuracies, and the two parts of the deviation.
 
     Args:
-        by_set: the accuracies of each set's networks, (networks,) in percent.
+        by_set: per set, the accuracies of its networks, (networks,) in percent.
 
     Returns:
-        ``mean``, ``std``, ``std_between_sets`` and ``std_between_networks`` in percentage points; NaN where
-        there is one set, or one network per set.
+        ``mean``, ``std``, ``std_between_sets`` and ``std_between_networks`` in percentage points. The two
+        parts are NaN for one set, or for one network per set.
     """
     pooled = np.concatenate(by_set)
     weights = [len(part) for part in by_set]
@@ -157,7 +158,7 @@ def deviations(by_set: list[np.ndarray]) -> dict[str, object]:
 
 
 def run_counts(counts: list[int]) -> str:
-    """Write 5 sets of 20 networks as 5x20, sets of 3 and 2 as 3+2."""
+    """Write the numbers of networks per set: 5 sets of 20 networks as 5x20, sets of 3 and 2 as 3+2."""
     return f"{len(counts)}x{counts[0]}" if len(set(counts)) == 1 else "+".join(str(count) for count in counts)
 
 
@@ -184,6 +185,6 @@ def _with_published(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataF
 
 
 def _condensed_on(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add the condensing network, or the evaluation network where none is named."""
+    """Add the condensing network, or the evaluation network if no condensing network is named."""
     named = frame["condense_network"]
     return frame.assign(condensed_on=named.where(named != "", frame["evaluate_network"]))

@@ -37,16 +37,16 @@ _EMPTY = {name: [""] for name in (*NUMBERS, "std_between_orders")}
 def cells(measured: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     """Aggregate rows over orders and networks.
 
-    A network that was tested on several data sets counts with the mean of its accuracies, so that each data
-    set has the same weight. Mean and population standard deviation are over the networks of all orders.
+    The accuracies of a network on several data sets are averaged first, so that each data set has the same
+    weight. Mean and population standard deviation are over the networks of all orders.
 
     Args:
-        measured: as `rows.read_rows` returns them, of the kind `rows.MEMORY`.
-        published: as `published.continual` returns them: accuracies after the last step.
-        labels: names for readers.
+        measured: rows of the kind `rows.MEMORY`, as `rows.read_rows` returns them.
+        published: accuracies after the last step, as `published.continual` returns them.
+        labels: names for readers, and the order of the methods.
 
     Returns:
-        One line per cell with `COLUMNS`, methods in their order, networks that trained on the memory alone
+        One line per cell with `COLUMNS`: methods in their order, networks that trained on the memory alone
         after the others, steps ascending.
 
     Raises:

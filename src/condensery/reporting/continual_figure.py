@@ -1,4 +1,4 @@
-"""The figure of continual learning: accuracy after every step, a curve for each memory."""
+"""The figure of continual learning: accuracy after every step, one curve per memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from condensery.reporting.labels import Labels
 from condensery.reporting.styles import Style, style
 
 _DASHES = ("-", "--", ":")
-"""Of the ways to learn, in the order of their cells."""
+"""Line styles of the ways to learn, in the order of the cells."""
 
 
 def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
@@ -26,8 +26,8 @@ def draw(name: str, frame: pd.DataFrame, labels: Labels) -> Drawing:
     Bands are one standard deviation to either side; crosses are the published accuracies after the last step.
 
     Args:
-        name: of the target.
-        frame: as `continual_cells.cells` returns it.
+        name: name of the target.
+        frame: cells as `continual_cells.cells` returns them.
         labels: names for readers.
 
     Raises:

@@ -19,8 +19,8 @@ def build(name: str, frame: pd.DataFrame, labels: Labels) -> Table:
     """Build a table.
 
     Args:
-        name: of the table.
-        frame: as `continual_cells.cells` returns it, of one data set or sequence.
+        name: name of the table.
+        frame: cells of one data set or sequence, as `continual_cells.cells` returns them.
         labels: names for readers.
 
     Raises:
@@ -34,7 +34,7 @@ def build(name: str, frame: pd.DataFrame, labels: Labels) -> Table:
 
 
 def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
-    """Arrange cells: the steps, the published end (of classes in steps), and what the memory takes."""
+    """Arrange cells in a grid: the steps, the published accuracy after the last, and the memory's size."""
     published = not is_sequence(frame)
     of_last = frame[frame["step"] == frame["steps"]].to_dict("records")
     lines = []
@@ -59,7 +59,7 @@ def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
 
 
 def caption(frame: pd.DataFrame, labels: Labels) -> str:
-    """Return the caption: what the numbers are, how many networks, on which machine and how long."""
+    """Return the caption: the meaning of the numbers, the numbers of networks, device, time and versions."""
     first = frame.iloc[0]
     sequence = is_sequence(frame)
     what = (
@@ -88,12 +88,12 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
 
 
 def is_sequence(frame: pd.DataFrame) -> bool:
-    """Say whether the cells are of data sets one after another, not of classes in steps."""
+    """Say whether the cells belong to data sets one after another, not to classes in steps."""
     return frame["task"].nunique() > 1
 
 
 def line_name(cell: Cell, labels: Labels) -> str:
-    """Write the method of the memory, and in a sequence how the network learned."""
+    """Write the method of the memory and, for a sequence of data sets, the way of learning."""
     joint = cell["task"] != cell["dataset"] and cell["recipe"] == RECIPE
     way = ", distilled" if cell["distillation"] else ", joint sets" if joint else ""
     return labels.method(cell["method"]) + way
@@ -105,7 +105,7 @@ def in_turn(frame: pd.DataFrame, labels: Labels) -> str:
 
 
 def step_name(cell: Cell, labels: Labels) -> str:
-    """Write what the networks have learned after a step."""
+    """Write what a step has added: the number of classes seen, or the data set."""
     if cell["task"] == cell["dataset"]:
         return f"{cell['classes_seen']} classes"
     task = labels.dataset(cell["task"])

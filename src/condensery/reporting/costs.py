@@ -19,9 +19,9 @@ from condensery.reporting.markdown import table
 from condensery.rows import USE, read_table
 
 COLUMNS = (*JobId._fields, "seconds", "cpu_seconds", *USE.names, "device", "source")
-"""The columns of a table of costs, one line per job; those of memory are of `rows.USE`.
+"""The columns of a table of costs, one line per job; the columns of memory are those of `rows.USE`.
 
-``source`` is ``benchmark`` or ``rows``; it is empty if the others are empty.
+``source`` is ``benchmark`` or ``rows``, or empty if there is no record of the job.
 """
 
 _MEASURED = ("seconds", "cpu_seconds", *USE.names)
@@ -52,13 +52,13 @@ def read(results: Path, jobs: Sequence[JobId]) -> pd.DataFrame:
     """Collect the records of jobs.
 
     Args:
-        results: the folder of a protocol, with ``benchmarks/`` (times and memory), ``logs/`` (the device) and
-            row files. Rows replace the benchmark of a job whose results were fetched: they have the
+        results: the results of a protocol, with ``benchmarks/`` (times and memory), ``logs/`` (the device)
+            and row files. For a job without a benchmark, whose results were fetched, the rows give the
             seconds of training and testing, and the device.
         jobs: the jobs.
 
     Returns:
-        The columns of `COLUMNS`; a job that was split has a line for each part.
+        A frame with `COLUMNS`, one line per job, or one line per part of a job that was split.
 
     Raises:
         CondenseryError: a benchmark or a row file cannot be read.
@@ -73,7 +73,7 @@ def read(results: Path, jobs: Sequence[JobId]) -> pd.DataFrame:
 
 
 def _benchmarks(results: Path, job: JobId) -> list[Path]:
-    """Return the benchmark of a job, or those of its parts: the newer if it was run both ways."""
+    """Return the benchmark of a job, or those of its parts; the newer ones if it was run in both ways."""
     whole = results / "benchmarks" / f"{job.path}.tsv"
     ways = [[whole] if whole.is_file() else [], sorted(whole.with_suffix("").glob("classes*.tsv"))]
     return max(ways, key=lambda files: max((file.stat().st_mtime for file in files), default=0))
@@ -113,16 +113,16 @@ def _of_rows(file: Path, job: JobId) -> dict[str, Any]:
 
 
 def write(frame: pd.DataFrame, title: str, labels: Labels, prefix: Path, known: pd.DataFrame) -> None:
-    """Write prefix.csv, one line per job, and prefix.md, one line for the jobs of a kind and cell.
+    """Write prefix.csv, one line per job, and prefix.md, one line per kind of job and cell.
 
-    Where the papers print how long condensing such sets took, prefix.md has those times beside the measured.
+    If the papers print the time of condensing such sets, prefix.md compares it with the measured time.
 
     Args:
-        frame: as `read` returns it.
+        frame: records as `read` returns them.
         title: heading of the page.
         labels: names for readers.
         prefix: path of the files without their suffix.
-        known: as `published.costs` returns them.
+        known: published times as `published.costs` returns them.
     """
     csv = frame.to_csv(index=False, float_format="%.1f", lineterminator="\n")
     for suffix, text in ((".csv", csv), (".md", _page(frame, title, labels, known))):
@@ -143,14 +143,14 @@ def _page(frame: pd.DataFrame, title: str, labels: Labels, known: pd.DataFrame) 
 
 
 def _compared(time: dict[str, Any], frame: pd.DataFrame, labels: Labels) -> list[str]:
-    """Return the line of a published time beside the measured time of the same sizes, or no line."""
+    """Return the line with a published time and the measured time of the same sizes, or no line."""
     of_method = (frame["dataset"] == time["dataset"]) & (frame["method"] == time["method"])
     jobs = frame[of_method & frame["rule"].str.startswith("condense")]
     sizes = [int(ipc) for ipc in time["ipc"].split("+")]
     if not set(sizes) <= set(jobs["ipc"]):
         return []
     jobs = jobs[jobs["ipc"].isin(sizes) & jobs["seconds"].notna()]
-    # A set that was made in parts took as long as all of them.
+    # The time of a set in parts is the sum over the parts.
     each = jobs.groupby(["ipc", jobs["path"].str.replace(_PART, "", regex=True)])["seconds"].sum()
     means = each.groupby("ipc").mean()
     measured = duration(means.sum()) if len(means) == len(sizes) else ABSENT
@@ -162,7 +162,7 @@ def _compared(time: dict[str, Any], frame: pd.DataFrame, labels: Labels) -> list
 
 
 def _about(frame: pd.DataFrame) -> str:
-    """Say how many jobs have a record, and the total time per device."""
+    """Return sentences about the number of jobs with a record, and the total time per device."""
     counts = frame["source"].value_counts()
     measured, from_rows, unknown = (int(counts.get(source, 0)) for source in ("benchmark", "rows", ""))
     sentences = [

@@ -1,4 +1,4 @@
-"""Figures of accuracy against images per class, a curve per method."""
+"""Figures of accuracy against images per class, one curve per method."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Drawin
     """Draw a figure from rows.
 
     Args:
-        name: which figure.
-        rows: as `rows.read_rows` returns them.
-        folder: where the published numbers are.
+        name: name of the figure.
+        rows: rows as `rows.read_rows` returns them.
+        folder: the folder of the published numbers.
         labels: names for readers.
 
     Raises:
-        CondenseryError: the name is not that of a figure of curves, or rows of the whole set are missing.
+        CondenseryError: the figure is unknown, or rows of the whole set are missing.
     """
     target = find(Curves, name)
     frame = cells(rows, published.accuracies(folder))
@@ -69,7 +69,7 @@ def build(name: str, rows: pd.DataFrame, folder: Path, labels: Labels) -> Drawin
 
 
 def caption(frame: pd.DataFrame, labels: Labels) -> str:
-    """Say what is shown and what it rests on."""
+    """Return the caption: the protocol, the numbers of sets and networks, device, time and versions."""
     known = frame["published_mean"].notna().any()
     bands = "Bars: one standard deviation." + (" Hollow markers: published." if known else "")
     return " ".join([labels.sentence(), *layout.facts(frame), bands])

@@ -1,4 +1,4 @@
-"""Describe a file that condensery wrote: what it is, its settings, and its numbers."""
+"""Describe a file that condensery wrote: its kind, its settings and its numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SETTINGS = (
     *(*_COORDINATES, "images", "epochs", "device", "precision", *rows.USE.names),
     *("torch", "condensery", "commit"),
 )
-"""The columns that describe how a result was made, if a file has them."""
+"""The columns with the settings of a result, if a file has them."""
 
 
 def describe(path: Path, folder: Path | None = None) -> str:
@@ -57,14 +57,14 @@ def describe(path: Path, folder: Path | None = None) -> str:
 
 
 def numbers(path: Path, folder: Path) -> str:
-    """Return the numbers of a row file, one line per cell, beside the published ones that are known.
+    """Return the numbers of a row file, one line per cell, with the published numbers.
 
     Args:
         path: the row file.
-        folder: where the published numbers are, if they are there.
+        folder: the folder of the published numbers, which need not exist.
 
     Raises:
-        CondenseryError: the file is absent, damaged, or no row file.
+        CondenseryError: the file is absent, damaged, or not a row file.
     """
     return "\n".join(_rows(path, folder if folder.is_dir() else None)[2])
 
@@ -138,7 +138,7 @@ def _table(path: Path) -> tuple[str, dict[str, Any], list[str]]:
 
 
 def _cells(frame: pd.DataFrame) -> list[str]:
-    """Return a line per cell: its coordinates, its number, and the published one."""
+    """Return one line per cell: coordinates, measured and published number."""
     keys = [name for name in _COORDINATES if name in frame]
     shown = [name for name in keys if name == "method" or frame[name].nunique() > 1]
     lines = frame[shown].assign(
@@ -153,7 +153,7 @@ def _cells(frame: pd.DataFrame) -> list[str]:
 
 
 def _means(frame: pd.DataFrame, kind: rows.Kind) -> list[str]:
-    """Return a line per group of networks that differ in seeds alone: mean, population deviation, count."""
+    """Return one line per group of networks that differ only in seeds: mean, population deviation, count."""
     keys = [name for name in kind.coordinates if name not in _SEEDS]
     values = [name for name in frame if name.endswith("accuracy") and frame[name].notna().any()]
     groups = frame.groupby(keys, sort=False)[values]

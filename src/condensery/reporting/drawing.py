@@ -19,20 +19,26 @@ from condensery.reporting import letters
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType  # of matplotlib 3.11
 
-# Type 42 keeps the text of the PDF searchable; no dates, so that equal figures are equal files. A $ in the
-# name of a method or a class begins no formula.
+# Type 42 keeps the text of the PDF searchable. No dates, so that equal figures are equal files. A $ in the
+# name of a method or a class does not start a formula.
 FAMILY = "DejaVu Sans"
 STYLE: dict[RcKeyType, Any] = {"font.family": FAMILY, "pdf.fonttype": 42, "text.parse_math": False}
 
 
 def heading(what: str, protocol: str, n: str) -> str:
-    """Return the heading of a panel: what it shows, under which protocol, and of how many."""
+    """Return the heading of a panel.
+
+    Args:
+        what: the content of the panel.
+        protocol: name of the protocol.
+        n: the numbers of sets and networks, or of images, as a text.
+    """
     return f"{what}, protocol {protocol}, n = {n}"
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A finished figure with its title and its caption, which also travel inside the files."""
+    """A finished figure with its title and its caption, which are also stored in the files."""
 
     figure: Figure
     title: str

@@ -22,11 +22,11 @@ from condensery.reporting.layout import VERSIONS, distinct, versions_text
 from condensery.synthetic import SyntheticSet
 
 MOST_CLASSES = 20
-"""A panel shows all classes of a set of at most this many classes, ..."""
+"""Largest number of classes of which a panel shows all, ..."""
 FIRST_CLASSES = 10
-"""... and this many of a larger set."""
+"""... and the number of classes that it shows of a set with more."""
 MOST_COLUMNS = 10
-"""Images of a class that a panel shows."""
+"""Largest number of images per class in a panel."""
 
 _COORDINATES = ("protocol", "dataset", "method", "network", "ipc", "seed")
 _PANELS_A_ROW = 3
@@ -40,17 +40,17 @@ _GAP, _COMMON_SIDE = 2, 32
 def build(
     name: str, sets: Sequence[SyntheticSet], labels: Labels, rows: pd.DataFrame | None = None
 ) -> Drawing:
-    """Show the synthetic images as a person wants to see them, one panel per set.
+    """Show the synthetic images with the normalization undone, one panel per set.
 
     Args:
-        name: of the figure.
-        sets: the synthetic sets that it shows, in the order of its panels.
+        name: name of the figure.
+        sets: the synthetic sets, in the order of the panels.
         labels: names for readers.
-        rows: of the networks that were trained on the sets, as `rows.read_rows` returns them; the caption
-            sums them up.
+        rows: rows of networks trained on the sets, as `rows.read_rows` returns them, for the caption.
 
     Raises:
-        CondenseryError: the figure is unknown, no sets, or a set of another protocol or without provenance.
+        CondenseryError: the figure is unknown, there are no sets, or a set is of another protocol or has no
+            provenance.
     """
     target = find(Images, name)
     if not sets:
@@ -86,9 +86,9 @@ def _experiment(synthetic: SyntheticSet) -> Mapping[str, Any]:
 
 
 def _origin(sets: Sequence[SyntheticSet]) -> str:
-    """Say the precision and the versions that the sets were made with.
+    """Return a sentence with the precision and the versions that the sets were condensed with.
 
-    A set does not contain machine or time: equal sets are equal files on every machine.
+    Sets do not record machine or time, so that equal sets are equal files on every machine.
     """
     precisions = distinct(str(each.provenance.get("precision", "unknown precision")) for each in sets)
     versions = [each.provenance.get("versions", {}) for each in sets]
@@ -99,7 +99,7 @@ def _origin(sets: Sequence[SyntheticSet]) -> str:
 
 
 def _evaluated(rows: pd.DataFrame) -> str:
-    """Say how many networks were trained on the sets, on which machine and how long."""
+    """Return a sentence about the networks trained on the sets: number, time, device and precision."""
     seconds = math.fsum(rows["train_seconds"]) + math.fsum(rows["test_seconds"])
     return (
         f"{len(rows)} networks were trained on them and tested in {duration(seconds)} on "

@@ -11,7 +11,7 @@ from condensery.experiment.memories import JOIN
 from condensery.experiment.targets import WHOLE
 
 _TITLES = {WHOLE: "Whole set", EARLY_STOPPING: "Early stopping"}
-"""What is trained on that no method makes."""
+"""Titles of training data that are not made by a method."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Labels:
 
     Attributes:
         protocol: name of the protocol.
-        description: of the protocol, such as the numbers that it lowers; may be empty.
-        titles: method name to title, in the order in which tables list methods.
-        datasets: data set name to title.
+        description: description of the protocol, such as the numbers that it reduces; may be empty.
+        titles: name of a method -> title, in the order in which tables list methods.
+        datasets: name of a data set -> title.
     """
 
     protocol: str

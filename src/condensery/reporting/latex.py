@@ -16,8 +16,8 @@ from condensery.reporting.labels import Labels
 from condensery.reporting.layout import ABSENT, MINUS, TIMES, Cell
 
 _SPACE = 3  # points at either side of an entry
-_COLUMN, _PAGE = 230, 400  # points: a column of two-column papers, and what the narrowest have across
-_NUMBER = re.compile(r"^(Table|Figure) \w+: ")  # LaTeX counts by itself
+_COLUMN, _PAGE = 230, 400  # points: one column of a two-column paper, and the width of the narrowest page
+_NUMBER = re.compile(r"^(Table|Figure) \w+: ")  # LaTeX numbers tables itself
 _TINY = re.compile(r"\{\\tiny(.*?)\}")
 _SHORT_HEADS = {"ipc": "Img/cls"}
 
@@ -46,10 +46,10 @@ def escape(text: str) -> str:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a table shows.
+    """The choice of what a table shows.
 
     Attributes:
-        columns: the columns to show, methods or networks by their names; all if empty.
+        columns: names of the columns, methods or networks, to show; all if empty.
         best: whether the highest measured accuracy of each line is bold.
     """
 
@@ -64,17 +64,17 @@ WHOLE_TABLE = Choice()
 def document(
     label: str, target: Accuracies, frame: pd.DataFrame, labels: Labels, choice: Choice = WHOLE_TABLE
 ) -> str:
-    """Write a table in the paper's layout; it needs the package booktabs, and graphicx where it is wide.
+    """Write a table in the paper's layout; it needs the package booktabs, and graphicx if it is wide.
 
     Every line has the measured accuracies, and below them the published values in brackets. The most common
-    n is in the caption, any other beside its cell; machine, time and versions are a comment.
+    n is in the caption, other values are in their cells; machine, time and versions are in a comment.
 
     Args:
         label: the label of the table, for references.
         target: the entry of the catalog, with title, notes and layout.
-        frame: the cells, as `condensery.reporting.tables.read_cells` returns them.
+        frame: cells as `condensery.reporting.tables.read_cells` returns them.
         labels: titles of methods and data sets, and the protocol.
-        choice: the columns that are shown, and what is bold.
+        choice: the columns that are shown, and whether the best accuracies are bold.
 
     Raises:
         CondenseryError: the cells do not fit the paper's layout, or a chosen column is not among them.
@@ -111,13 +111,13 @@ def document(
 
 
 def tabular(label: str, caption: str, heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Write a table of plain text, its first column to the left; packages as for `document`.
+    """Write a table of plain text, with the first column aligned left; see `document` for packages.
 
     Args:
         label: the label of the table, for references.
         caption: plain text.
-        heads: one per column.
-        lines: one entry per column each; a published value in brackets at the end of an entry goes below it.
+        heads: one head per column.
+        lines: lines with one entry per column; a published value in brackets at its end is set below it.
     """
     body: list[list[str]] = []
     for line in lines:
@@ -136,7 +136,7 @@ def _table(
     body: Sequence[Sequence[str]],
     about: Sequence[str] = (),
 ) -> str:
-    """Write a table for one column of a two-column page, or for both; an empty line of the body is a rule."""
+    """Write a table for one or both columns of a two-column page; an empty line of the body is a rule."""
     entries = [line for line in body if line]
     above = [
         _in_two_lines(head, max(map(_width, column)))
@@ -191,7 +191,7 @@ def _length(source: str) -> int:
 
 
 def _best(cells: Sequence[Cell | None]) -> str:
-    """Return the highest measured accuracy of a line as it is printed, that on the whole set left aside."""
+    """Return the highest measured accuracy of a line as it is printed, without that on the whole set."""
     known = [cell["mean"] for cell in cells if cell and cell["networks"] and cell["method"] != WHOLE]
     return f"{max(known):.1f}" if known else ""
 

@@ -1,4 +1,4 @@
-"""What all formats of a table share: the order of lines and columns, the format of numbers, the captions."""
+"""The common layout of all formats of a table: order of lines and columns, format of numbers, captions."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ HEADS = {
     "condense_network": "Condensed on",
     "evaluate_network": "Evaluated on",
 }
-"""The columns that say which cell of a table a value belongs to, and their headings."""
+"""The columns that identify a cell of a table, and their headings."""
 
 SIZES = ("Images stored", "Trained on", "Bytes")
-"""The headings of what a set takes up; bytes of pixels as 8-bit values and of soft labels as float32."""
+"""The headings of a set's storage: bytes of pixels as 8-bit values and of soft labels as float32."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table as text: its head and its lines."""
+    """A table as text: its heads and its lines."""
 
     heads: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
@@ -58,12 +58,14 @@ class Line:
 
 
 def order(name: str, values: Iterable[Any], labels: Labels) -> list[Any]:
-    """Sort the distinct values of one of the columns of cells.
+    """Sort the distinct values of a column of cells.
+
+    Methods are sorted by `Labels.order`, networks as in the papers, sizes in ascending order with the whole
+    set last, and all other values by name.
 
     Args:
-        name: the column: methods are sorted as by `Labels.order`, networks as in the papers, sizes ascending
-            with the whole set last, all others by name.
-        values: of the column, in any order, repeated or not.
+        name: name of the column.
+        values: values of the column, in any order, with or without repetition.
         labels: the order of the methods.
     """
     if name == "method":
@@ -79,15 +81,15 @@ def matrix(frame: pd.DataFrame, layout: Layout, labels: Labels) -> tuple[list[st
     """Arrange cells in the paper's layout.
 
     Args:
-        frame: cells; the lines keep the order in which they first appear.
-        layout: the columns of cells that give lines and columns.
+        frame: cells; the lines are in the order of their first cells.
+        layout: the columns of cells that identify lines and columns of the table.
         labels: names for readers.
 
     Returns:
-        The values of the columns, in order, and the lines.
+        The sorted values of the table's columns, and the lines.
 
     Raises:
-        CondenseryError: two rows of the frame belong to the same cell.
+        CondenseryError: two rows of the frame have the same line and column.
     """
     lines: dict[tuple[Any, ...], dict[str, Cell]] = {}
     for cell in _records(frame, layout):
@@ -127,8 +129,8 @@ def shown(name: str, value: Any, labels: Labels) -> str:
     """Return the text of a value for readers.
 
     Args:
-        name: its column, one of `HEADS`.
-        value: as in the cells.
+        name: name of its column, one of `HEADS`.
+        value: the value in the cells.
         labels: titles of data sets and methods.
     """
     if name == "ipc":
@@ -153,7 +155,7 @@ def measured(cell: Cell) -> str:
 
 
 def relative(cell: Cell) -> str:
-    """Write the accuracy in percent of that on the whole set, or nothing if not shown or unknown."""
+    """Write the accuracy in percent of that on the whole set; "" if it is not shown or unknown."""
     share = cell.get("relative", math.nan)
     return "" if math.isnan(share) else f"{share:.1f} %"
 
@@ -176,13 +178,13 @@ def count(cell: Cell) -> str:
 
 
 def usual(frame: pd.DataFrame) -> str:
-    """Return the most frequent ``n`` of the measured cells, which they need not state; "" if none are."""
+    """Return the most frequent ``n`` of the measured cells, which is stated once; "" if there are none."""
     counts = Counter(frame.loc[frame["networks"] > 0, "n"])
     return counts.most_common(1)[0][0] if counts else ""
 
 
 def stated_count(cell: Cell, common: str) -> str:
-    """Write the number of sets and networks of a cell where it is not the usual one, see `usual`; else ""."""
+    """Write the number of sets and networks of a cell; "" if it is the most frequent one, see `usual`."""
     return count(cell) if cell["networks"] and cell["n"] != common else ""
 
 
@@ -192,7 +194,7 @@ def size(ipc: int) -> str:
 
 
 def sizes(cell: Cell) -> tuple[str, ...]:
-    """Write what the set of a measured cell takes up, texts of `SIZES`; a dash for what is not known."""
+    """Write the storage of the set of a measured cell, the texts under `SIZES`; a dash for unknown values."""
     numbers = [cell[name] for name in ("images_stored", "images", "bytes")]
     return tuple(ABSENT if pd.isna(each) or not cell["networks"] else f"{each:,}" for each in numbers)
 
@@ -209,7 +211,7 @@ def time(seconds: float) -> str:
 
 
 def facts(frame: pd.DataFrame) -> list[str]:
-    """Say how many networks the measured cells have, on which machine, with which versions and how long."""
+    """Return sentences about the measured cells: numbers of networks, time, device and versions."""
     cells = frame[frame["networks"] > 0]
     versions = {name: parts(cells[name]) for name in VERSIONS}
     otherwise = ", where a cell states no other" if cells["n"].nunique() > 1 else ""
@@ -239,5 +241,5 @@ def distinct(names: Iterable[str]) -> str:
 
 
 def parts(column: pd.Series) -> list[str]:
-    """Return what a column of texts joined with " + " consists of, each once."""
+    """Return the distinct parts of a column of texts that are joined with " + ", sorted."""
     return sorted({part for value in column for part in value.split(" + ")})

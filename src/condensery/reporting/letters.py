@@ -1,4 +1,4 @@
-"""Letters that the font of the figures does not have, such as Chinese names of classes."""
+"""Letters that the font of the figures lacks, such as those of Chinese class names."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _PLACEHOLDERS = "Last Resort"
 
 
 def complete(figure: Figure, family: str) -> None:
-    """Give the texts of a figure further fonts of this machine for the letters that their font lacks.
+    """Add fonts of this machine to the texts of a figure for the letters that their font lacks.
 
-    The log says in one line which letters no font here has; they are drawn as boxes.
+    Letters that no font has are drawn as boxes, and listed in one line of the log.
 
     Args:
-        figure: its texts are changed in place.
-        family: the font that they have.
+        figure: the figure, whose texts are changed in place.
+        family: the font of the texts.
     """
     texts = figure.findobj(Text)
     letters = {letter for text in texts for letter in text.get_text() if letter.isprintable()}
@@ -52,7 +52,7 @@ def complete(figure: Figure, family: str) -> None:
 
 
 def _rank(entry: font_manager.FontEntry) -> tuple[bool, bool, str, str]:
-    """Regular fonts without serifs first; then by name, so that equal machines draw alike."""
+    """Sort key of fonts: regular sans-serif ones first, then by name, so that equal machines draw alike."""
     return entry.style != "normal" or entry.weight != 400, "Sans" not in entry.name, entry.name, entry.fname
 
 

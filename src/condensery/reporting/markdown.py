@@ -31,6 +31,11 @@ _LONG = (
 def document(target: Accuracies, frame: pd.DataFrame, labels: Labels) -> str:
     """Write a table: its caption, the paper's layout, then one line per cell.
 
+    Args:
+        target: the entry of the catalog, with title, notes and layout.
+        frame: cells as `condensery.reporting.tables.read_cells` returns them.
+        labels: titles of methods and data sets, and the protocol.
+
     Raises:
         CondenseryError: the cells do not fit the paper's layout.
     """

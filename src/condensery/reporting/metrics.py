@@ -1,4 +1,4 @@
-"""A few numbers that sum up a table, as JSON: `dvc metrics` shows them and compares runs by them."""
+"""A few numbers that summarize a table, as JSON, which `dvc metrics` shows and compares between runs."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import json
 import pandas as pd
 
 Metrics = dict[str, float]
-"""Name of a number -> the number; none is NaN."""
+"""Name of a number -> the number, which is never NaN."""
 
 
 def of(frame: pd.DataFrame, accuracy: str = "mean", std: str = "std") -> Metrics:
-    """Sum up the cells of a table; the cells themselves are in its CSV.
+    """Summarize the cells of a table, which are in its CSV file.
 
     Args:
-        frame: one line per measured cell; ``difference`` is that from the published accuracy, if any.
+        frame: one line per measured cell; ``difference`` is the difference from the published accuracy, or
+            NaN.
         accuracy: the column of the mean accuracy.
         std: the column of its standard deviation.
 
     Returns:
-        ``cells``, how many there are; ``accuracy`` and ``std``, their means over the cells; and, where cells
-        have a published accuracy, ``compared``, how many; ``difference``, the mean difference from it; and
-        ``farthest``, the difference that is farthest from zero. In percentage points, with four digits.
+        ``cells``, the number of cells; ``accuracy`` and ``std``, their means over the cells. If cells have a
+        published accuracy: ``compared``, the number of such cells; ``difference``, the mean difference; and
+        ``farthest``, the difference with the largest absolute value. In percentage points, four digits.
     """
     found = {"cells": len(frame), "accuracy": frame[accuracy].mean(), "std": frame[std].mean()}
     if "difference" in frame and len(differences := frame["difference"].dropna()):

@@ -1,4 +1,4 @@
-"""What stands at the top of the report: how far the measured numbers are from the published ones."""
+"""The top of the report: the differences between measured and published numbers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from condensery.reporting.layout import Cell
 
 @dataclass(frozen=True)
 class Comparison:
-    """A measured test accuracy beside the published one, both in percent.
+    """A measured and a published test accuracy, both in percent.
 
     Attributes:
-        cell: what was measured, for readers.
-        measured: the mean over the networks.
-        published: the mean that the paper prints.
+        cell: description of the cell, for readers.
+        measured: the measured mean over the networks.
+        published: the published mean.
     """
 
     cell: str
@@ -28,19 +28,19 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """How far the measured accuracy is above the published one, in percentage points."""
+        """The measured minus the published accuracy, in percentage points."""
         return self.measured - self.published
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The line of one table.
+    """The line of one table in the overview.
 
     Attributes:
-        target: its anchor in the page.
-        title: its title.
+        target: the anchor of the table in the page.
+        title: the title of the table.
         measured: the number of measured cells.
-        comparisons: those with a published number.
+        comparisons: the measured cells with a published number.
     """
 
     target: str
@@ -50,7 +50,7 @@ class Summary:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What the line says: counts, the mean distance in points, and the cell that is farthest away."""
+        """The texts of the line: counts, mean absolute difference in points, and the cell farthest away."""
         counts = (str(self.measured), str(len(self.comparisons)))
         if not self.comparisons:
             return (*counts, layout.ABSENT, layout.ABSENT)
@@ -78,7 +78,7 @@ def of_accuracies(frame: pd.DataFrame, labels: Labels) -> tuple[Comparison, ...]
 
 
 def of_continual(frame: pd.DataFrame, labels: Labels) -> tuple[Comparison, ...]:
-    """Compare the ends of continual learning, as `continual_cells.read_cells` returns them."""
+    """Compare the accuracies after the last step, in cells as `continual_cells.read_cells` returns them."""
     return tuple(
         Comparison(_name(cell, labels, f"{cell['steps']} steps"), cell["mean"], known)
         for cell, known in _published(frame, "published_mean")
@@ -111,5 +111,5 @@ def _name(cell: Cell, labels: Labels, *more: str) -> str:
 
 
 def points(summaries: Sequence[Summary]) -> list[Comparison]:
-    """Return the comparisons of all tables, each once: tables share cells."""
+    """Return the comparisons of all tables without repetition, because tables share cells."""
     return list(dict.fromkeys(each for summary in summaries for each in summary.comparisons))

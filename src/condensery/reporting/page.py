@@ -56,7 +56,7 @@ _CELL_FOLDERS = {"sets": "synthetic", "rows": "accuracy", "logs": "logs/accuracy
 
 @dataclass(frozen=True)
 class Link:
-    """A file or folder beside the page, its address relative to it."""
+    """A link to a file or folder, with an address relative to the page."""
 
     text: str
     address: str
@@ -64,7 +64,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a table: its text, what stands below it in small letters, and files."""
+    """An entry of a table: its text, small text below it, and links to files."""
 
     text: str
     below: tuple[str, ...] = ()
@@ -84,9 +84,9 @@ class Grid:
     """A table.
 
     Attributes:
-        heads: of its columns, each with whether its entries begin at the left.
-        lines: their first entry is the heading of the line.
-        title: above the table; may be empty.
+        heads: the heads of the columns, each with whether its entries are aligned left.
+        lines: the lines, whose first entry is a heading.
+        title: the title above the table; may be empty.
     """
 
     heads: tuple[tuple[Entry, bool], ...]
@@ -105,7 +105,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """What the page shows of one table or figure."""
+    """The section of the page on one table or figure."""
 
     anchor: str
     title: str
@@ -116,20 +116,20 @@ class Section:
 
 
 def build(csvs: Sequence[Path], pngs: Sequence[Path], labels: Labels, out: Path) -> None:
-    """Write the page: an overview, tables, figures; images are embedded, and nothing is fetched.
+    """Write the page: an overview, tables and figures; images are embedded, and nothing is fetched.
 
-    Files that lie beside the tables and figures, and the folders of sets, rows and logs beside the page, are
-    linked by their relative addresses.
+    Other formats of tables and figures, and the folders of sets, rows and logs next to the page, are linked
+    by relative addresses.
 
     Args:
         csvs: tables that scripts/table.py wrote; the file name is the name of the table.
-        pngs: figures that scripts/figure.py wrote, with title and caption inside.
+        pngs: figures that scripts/figure.py wrote, which contain title and caption.
         labels: names for readers.
         out: the HTML file.
 
     Raises:
-        CondenseryError: nothing to show, a file that is absent or is not a table or figure of condensery,
-            or a table of another protocol.
+        CondenseryError: there is nothing to show; a file is absent, or is not a table or figure of
+            condensery; or a table is of another protocol.
     """
     if not csvs and not pngs:
         raise CondenseryError("nothing to report; make a table or a figure first")
@@ -187,7 +187,7 @@ def _overview(summaries: Sequence[Summary]) -> Grid:
 
 
 def _table(path: Path, labels: Labels, folder: Path) -> tuple[Section, Summary]:
-    """Return what the page shows of a table, and its line of the overview."""
+    """Return the section of a table, and its line in the overview."""
     target = TARGETS.get(path.stem)
     notes: tuple[str, ...]
     grids: tuple[Grid, ...]
@@ -297,7 +297,7 @@ def _cell_files(cell: Cell, folder: Path) -> tuple[Link, ...]:
 
 
 def _figure(path: Path, tabled: set[str], folder: Path) -> Section:
-    """Return what the page shows of a figure."""
+    """Return the section of a figure."""
     try:
         with Image.open(path) as image:
             title, caption = (image.info.get(name) for name in ("Title", "Description"))

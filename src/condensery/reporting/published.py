@@ -24,8 +24,8 @@ CELL = (
 )
 """The columns of published cells."""
 
-# The coresets were evaluated in the recipe of the DC paper, DD with the steps that it learns, LD without
-# augmentation. The papers do not state how networks on whole sets were trained: no entry, any recipe.
+# The coresets were evaluated with the recipe of the DC paper, DD with its learned steps, and LD without
+# augmentation. The papers do not state how networks were trained on whole sets: no entry, any recipe matches.
 _RECIPES = {
     "random": "dc",
     "herding": "dc",
@@ -65,24 +65,24 @@ _GROUPS = {group: [f"dm-pool-{group}"] for group in BINS} | {
     ALL: ["dm-pool"],
 }
 _SEARCH_IPC = 50  # DM Table 5
-# DM Table 3: the ResNet-18 that sets are condensed on has average pooling where the other has strides.
+# DM Table 3: the ResNet-18 on which sets are condensed has average pooling instead of strides.
 _CONDENSING = {"resnet18": "resnet18ap"}
 
 
 def table(name: str, folder: Path) -> pd.DataFrame:
     """Read a file of accuracies.
 
-    ``table1`` holds those of DM Table 1, DSA Table 1, DM section 3.2 and DM's larger sets, ``methods`` those
-    of later papers, to which the former are added, and the others those of one table of DM each.
+    ``table1`` has the numbers of DM Table 1, DSA Table 1, DM section 3.2 and DM's larger sets; ``methods``
+    has those of later papers, and for it the former are read as well; each other file has one table of DM.
 
     Args:
-        name: of the file, without ``.csv``.
-        folder: where it is.
+        name: name of the file, without ``.csv``.
+        folder: the folder of the published numbers.
 
     Returns:
         One line per published cell, in the order of the file: dataset, ipc (0 for the whole set), method,
-        recipe ("" where the papers do not state it), condense_network ("" where it is the next),
-        evaluate_network, published_mean and published_std in percent (std NaN where none is printed), source.
+        recipe ("" if the papers do not state it), condense_network ("" if it equals the next),
+        evaluate_network, published_mean and published_std in percent (std NaN if none is printed), source.
 
     Raises:
         CondenseryError: the file is absent, or has other columns, a repetition or an empty mean.
@@ -91,9 +91,9 @@ def table(name: str, folder: Path) -> pd.DataFrame:
 
 
 def _on_own_networks(path: Path) -> pd.DataFrame:
-    """Read a table that names no network: each set is evaluated on the network that it was made for.
+    """Read a table that names no network: each set is evaluated on its condensing network.
 
-    FRePo's own has batch norm where it makes a set, and none where it is evaluated.
+    FRePo is the exception: its network has batch norm when it condenses, and no norm when it is evaluated.
     """
     frame = _read(path)
     frame["evaluate_network"] = [
@@ -122,7 +122,7 @@ def _between_networks(path: Path) -> pd.DataFrame:
 
 
 def _by_group(path: Path) -> pd.DataFrame:
-    """Read DM Table 4: a method for every group of networks, and the group as one more column."""
+    """Read DM Table 4: one method per group of networks, and the group as an additional column."""
     frame = _read(path, ("network_accuracy_group",), deviations=False)
     frame["method"] = frame["network_accuracy_group"].map(_GROUPS)
     frame["condense_network"] = frame["evaluate_network"] = "convnet"
@@ -130,12 +130,12 @@ def _by_group(path: Path) -> pd.DataFrame:
 
 
 def _after_dm(path: Path) -> pd.DataFrame:
-    """Read the accuracies of later methods, and those of Table 1 that stand beside them."""
+    """Read the accuracies of later methods, and those of Table 1 that are compared with them."""
     return pd.concat([_on_own_networks(path.with_name("table1.csv")), _on_own_networks(path)])
 
 
 def _of_b3(path: Path) -> pd.DataFrame:
-    """Read the accuracies that DM appendix B.3 is about, and those of DM and KIP that other files have."""
+    """Read the accuracies discussed in DM appendix B.3, and those of DM and KIP from other files."""
     others = pd.concat([_on_own_networks(path.with_name(f"{name}.csv")) for name in ("table1", "methods")])
     return pd.concat([others[others["method"].isin(("dm", "kip"))], _on_own_networks(path)])
 
@@ -147,13 +147,20 @@ _READERS = {
     "table3_cross_architecture": _between_networks,
     "table4_network_distribution": _by_group,
 }
-"""The files that name the networks of their cells, or hold a part of a table."""
+"""Files that name the networks of their cells, or contain a part of a table, and their readers."""
 
 
 def accuracies(folder: Path) -> pd.DataFrame:
-    """Return the published accuracies of all tables whose lines are cells; one in two tables comes once.
+    """Return the published accuracies of all tables whose lines are cells, without repetition.
 
-    Returns, raises: as `table`.
+    Args:
+        folder: the folder of the published numbers.
+
+    Returns:
+        A frame as `table` returns it.
+
+    Raises:
+        CondenseryError: see `table`.
     """
     files = dict.fromkeys(target.published for target in of_kind(Accuracies).values())
     frame = pd.concat([table(name, folder) for name in files])
@@ -169,10 +176,10 @@ def whole(dataset: str, network: str, folder: Path) -> list[tuple[float, str]]:
     Args:
         dataset: name of the data set.
         network: canonical name of the network.
-        folder: of the published numbers.
+        folder: the folder of the published numbers.
 
     Returns:
-        Mean accuracy in percent, and where it is printed; empty if none is.
+        Pairs of mean accuracy in percent and source; empty if none is published.
 
     Raises:
         CondenseryError: a file is absent, or has other columns.
@@ -197,15 +204,15 @@ NUMBER = ("table", "quantity", "steps", *CELL)
 
 
 def numbers(folder: Path) -> pd.DataFrame:
-    """Read every accuracy and rank correlation that the papers print, but not those of later papers.
+    """Read every accuracy and rank correlation that the papers print; later papers are left out.
 
     Returns:
-        One line per printed number with `NUMBER`, so that a cell of two tables comes twice; those of a table
-        in the papers' order of data sets. ``table`` is the target that measures it, or the first of several;
-        for relative accuracies the one that prints such. ``quantity`` is `ACCURACY` in percent, `RELATIVE` in
-        percent of the accuracy on the whole set, or `CORRELATION`, from -1 to 1. ``steps`` is the number of
-        steps of continual learning, after the last of which the accuracy stands, and 0 elsewhere. For
-        architecture search, ``method`` is the proxy and ``evaluate_network`` "".
+        One line per printed number with `NUMBER`, so that a cell in two tables occurs twice; the numbers of a
+        table are in the papers' order of data sets. ``table`` is the target that measures the number, or the
+        first of several; for relative accuracies the target that shows them. ``quantity`` is `ACCURACY` in
+        percent, `RELATIVE` in percent of the accuracy on the whole set, or `CORRELATION`, from -1 to 1.
+        ``steps`` is the number of steps of continual learning, and the accuracy is that after the last step;
+        0 elsewhere. For architecture search, ``method`` is the proxy and ``evaluate_network`` is "".
 
     Raises:
         CondenseryError: a file is absent, or has other columns.
@@ -218,7 +225,7 @@ def numbers(folder: Path) -> pd.DataFrame:
     for file, name in first.items():
         found = table(file, folder).assign(table=name)
         if "network_accuracy_group" in found:
-            # Two methods correspond to one group of networks, for which one number was printed.
+            # Two methods correspond to one group of networks, for which one number is printed.
             found = found.drop_duplicates(["dataset", "ipc", "network_accuracy_group"])
         frames.append(found)
     learned = continual(folder)
@@ -278,7 +285,7 @@ def _of_search(folder: Path) -> pd.DataFrame:
     frame = search(folder)
     values = {
         ACCURACY: frame["selected_network_accuracy"],
-        # That of the whole set with itself is 1, and no finding.
+        # The correlation of the whole set with itself is always 1.
         CORRELATION: frame["rank_correlation_top5pct"].where(frame["proxy"] != "whole"),
     }
     lines = [
@@ -293,10 +300,10 @@ def _of_search(folder: Path) -> pd.DataFrame:
 
 
 def costs(folder: Path) -> pd.DataFrame:
-    """Read cost.csv: how long condensing took.
+    """Read cost.csv, the published times of condensing.
 
     Returns:
-        One line per published time: dataset, ipc (a text, since one time may be for several), method,
+        One line per published time: dataset, ipc (a text, since one time may cover several), method,
         network, hardware, minutes, source.
 
     Raises:
@@ -317,7 +324,7 @@ def costs(folder: Path) -> pd.DataFrame:
 def _read(path: Path, more: tuple[str, ...] = (), *, deviations: bool = True) -> pd.DataFrame:
     """Read a file of accuracies: its columns are `_COLUMNS` and ``more``, which also identify cells.
 
-    Without ``deviations`` the file has no column of them, because the paper prints none.
+    Without ``deviations`` the file has no column of deviations, because the paper prints none.
     """
     try:
         frame = pd.read_csv(path, dtype={"dataset": str, "ipc": "Int64", "method": str, "source": str})

@@ -26,7 +26,7 @@ VERDICTS = (WITHIN, OUTSIDE, NOT_COMPARABLE, NOT_MEASURED)
 """The verdicts on a published number."""
 
 DEVIATIONS = 2.0
-"""The largest difference in combined standard deviations that counts as within."""
+"""The largest difference, in combined standard deviations, with the verdict within."""
 
 COLUMNS = (
     *("source", "table", "quantity", "steps", "dataset", "method", "ipc"),
@@ -42,18 +42,18 @@ def measured(folder: Path, config: Config, known: Path) -> pd.DataFrame:
     """Return the measured numbers of one protocol.
 
     Args:
-        folder: the results of the protocol, of which accuracy/, continual/ and search/ are read.
+        folder: the results of the protocol, from which accuracy/, continual/ and search/ are read.
         config: the configuration of the protocol.
         known: the folder of the published numbers.
 
     Returns:
         One line per number, with `_KEY`, recipe, measured, spread, spread_of, sets, networks, protocol and
         precision. Accuracies are in percent. ``spread`` is the standard deviation of the means of sets
-        (``spread_of`` is "sets"), or with one set that of its networks ("networks"), both with n - 1; NaN
-        where there is one network. Sets stand for orders of classes in continual learning.
+        (``spread_of`` is "sets") or, if there is one set, of its networks ("networks"), both with divisor
+        n - 1; NaN for one network. In continual learning, orders of classes take the place of sets.
 
     Raises:
-        CondenseryError: a row file cannot be read, or its rows do not fit together.
+        CondenseryError: a row file cannot be read, or its rows do not agree.
     """
     accuracies = list(_accuracies(folder, config))
     parts = [
@@ -70,32 +70,32 @@ def verdicts(
 ) -> pd.DataFrame:
     """Compare every published number with the measured one.
 
-    Of several measured numbers for one, a comparable one is taken before one that is not, then the one with
-    more networks, then the recipe that the method's entry lists first.
+    If several measured numbers correspond to one published number, comparable ones are preferred, then those
+    with more networks, then the recipe that the method's entry lists first.
 
     Args:
-        numbers: as `published.numbers` returns them.
-        found: what `measured` returns, by protocol.
-        configs: the configurations by protocol.
+        numbers: published numbers as `published.numbers` returns them.
+        found: protocol -> the frame that `measured` returns.
+        configs: protocol -> its configuration.
         paper: the configuration of the papers' protocol.
 
     Returns:
-        One line per published number, in their order, with `COLUMNS`. The verdict is "within" where the
-        measured number is at most `DEVIATIONS` combined standard deviations away: the root of the summed
-        squares of the spread and the published deviation, where there are such. ``reason`` states why a
-        number is not comparable.
+        One line per published number, in their order, with `COLUMNS`. The verdict is "within" if the measured
+        number differs by at most `DEVIATIONS` combined standard deviations, the root of the summed squares of
+        the spread and the published deviation; one of them may be missing. ``reason`` states why a number is
+        not comparable.
     """
     lines = [_line(number, found, configs, paper) for number in numbers.to_dict("records")]
     return pd.DataFrame(lines)[list(COLUMNS)]
 
 
 def counts(frame: pd.DataFrame) -> dict[str, int]:
-    """Return how many published numbers have each verdict."""
+    """Return the number of published numbers per verdict."""
     return {verdict: int((frame["verdict"] == verdict).sum()) for verdict in VERDICTS}
 
 
 def sentence(frame: pd.DataFrame) -> str:
-    """Say how much of the papers was reproduced."""
+    """Return a sentence with the counts of all verdicts."""
     count = counts(frame)
     comparable = count[WITHIN] + count[OUTSIDE]
     return (
@@ -155,7 +155,7 @@ def _matching(number: Mapping[str, Any], frame: pd.DataFrame) -> Iterator[dict[s
 
 
 def _reasons(number: Mapping[str, Any], line: Mapping[str, Any], config: Config, paper: Config) -> list[str]:
-    """Return why a measured number is not comparable with a published one."""
+    """Return the reasons why a measured number is not comparable with a published one."""
     if isinstance(TARGETS[number["table"]], SearchTable):
         return search_differences(config, paper)
     cell = {**number, "recipe": line["recipe"]}
@@ -196,9 +196,9 @@ def _accuracies(folder: Path, config: Config) -> Iterator[pd.DataFrame]:
 
 
 def _relative(accuracies: pd.DataFrame) -> pd.DataFrame:
-    """Return accuracies in percent of that on the whole set in recipe whole, where that was measured.
+    """Return accuracies in percent of the accuracy on the whole set in recipe whole, if that was measured.
 
-    The spread is that of the two accuracies; a whole set with one network adds none.
+    The spread combines those of both accuracies; a whole set with one network adds none.
     """
     names = ["dataset", "evaluate_network"]
     on_whole = accuracies[(accuracies["method"] == WHOLE) & (accuracies["recipe"] == WHOLE)]
@@ -257,7 +257,7 @@ def _rows(folder: Path, protocol: str, kind: Any) -> pd.DataFrame | None:
 
 
 def _sample(deviation: pd.Series, count: pd.Series) -> pd.Series:
-    """Turn a population deviation into that of a sample."""
+    """Convert a population standard deviation to a sample standard deviation."""
     return deviation * (count / (count - 1).where(count > 1)) ** 0.5
 
 

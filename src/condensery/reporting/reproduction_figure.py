@@ -29,7 +29,7 @@ from condensery.reporting.reproduction_cells import (
 )
 from condensery.reporting.reproduction_table import TITLE
 
-# Blue and orange differ for color-blind readers too; the signs differ without any color.
+# Color-blind readers can tell blue from orange; the signs differ without any color.
 _FACES = {WITHIN: "#9ecae1", OUTSIDE: "#fdae6b", NOT_COMPARABLE: "#e6e6e6", NOT_MEASURED: "#ffffff"}
 _SIGNS = {WITHIN: "=", OUTSIDE: "≠", NOT_COMPARABLE: "", NOT_MEASURED: ""}
 
@@ -43,7 +43,7 @@ def draw(frame: pd.DataFrame, labels: Labels) -> Drawing:
     """Draw a tile for every published number: the published above the measured, colored by verdict.
 
     Args:
-        frame: as `reproduction_cells.verdicts` returns it.
+        frame: verdicts as `reproduction_cells.verdicts` returns them.
         labels: names for readers.
     """
     shown = {name: target.panel or Panel(target.title) for name, target in TARGETS.items()}
@@ -142,7 +142,7 @@ HEADS: dict[str, Callable[[dict[str, Any], Labels], str]] = {
     "quantity": _quantity,
     "steps": _steps,
 }
-"""What the lines or the columns of a panel can be: the head that a number belongs to."""
+"""Meaning of the lines or columns of a panel -> the function that returns the head of a number."""
 
 
 def _axes(figure: Figure, box: tuple[float, float, float, float]) -> Axes:

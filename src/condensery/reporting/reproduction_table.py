@@ -21,7 +21,7 @@ from condensery.reporting.reproduction_cells import (
 )
 
 OFF = "\N{BALLOT X}"
-"""What marks a number that is outside."""
+"""The mark of a number with the verdict outside."""
 
 TITLE = "Every published number beside the measured one"
 
@@ -49,7 +49,7 @@ def page(frame: pd.DataFrame, labels: Labels, figure: str) -> str:
     """Write the page in Markdown: counts, the figure, then every measured number.
 
     Args:
-        frame: as `reproduction_cells.verdicts` returns it.
+        frame: verdicts as `reproduction_cells.verdicts` returns them.
         labels: names for readers.
         figure: file name of the figure.
     """
@@ -73,14 +73,13 @@ def page(frame: pd.DataFrame, labels: Labels, figure: str) -> str:
 
 
 def summary(frame: pd.DataFrame, labels: Labels) -> str:
-    """Write in Markdown what README shows: the counts, then the compared numbers in a few columns.
+    """Write the summary for README in Markdown: the counts, then the compared numbers in a few columns.
 
-    A line is a method on a data set, with the published and the measured number for each size. A number
-    that two tables of the papers print is there once; where they print different ones, the other has a
-    line of its own.
+    A line is a method on a data set, with the published and the measured number per size. A number that two
+    tables of the papers print occurs once; if they print different numbers, there are two lines.
 
     Args:
-        frame: as `reproduction_cells.verdicts` returns it.
+        frame: verdicts as `reproduction_cells.verdicts` returns them.
         labels: names for readers.
     """
     compared = frame[frame["verdict"].isin((WITHIN, OUTSIDE))]
@@ -107,7 +106,13 @@ def summary(frame: pd.DataFrame, labels: Labels) -> str:
 
 
 def write(frame: pd.DataFrame, labels: Labels, prefix: Path) -> None:
-    """Write prefix.csv and prefix.md, each atomically; the page shows prefix.png."""
+    """Write prefix.csv and prefix.md, each atomically.
+
+    Args:
+        frame: verdicts as `reproduction_cells.verdicts` returns them.
+        labels: names for readers.
+        prefix: path of the files without their suffix; the page shows the figure prefix.png.
+    """
     texts = {
         "csv": frame.to_csv(index=False, float_format="%.4f", lineterminator="\n"),
         "md": page(frame, labels, f"{prefix.name}.png"),
@@ -118,7 +123,13 @@ def write(frame: pd.DataFrame, labels: Labels, prefix: Path) -> None:
 
 
 def value(number: dict[str, Any], name: str, spread: str) -> str:
-    """Write a number with its deviation, in the format of its quantity."""
+    """Write a number with its deviation: accuracies with one decimal, correlations with two.
+
+    Args:
+        number: a line of the verdicts.
+        name: the column of the number.
+        spread: the column of its deviation, which may be NaN.
+    """
     digits = 2 if number["quantity"] == published.CORRELATION else 1
     text = f"{number[name]:.{digits}f}".replace("-", layout.MINUS)
     return text if pd.isna(number[spread]) else f"{text} ± {number[spread]:.{digits}f}"
@@ -142,7 +153,7 @@ def _pair(number: dict[str, Any]) -> str:
 
 
 def _note(compared: pd.DataFrame) -> str:
-    """Say what stands in a cell, and how many sets and networks are behind it."""
+    """Return sentences about the content of a cell, and the numbers of sets and networks."""
     counts = " or ".join(sorted(set(compared.apply(_count, axis=1))))
     mark = f"; {OFF} is outside" if (compared["verdict"] == OUTSIDE).any() else ""
     return (

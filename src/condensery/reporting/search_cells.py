@@ -1,4 +1,4 @@
-"""The results of an architecture search, proxy by proxy, with the published numbers."""
+"""The results of an architecture search, one line per proxy, with the published numbers."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ def summary(rows: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> pd.DataFra
     """Return the results of one search.
 
     Args:
-        rows: of scripts/search.py.
-        tests: of scripts/search_test.py.
-        folder: of the published numbers.
+        rows: rows of scripts/search.py.
+        tests: rows of scripts/search_test.py.
+        folder: the folder of the published numbers.
 
     Returns:
         One line per proxy, in the order of the paper, the whole set last, with `COLUMNS`. Accuracies are in
-        percent, test_std is the population deviation over the repeats. Correlations are of validation
-        accuracies, and those whose name ends with ``_test`` of test accuracies; NaN where networks were not
-        tested. Only CIFAR-10 has published values.
+        percent; ``test_std`` is the population deviation over the repeats. Correlations whose name ends with
+        ``_test`` are those of test accuracies, NaN if networks were not tested; the others are those of
+        validation accuracies. Only CIFAR-10 has published values.
 
     Raises:
-        CondenseryError: rows of several data sets, or none of the whole set; a network some of whose rows are
-            missing; no test of a chosen network; published numbers that cannot be read.
+        CondenseryError: rows belong to several data sets; rows of the whole set, of some networks, or tests
+            of a chosen network are missing; or the published numbers cannot be read.
     """
     _check(rows)
     scores, test_scores = ranking.scores(rows), ranking.test_scores(rows)
@@ -126,7 +126,7 @@ def _line(
 
 
 def _correlations(scores: pd.DataFrame | None, proxy: str, top: list[str], end: str) -> dict[str, float]:
-    """Return the rank correlations of the best networks and of all, in columns whose names end alike."""
+    """Return the rank correlations of the best networks and of all; ``end`` is appended to column names."""
     found: dict[str, float] = {}
     for part in ("top", "all"):
         if scores is None:

@@ -26,11 +26,11 @@ _OTHERS = "0.75"
 
 
 def build(name: str, rows: pd.DataFrame, labels: Labels) -> Drawing:
-    """Draw one panel per proxy, one point per network, at its test accuracies, or else validation accuracies.
+    """Draw one panel per proxy with one point per network, at its test (or else validation) accuracies.
 
     Args:
-        name: of the figure.
-        rows: of scripts/search.py, those of the whole set among them.
+        name: name of the figure.
+        rows: rows of scripts/search.py, including those of the whole set.
         labels: names for readers.
 
     Raises:
@@ -92,7 +92,7 @@ def _panel(axes: Axes, proxy: pd.Series, whole: pd.Series, top: list[str], chose
 
 
 def _correlations(name: str, found: ranking.Agreement) -> str:
-    """Write the correlations that are defined and of enough networks, or nothing."""
+    """Write the correlations that are defined and based on enough networks; "" if there are none."""
     named = [(_RHO, found.spearman), (_TAU, found.kendall)]
     texts = [f"{symbol} = {value:.2f}" for symbol, value in named if not math.isnan(value)]
     if not texts or found.networks < ranking.FEWEST:

@@ -35,8 +35,8 @@ def build(name: str, frame: pd.DataFrame, labels: Labels) -> Table:
     """Build the table.
 
     Args:
-        name: of the table.
-        frame: as `search_cells.summary` or `search_cells.read` returns it.
+        name: name of the table.
+        frame: lines as `search_cells.summary` or `search_cells.read` returns them.
         labels: names for readers.
 
     Raises:
@@ -61,7 +61,7 @@ def _agreement(frame: pd.DataFrame) -> metrics.Metrics:
 
 
 def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
-    """Return one line per proxy; arguments as for `build`."""
+    """Return the table as a grid, one line per proxy; see `build` for the arguments."""
     parts = (f"top {frame['top'].iloc[0]}", "all")
     correlations = [f"{name}, {part}" for part in parts for name in _AGREEMENT]
     heads = (
@@ -77,7 +77,7 @@ def grid(frame: pd.DataFrame, labels: Labels) -> Grid:
 
 
 def caption(frame: pd.DataFrame, labels: Labels) -> str:
-    """Return the caption: what the table rests on, and how to read it; arguments as for `build`."""
+    """Return the caption: protocol, networks, device, versions and notes; for the arguments see `build`."""
     first = frame.iloc[0]
     often = "once" if first["repeats"] == 1 else f"{first['repeats']} times"
     versions = layout.versions_text({name: layout.parts(frame[name]) for name in layout.VERSIONS})
@@ -91,7 +91,13 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
 
 
 def proxy_title(proxy: str, ipc: int, labels: Labels) -> str:
-    """Return the title of a proxy."""
+    """Return the title of a proxy, with its size.
+
+    Args:
+        proxy: name of the proxy: a method, early stopping or the whole set.
+        ipc: images per class; 0 for the whole set.
+        labels: titles of the methods.
+    """
     of_size = f", {ipc} images/class" if ipc and proxy != EARLY_STOPPING else ""
     return labels.method(proxy) + of_size
 

@@ -10,12 +10,12 @@ from condensery.rows import select
 
 
 def of_target(measured: pd.DataFrame, config: Config, target: str) -> pd.DataFrame:
-    """Return the rows of everything that a protocol trains for a target.
+    """Return the rows of all networks that a protocol trains for a target.
 
     Args:
-        measured: as `rows.read_rows` returns them.
+        measured: rows as `rows.read_rows` returns them.
         config: the configuration.
-        target: a table or figure of accuracies.
+        target: name of a table or figure of accuracies.
 
     Raises:
         CondenseryError: the protocol does not list the target, or rows are missing.

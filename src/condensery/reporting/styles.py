@@ -10,7 +10,7 @@ from condensery.experiment.targets import WHOLE
 
 
 class Style(NamedTuple):
-    """How a method is drawn: a matplotlib color and a marker."""
+    """The style of a method: a Matplotlib color and a marker."""
 
     color: str
     marker: str
@@ -42,10 +42,10 @@ _OTHERS = tuple(Style(color, marker) for marker in "*8" for color in (PURPLE, OR
 
 
 def style(method: str, methods: list[str]) -> Style:
-    """Return the style of a method; one that has none of its own takes one by its position among the others.
+    """Return the style of a method; methods without a fixed style get one by their order.
 
     Args:
-        method: its name.
+        method: name of the method.
         methods: all methods of the figure, in the order of their titles.
     """
     if method in _STYLES:

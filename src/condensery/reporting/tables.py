@@ -1,4 +1,4 @@
-"""Tables of accuracies: each is a function of result rows, and laid out as its entry in the catalog says."""
+"""Tables of accuracies, built from result rows with the layout of their entry in the catalog."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Table:
     """A finished table.
 
     Attributes:
-        cells: one line per cell, in the table's order; cells that are only published have networks 0.
+        cells: one line per cell, in the table's order; cells without a measurement have 0 networks.
         markdown: the paper's layout, then every cell.
         latex: the paper's layout, for the package booktabs.
-        metrics: a few numbers that sum up the measured cells.
+        metrics: a few numbers that summarize the measured cells.
     """
 
     cells: pd.DataFrame
@@ -91,12 +91,12 @@ def build(
     """Build a table.
 
     Args:
-        name: of the table.
+        name: name of the table.
         rows: result rows as `rows.read_rows` returns them.
-        folder: of the published numbers.
+        folder: the folder of the published numbers.
         labels: names for readers.
-        choice: what the table shows in LaTeX.
-        sizes: as of `cells.cells`.
+        choice: the choice of columns in LaTeX.
+        sizes: see `cells.cells`.
 
     Raises:
         CondenseryError: the table is unknown, the rows do not fit it, or a chosen column is not among them.
@@ -122,7 +122,7 @@ def _with_gaps(measured: pd.DataFrame, known: pd.DataFrame, layout: Layout) -> p
     sizes = set(zip(measured["dataset"], measured["ipc"], strict=True)) | {
         (d, 0) for d in measured["dataset"]
     }
-    # Where the papers do not state a recipe, every recipe matches.
+    # If the papers do not state a recipe, every recipe matches.
     cells_of = measured[names].to_dict("records")
     done = {tuple(cell.values()) for cell in cells_of}
     if "recipe" in names:

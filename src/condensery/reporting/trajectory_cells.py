@@ -27,20 +27,20 @@ COLUMNS = (
 """All columns of points, in the order of the CSV file."""
 
 REFERENCE, COMPARED = "dsa", "dm"
-"""DM section 3.2: how long the second takes to reach the final accuracy of the first."""
+"""The methods of DM section 3.2: the time of the second to reach the final accuracy of the first."""
 
 
 def points(measured: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     """Aggregate rows over sets and networks.
 
     Args:
-        measured: as `rows.read_rows` returns them, of the kind `rows.SNAPSHOT`.
-        labels: names for readers.
+        measured: rows of the kind `rows.SNAPSHOT`, as `rows.read_rows` returns them.
+        labels: names for readers, and the order of the methods.
 
     Returns:
-        One line per point with `COLUMNS`: data sets by name, small sets first, methods in their
-        order, steps ascending. condense_seconds is the mean over sets; the deviations are as in
-        `cells.cells`; seconds sums training and test of the networks.
+        One line per point with `COLUMNS`: data sets by name, small sets first, methods in their order, steps
+        ascending. ``condense_seconds`` is the mean over sets; for deviations see `cells.cells`; ``seconds``
+        is the sum of training and test of the networks.
     """
     lines = []
     for key, group in measured.groupby([*CURVE, "step"]):
@@ -60,18 +60,19 @@ def points(measured: pd.DataFrame, labels: Labels) -> pd.DataFrame:
 
 
 ERRORS = 2.0
-"""How many standard errors, over the sets, a snapshot has to be above a goal to count as being there."""
+"""Number of standard errors, over the sets, by which a snapshot must exceed a goal to have reached it."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How long `COMPARED` takes to reach the final accuracy of `REFERENCE`, on one data set and ipc.
+    """The time in which `COMPARED` reaches the final accuracy of `REFERENCE`, on one data set and ipc.
 
     Attributes:
-        goal: the last point of the reference.
-        reached: the first point of the other from which on every mean is above that of the goal by `ERRORS`
-            standard errors of the difference; None if never reached, or if one of the two has a single set.
-        last: the last point of the other.
+        goal: the last point of `REFERENCE`.
+        reached: the point of `COMPARED` from which on every mean exceeds that of the goal by `ERRORS`
+            standard errors of the difference; None if there is none, or if one of the two methods has a
+            single set.
+        last: the last point of `COMPARED`.
     """
 
     goal: pd.Series
@@ -80,15 +81,15 @@ class Comparison:
 
     @property
     def measurable(self) -> bool:
-        """Whether both have the two sets that an error needs."""
+        """Whether both methods have at least two sets, which a standard error needs."""
         return min(self.goal["sets"], self.last["sets"]) > 1
 
     @property
     def factor(self) -> float:
-        """The ratio of the reference's time to that of the other, NaN if the other does not reach it.
+        """The time of `REFERENCE` divided by that of `COMPARED`, NaN if the goal is not reached.
 
-        Nothing is interpolated between snapshots: the other may have been there since the snapshot before,
-        so that this is a lower bound.
+        This is a lower bound, because nothing is interpolated between snapshots: `COMPARED` may have reached
+        the goal soon after the snapshot before.
         """
         if self.reached is None:
             return math.nan
@@ -96,10 +97,10 @@ class Comparison:
 
 
 def comparisons(frame: pd.DataFrame) -> list[Comparison]:
-    """Compare the two methods in every data set and ipc with both.
+    """Compare the two methods for every data set and ipc that both have.
 
     Args:
-        frame: as `points` returns it.
+        frame: points as `points` returns them.
     """
     same = [name for name in CURVE if name != "method"]
     found = []
@@ -109,12 +110,12 @@ def comparisons(frame: pd.DataFrame) -> list[Comparison]:
             continue
         goal = reference.iloc[-1]
         error = (_error(compared) ** 2 + _error(reference).iloc[-1] ** 2) ** 0.5
-        above = compared["mean"] - goal["mean"] >= ERRORS * error  # false where an error is not known
+        above = compared["mean"] - goal["mean"] >= ERRORS * error  # false if an error is unknown
         stays = above[::-1].cummin()[::-1]
         found.append(Comparison(goal, compared[stays].iloc[0] if stays.any() else None, compared.iloc[-1]))
     return found
 
 
 def _error(points_of: pd.DataFrame) -> pd.Series:
-    """Return the standard errors of means over sets, NaN where there is one set."""
+    """Return the standard errors of means over sets, NaN for one set."""
     return points_of["std_between_sets"] / (points_of["sets"] - 1).where(points_of["sets"] > 1) ** 0.5

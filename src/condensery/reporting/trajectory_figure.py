@@ -1,4 +1,4 @@
-"""Trajectories for readers: the figure of accuracy against time, and the numbers behind it."""
+"""The figure of trajectories, accuracy against time, and its numbers."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _TICKS = (0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10800, 36000, 
 
 
 def draw(name: str, frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> Drawing:
-    """Draw points: a panel per data set and ipc, a curve per method, on a logarithmic axis of time.
+    """Draw points: one panel per data set and ipc, one curve per method, on a logarithmic axis of time.
 
     Args:
-        name: of the figure.
-        frame: as `trajectory_cells.points` returns it.
-        published: as `published.costs` returns it; it is only quoted.
+        name: name of the figure.
+        frame: points as `trajectory_cells.points` returns them.
+        published: times as `published.costs` returns them, which the caption quotes.
         labels: names for readers.
 
     Raises:
@@ -57,9 +57,14 @@ def draw(name: str, frame: pd.DataFrame, published: pd.DataFrame, labels: Labels
 def write_numbers(
     name: str, frame: pd.DataFrame, published: pd.DataFrame, labels: Labels, prefix: Path
 ) -> None:
-    """Write the numbers behind the figure, one line per point, as prefix.csv and prefix.md, each atomically.
+    """Write the numbers of the figure, one line per point, as prefix.csv and prefix.md, each atomically.
 
-    The arguments are those of `draw`, and the prefix of the paths.
+    Args:
+        name: see `draw`.
+        frame: see `draw`.
+        published: see `draw`.
+        labels: see `draw`.
+        prefix: path of the files without their suffix.
     """
     sentences = [*statements(frame, labels), *quoted(frame, published, labels)]
     lines = [_line(point, labels) for _, point in frame.iterrows()]
@@ -78,7 +83,7 @@ def write_numbers(
 
 
 def caption(frame: pd.DataFrame, labels: Labels) -> str:
-    """Return the caption: what the numbers are, what they rest on, on which machine and how long."""
+    """Return the caption: the meaning of the numbers, the numbers of networks, device, time and versions."""
     versions = {name: frame[name] for name in layout.VERSIONS}
     return " ".join(
         [
@@ -95,12 +100,21 @@ def caption(frame: pd.DataFrame, labels: Labels) -> str:
 
 
 def statements(frame: pd.DataFrame, labels: Labels) -> list[str]:
-    """Say for each data set and ipc how long DM takes to reach the final accuracy of DSA."""
+    """Return a sentence per data set and ipc on the time in which DM reaches the final accuracy of DSA."""
     return [_statement(each, labels) for each in comparisons(frame)]
 
 
 def quoted(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> list[str]:
-    """Quote the published times for the data sets, sizes and methods of the points."""
+    """Return a sentence with the published times of the data sets, sizes and methods in the figure.
+
+    Args:
+        frame: points as `trajectory_cells.points` returns them.
+        published: times as `published.costs` returns them.
+        labels: titles of the methods.
+
+    Returns:
+        One sentence; none if no time is published.
+    """
     shown = frame[["dataset", "ipc", "method"]].drop_duplicates()
     known = shown.assign(ipc=shown["ipc"].astype(str)).merge(published, on=["dataset", "ipc", "method"])
     if known.empty:
@@ -161,7 +175,7 @@ def _panel(axes: Axes, group: pd.DataFrame, labels: Labels) -> None:
 
 
 def _span(seconds: pd.Series) -> tuple[float, float]:
-    """Return the limits of the axis: ticks beyond the times, if there are any."""
+    """Return the limits of the axis: the ticks next to the times, if there are any."""
     least, most = seconds.min(), seconds.max()
     below, above = [t for t in _TICKS if t <= least], [t for t in _TICKS if t >= most]
     return max(below, default=least), min(above, default=most)

@@ -21,7 +21,7 @@ from condensery.networks import Network
 from condensery.synthetic import SyntheticSet
 
 REAL = "real"
-"""The value of the column of methods in the lines of real images."""
+"""The value of the column ``method`` for real images."""
 
 COLUMNS = ("dataset", "method", "ipc", "set_seed", "class", "class_name", "image", "x", "y")
 """The columns of a map; ``image`` is an index in the training split or in the decoded set."""
@@ -35,19 +35,19 @@ def embed(
 ) -> pd.DataFrame:
     """Map real and synthetic images by the features of a network.
 
-    All images are in one fit, so that the sets can be compared: separate fits would map the same real
-    images differently. The real images and the fit have fixed seeds.
+    All images are mapped in one fit, so that the sets can be compared: separate fits would map the same real
+    images differently. The choice of real images and the fit have fixed seeds.
 
     Args:
         train: the real images.
         sets: synthetic sets of the same data set, with hard labels.
-        network: whose features are mapped, in evaluation mode on the device.
-        classes: the number of classes to map, the first of the data set.
-        count: real images of each class, drawn without replacement; all if the class has fewer.
+        network: the network, in evaluation mode on the device.
+        classes: the number of classes; the first classes of the data set are mapped.
+        count: real images per class, drawn without replacement; all if the class has fewer.
         device: where the network computes. t-SNE runs on the CPU.
 
     Returns:
-        One line per image, with `COLUMNS`: the real images, then each set's, by class.
+        One line per image, with `COLUMNS`: the real images, then those of each set, by class.
     """
     lines, images = [], []
     for c, rows in _chosen(train, classes, count):
@@ -87,6 +87,6 @@ def _features(network: Network, images: Tensor, device: Device) -> np.ndarray:
 def _fit(features: np.ndarray) -> np.ndarray:
     """Return 2-D coordinates, (N, 2), of images with these features, (N, F)."""
     perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)  # fewer for few images
-    # Threads would add up forces in another order, which gives another map.
+    # Several threads would sum forces in another order, which gives another map.
     with threadpool_limits(1):
         return TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(features)

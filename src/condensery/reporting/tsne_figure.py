@@ -1,4 +1,4 @@
-"""Draw maps of synthetic images among real ones."""
+"""The figure of a map of synthetic and real images."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def draw(name: str, frame: pd.DataFrame, about: Mapping[str, Any], labels: Label
     """Draw a map: one panel per set in the order of the methods, the same real images in each.
 
     Args:
-        name: of the figure.
-        frame: as `tsne.embed` returns it.
-        about: further values of the caption: ``network``, ``seconds`` and the columns of a result row that
-            `Job.columns` returns.
+        name: name of the figure.
+        frame: the map as `tsne.embed` returns it.
+        about: further values for the caption: ``network``, ``seconds`` and the columns that `Job.columns`
+            returns.
         labels: names for readers.
 
     Raises:
@@ -83,7 +83,13 @@ def write_coordinates(frame: pd.DataFrame, prefix: Path) -> None:
 
 
 def caption(frame: pd.DataFrame, about: Mapping[str, Any], labels: Labels) -> str:
-    """Return the caption: what is mapped, how many images, on which machine and how long."""
+    """Return the caption: the mapped images, their numbers, device, time and versions.
+
+    Args:
+        frame: see `draw`.
+        about: see `draw`.
+        labels: see `draw`.
+    """
     real = frame["method"] == REAL
     names = ", ".join(frame["class_name"].unique())
     counts = layout.distinct(str(n) for n in frame[real].groupby("class").size())

@@ -1,4 +1,4 @@
-"""Result rows of every kind: one row per trained network, with what it achieved."""
+"""Result rows of every kind: one row per trained network, with its accuracy."""
 
 from __future__ import annotations
 

@@ -22,10 +22,10 @@ _DIGEST = b"sha256"
 
 
 def kind_of(path: Path) -> Kind:
-    """Return the kind of the rows of a file, by its columns.
+    """Return the kind of the rows in a file, which its columns determine.
 
     Raises:
-        CondenseryError: the file is absent or damaged, or its columns are those of no kind.
+        CondenseryError: the file is absent or damaged, or no kind has its columns.
     """
     with _whole(path):
         names = set(_parquet(path).schema_arrow.names)
@@ -45,7 +45,7 @@ def protocol_of(path: Path) -> str:
 
 
 def data_of(path: Path) -> str:
-    """Return the digest of the data set that the rows of a file of any kind are of; "" if they lack it.
+    """Return the digest of the data set in the rows of a file of any kind; "" if the rows lack it.
 
     Raises:
         CondenseryError: the file is absent, damaged or empty.
@@ -59,9 +59,9 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, kind: Kind = EVALU
     """Write rows as one Parquet file, atomically.
 
     Args:
-        rows: by the names of the columns, which may be in any order.
+        rows: column -> value, in any order of the columns.
         path: the file.
-        kind: the columns and their order.
+        kind: the kind of the rows, which determines the columns and their order.
 
     Raises:
         CondenseryError: no rows, a row with missing, additional or mistyped entries, or a value or
@@ -87,7 +87,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, kind: Kind = EVALU
 
 
 def row_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the row files that the paths name; a folder stands for every .parquet file below it.
+    """Return the row files among the paths; a folder stands for all .parquet files in it and its sub-folders.
 
     Raises:
         CondenseryError: a path does not exist.
@@ -109,11 +109,11 @@ def read_rows(paths: Iterable[Path], protocol: str, kind: Kind = EVALUATION) -> 
 
     Args:
         paths: Parquet files that `write_rows` wrote.
-        protocol: the protocol that every row must come from.
-        kind: what the rows are.
+        protocol: the protocol of all rows.
+        kind: the kind of all rows.
 
     Returns:
-        The columns of the kind, sorted by its coordinates, whatever the order of the files.
+        The columns of the kind, sorted by its coordinates, independent of the order of the files.
 
     Raises:
         CondenseryError: no rows at all; a file that is damaged or has other columns or types; an empty
@@ -137,11 +137,11 @@ def read_rows(paths: Iterable[Path], protocol: str, kind: Kind = EVALUATION) -> 
 
 
 def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, object]]) -> pd.DataFrame:
-    """Return the rows at some coordinates.
+    """Return the rows with given coordinates, in their order.
 
     Args:
-        rows: as `read_rows` returns them, whose order stays.
-        wanted: values of some coordinates, the same ones in each.
+        rows: rows as `read_rows` returns them.
+        wanted: mappings of coordinates to values, all with the same coordinates.
 
     Raises:
         CondenseryError: one of the coordinates has no row.
@@ -160,10 +160,10 @@ def select(rows: pd.DataFrame, wanted: Sequence[Mapping[str, object]]) -> pd.Dat
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read a row file of any kind as it was written.
+    """Read a row file of any kind, and verify its digest.
 
     Raises:
-        CondenseryError: it is damaged, or was altered since it was written.
+        CondenseryError: the file is damaged, or was altered since it was written.
     """
     with _whole(path):
         table = _parquet(path).read()
@@ -192,7 +192,7 @@ def _read_file(path: Path, kind: Kind) -> pd.DataFrame:
 
 
 def _digest(table: pa.Table) -> bytes:
-    """Return the SHA-256 of names and values; Parquet's own checksums leave out what says where they lie."""
+    """Return the SHA-256 of names and values; Parquet's own checksums do not cover the metadata."""
     text = json.dumps([table.column_names, table.to_pylist()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest().encode()
 
@@ -212,7 +212,7 @@ def _first(path: Path, name: str) -> str:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[None]:
-    """Turn whatever a damaged file makes its reader raise into one line."""
+    """Turn any exception that a reader raises on a damaged file into one line."""
     try:
         yield
     except CondenseryError:
@@ -233,11 +233,11 @@ def _check_names(names: set[str], path: Path, kind: Kind) -> None:
 
 
 _RANGES = {"accuracy": (100.0, "a percentage from 0 to 100"), "seconds": (math.inf, "a time")}
-"""The largest value of columns by the end of their names, and what they hold."""
+"""End of a column's name -> the largest value, and a description for messages."""
 
 
 def _check_values(rows: pd.DataFrame, kind: Kind) -> None:
-    """Check values and coordinates; `file` is an additional column for the message."""
+    """Check values and coordinates; `file` is an additional column for the messages."""
     for field in kind.schema:
         unit = field.name.rpartition("_")[2]
         if unit not in _RANGES:

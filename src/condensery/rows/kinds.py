@@ -57,10 +57,10 @@ IDENTITY = (
     "set_settings",  # digest of how it was made, but for its seed
     "set_code",  # digest of the code that made it, or its commit
 )
-"""Columns that say what a row was made from, all texts. Rows of earlier code lack them; "" is not known."""
+"""Columns that identify the inputs of a row, all texts. Rows of earlier code lack them; "" means unknown."""
 
 USE = pa.schema([pa.field(name, pa.float64()) for name in ("memory_mb", "device_mb", "device_reserved_mb")])
-"""Columns of the most memory that the job took, see `Device.peak_memory`. Rows of earlier code lack them."""
+"""Columns of the job's peak memory, see `Device.peak_memory`. Rows of earlier code lack them."""
 
 
 STORAGE = pa.schema(
@@ -70,7 +70,7 @@ STORAGE = pa.schema(
         pa.field("label_bytes", pa.int64()),  # of soft labels as float32; 0 for hard ones
     ]
 )
-"""Columns of the sets that take up something else than their training images and a class of each."""
+"""Columns of sets whose storage differs from their training images with hard labels."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,11 @@ class Kind:
     """A kind of rows.
 
     Attributes:
-        columns: names, types and order of the columns, ``protocol`` among them. Columns whose name ends with
+        columns: names, types and order of the columns, including ``protocol``. Columns whose name ends with
             ``accuracy`` are percentages; only nullable columns may have empty values.
         coordinates: the columns that identify a row: no two rows agree in all of them.
         script: the script that writes such rows.
-        optional: columns that a file may lack; its rows are then empty there.
+        optional: columns that a file may lack; they are then empty in the frame.
     """
 
     columns: pa.Schema
@@ -96,7 +96,7 @@ class Kind:
         return pa.schema([*self.columns, *(pa.field(name, pa.string(), nullable=False) for name in IDENTITY)])
 
     def schema_with(self, names: Iterable[str]) -> pa.Schema:
-        """Return the schema with those of the optional columns that are among the names."""
+        """Return the schema with the optional columns that are among some names."""
         present = set(names)
         return pa.schema([*self.schema, *(column for column in self.optional if column.name in present)])
 

@@ -1,4 +1,4 @@
-"""What accompanies long work: its checkpoint, its progress, its snapshots and its clock."""
+"""The run of long work: its checkpoint, its progress, its snapshots and its clock."""
 
 from condensery.run.checkpoint import Checkpoint
 from condensery.run.parts import Part, Recorder, Snapshot, Stopwatch

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill, and what travels in them."""
+"""Checkpoints, which survive a kill of the process, and the state of optimizers in them."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ class Checkpoint:
 
     Args:
         path: the file.
-        identity: what experiment the state belongs to, JSON-able; a file with another identity is not used.
-        every_seconds: how much work, in seconds, may be lost; 0 saves whenever asked.
-        commit: the commit that saves; the log says when the state comes from another commit.
+        identity: the experiment to which the state belongs, JSON-able; a file with another identity is
+            ignored.
+        every_seconds: the time between two saves, and thus the work that may be lost; 0 is always due.
+        commit: the current commit; the log reports if a state was saved by another commit.
 
     Attributes:
-        step: the step of what was loaded or saved last; 0 before.
+        step: the step of the state that was last loaded or saved; 0 before.
     """
 
     def __init__(self, path: Path, identity: Any, every_seconds: float = 60.0, *, commit: str = "") -> None:
-        """Remember the path and the identity; nothing is read yet."""
+        """Store the arguments; nothing is read yet."""
         self.path = Path(path)
-        # In the form in which JSON returns it: tuples become lists, all keys become strings.
+        # As JSON returns it: tuples become lists, and all keys strings.
         self.identity = json.loads(json.dumps(identity))
         self.every_seconds = every_seconds
         self.commit = commit
@@ -43,10 +44,10 @@ class Checkpoint:
         self._saved_at = monotonic()
 
     def load(self) -> tuple[int, dict[str, Tensor]] | None:
-        """Return the next step and the state, on the CPU; None when there is nothing to resume.
+        """Return the next step and the state, on the CPU; None if there is nothing to resume.
 
-        A file that is damaged, or that belongs to another experiment, is ignored with a log line that says
-        what differs: the job then starts anew and overwrites it.
+        A file that is damaged or belongs to another experiment is ignored, and the log says what differs; the
+        job then starts anew and overwrites the file.
         """
         if not self.path.exists():
             return None
@@ -83,8 +84,8 @@ class Checkpoint:
         """Replace the checkpoint atomically.
 
         Args:
-            step: the step that a resumed job does next.
-            state: everything that the step depends on and that its random streams do not give.
+            step: the step with which a resumed job continues.
+            state: all tensors on which this step depends, except for random draws, which are addressed.
         """
         about = {"schema": _SCHEMA, "identity": self.identity, "commit": self.commit, "step": step}
         write_tensors(self.path, state, about)
@@ -102,13 +103,19 @@ class Checkpoint:
 
 
 def adam_state(name: str, adam: torch.optim.Adam) -> dict[str, Tensor]:
-    """Return the tensors of an optimizer's state, by names that begin with ``name`` and a dot."""
+    """Return the tensors of an optimizer's state; their names begin with ``name`` and a dot."""
     parts = adam.state_dict()["state"].items()
     return {f"{name}.{number}.{key}": tensor for number, part in parts for key, tensor in part.items()}
 
 
 def restore_adam(name: str, adam: torch.optim.Adam, tensors: Mapping[str, Tensor]) -> None:
-    """Take up what :func:`adam_state` returned under this name, among tensors of other names."""
+    """Restore the state of an optimizer.
+
+    Args:
+        name: the name given to :func:`adam_state`.
+        adam: the optimizer, changed in place.
+        tensors: the tensors that :func:`adam_state` returned, among others with other names.
+    """
     parts: dict[int, dict[str, Tensor]] = {}
     for full, tensor in tensors.items():
         owner, _, rest = full.partition(".")

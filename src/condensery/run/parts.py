@@ -1,4 +1,4 @@
-"""What goes into a checkpoint besides the work itself: the clock, and the snapshots of the images."""
+"""Parts of a checkpoint besides the work itself: the clock, and the snapshots of the images."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Part(Protocol):
     """Something whose state goes into a checkpoint."""
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that a resumed run needs."""
+        """Return all tensors that a resumed run needs, by name."""
         ...
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned in an earlier run; the tensors are on the CPU."""
+        """Restore the state that :meth:`state` returned in an earlier run; the tensors are on the CPU."""
         ...
 
 
@@ -28,10 +28,10 @@ class Snapshot:
     """The images after some iterations.
 
     Attributes:
-        step: iterations done.
-        seconds: time of condensing until then.
+        step: number of iterations.
+        seconds: time of condensing up to this iteration.
         images: float32 (N, C, H, W), on the CPU.
-        learning_rate: the one that is learned with them, if any, on the CPU.
+        learning_rate: the learning rate that is learned with the images, on the CPU, or None.
     """
 
     step: int
@@ -44,7 +44,7 @@ class Recorder:
     """Keeps the images after chosen iterations."""
 
     def __init__(self, steps: Iterable[int]) -> None:
-        """Note after which iterations, counted from 1, a snapshot is wanted."""
+        """Set the iterations, counted from 1, after which snapshots are taken."""
         self._steps = frozenset(steps)
         self._snapshots: dict[int, Snapshot] = {}
 
@@ -54,11 +54,18 @@ class Recorder:
         return [self._snapshots[step] for step in sorted(self._snapshots)]
 
     def wants(self, step: int) -> bool:
-        """Say whether a snapshot is wanted after this many iterations."""
+        """Say whether a snapshot is due after ``step`` iterations."""
         return step in self._steps
 
     def record(self, step: int, seconds: float, images: Tensor, learning_rate: Tensor | None = None) -> None:
-        """Keep a copy of the images, float32 (N, C, H, W), and of their rate, which may go on changing."""
+        """Take a snapshot: copies of the images and of the learning rate.
+
+        Args:
+            step: number of iterations.
+            seconds: time of condensing up to this iteration.
+            images: float32 (N, C, H, W), on any device.
+            learning_rate: the learning rate that is learned with the images, or None.
+        """
         kept = images.detach().to("cpu", copy=True)
         rate = None if learning_rate is None else learning_rate.detach().to("cpu", copy=True)
         self._snapshots[step] = Snapshot(step, seconds, kept, rate)
@@ -74,7 +81,7 @@ class Recorder:
         )
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned in an earlier run."""
+        """Restore the snapshots that :meth:`state` returned in an earlier run."""
         for step in self._steps:
             if f"images at {step}" in state:
                 seconds = state[f"seconds at {step}"].item()
@@ -86,7 +93,7 @@ class Stopwatch:
     """Adds up the seconds of work that may be stopped and resumed.
 
     Args:
-        finish: waits until the device has finished all queued work; called before the clock is read.
+        finish: waits until the device has finished its queued work; called before the clock is read.
     """
 
     def __init__(self, finish: Callable[[], None] = lambda: None) -> None:
@@ -117,5 +124,5 @@ class Stopwatch:
         return {"seconds": torch.tensor(self.seconds(), dtype=torch.float64)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from the seconds of an earlier run."""
+        """Continue from the seconds of an earlier run."""
         self._before = state["seconds"].item()

@@ -1,4 +1,4 @@
-"""How long work is run: step by step, saved, resumed, reported and stopped."""
+"""The run of long work, step by step: saved, resumed, reported and stopped."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """How long work is run: where its state is saved, and who receives its progress and its images.
+    """The run of long work: its checkpoint, its progress, and the recorder of its images.
 
     Attributes:
-        checkpoint: where to save the state now and then, and to resume from.
-        progress: shown the steps done.
-        recorder: receives the images after the iterations that it asks for, from work that has images.
-        parts: what is saved and resumed in addition to the state of the work, by name. A checkpoint without
-            one of them belongs to other work and is not used.
-        before: steps of the progress that were done before this work.
+        checkpoint: saves the state from time to time, and resumes from it; None saves nothing.
+        progress: shows the number of completed steps; None shows nothing.
+        recorder: takes snapshots of the images of a condensation; None takes none.
+        parts: name -> a part that is saved in addition to the state of the work. A checkpoint that lacks one
+            of them belongs to other work, and is ignored.
+        before: steps of the progress that were completed before this work.
         times: steps of the progress per step of this work.
-        may_diverge: whether work goes on when its values are no longer finite, with a warning at its end:
-            a network that diverges is one of the outcomes of a search.
+        may_diverge: whether to continue when values are no longer finite, with a warning at the end:
+            divergence of a network is a valid outcome of a search.
     """
 
     checkpoint: Checkpoint | None = None
@@ -45,10 +45,10 @@ class Run:
     may_diverge: bool = False
 
     def refuse_snapshots(self, because: str) -> None:
-        """Refuse to record images that are not all of what is learned.
+        """Refuse snapshots, for methods whose result is more than the images.
 
         Args:
-            because: what is learned besides, or instead.
+            because: the reason, the beginning of the message.
 
         Raises:
             CondenseryError: snapshots are requested.
@@ -57,13 +57,14 @@ class Run:
             raise CondenseryError(f"{because}: omit --snapshots")
 
     def carrying(self, parts: Mapping[str, Part]) -> Run:
-        """Return the run with these parts too."""
+        """Return the run with these parts added."""
         return replace(self, parts={**self.parts, **parts})
 
     def resumed(self, parts: Mapping[str, Part]) -> Run:
-        """Return the run with these parts too, all restored if there is a checkpoint of them all.
+        """Return the run with these parts added, and restore all parts if the checkpoint has all of them.
 
-        Work of several stages begins so, saves after each, and goes on with the first that is missing.
+        Work with several stages calls this first, saves after each stage, and resumes at the first missing
+        one.
         """
         whole = self.carrying(parts)
         whole.resume()
@@ -73,21 +74,21 @@ class Run:
         """Return the run of one stage of this work.
 
         Args:
-            before: steps of this work that were done before the stage.
+            before: steps of this work that were completed before the stage.
             times: steps of this work per step of the stage.
         """
         return replace(self, before=self.before + self.times * before, times=self.times * times)
 
     def steps(self, total: int, work: Part) -> Iterator[int]:
-        """Restore the work, yield the number of every step still to be done, and save after each if due.
+        """Restore the work, yield the index of every remaining step, and save after each if due.
 
         Args:
-            total: steps of the whole work, those of earlier runs included.
-            work: what the steps change. Its state must be complete between two steps.
+            total: number of steps of the whole work, including those of earlier runs.
+            work: the object that the steps change. Its state must be complete between two steps.
 
         Raises:
             CondenseryError: a value of the state is not finite when it is saved, or after the last step.
-            Stopped: a signal asked for it; the state after the last step that was done is saved.
+            Stopped: a signal asked the process to stop; the state after the last completed step is saved.
         """
         whole = self.carrying({"work": work})
         first = whole.resume()
@@ -105,7 +106,7 @@ class Run:
             whole._check(total, whole._state())
 
     def resume(self) -> int:
-        """Restore all parts, if there is a checkpoint of them all; return the number of the next step."""
+        """Restore all parts, if the checkpoint has all of them; return the index of the next step."""
         found = self.checkpoint.load() if self.checkpoint else None
         if found is None:
             return 0
@@ -121,13 +122,13 @@ class Run:
         return step
 
     def save(self, done: int) -> None:
-        """Save all parts, where there is a checkpoint.
+        """Save all parts, if there is a checkpoint.
 
         Args:
-            done: the step that a resumed run does next.
+            done: the step with which a resumed run continues.
 
         Raises:
-            CondenseryError: a value is not finite; what was saved before stays.
+            CondenseryError: a value is not finite; the last saved state is kept.
         """
         if self.checkpoint:
             tensors = self._state()
@@ -144,10 +145,10 @@ class Run:
         return tensors
 
     def report(self, done: int, **values: Tensor | float) -> None:
-        """Report that `done` steps of this work are complete, with figures worth seeing, such as a loss.
+        """Report the number of completed steps of this work, and values to show, such as a loss.
 
         Raises:
-            CondenseryError: a figure is not finite.
+            CondenseryError: a value is not finite.
         """
         if self.progress:
             figures = {name: float(value) for name, value in values.items()}
@@ -162,7 +163,7 @@ class Run:
             self._diverged(f"{name.partition('/')[2]} is not finite", done)
 
     def _diverged(self, what: str, done: int) -> None:
-        """Say what is not finite after so many steps; stop the work, unless it may diverge."""
+        """Raise the error about values that are not finite after ``done`` steps, or log it."""
         where = f"{self.progress.label}: " if self.progress else ""
         last = (self.progress.done - self.before) // self.times if self.progress else 0
         saved = self.checkpoint.step if self.checkpoint else 0
@@ -179,7 +180,7 @@ class Run:
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """Return the name of the first tensor with a value that is not finite, if any; one wait per device."""
+    """Return the name of the first tensor with a value that is not finite, or None; waits once per device."""
     floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
     bad: set[str] = set()
     for device in {tensor.device for tensor in floating.values()}:

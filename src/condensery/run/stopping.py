@@ -1,4 +1,4 @@
-"""Signals that ask a process to stop: long work finishes its step and saves it first."""
+"""Signals that ask a process to stop: long work first finishes its step and saves its state."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from types import FrameType
 from condensery.errors import Stopped
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""From the keyboard; from the system, or from Slurm at a time limit; from Slurm before it (--signal)."""
+"""The signals of the keyboard; of the system, and of Slurm at a time limit; of Slurm before it (--signal)."""
 
 
 class Request:
-    """What the process was asked; falsy as long as it was not.
+    """The request to stop; falsy until a signal is received.
 
     Attributes:
-        number: of the signal, or 0.
+        number: number of the signal, or 0.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,11 @@ class Request:
         return self.number != 0
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Note the first signal; stop at once at the second."""
+        """Record the first signal; stop at once at the second.
+
+        Raises:
+            Stopped: this is the second signal.
+        """
         if self:
             raise Stopped(number, "the step under way is lost, what was saved is kept")
         self.number = number
@@ -41,17 +45,17 @@ class Request:
 
 @contextmanager
 def deferred() -> Iterator[Request]:
-    """Receive the signals for the time of the context; what they did before, they do after it.
+    """Receive the signals within the context, and restore their handlers after it.
 
     Yields:
-        Whether the process was asked to stop; never in a thread other than the main one, which alone may
-        receive signals.
+        The request to stop. In other threads than the main one, which alone can receive signals, it stays
+        falsy.
     """
     request = Request()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    # A signal that is ignored stays so: a shell ignores Ctrl-C for what it runs in the background.
+    # A signal that is ignored stays ignored: a shell ignores Ctrl-C for commands in the background.
     heard = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
     before = {number: signal.signal(number, request.receive) for number in heard}
     try:

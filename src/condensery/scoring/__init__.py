@@ -1,4 +1,4 @@
-"""Score any set: accuracy beside random images and the whole set, and the figures that are made of them."""
+"""Score any set: its accuracy, that of random images and of the whole set, and figures that compare them."""
 
 from __future__ import annotations
 

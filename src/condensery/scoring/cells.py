@@ -37,8 +37,8 @@ class Network:
     """A trained network.
 
     Attributes:
-        row: its row of results.
-        tests: its accuracies in other tests, in percent, by their names; see `condensery.scoring.examining`.
+        row: its result row.
+        tests: name of another test, see `condensery.scoring.examining` -> accuracy in percent.
     """
 
     row: Row
@@ -46,22 +46,23 @@ class Network:
 
     @property
     def accuracy(self) -> float:
-        """After the last epoch, in percent of the test images."""
+        """Accuracy after the last epoch, in percent of the test images."""
         return self.row["accuracy"]
 
     @property
     def examinations(self) -> list[Row]:
-        """A row for each other test."""
+        """One row per other test."""
         return [self.row | {"test": name, "accuracy": score} for name, score in sorted(self.tests.items())]
 
 
 @dataclass(frozen=True)
 class Store:
-    """Folders of rows that need not be measured again.
+    """Folders of stored rows, which are not measured again.
 
     Attributes:
-        cache: read and written; nothing is kept if None. Rows of other code are measured again.
-        released: read only, whatever code made the rows: what moves a number is announced in CHANGELOG.md.
+        cache: read and written; None stores nothing. Rows of other code are measured again.
+        released: only read, and rows of any code are accepted, because CHANGELOG.md announces changed
+            numbers.
     """
 
     cache: Path | None = None
@@ -75,11 +76,11 @@ class Cell:
     Attributes:
         job: data set, network and device.
         recipe: name of the recipe.
-        about: ``method``, ``ipc``, ``network`` and ``seed`` of the images, as rows have them.
+        about: ``method``, ``ipc``, ``network`` and ``seed`` of the images, as in rows.
         synthetic: the set; None for random images and the whole set.
-        counts: random images that are stored of each class.
-        formation: of the random images, as in `SyntheticSet`.
-        learning_rate: of random images, where the recipe takes that of the set that they are compared with.
+        counts: stored random images per class.
+        formation: formation of the random images, see `SyntheticSet`.
+        learning_rate: learning rate for random images if the recipe uses that of the compared set; else None.
     """
 
     job: Job
@@ -92,7 +93,7 @@ class Cell:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the accuracies depend on, but for seeds, code and versions; JSON-able."""
+        """All settings on which the accuracies depend, except seeds, code and versions; JSON-able."""
         config, ipc = self.job.config, self.about["ipc"]
         if self.synthetic:
             images: dict[str, Any] = {"set": self.synthetic.digest()}
@@ -120,6 +121,11 @@ class Cell:
         Networks with stored rows of every requested test are not trained again; the others are trained, and
         their rows are stored.
 
+        Args:
+            count: number of networks.
+            store: the folders of stored rows.
+            wanted: the requested tests besides the accuracy after the last epoch.
+
         Raises:
             CondenseryError: a class has too few real images, or a file of the store is damaged.
         """
@@ -134,7 +140,7 @@ class Cell:
             kept |= self._trained(missing, recipe, wanted, store.cache)
         else:
             _log.info("%s, recipe %s: kept as %s", self.about["method"], self.recipe, self.file)
-        # A set may have had another name when it was measured, and more tests; protocols share recipes.
+        # Stored rows may have another name of the set, more tests, and another protocol with the same recipe.
         named = {"method": self.about["method"], "condense_network": self.about["network"]}
         named |= {"protocol": self.job.config.protocol}
         return [
@@ -143,14 +149,14 @@ class Cell:
         ]
 
     def kept(self, store: Store) -> int:
-        """Return how many networks the store has rows of, from the first on."""
+        """Return the number of networks, counted from the first seed on, of which the store has rows."""
         kept, seeds = self._kept(store), self._seeds(SEEDS_PER_SET)
         return sum(1 for _ in itertools.takewhile(kept.__contains__, seeds))
 
     def _seeds(self, networks: int) -> dict[int, int]:
-        """Return the seed of each network, and that of its images: random ones are drawn for every network.
+        """Return the seed of each network, and the seed of its images: each network has other random images.
 
-        Networks are those of set seed 0, so that a set whose file has no seed is scored like any other.
+        Networks have the seeds of set seed 0, so that a set without a seed in its file is scored like others.
         """
         if self.counts:
             return {network_seeds(each, 1)[0]: each for each in range(networks)}
@@ -178,7 +184,7 @@ class Cell:
     def _trained(
         self, seeds: Mapping[int, int], recipe: Recipe, wanted: Wanted, cache: Path | None
     ) -> dict[int, Network]:
-        """Return new networks, and add their rows to those in the cache."""
+        """Train networks, and add their rows to those in the cache."""
         job, groups = self.job, self._groups(seeds)
         evaluations = [Evaluation(job.network, samples, job.data.test, of) for samples, _, of in groups]
         path = cache / self.file if cache else None
@@ -210,7 +216,7 @@ class Cell:
         return new
 
     def _groups(self, seeds: Mapping[int, int]) -> list[tuple[Samples, list[SyntheticSet], list[int]]]:
-        """Return what networks are trained on, the sets in it, and the seeds of the networks."""
+        """Return groups of networks: their training images, the sets in these, and the seeds."""
         if self.counts:
             draw = partial(random_set, self.job, self.counts, self.formation)
             sets = {seed: draw(set_seed) for seed, set_seed in seeds.items()}
@@ -221,12 +227,20 @@ class Cell:
 
 
 def _examinations(path: Path) -> Path:
-    """Return the file of other tests of the networks in a file of rows."""
+    """Return the path of the file with other tests of the networks in a file of rows."""
     return path.with_suffix(".tests.parquet")
 
 
 def of_set(job: Job, recipe: str, synthetic: SyntheticSet, name: str, ipc: int) -> Cell:
-    """Return the networks that are trained on a set, under the name of its method."""
+    """Return the cell of networks that are trained on a set.
+
+    Args:
+        job: data set, network and device.
+        recipe: name of the recipe.
+        synthetic: the set.
+        name: name of its method.
+        ipc: stored images per class.
+    """
     experiment = synthetic.provenance.get("experiment", {})
     about = {
         "method": name,
@@ -238,10 +252,15 @@ def of_set(job: Job, recipe: str, synthetic: SyntheticSet, name: str, ipc: int) 
 
 
 def of_random(job: Job, recipe: str, synthetic: SyntheticSet, ipc: int) -> Cell:
-    """Return networks that are each trained on other random real images, as a set is; see `random_set`.
+    """Return the cell of networks that are each trained on other random real images, see `random_set`.
 
-    They have the number of images of each class and the formation of the set, and its learning rate, if the
-    recipe takes it.
+    Number of images per class, formation and, if the recipe uses it, learning rate are those of the set.
+
+    Args:
+        job: data set, network and device.
+        recipe: name of the recipe.
+        synthetic: the set with which random images are compared.
+        ipc: stored images per class.
     """
     about = {"method": random_method(synthetic), "ipc": ipc, "network": "", "seed": 0}
     counts = torch.bincount(synthetic.class_indices, minlength=len(synthetic.classes)).tolist()
@@ -251,30 +270,30 @@ def of_random(job: Job, recipe: str, synthetic: SyntheticSet, ipc: int) -> Cell:
 
 
 def of_whole(job: Job, recipe: str) -> Cell:
-    """Return networks that are trained on the whole training set."""
+    """Return the cell of networks that are trained on the whole training set."""
     return Cell(job, recipe, {"method": WHOLE, "ipc": 0, "network": "", "seed": 0})
 
 
 def random_method(synthetic: SyntheticSet) -> str:
-    """Return the method whose images a set is compared with: random ones in the same formation."""
+    """Return the name of the method that selects random images in the formation of a set."""
     parts = synthetic.formation
     return "random" if parts == 1 else f"random-{parts}x{parts}"
 
 
 def random_set(job: Job, counts: Sequence[int], formation: int, seed: int) -> SyntheticSet:
-    """Return random real images, as many of each class and stored in the same way as those of a set.
+    """Return a set of random real images with given numbers of images per class.
 
-    With equal counts it is the set that method ``random`` makes of the seed.
+    With equal counts it is the set of method ``random`` with this seed.
 
     Args:
-        job: the data set.
-        counts: stored images of each class.
-        formation: each stored image holds ``formation**2`` real ones, each shrunk to the mean of
+        job: the job, with the data set.
+        counts: stored images per class.
+        formation: each stored image holds ``formation**2`` real images, each shrunk by the mean over
             ``formation**2`` pixels.
-        seed: of the draw.
+        seed: the seed of the draw.
 
     Raises:
-        CondenseryError: a class has fewer training images, or images cannot be stored so.
+        CondenseryError: a class has too few training images, or the formation does not divide the images.
     """
     train, info, parts = job.data.train, job.data.info, formation**2
     for c, count in enumerate(counts):

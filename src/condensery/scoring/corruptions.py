@@ -1,9 +1,9 @@
 """Corrupted test images, after CIFAR-10-C (Hendrycks and Dietterich 2019, sections 3 and 4).
 
-Kinds and severities are those of the benchmark for 32 x 32 pixels; motion, streaks of snow and elastic
-transform grow with the side of the image. They are written anew from their description and draw other random
-numbers, so that images differ from the published files: compare accuracies of one table with each other.
-Frost, which is photographs there, is ridges of a fractal here.
+Kinds and severities are those of the benchmark for 32 x 32 pixels; the lengths of motion, snow and elastic
+transform are proportional to the side of the image. The implementation follows the description and draws
+other random numbers, so that images differ from the published files: compare only accuracies that are
+measured with these images. Frost, photographs in the benchmark, consists of ridges of a fractal here.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ def corrupted(images: Tensor, kind: str, severity: int, seed: int = 0) -> Tensor
     Args:
         images: uint8 (N, C, H, W) with one or three channels.
         kind: one of :data:`KINDS`.
-        severity: 1 to 5; 0 returns the images.
-        seed: of what is drawn for each image: by its position, so that batches do not matter.
+        severity: 1 to 5; 0 returns the images unchanged.
+        seed: the seed of the random draws, which also depend on the position of the image, but not on the
+            batch.
 
     Raises:
         CondenseryError: the kind or the severity is unknown.
@@ -82,7 +83,7 @@ def _glass_blur(image: Array, level: int, drawn: np.random.Generator) -> Array:
     height, width = image.shape[1:]
     flat = _smoothed(image, sigma).reshape(len(image), -1)
     order = list(range(height * width))
-    # From the last pixel on, each inside the border changes places with a neighbor above or to the left.
+    # From the last pixel on, each pixel inside the border is swapped with a neighbor above or to the left.
     places = [row * width + column for row in range(height - 2, 0, -1) for column in range(width - 2, 0, -1)]
     for _ in range(times):
         moves = drawn.integers(-1, 1, (len(places), 2)) @ (width, 1)
@@ -101,7 +102,7 @@ def _motion_blur(image: Array, level: int, drawn: np.random.Generator) -> Array:
 
 
 def _moved(image: Array, radius: int, spread: float, angle: float) -> Array:
-    """Return an image that moved while it was taken, along an angle in radians."""
+    """Return an image blurred by motion along an angle in radians."""
     scale = image.shape[1] / _SIDE
     steps = np.arange(radius + 1)
     weights = np.exp(-(steps**2) / (2 * spread**2))
@@ -136,7 +137,7 @@ def _snow(image: Array, level: int, drawn: np.random.Generator) -> Array:
     rows, columns = flakes.shape
     layer = np.pad(flakes, ((0, max(0, height - rows)), (0, max(0, width - columns))))[:height, :width]
     layer = _moved(layer[None], radius, spread, math.radians(drawn.uniform(45, 135)))
-    # The picture turns gray and bright, and flakes fall from both sides.
+    # The image becomes gray and bright, and flakes fall from both sides.
     bright = np.maximum(image, image.mean(0, keepdims=True) * 1.5 + 0.5)
     return share * image + (1 - share) * bright + layer + layer[:, ::-1, ::-1]
 
@@ -198,7 +199,7 @@ def _elastic_transform(image: Array, level: int, drawn: np.random.Generator) -> 
     center, reach = np.array([height // 2, width // 2]), min(height, width) // 3
     corners = center + reach * np.array([[1, 1], [1, -1], [-1, -1]])
     moved = corners + drawn.uniform(-skew, skew, corners.shape)
-    # The affine map that takes the moved corners back to where they were.
+    # The affine map of the moved corners to their original positions.
     matrix = np.linalg.solve(np.hstack([moved, np.ones((3, 1))]), corners).T
     grid = np.stack(
         [*np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), np.ones((height, width))]

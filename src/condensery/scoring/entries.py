@@ -37,15 +37,15 @@ def make(score: Path, set_file: Path, folder: Path, *, reference: str, url: str 
     Args:
         score: the folder that ``condensery score --out`` wrote.
         set_file: the set (.safetensors).
-        folder: of the entry; it must be new.
-        reference: where the method is described.
-        url: where the set is stored; it is copied into the entry if this is empty.
+        folder: the new folder of the entry.
+        reference: an address where the method is described.
+        url: the address where the set is stored; if empty, the set is copied into the entry.
 
     Returns:
-        The entry, as ``entry.json`` has it.
+        The entry, the content of ``entry.json``.
 
     Raises:
-        CondenseryError: the score is not one of the set, or the folder is not new.
+        CondenseryError: the score does not belong to the set, or the folder exists and is not empty.
     """
     synthetic = SyntheticSet.load(set_file)
     about = _scored(score / "score.json", synthetic)
@@ -88,10 +88,10 @@ def make(score: Path, set_file: Path, folder: Path, *, reference: str, url: str 
 
 
 def verify(folder: Path) -> Entry:
-    """Read an entry, and compute anew every digest and figure in it.
+    """Read an entry, and compute every digest and figure in it again.
 
     Raises:
-        CondenseryError: something is missing, or is not what the digest or the figure says.
+        CondenseryError: a file is missing, or a digest or a figure differs.
     """
     path = folder / FILE
     try:
@@ -123,10 +123,10 @@ def verify(folder: Path) -> Entry:
 
 
 def all_verified(folder: Path) -> list[Entry]:
-    """Verify every entry below a folder; by data set and size, the most accurate first.
+    """Verify all entries below a folder, and return them by data set and size, the most accurate first.
 
     Raises:
-        CondenseryError: the folder has no entry, or a file of an entry does not have its recorded digest.
+        CondenseryError: the folder has no entry, or an entry is invalid, see `verify`.
     """
     folders = sorted(path.parent for path in folder.rglob(FILE))
     if not folders:
@@ -136,7 +136,7 @@ def all_verified(folder: Path) -> list[Entry]:
 
 
 def table(entries: Sequence[Entry]) -> str:
-    """Return entries as a table in Markdown, a line per recipe."""
+    """Return entries as a table in Markdown, one line per recipe."""
     heads = (
         *("Data set", "ipc", "Method", "Network", "Recipe", "n", "Accuracy", "Random", "IOR", "HLR", "LRS"),
         *(*SIZES, "Set"),
@@ -163,7 +163,7 @@ def table(entries: Sequence[Entry]) -> str:
 
 
 def _scored(path: Path, synthetic: SyntheticSet) -> Mapping[str, Any]:
-    """Return what a score says of the set."""
+    """Return the part of a score that belongs to the set."""
     try:
         sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
         return next(each for each in sets if each["digest"] == synthetic.digest())
@@ -191,7 +191,8 @@ def _figures(entry: Mapping[str, Any], rows: Sequence[Row]) -> list[dict[str, An
             "random": formulas.accuracy(random),
             "gain": formulas.gain(own, random),
         }
-        # The rows of a set with soft labels do not say what it is worth with hard ones.
+        # HLR and LRS of a set with soft labels need networks trained with hard labels, which are not in its
+        # rows.
         if whole and not entry["set"]["label_bytes"]:
             of_whole = of["whole", whole]
             estimates["recovery"] = formulas.recovery(of_whole, own)
@@ -210,7 +211,7 @@ def _check_set(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 def _rounded(estimate: Estimate) -> dict[str, float | None]:
-    """Return a figure in six decimals: the last digits differ between versions of SciPy."""
+    """Return a figure rounded to six decimals: the last digits differ between versions of SciPy."""
     return {name: None if end is None else round(end, 6) for name, end in asdict(estimate).items()}
 
 

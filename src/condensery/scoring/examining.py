@@ -1,4 +1,4 @@
-"""What a score measures of networks on request: looks at the test images during training, and robustness."""
+"""Optional tests of a score: looks at the test images during training, and robustness."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ LOOK, CORRUPTED, ATTACKED = "epoch", "corrupted", f"pgd-{attack.STEPS}"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is measured besides the accuracy after the last epoch.
+    """The requested tests besides the accuracy after the last epoch.
 
     Attributes:
-        looks: number of tests during training, at equal distances, the end included.
-        robustness: whether on corrupted images and under attack.
+        looks: number of tests during training, evenly spaced, including the one at the end.
+        robustness: whether to test on corrupted images and under attack.
     """
 
     looks: int = 0
     robustness: bool = False
 
     def epochs(self, epochs: int) -> list[int]:
-        """Return the numbers of epochs, of ``epochs`` in all, after which networks are tested."""
+        """Return the numbers of epochs, out of ``epochs``, after which networks are tested."""
         return sorted({max(1, round(epochs * look / self.looks)) for look in range(1, self.looks + 1)})
 
     def tests(self, epochs: int) -> set[str]:
@@ -46,7 +46,7 @@ class Wanted:
 
 
 class Examination:
-    """Tests networks as wanted, see `condensery.training.evaluation.Examiner`; a part of the run.
+    """Tests networks as requested, see `condensery.training.evaluation.Examiner`; a part of the run.
 
     Attributes:
         found: seed of the network -> name of the test -> accuracy in percent.
@@ -56,15 +56,15 @@ class Examination:
         """Begin without results.
 
         Args:
-            wanted: what is measured.
-            epochs: of the training.
+            wanted: the requested tests.
+            epochs: number of epochs of the training.
             test: the test images.
         """
         self._wanted, self._looks, self._test = wanted, frozenset(wanted.epochs(epochs)), test
         self.found: dict[int, dict[str, float]] = {}
 
     def look(self, stacked: StackedNetworks, test: Split, epochs: int) -> None:
-        """Test networks after this number of epochs, if it is one of `Wanted.epochs`."""
+        """See `condensery.training.evaluation.Examiner`; only the epochs in `Wanted.epochs` are tested."""
         if epochs in self._looks:
             self._note(f"{LOOK} {epochs}", stacked, accuracies(stacked, test))
 
@@ -84,7 +84,7 @@ class Examination:
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
+        """Restore what :meth:`state` returned."""
         self.found = {}
         for key, accuracy in state.items():
             seed, _, name = key.partition(" ")
@@ -113,7 +113,7 @@ class Examination:
 
 
 def under_attack(stacked: StackedNetworks, split: Split) -> list[float]:
-    """Return each network's accuracy on images that were changed against it, in percent."""
+    """Return each network's accuracy, in percent, on images that PGD changes for this network."""
     device, info = stacked.device.torch_device, split.info
     mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (info.mean, info.std))
 

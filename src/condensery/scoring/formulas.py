@@ -1,7 +1,8 @@
-"""The figures of a score, from the accuracies of networks, each with an interval.
+"""The figures of a score, computed from the accuracies of networks, each with an interval.
 
-HLR, IOR, LRS and ARS are those of DD-Ranking (arXiv 2505.13300), of accuracies as fractions. Each is an
-increasing function of a weighted sum of mean accuracies, so that its interval is that of the sum, mapped.
+HLR, IOR, LRS and ARS are those of DD-Ranking (arXiv 2505.13300), with accuracies as fractions. Each is an
+increasing function of a weighted sum of mean accuracies; its interval is that of the sum, mapped by the
+function.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
-"""Of every interval."""
+"""The confidence level of all intervals."""
 WEIGHT = 0.5
-"""Of the gain in LRS, and of training with augmentation in ARS, as on DD-Ranking's leaderboard."""
+"""The weight of IOR in LRS, and of training with augmentation in ARS, as on DD-Ranking's leaderboard."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its interval, whose ends are None where one of its means is of a single network."""
+    """A figure and its interval, whose ends are None if one of the means is that of a single network."""
 
     value: float
     low: float | None
@@ -33,13 +34,13 @@ class Estimate:
 def weighted_sum(terms: Sequence[tuple[float, Sequence[float]]], least: float, most: float) -> Estimate:
     """Return a weighted sum of means of independent samples.
 
-    The interval is Student's t with the degrees of freedom of Welch and Satterthwaite; of a single sample of
-    n values it is the usual one with n - 1.
+    The interval is Student's, with the degrees of freedom of Welch and Satterthwaite; for a single sample of
+    n values these are n - 1.
 
     Args:
-        terms: weight and values of each sample; values of one sample are independent of each other too.
-        least: the smallest sum that can be; an interval ends there.
-        most: the largest.
+        terms: weight and values of each sample; values within a sample are independent, too.
+        least: the smallest possible sum, at which intervals are clipped.
+        most: the largest possible sum, likewise.
     """
     value = math.fsum(weight * _mean(values) for weight, values in terms)
     if any(len(values) < 2 for _, values in terms):
@@ -59,7 +60,7 @@ def _within(value: float, half: float, least: float, most: float) -> Estimate:
 
 
 def _quantile(freedom: float) -> float:
-    """Return Student's t that `CONFIDENCE` of all values are within."""
+    """Return the two-sided quantile of Student's t at the level `CONFIDENCE`."""
     # SciPy takes a second to import, which a command's --help need not wait for.
     from scipy.special import stdtrit
 
@@ -67,7 +68,7 @@ def _quantile(freedom: float) -> float:
 
 
 def exact(value: float) -> list[float]:
-    """Return a value that has no spread, such as a published one, as a sample."""
+    """Return a value without spread, such as a published one, as a sample."""
     return [value, value]
 
 
@@ -77,10 +78,10 @@ def accuracy(values: Sequence[float]) -> Estimate:
 
 
 def random_set(of_random: Sequence[float]) -> Estimate:
-    """Return the mean accuracy of random images, and where that of one set of them is to be expected.
+    """Return the mean accuracy of random images, and an interval for the mean accuracy of one random set.
 
-    Networks on one random set differ less than networks that each have another, so that the mean of any
-    number of them is within Student's interval for one more value, or in a narrower one.
+    The interval is Student's prediction interval for one more network on another random set. The mean of any
+    number of networks on one random set varies no more than that of a single network.
 
     Args:
         of_random: accuracies of networks that are each trained on other random images, in percent.
@@ -97,17 +98,17 @@ def gain(of_set: Sequence[float], of_random: Sequence[float]) -> Estimate:
 
     Args:
         of_set: accuracies of networks trained on the set, in percent.
-        of_random: of networks trained on random real images, as many, by the same recipe.
+        of_random: accuracies of networks trained on equally many random real images by the same recipe.
     """
     return weighted_sum([(1.0, of_set), (-1.0, of_random)], -100.0, 100.0)
 
 
 def recovery(of_whole: Sequence[float], of_hard: Sequence[float]) -> Estimate:
-    """Return the hard-label recovery (HLR), in percentage points: what is lost against the whole set.
+    """Return the hard-label recovery (HLR), in percentage points: the loss relative to the whole set.
 
     Args:
         of_whole: accuracies of networks trained on the whole set, in percent.
-        of_hard: of networks trained on the set with hard labels.
+        of_hard: accuracies of networks trained on the set with hard labels.
     """
     return weighted_sum([(1.0, of_whole), (-1.0, of_hard)], -100.0, 100.0)
 
@@ -122,7 +123,8 @@ def label_robust(
 
     Args:
         of_set: accuracies of networks trained on the set with its own labels, in percent.
-        of_hard: of those with hard labels, equal seeds in equal places; the same values if labels are hard.
+        of_hard: accuracies with hard labels, with equal seeds at equal indices; the same as ``of_set`` if the
+            labels are hard.
         of_random: see `gain`.
         of_whole: see `recovery`.
     """
@@ -135,24 +137,24 @@ def augmentation_robust(
     plain_set: Sequence[float],
     plain_random: Sequence[float],
 ) -> Estimate:
-    """Return the augmentation-robust score (ARS), 0 to 100: normalized mean of the gains with and without.
+    """Return the augmentation-robust score (ARS), 0 to 100: the normalized mean gain with and without it.
 
     Args:
         of_set: accuracies of networks trained on the set with augmentation, in percent.
-        of_random: of networks trained on random real images with it.
-        plain_set: as ``of_set`` without augmentation, of equal seeds in equal places.
-        plain_random: as ``of_random`` without augmentation, on the same images in equal places.
+        of_random: accuracies of networks trained on random real images with augmentation.
+        plain_set: as ``of_set``, without augmentation, with equal seeds at equal indices.
+        plain_random: as ``of_random``, without augmentation, with the same images at equal indices.
     """
     return _score([(1.0, _mixed(of_set, plain_set)), (-1.0, _mixed(of_random, plain_random))])
 
 
 def normalized(points: float) -> float:
-    """Return (e^a - e^-1) / (e - e^-1) in percent, where a are these percentage points as a fraction."""
+    """Return (e^a - e^-1) / (e - e^-1) in percent, where a is ``points`` / 100."""
     return 100 * (math.exp(points / 100) - math.exp(-1)) / (math.e - math.exp(-1))
 
 
 def _mixed(first: Sequence[float], second: Sequence[float]) -> list[float]:
-    """Return the weighted means of values of equal seeds, of which the first has `WEIGHT`."""
+    """Return the weighted means of the values of equal seeds; ``first`` has the weight `WEIGHT`."""
     return [WEIGHT * a + (1 - WEIGHT) * b for a, b in zip(first, second, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""Open what is scored: the job on a data set, and a set in memory."""
+"""Open the inputs of a score: the job on a data set, and a set in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ _IN_MEMORY = Path("the set in memory")
 
 
 def open_job(data: str, *, config: Path, protocol: str | None, prepared: Path | None, **others: Any) -> Job:
-    """Open a job on a data set, which is prepared first if it is built in; see `Job.open`.
+    """Open a job on a data set; a built-in data set is prepared first.
+
+    Args:
+        data: name of the data set, an entry of datasets.yaml.
+        config: the folder of the configuration.
+        protocol: name of the protocol; default: config.yaml's.
+        prepared: the folder of the prepared data; default: data/prepared/NAME.
+        others: further arguments of `Job.open`.
 
     Raises:
         CondenseryError: the configuration or the data set cannot be used, or is not prepared.
@@ -37,10 +44,17 @@ def open_job(data: str, *, config: Path, protocol: str | None, prepared: Path | 
 def in_space(
     images: Tensor, labels: Tensor, info: DataInfo, space: Space | None = None, formation: int = 1
 ) -> SyntheticSet:
-    """Return images in memory as a set of a data set; see `condensery.scoring.score`.
+    """Return images in memory as a synthetic set of a data set.
+
+    Args:
+        images: (N, C, H, W), or (N, H, W, C).
+        labels: classes, (N,), or soft labels, (N, K).
+        info: the data set.
+        space: the space of the pixels; default: the only one that the values allow.
+        formation: parts along each side of a stored image.
 
     Raises:
-        CondenseryError: images, labels and data set do not agree, or the space has to be given.
+        CondenseryError: images, labels and data set do not agree, or several spaces are possible.
     """
     found = Found(images.cpu().contiguous(), labels.cpu().contiguous(), layout="tensors")
     pixels, targets = found.values(_IN_MEMORY, info, Choices(space=space))

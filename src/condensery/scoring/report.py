@@ -48,7 +48,7 @@ _KEYS = ("Set", "Recipe")
 
 
 def document(scores: Sequence[Score]) -> dict[str, Any]:
-    """Return scores as JSON-able values: their fields but for the rows, and how they were computed."""
+    """Return scores as JSON-able values: their fields without the rows, and the settings."""
     sets = []
     for each in scores:
         fields = asdict(each)
@@ -69,13 +69,13 @@ def text(scores: Sequence[Score]) -> str:
 
 
 def tables(scores: Sequence[Score]) -> list[Table]:
-    """Return the accuracies and what is made of them, and what the sets store."""
+    """Return the tables: accuracies and figures, optional tests, and the storage of the sets."""
     found = [_figures(scores), _examined(scores), _stored(scores)]
     return [(heads, lines) for heads, lines in found if len(heads) > len(_KEYS) + len(SIZES)]
 
 
 def notes(scores: Sequence[Score]) -> list[str]:
-    """Return what a reader has to know of the tables."""
+    """Return the notes that explain the tables."""
     lines = [line for each in scores for line in each.lines]
     looked = any(line.best_look for line in lines)
     robust = any(line.corrupted for line in lines)
@@ -91,8 +91,8 @@ def notes(scores: Sequence[Score]) -> list[str]:
 def write(scores: Sequence[Score], folder: Path) -> None:
     """Write ``score.json``, ``report.html``, ``score.txt`` and ``rows.parquet`` into a folder.
 
-    Rows of other tests, if there are any, are in ``tests.parquet``. Each file is complete or absent; those of
-    an earlier score are replaced.
+    Rows of other tests, if there are any, are in ``tests.parquet``. Each file is written atomically, and
+    replaces that of an earlier score.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = {tuple(row[name] for name in COORDINATES): row for each in scores for row in each.rows}
@@ -131,7 +131,7 @@ def page(scores: Sequence[Score]) -> str:
 
 
 def settings(score: Score) -> str:
-    """Return the sentence that says how sets were scored."""
+    """Return the sentence with the settings of the score."""
     return (
         f"Data set {score.dataset_title}, network {score.network}, protocol {score.protocol}, "
         f"{score.precision}, {score.device}."

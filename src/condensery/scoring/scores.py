@@ -1,4 +1,4 @@
-"""The score of a set: accuracies, what they gain over random images, what they lose against the whole set."""
+"""The score of a set: accuracies, the gain over random images, and the loss relative to the whole set."""
 
 from __future__ import annotations
 
@@ -25,40 +25,41 @@ from condensery.scoring.opening import in_space, open_job
 from condensery.synthetic import SyntheticSet
 
 RECIPES = ("dsa", "plain")
-"""They differ in the augmentation alone, which is what ARS compares."""
+"""The default recipes, which differ only in the augmentation, as ARS requires."""
 NETWORKS = 5
 WHOLE_NETWORKS = 3
 HARD = ", hard labels"
-"""Is added to the name of a set with soft labels whose labels are made hard."""
+"""Appended to the name of a set whose soft labels are replaced by hard ones."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What networks trained by one recipe show.
+    """The results of one recipe.
 
     Attributes:
-        recipe: its name.
-        augmentation: of the recipe, a strategy or ``none``.
-        epochs: of the recipe.
-        networks: trained on the set.
-        random_networks: trained on random images.
-        accuracy: of networks trained on the set, in percent of the test images, after the last epoch.
-        random: of networks each trained on other random real images, as many per class.
-        random_set: the same mean, and the interval within which one set of random images is to be expected.
+        recipe: name of the recipe.
+        augmentation: the strategy of the recipe, or ``none``.
+        epochs: epochs of the recipe.
+        networks: number of networks trained on the set.
+        random_networks: number of networks trained on random images.
+        accuracy: accuracy of networks trained on the set, in percent of the test images, after the last
+            epoch.
+        random: accuracy of networks each trained on other random real images, as many per class.
+        random_set: the same mean, with an interval for the mean accuracy of one random set.
         gain: improvement over random (IOR), in percentage points.
         hard: accuracy with hard labels; None if the set has hard labels.
-        whole: accuracy of networks trained on the whole training set; None if not compared.
-        whole_recipe: by which recipe; "" if not compared, or published.
-        whole_source: where it is printed, if it is a published one and not measured; else "".
-        recovery: hard-label recovery (HLR), in percentage points; None if not compared.
-        lrs: label-robust score, 0 to 100; None if not compared.
-        best_look: the mean of each network's best accuracy in several looks at the test images: selected on
-            them, to compare with published numbers that are; None unless wanted.
-        random_best_look: likewise, of random images.
-        corrupted: mean accuracy over all kinds and severities of corruption; None unless wanted.
-        random_corrupted: likewise, of random images.
-        attacked: accuracy under attack by PGD; None unless wanted.
-        random_attacked: likewise, of random images.
+        whole: accuracy of networks trained on the whole training set; None if it is not compared.
+        whole_recipe: the recipe of these networks; "" if they are not compared, or published.
+        whole_source: the source of ``whole`` if it is published and not measured; else "".
+        recovery: hard-label recovery (HLR), in percentage points; None if it is not compared.
+        lrs: label-robust score, 0 to 100; None if it is not compared.
+        best_look: mean over the networks of the best of several accuracies during training, which is selected
+            on test images, for comparison with published numbers that are, too; None unless requested.
+        random_best_look: the same for random images.
+        corrupted: mean accuracy over all kinds and severities of corruption; None unless requested.
+        random_corrupted: the same for random images.
+        attacked: accuracy under attack by PGD; None unless requested.
+        random_attacked: the same for random images.
     """
 
     recipe: str
@@ -89,24 +90,24 @@ class Score:
     """The score of a set.
 
     Attributes:
-        name: of the method, or of the file.
-        source: the file; empty for a set in memory.
-        digest: of the set.
+        name: name of the method, or of the file.
+        source: the file; "" for a set in memory.
+        digest: digest of the set.
         dataset: name of the data set.
-        dataset_title: its name for readers.
+        dataset_title: title of the data set.
         network: name of the evaluation network.
-        protocol: whose recipes were used.
-        precision: of the arithmetic.
-        device: where networks were trained.
-        classes: of the data set.
-        images_stored: images in the set.
-        images_trained_on: images that networks are trained on: more, where a stored image holds several.
-        pixel_bytes: of the stored images as 8-bit values.
-        label_bytes: of soft labels as float32; hard labels take none, see `SyntheticSet.storage`.
+        protocol: name of the protocol with the recipes.
+        precision: precision of the computation.
+        device: device of the training.
+        classes: number of classes of the data set.
+        images_stored: number of images in the set.
+        images_trained_on: number of decoded images, on which networks are trained.
+        pixel_bytes: bytes of the stored images as 8-bit values.
+        label_bytes: bytes of soft labels as float32; 0 for hard labels, see `SyntheticSet.storage`.
         lines: one per recipe.
-        ars: augmentation-robust score, 0 to 100; None unless two recipes differ in the augmentation alone.
+        ars: augmentation-robust score, 0 to 100; None unless two recipes differ only in the augmentation.
         ars_recipes: these recipes, with and without augmentation; empty if there are none.
-        rows: of all networks, those of random images and of the whole set included.
+        rows: rows of all networks, including those of random images and of the whole set.
         examinations: rows of their other tests.
     """
 
@@ -133,19 +134,19 @@ class Score:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What sets are compared by.
+    """The settings of a comparison of sets.
 
     Attributes:
         recipes: names of recipes.
-        networks: trained on a set, by each recipe.
-        random_networks: on random images, by each recipe. None: those that are kept or released, up to
-            ``networks``, if two or more are released; else ``networks``.
-        whole_networks: trained on the whole set; 0 leaves it out, and with it HLR and LRS. None: as many as
-            the store has rows of, up to `WHOLE_NETWORKS`; else none where an accuracy is published; else
-            `WHOLE_NETWORKS`.
-        store: where rows are kept.
-        wanted: what else is measured of networks on the set and on random images.
-        published: the folder of published accuracies; None for none.
+        networks: number of networks per set and recipe.
+        random_networks: number of networks on random images per recipe. None: those with stored rows, up to
+            ``networks``, if two or more are released; otherwise ``networks``.
+        whole_networks: number of networks on the whole set; 0 leaves out the whole set, HLR and LRS. None:
+            those with stored rows, up to `WHOLE_NETWORKS`; if there are none, 0 if an accuracy is published,
+            and otherwise `WHOLE_NETWORKS`.
+        store: the folders of stored rows.
+        wanted: other tests of the networks on the set and on random images.
+        published: the folder of published accuracies, or None.
     """
 
     recipes: Sequence[str] = RECIPES
@@ -159,7 +160,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Whole:
-    """Accuracies on the whole set, in percent: of networks, or one that is printed in ``source``."""
+    """Accuracies on the whole set, in percent: those of networks, or one that is published in ``source``."""
 
     accuracies: list[float]
     recipe: str = ""
@@ -188,30 +189,31 @@ def score(
     cache: Path | None = None,
     released: Path | None = None,
 ) -> Score:
-    """Score a set in memory; nothing is written unless there is a cache, or built-in data to be prepared.
+    """Score a set in memory. Only the cache and a built-in data set that is not prepared yet are written.
 
     Args:
         images: (N, C, H, W), or (N, H, W, C).
-        labels: (N,), classes; or (N, K), soft labels.
+        labels: classes, (N,); or soft labels, (N, K).
         data: name of the data set, an entry of datasets.yaml.
-        space: of the images; default: what they must be, as for a file, see `condensery.exchange.read`.
-        formation: parts along each side of an image, see `SyntheticSet`.
-        name: of the method.
+        space: the space of the pixels, see `condensery.exchange.read`; default: the only one that the values
+            allow.
+        formation: parts along each side of a stored image, see `SyntheticSet`.
+        name: name of the method.
         recipes: names of recipes, entries of recipes.yaml.
         networks: see `Comparison`.
         random_networks: see `Comparison`.
         whole_networks: see `Comparison`.
         looks: see `condensery.scoring.examining.Wanted`.
-        robustness: likewise.
+        robustness: see `condensery.scoring.examining.Wanted`.
         network: the evaluation network; default: the data set's own.
         config: the folder of the configuration.
-        protocol: whose recipes are used; default: config.yaml's.
+        protocol: the protocol with the recipes; default: config.yaml's.
         prepared: the folder of the prepared data; default: data/prepared/NAME.
-        cache: a folder where rows are kept; default: none are.
-        released: a folder of rows that are released; default: none are used.
+        cache: a folder for rows; default: rows are not stored.
+        released: a folder of released rows; default: none are used.
 
     Raises:
-        CondenseryError: the set is not one of the data set, or the space has to be given.
+        CondenseryError: the set does not belong to the data set, or several spaces are possible.
     """
     job = open_job(data, config=Path(config), protocol=protocol, prepared=prepared, network=network)
     synthetic = in_space(images, labels, job.data.info, space, formation)
@@ -227,11 +229,11 @@ def score_set(job: Job, synthetic: SyntheticSet, name: str, comparison: Comparis
     Args:
         job: data set, network and device.
         synthetic: the set.
-        name: of its method.
-        comparison: what it is compared by.
+        name: name of its method.
+        comparison: the settings of the comparison.
 
     Raises:
-        CondenseryError: a recipe is unknown or not one for random images, or there are too few of them.
+        CondenseryError: a recipe is unknown or cannot train on random images, or a class has too few images.
     """
     if not comparison.recipes:
         raise CondenseryError("no recipe to score with: give one or more")
@@ -288,11 +290,11 @@ def score_set(job: Job, synthetic: SyntheticSet, name: str, comparison: Comparis
 
 
 def _random_count(cell: Cell, comparison: Comparison) -> int:
-    """Return how many networks are trained on random images, as `Comparison` says."""
+    """Return the number of networks on random images, see `Comparison`."""
     if comparison.random_networks is not None:
         return comparison.random_networks
     released = cell.kept(Store(released=comparison.store.released))
-    # Released rows are of the last epoch on clean images alone. One network has no interval.
+    # Released rows have no other tests, and one network has no interval.
     if comparison.wanted != Wanted() or released < 2:
         return comparison.networks
     return min(cell.kept(comparison.store), comparison.networks)
@@ -303,19 +305,19 @@ def _accuracies(networks: Sequence[Network]) -> list[float]:
 
 
 def _once(rows: Iterable[Row], coordinates: Sequence[str]) -> list[Row]:
-    """Return each row once: two recipes may be compared with the same networks."""
+    """Return the rows without repetition: two recipes may be compared with the same networks."""
     return list({tuple(row[name] for name in coordinates): row for row in rows}.values())
 
 
 def _whole(job: Job, recipe: str, comparison: Comparison) -> _Whole | None:
-    """Return the accuracy on the whole set as `Comparison` says; None if it is left out."""
+    """Return the accuracy on the whole set, see `Comparison`; None if it is left out."""
     cell, count = cells.of_whole(job, recipe), comparison.whole_networks
     if count == 0:
         return None
     if count is None:
         kept = min(cell.kept(comparison.store), WHOLE_NETWORKS)
         if not kept and comparison.published and job.config.protocol == PAPER:
-            # Without the printed deviation, which is over networks whose number is not stated.
+            # The published deviation is not used, because the number of networks is not stated.
             for mean, source in published.whole(job.name, job.network, comparison.published):
                 return _Whole([mean], source=source)
         count = kept or WHOLE_NETWORKS
@@ -360,18 +362,18 @@ def _line(recipe: Mapping[str, Any], found: Mapping[str, Sequence[Network]], who
 def _examined(
     networks: Sequence[Network], test: str, summary: Callable[[list[float]], float]
 ) -> Estimate | None:
-    """Return the mean over networks of what sums up their tests of a kind, if there are such."""
+    """Return the mean over networks of a summary of their tests of one kind; None without such tests."""
     scores = [[score for name, score in each.tests.items() if name.split()[0] == test] for each in networks]
     return formulas.accuracy([summary(each) for each in scores]) if all(scores) else None
 
 
 def _whole_recipe(recipe: Mapping[str, Any]) -> str:
-    """Return the recipe of the whole set, which augments if that of the set does."""
+    """Return the recipe for the whole set, with augmentation if the given recipe has augmentation."""
     return "whole_plain" if recipe["augmentation"] == "none" else "whole"
 
 
 def _pair(job: Job, recipes: Sequence[str], ipc: int) -> tuple[str, ...]:
-    """Return the first two recipes that differ in the augmentation alone, the second without; or none."""
+    """Return the first two recipes that differ only in the augmentation, the second without; or none."""
     values = {name: job.config.recipe(name, job.name, ipc, job.network) for name in recipes}
     rest = {
         name: {key: value for key, value in each.items() if key not in ("name", "augmentation")}
@@ -386,7 +388,7 @@ def _pair(job: Job, recipes: Sequence[str], ipc: int) -> tuple[str, ...]:
 
 def _ars(found: Mapping[str, Mapping[str, Sequence[Network]]], pair: tuple[str, ...]) -> Estimate:
     with_, without = ({part: _accuracies(each) for part, each in found[recipe].items()} for recipe in pair)
-    # Of equal seeds in equal places, if there are fewer by one of the recipes.
+    # Equal seeds at equal indices, even if one of the recipes has fewer networks.
     random = list(zip(with_["random"], without["random"], strict=False))
     return formulas.augmentation_robust(
         with_["set"], [one for one, _ in random], without["set"], [other for _, other in random]

@@ -1,1 +1,1 @@
-"""Architecture search with a proxy: networks ranked by how well they learn a small set (DM section 3.6)."""
+"""Architecture search with proxies: networks are ranked by their accuracy on a small set (DM section 3.6)."""

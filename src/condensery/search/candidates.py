@@ -21,26 +21,32 @@ WHOLE_SEEDS = 1000
 
 
 def seeds(repeats: int, *, whole: bool) -> range:
-    """Return the seeds of a network's repeats; none starts alike on a proxy and on the whole set."""
+    """Return the seeds of a network's repeats; those for proxies and for the whole set are disjoint."""
     first = WHOLE_SEEDS if whole else 0
     return range(first, first + repeats)
 
 
 @dataclass(frozen=True)
 class EarlyStopping(Recipe):
-    """The recipe of the proxies on the whole set: as many steps, at the same learning rates (DM section 3.6).
+    """The recipe of the proxies on the whole set, with equally many steps and equal rates (DM section 3.6).
 
-    An epoch takes as many batches as on a proxy, all of them full; the epochs follow one another through
-    permutations of the whole set.
+    An epoch has as many batches as on a proxy, all of them full. Consecutive epochs go through consecutive
+    parts of random permutations of the whole set.
 
     Attributes:
-        proxy_images: images of a proxy.
+        proxy_images: number of images of a proxy.
     """
 
     proxy_images: int
 
     def order(self, count: int, seed: int, epoch: int) -> Tensor:
-        """Return the images that a network sees in an epoch: int64, (n,), some of the ``count``."""
+        """Return the indices of the images of an epoch, int64 (n,), in the order of the batches.
+
+        Args:
+            count: number of images of the whole set.
+            seed: seed of the network.
+            epoch: zero-based index of the epoch.
+        """
         size = -(-self.proxy_images // self.batch) * self.batch
         start, stop = epoch * size, (epoch + 1) * size
         rounds = range(start // count, (stop - 1) // count + 1)
@@ -49,7 +55,7 @@ class EarlyStopping(Recipe):
 
 
 def steps(samples: Samples, recipe: Recipe) -> int:
-    """Return the number of batches that a network is trained on."""
+    """Return the number of batches on which a network is trained."""
     return recipe.epochs_run * -(-len(recipe.order(len(samples), 0, 0)) // recipe.batch)
 
 
@@ -66,22 +72,22 @@ def train_all(
 ) -> list[list[Outcome]]:
     """Train every network once for every seed and test it after its last epoch.
 
-    The repeats of a network have one shape; they are trained at once where the device does so and its memory
-    allows. Nothing is compiled: every network would need a compilation of its own, for few steps.
+    The repeats of a network have one shape, and are trained together if the device stacks networks and has
+    the memory. Nothing is compiled, because every network would need its own compilation for few steps.
 
     Args:
-        names: the networks.
+        names: names of the networks.
         samples: the training images.
-        test: the split to test on: the validation images.
+        test: the split for the accuracy: the validation images.
         recipe: how to train.
         seeds: one per repeat.
         device: where to compute.
         others: further splits to test on.
-        run: where to save finished networks and the training under way, and to resume from; and who is
-            shown the epochs done, over all networks and repeats. A network may diverge.
+        run: the checkpoint saves finished networks and the current training; the progress counts the epochs
+            of all networks and repeats. A network may diverge.
 
     Returns:
-        One list per network, with an outcome for each seed.
+        One list per network, with one outcome per seed.
     """
     evaluations = [Evaluation(name, samples, test, seeds, others) for name in names]
     uncompiled, run = replace(device, compile=False), replace(run, may_diverge=True)
@@ -97,10 +103,10 @@ def rows_of(
     """Return the rows of some networks.
 
     Args:
-        names: the networks.
-        outcomes: a list for each, with an outcome for each repeat.
-        measured: which accuracies an outcome has, in their order: ``validation_accuracy``, ``test_accuracy``,
-            or both; another is empty.
+        names: names of the networks.
+        outcomes: one list per network, with one outcome per repeat.
+        measured: the names of an outcome's accuracies, in order: ``validation_accuracy``, ``test_accuracy``,
+            or both; an accuracy that is not measured is empty.
         common: the columns that all rows share.
     """
     empty = {"validation_accuracy": None, "test_accuracy": None}

@@ -1,4 +1,4 @@
-"""How well a proxy's ranking of networks agrees with the whole set's: DM section 3.6, appendix A.3."""
+"""The agreement of a proxy's ranking of networks with that of the whole set: DM section 3.6, appendix A.3."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def scores(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the mean validation accuracy of every network over its repeats, in percent.
 
     Args:
-        rows: columns ``network``, ``proxy`` and ``validation_accuracy``, one row per trained network.
+        rows: one row per trained network, with columns ``network``, ``proxy`` and ``validation_accuracy``.
 
     Returns:
-        One line per network, sorted by name, with a column for each proxy.
+        One line per network, sorted by name, with one column per proxy.
 
     Raises:
-        CondenseryError: the proxies have not trained the same networks, each equally often.
+        CondenseryError: not all proxies have the same networks with the same number of repeats.
     """
     counts = rows.groupby(["network", "proxy"]).size().unstack(fill_value=0)
     counts = counts.stack()
@@ -42,7 +42,7 @@ def scores(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_scores(rows: pd.DataFrame) -> pd.DataFrame | None:
-    """Return the mean test accuracy of every network as `scores` does, or None where one was not tested."""
+    """Return the mean test accuracies in the form of `scores`, or None if a network was not tested."""
     if rows["test_accuracy"].isna().any():
         return None
     return rows.groupby(["network", "proxy"])["test_accuracy"].mean().unstack()
@@ -54,16 +54,16 @@ def ranked(scores: pd.Series) -> list[str]:
 
 
 def top(scores: pd.Series) -> list[str]:
-    """Return the best of the networks, `TOP_PERCENT` of them, rounded up; the first is the chosen one."""
+    """Return the best `TOP_PERCENT` percent of the networks, rounded up; the first one is the chosen one."""
     return ranked(scores)[: -(-len(scores) * TOP_PERCENT // 100)]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well two rankings of networks agree, from -1 to 1; NaN if a ranking has fewer than two ranks.
+    """Rank correlations of two rankings, from -1 to 1; NaN if a ranking has fewer than two different ranks.
 
     Attributes:
-        networks: how many were ranked.
+        networks: number of ranked networks.
         spearman: correlation of the ranks; equal scores share their mean rank.
         kendall: tau-b, which accounts for equal scores.
     """
@@ -77,8 +77,8 @@ def agreement(first: pd.Series, second: pd.Series) -> Agreement:
     """Compare two lists of scores of the same networks.
 
     Args:
-        first: the scores, by network.
-        second: likewise; those of other networks are left out.
+        first: the scores, indexed by network.
+        second: the scores to compare with, likewise; networks that are not in ``first`` are left out.
     """
     from scipy import stats  # half a second, and only reports compare rankings
 

@@ -1,4 +1,4 @@
-"""Which networks of the search space are trained, and which of them by one job."""
+"""The choice of networks from the search space, and their division into jobs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def draw(count: int, widths: Sequence[int], seed: int) -> list[str]:
     """Return some networks of the search space, drawn without replacement, in the order of the space.
 
     Args:
-        count: how many.
-        widths: draw only from networks of these widths.
-        seed: of the draw; if all networks are requested, nothing is drawn.
+        count: number of networks.
+        widths: the widths of the networks to draw from, in channels.
+        seed: the seed of the draw; it is not used if all networks are requested.
 
     Raises:
-        CondenseryError: more networks than there are.
+        CondenseryError: there are fewer networks of these widths.
     """
     space = networks.search_space(widths)
     if count > len(space):
@@ -36,12 +36,16 @@ def draw(count: int, widths: Sequence[int], seed: int) -> list[str]:
 
 
 def part(names: Sequence[_Name], which: str) -> list[_Name]:
-    """Return one part of the networks, such as ``3-of-30``: every thirtieth, from the third on.
+    """Return one part of the networks, such as ``3-of-30``: every thirtieth, starting with the third.
 
-    Neighbors in the space take about the same time, so every part gets some of each kind.
+    Networks that are neighbors in the space take about the same time, so that all parts take about as long.
+
+    Args:
+        names: all networks.
+        which: name of the part.
 
     Raises:
-        CondenseryError: the text does not name a part.
+        CondenseryError: ``which`` does not name a part.
     """
     number, _, parts = which.partition("-of-")
     if not re.fullmatch("[0-9]{1,9}-of-[0-9]{1,9}", which) or not 1 <= int(number) <= int(parts):

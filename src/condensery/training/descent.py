@@ -1,7 +1,7 @@
-"""SGD, Adam and AdamW as those of ``torch.optim`` compute them, to the bit, in a job's own time; and LAMB.
+"""SGD, Adam and AdamW with results equal to ``torch.optim``, to the bit; and LAMB.
 
-PyTorch's optimizers import its compiler when they are created, which costs every job that trains four
-seconds on a slow core.
+PyTorch's own optimizers import its compiler when they are created, which takes four seconds per job on a slow
+core.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 class Optimizer(Protocol):
-    """What changes parameters along their gradients.
+    """An optimizer: it changes parameters along their gradients.
 
     Attributes:
         lr: the learning rate.
@@ -26,7 +26,7 @@ class Optimizer(Protocol):
     momentum: float
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Delete the gradients."""
         ...
 
     def step(self) -> None:
@@ -34,21 +34,21 @@ class Optimizer(Protocol):
         ...
 
     def state(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """Return what earlier steps left, of parameters with these names."""
+        """Return the state, with the names of the parameters in the keys."""
         ...
 
     def restore(self, state: dict[str, Tensor], names: Sequence[str]) -> None:
-        """Take up what :meth:`state` returned."""
+        """Restore what :meth:`state` returned."""
         ...
 
 
 class SGD:
-    """Momentum and weight decay, for parameters that all have a gradient.
+    """SGD with momentum and weight decay, for parameters that all have a gradient.
 
     Attributes:
         lr: the learning rate.
-        momentum: the share of its momentum that a parameter keeps in each step.
-        momenta: one tensor per parameter, in their order; none before the first step or without momentum.
+        momentum: the factor by which the momentum of a parameter is multiplied in each step.
+        momenta: one tensor per parameter, in their order; empty before the first step or without momentum.
     """
 
     def __init__(self, parameters: Sequence[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
@@ -57,8 +57,8 @@ class SGD:
         Args:
             parameters: tensors, which are changed in place.
             lr: the learning rate.
-            momentum: the share of its momentum that a parameter keeps in each step.
-            weight_decay: the share of a parameter that is added to its gradient.
+            momentum: the factor by which the momentum of a parameter is multiplied in each step.
+            weight_decay: the multiple of a parameter that is added to its gradient.
         """
         self.lr = lr
         self.momenta: list[Tensor] = []
@@ -66,7 +66,7 @@ class SGD:
         self.momentum, self._weight_decay = momentum, weight_decay
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Delete the gradients."""
         for parameter in self._parameters:
             parameter.grad = None
 
@@ -102,10 +102,10 @@ class Adam:
 
     Attributes:
         lr: the learning rate.
-        momentum: the share of its mean gradient that a parameter keeps in each step.
+        momentum: the first beta, the decay of the mean gradients.
         momenta: mean gradients, one tensor per parameter.
-        squares: mean squared gradients, likewise.
-        steps: steps done.
+        squares: mean squared gradients, one tensor per parameter.
+        steps: number of steps.
     """
 
     _SQUARES = 0.999
@@ -125,11 +125,10 @@ class Adam:
         Args:
             parameters: tensors, which are changed in place.
             lr: the learning rate.
-            momentum: the share of its mean gradient that a parameter keeps in each step, the first beta; the
-                second is 0.999.
-            weight_decay: the share of a parameter that is added to its gradient; or, if decoupled, that times
-                the learning rate is the share by which it shrinks before the step.
-            decoupled: whether it is AdamW.
+            momentum: the first beta, the decay of the mean gradients; the second is 0.999.
+            weight_decay: the multiple of a parameter that is added to its gradient; or, if decoupled, the
+                share, times the learning rate, by which the parameter shrinks before the step.
+            decoupled: whether weight decay is decoupled from the gradient, as in AdamW.
         """
         self.lr = lr
         self._parameters = list(parameters)
@@ -139,7 +138,7 @@ class Adam:
         self.steps = 0
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Delete the gradients."""
         for parameter in self._parameters:
             parameter.grad = None
 
@@ -157,12 +156,12 @@ class Adam:
         torch._foreach_addcdiv_(self._parameters, self.momenta, spread, -share)
 
     def _spread(self, change: list[Tensor] | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Take gradients into the means, and return what the mean gradients are divided by."""
+        """Update both means with the gradients, and return the denominators of the mean gradients."""
         self.steps += 1
         torch._foreach_lerp_(self.momenta, change, 1 - self.momentum)
         torch._foreach_mul_(self.squares, self._SQUARES)
         torch._foreach_addcmul_(self.squares, change, change, 1 - self._SQUARES)
-        # Both means begin at zero, which is made up for.
+        # Bias correction: both means begin at zero.
         spread = torch._foreach_sqrt(self.squares)
         torch._foreach_div_(spread, math.sqrt(1 - self._SQUARES**self.steps))
         torch._foreach_add_(spread, self._EPSILON)
@@ -181,7 +180,7 @@ class Adam:
 
 
 class Lamb(Adam):
-    """LAMB (You et al. 2020): Adam whose step of a tensor is the rate times as long as the tensor itself."""
+    """LAMB (You et al. 2020): Adam, with each step as long as the rate times the length of the tensor."""
 
     _EPSILON = 1e-6
 
@@ -189,9 +188,9 @@ class Lamb(Adam):
         """Begin with means of zero.
 
         Args:
-            parameters: tensors, which are changed in place; each has a length of its own.
+            parameters: tensors, which are changed in place; each is scaled by its own length.
             lr: the learning rate.
-            momentum: as of :class:`Adam`.
+            momentum: see :class:`Adam`.
         """
         super().__init__(parameters, lr, momentum, 0.0, decoupled=False)
 

@@ -1,7 +1,4 @@
-"""Train networks on a set of images, with cross-entropy, and test them.
-
-Only the last epoch counts: nothing is selected.
-"""
+"""Train networks on a set of images, and test them after the last epoch; no epoch is selected."""
 
 from __future__ import annotations
 
@@ -33,8 +30,12 @@ SEEDS_PER_SET = 1000
 def network_seeds(set_seed: int, networks: int) -> range:
     """Return the seeds of the networks that are trained on a set.
 
+    Args:
+        set_seed: the seed of the set.
+        networks: number of networks, 1 to :data:`SEEDS_PER_SET`.
+
     Raises:
-        CondenseryError: the number is below 1 or above :data:`SEEDS_PER_SET`.
+        CondenseryError: the number is out of range.
     """
     if not 0 < networks <= SEEDS_PER_SET:
         raise CondenseryError(f"--networks {networks} is out of range: give 1 to {SEEDS_PER_SET}")
@@ -43,14 +44,14 @@ def network_seeds(set_seed: int, networks: int) -> range:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One trained network's result.
+    """The result of one trained network.
 
     Attributes:
-        network_seed: its seed.
-        accuracy: on the split that it was to be tested on, in percent.
-        train_seconds: of its training.
-        test_seconds: of all tests.
-        others: accuracies on further splits.
+        network_seed: seed of the network.
+        accuracy: top-1 accuracy on the test split, in percent.
+        train_seconds: time of the training.
+        test_seconds: time of all tests.
+        others: accuracies on further splits, in percent.
     """
 
     network_seed: int
@@ -60,7 +61,7 @@ class Outcome:
     others: tuple[float, ...] = ()
 
     def columns(self) -> dict[str, int | float]:
-        """Return what a result row has of it: everything but the accuracies on further splits."""
+        """Return its columns of a result row: all attributes except the accuracies on further splits."""
         return {name: value for name, value in vars(self).items() if name != "others"}
 
 
@@ -68,8 +69,8 @@ class Outcome:
 def accuracies(stacked: StackedNetworks, split: Split) -> list[float]:
     """Return each network's top-1 accuracy on a split, in percent.
 
-    Batches all have one shape (the last is filled up with repetitions, which are not counted), so that a
-    compiled network is compiled once.
+    All batches have one shape, so that the network is compiled only once: the last batch is padded with
+    repetitions, which are not counted.
     """
     device = stacked.device.torch_device
     correct = torch.zeros(len(stacked.seeds), dtype=torch.int64, device=device)
@@ -83,10 +84,16 @@ def accuracies(stacked: StackedNetworks, split: Split) -> list[float]:
 
 
 class Examiner(Protocol):
-    """Tests networks in other ways; its results are its own, and are saved if it is a part of the run."""
+    """Additional tests of networks. It keeps the results itself; as a part of the run, it saves them."""
 
     def look(self, stacked: StackedNetworks, test: Split, epochs: int) -> None:
-        """Test networks that have been trained for ``epochs`` epochs."""
+        """Test networks during their training.
+
+        Args:
+            stacked: the networks.
+            test: the test split.
+            epochs: number of epochs that they have been trained for.
+        """
         ...
 
     def examine(self, stacked: StackedNetworks, test: Split) -> None:
@@ -127,19 +134,19 @@ def evaluate(
 
     Args:
         network: name of the evaluation network.
-        samples: what to train on.
+        samples: the training images.
         test: the split to test on.
         recipe: how to train.
         seeds: one per network.
-        device: where to compute; it determines which networks are trained at once.
+        device: where to compute; it determines which networks are trained together.
         others: further splits to test on.
-        run: where to save finished outcomes and the training under way, and to resume from: in the end its
-            checkpoint holds all outcomes; and the progress in epochs, over all networks. Of a
-            :class:`RidgeRecipe`, which takes seconds and trains no network, nothing is saved.
-        examiner: tests the networks in other ways, during and after their training.
+        run: the checkpoint saves finished outcomes, in the end all of them, and the current training; the
+            progress counts the epochs of all networks. Nothing is saved for a :class:`RidgeRecipe`, which
+            takes seconds and trains no network.
+        examiner: additional tests during and after the training.
 
     Returns:
-        One outcome per seed. Networks that were trained at once share their time equally.
+        One outcome per seed. The time of networks that are trained together is divided evenly among them.
     """
     if isinstance(recipe, RidgeRecipe):
         return _regressed(samples, (test, *others), seeds, device)
@@ -152,7 +159,8 @@ def evaluate(
             network, test.info, group, device, images=len(samples) * recipe.epochs_run + len(test)
         )
         count, clock = len(group), Stopwatch().start()
-        # On another device, other networks may have been trained at once: their state is not resumed.
+        # Another device may train other networks together. The names hold the seeds: their state is not
+        # resumed.
         stage = whole.carrying({f"clock of {' '.join(map(str, group))}": clock})
         look = partial(examiner.look, stacked, test) if examiner else None
         stage = stage.counting(len(finished.outcomes) * recipe.epochs_run, count)
@@ -185,7 +193,7 @@ def _regressed(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What :func:`evaluate` is given: a network, what to train it on, what to test it on, and the seeds."""
+    """The arguments of :func:`evaluate` that differ between evaluations."""
 
     network: str
     samples: Samples
@@ -205,11 +213,11 @@ def evaluate_each(
     """Carry out evaluations one after the other.
 
     Args:
-        evaluations: which.
+        evaluations: the evaluations, in their order.
         recipe: how all networks are trained.
         device: where to compute.
-        run: where to save the outcomes and the training under way, and to resume from; and the progress in
-            epochs, over the networks of all evaluations.
+        run: the checkpoint saves the outcomes and the current training; the progress counts the epochs of the
+            networks of all evaluations.
         examiner: see :func:`evaluate`.
 
     Returns:

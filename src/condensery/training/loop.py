@@ -34,17 +34,17 @@ def train(
 
     Args:
         stacked: the networks.
-        samples: the images, the same for all.
+        samples: the training images, the same for all networks.
         recipe: how they are trained.
-        run: where to save the state between epochs and to resume from, and the progress in epochs.
+        run: the checkpoint saves the state between epochs; the progress counts epochs.
         on_batch: called before every step with the indices, (K, n), and the logits, (K, n, classes), of its
             batch.
-        extra_loss: a loss that is added to the recipe's. It gets the images, (K, n, C, H, W), and the
-            logits, (K, n, classes), of a batch and returns the sum over the networks of its mean per image.
-        on_epoch: called after every epoch with the number of epochs done, before the state may be saved.
+        extra_loss: a loss that is added to that of the recipe. It gets the images, (K, n, C, H, W), and the
+            logits, (K, n, classes), of a batch, and returns the sum over networks of the mean over images.
+        on_epoch: called after every epoch with the number of completed epochs, before the state is saved.
 
     Returns:
-        The state of the training, as it is saved between epochs.
+        The networks with their optimizer, whose state is saved between epochs.
     """
     descent = Descent(stacked, recipe)
     steps = -(-len(samples) // recipe.batch)
@@ -76,7 +76,7 @@ def train(
 
 
 class Descent:
-    """Stacked networks and their optimizer, which may begin anew with every new learning rate."""
+    """Stacked networks and their optimizer, which may be reset with every new learning rate."""
 
     def __init__(self, stacked: StackedNetworks, recipe: Recipe) -> None:
         """Begin with the recipe's first rate."""
@@ -84,7 +84,7 @@ class Descent:
         self._optimizer = self._new(recipe.rate(0, 0))
 
     def at(self, rate: float) -> Optimizer:
-        """Return the optimizer for a learning rate."""
+        """Return the optimizer with a learning rate."""
         if rate != self._optimizer.lr:
             if self._recipe.schedule.restarts:
                 self._optimizer = self._new(rate)
@@ -101,14 +101,14 @@ class Descent:
         return self._stacked.state() | kept | {"rate": rate}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
+        """Restore what :meth:`state` returned."""
         self._stacked.load(state)
         self._optimizer = self._new(state["rate"].item())
         self._optimizer.restore(state, list(self._stacked.parameters))
 
 
 class _Orders:
-    """The orders in which the networks see so many images; that of the last epoch asked for is kept."""
+    """The orders in which the networks see the images; those of the last requested epoch are cached."""
 
     def __init__(self, stacked: StackedNetworks, recipe: Recipe, count: int) -> None:
         self._stacked, self._recipe, self._count = stacked, recipe, count
@@ -125,11 +125,11 @@ class _Orders:
 
 
 class _Drawn(NamedTuple):
-    """What is drawn for a step.
+    """The random draws of a step.
 
     Attributes:
-        rows: which images each network sees, int64 (K, n) on the CPU.
-        there: takes them out on the device.
+        rows: indices of the images of each network, int64 (K, n) on the CPU.
+        there: returns the same indices on the device.
         change: the augmentation.
     """
 
@@ -139,7 +139,7 @@ class _Drawn(NamedTuple):
 
 
 def _drawn(stacked: StackedNetworks, recipe: Recipe, orders: _Orders, address: tuple[int, int]) -> _Drawn:
-    """Draw the step of an epoch, which reaches the device in one copy."""
+    """Make the draws of a step of an epoch; they are copied to the device in one transfer."""
     epoch, step = address
     rows = orders(epoch)[:, step * recipe.batch : (step + 1) * recipe.batch]
     parcel = Parcel(stacked.device.torch_device)
@@ -153,7 +153,7 @@ def _drawn(stacked: StackedNetworks, recipe: Recipe, orders: _Orders, address: t
 def _batch(
     stacked: StackedNetworks, samples: Samples, recipe: Recipe, batch: _Drawn, address: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Return the images (K, n, C, H, W), augmented, and labels of what was drawn for an epoch and step."""
+    """Return the augmented images (K, n, C, H, W) and the labels of a batch."""
     (there,) = batch.there()
     rows = there if samples.rows_there else batch.rows
     images = batch.change(samples.batch(rows.flatten()).unflatten(0, rows.shape))

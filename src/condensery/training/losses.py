@@ -16,10 +16,10 @@ def total(recipe: Recipe, logits: Tensor, labels: Tensor) -> Tensor:
     """Return the sum over networks of the mean loss per image: each gets the gradient of its own mean.
 
     Args:
-        recipe: its ``loss``: ``cross_entropy``; ``kl``, the Kullback-Leibler divergence of the prediction
-            from the label, both at the recipe's temperature, times its square (Hinton et al. 2015, section
-            2); or ``mse``, half of the squared distance of the logits from the label less 1 / K (FRePo, Zhou
-            et al. 2022).
+        recipe: its ``loss`` is ``cross_entropy``; ``kl``, the Kullback-Leibler divergence of the prediction
+            from the label, both at the recipe's temperature, times the squared temperature (Hinton et al.
+            2015, section 2); or ``mse``, half the squared distance of the logits from the label minus 1 / K
+            (FRePo, Zhou et al. 2022).
         logits: (networks, n, K).
         labels: int64 (networks, n), or float32 (networks, n, K): probabilities, for ``mse`` any numbers.
     """
@@ -31,17 +31,17 @@ def total(recipe: Recipe, logits: Tensor, labels: Tensor) -> Tensor:
     if recipe.loss == "mse":
         return (logits - (wanted - 1 / classes)).square().sum() / (2 * count)
     temperature = recipe.temperature
-    # Zero stays zero at any temperature; its logarithm must not be infinite for the gradient to be finite.
+    # A probability of zero stays zero at any temperature; its logarithm is bounded to keep gradients finite.
     softened = torch.log_softmax(wanted.clamp_min(1e-30).log() / temperature, 1)
     found = torch.log_softmax(logits / temperature, 1)
     return temperature**2 * F.kl_div(found, softened, reduction="sum", log_target=True) / count
 
 
 def soft(labels: Tensor, classes: int) -> Tensor:
-    """Return labels as soft ones, float32 (..., classes): a hard one is 1 for its class and 0 for the others.
+    """Return labels as soft labels, float32 (..., classes); hard labels become one-hot vectors.
 
     Args:
         labels: int64 (...), or already soft, (..., classes).
-        classes: how many.
+        classes: number of classes.
     """
     return labels if labels.is_floating_point() else F.one_hot(labels, classes).float()

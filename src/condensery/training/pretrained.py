@@ -1,7 +1,7 @@
-"""Train one network on the whole set and watch which images it forgets.
+"""Train one network on the whole set, and count which images it forgets.
 
-Herding and k-center select in its feature space (iCaRL; Sener and Savarese 2018); forgetting counts, for
-each image, how often it goes from right to wrong (Toneva et al. 2019, Algorithm 1).
+Herding and k-center select in its feature space (iCaRL; Sener and Savarese 2018). Forgetting counts how often
+the classification of an image changes from correct to wrong (Toneva et al. 2019, Algorithm 1).
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def pretrain(
         recipe: how it is trained.
         seed: seed of its weights, batches and augmentations, counted from :data:`FIRST_SEED`.
         device: where to compute.
-        run: where to save the state and to resume from, and the progress in epochs.
+        run: the checkpoint saves the state; the progress counts epochs.
 
     Returns:
-        ``network.*``, its parameters and buffers, and ``forgetting_events``, int64 (N,), one count for each
-        training image; images that were never right have one more than the number of epochs.
+        ``network.*``, its parameters and buffers, and ``forgetting_events``, int64 (N,), one count per
+        training image; images that were never classified correctly have the number of epochs plus one.
     """
     stacked = StackedNetworks(
         network, data.info, [FIRST_SEED + seed], device, images=len(data.train) * recipe.epochs_run
@@ -72,11 +72,11 @@ def read_pretrained(path: Path, dataset: str, network: str) -> dict[str, Tensor]
 
     Args:
         path: the file.
-        dataset: the data set that it must be of.
-        network: the network that it must be of.
+        dataset: name of the required data set.
+        network: name of the required network.
 
     Raises:
-        CondenseryError: it is not such a file.
+        CondenseryError: the file cannot be read, or belongs to another data set or network.
     """
     try:
         tensors, about = read_tensors(path)
@@ -94,6 +94,11 @@ def read_pretrained(path: Path, dataset: str, network: str) -> dict[str, Tensor]
 def trained_network(path: Path, info: DataInfo, name: str) -> Network:
     """Return the trained network of a data set, in evaluation mode on the CPU.
 
+    Args:
+        path: a file of :func:`pretrain`'s tensors.
+        info: the data set.
+        name: name of the network.
+
     Raises:
         CondenseryError: see :func:`read_pretrained`.
     """
@@ -101,7 +106,13 @@ def trained_network(path: Path, info: DataInfo, name: str) -> Network:
 
 
 def network_of(tensors: Mapping[str, Tensor], info: DataInfo, name: str) -> Network:
-    """Return the network of the tensors that :func:`pretrain` returned, in evaluation mode on the CPU."""
+    """Return a network with the weights of :func:`pretrain`, in evaluation mode on the CPU.
+
+    Args:
+        tensors: the tensors that :func:`pretrain` returned.
+        info: the data set.
+        name: name of the network.
+    """
     net = networks.build(
         name, channels=info.channels, size=(info.height, info.width), classes=len(info.classes)
     )
@@ -111,7 +122,7 @@ def network_of(tensors: Mapping[str, Tensor], info: DataInfo, name: str) -> Netw
 
 
 class Forgetting:
-    """Counts forgetting events: a batch that has an image wrong after the last one had it right.
+    """Counts forgetting events: an image is classified wrongly after it was correct the time before.
 
     Args:
         labels: int64 (N,).
@@ -124,7 +135,7 @@ class Forgetting:
         self.ever_right = torch.zeros_like(labels, dtype=torch.bool)
 
     def see(self, rows: Tensor, logits: Tensor) -> None:
-        """Take in one batch of one network: indices (1, n) and logits (1, n, classes) before the step."""
+        """Record a batch of one network: indices (1, n) and logits (1, n, classes) before the step."""
         rows = rows[0].to(self._labels.device)
         right = logits[0].argmax(1) == self._labels[rows]
         self.counts[rows] += (self.was_right[rows] & ~right).long()
@@ -132,7 +143,7 @@ class Forgetting:
         self.ever_right[rows] |= right
 
     def events(self, never_right: int) -> Tensor:
-        """Return the counts, int64 (N,), with ``never_right`` for images that were never right."""
+        """Return the counts, int64 (N,), with ``never_right`` for images that were never correct."""
         return torch.where(self.ever_right, self.counts, never_right)
 
     def state(self) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""How a network is trained on a set of images: epochs, batches, learning rates and augmentation."""
+"""Recipes: epochs, batches, learning rates and augmentation of a network's training on a set of images."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from condensery.training.schedules import HALFWAY, Schedule
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; without options as in the evaluation of DM section 3.1 and DSA section 4.1.
+    """The training of a network; the default options are those of DM section 3.1 and DSA section 4.1.
 
     Attributes:
         name: its name in tables.
-        epochs: E.
+        epochs: E, see :class:`condensery.training.schedules.Schedule` for the number of epochs run.
         lr: learning rate.
-        momentum: of SGD; of Adam and AdamW the first beta, where the second is 0.999.
-        weight_decay: added to the gradient; of AdamW decoupled from it.
-        batch: images in a batch; the last partial one is kept.
-        augmentation: a DSA strategy, applied with parameters of its own for every image; or ``dc_`` and the
-            families of :mod:`condensery.augmentation.dc`; or ``none``.
+        momentum: momentum of SGD; the first beta of Adam and AdamW, whose second beta is 0.999.
+        weight_decay: the multiple of weights that is added to gradients; decoupled for AdamW.
+        batch: images per batch; the last partial batch is kept.
+        augmentation: a DSA strategy, applied with separate parameters per image; or ``dc_`` and the families
+            of :mod:`condensery.augmentation.dc`; or ``none``.
         optimizer: ``sgd``, ``adam`` or ``adamw``.
-        schedule: the learning rate over the epochs, and how many of them are run.
-        mix: how augmented images of a batch are mixed, if at all.
+        schedule: the learning rate over the epochs, and the number of epochs run.
+        mix: how augmented images of a batch are mixed; None does not mix them.
         loss: see :func:`condensery.training.losses.total`.
-        temperature: of the loss ``kl``; labels are taken for probabilities at temperature 1.
-        learned_lr: whether a learning rate that a set was learned with takes the place of ``lr``.
+        temperature: temperature of the loss ``kl``; labels are probabilities at temperature 1.
+        learned_lr: whether a learning rate that was learned with a set replaces ``lr``.
     """
 
     name: str
@@ -55,15 +55,15 @@ class Recipe:
 
     @classmethod
     def of_values(cls, values: Mapping[str, Any]) -> Self:
-        """Return the recipe of a name and parameters as the configuration writes them."""
+        """Return the recipe with a name and parameters as in the configuration."""
         nested = {"schedule": Schedule, "mix": Mix}
         given = {name: kind(**values[name]) for name, kind in nested.items() if values.get(name)}
         return cls(**{**values, **given})
 
     def stated(self) -> dict[str, Any]:
-        """Return name and parameters for a record, without options that have their default.
+        """Return name and parameters for a record, without options that have their default value.
 
-        An option that is added later therefore changes no record of a recipe without it.
+        So a new option does not change the records of recipes without it.
         """
         return _stated(self)
 
@@ -76,35 +76,41 @@ class Recipe:
         """Return the learning rate of a step.
 
         Args:
-            epoch: number of the epoch, from 0.
-            step: number of the step in its epoch, from 0.
-            steps: steps per epoch.
+            epoch: zero-based index of the epoch.
+            step: zero-based index of the step in its epoch.
+            steps: number of steps per epoch.
         """
         return self.schedule.rate(self.lr, self.epochs, epoch, step, steps)
 
     def momentum_at(self, epoch: int, step: int) -> float:
-        """Return the momentum of a step of the epoch with this zero-based index."""
+        """Return the momentum of a step; epoch and step are zero-based indices."""
         return self.momentum
 
     def optimizer_of(self, parameters: Sequence[Tensor], rate: float) -> Optimizer:
-        """Return an optimizer of parameters that has done no step."""
+        """Return a new optimizer for parameters, with learning rate ``rate``."""
         if self.optimizer == "sgd":
             return SGD(parameters, rate, self.momentum, self.weight_decay)
         decoupled = self.optimizer == "adamw"
         return Adam(parameters, rate, self.momentum, self.weight_decay, decoupled=decoupled)
 
     def order(self, count: int, seed: int, epoch: int) -> Tensor:
-        """Return the order in which a network sees the images of an epoch: int64, (count,)."""
+        """Return the order of the images in an epoch: indices, int64 (count,).
+
+        Args:
+            count: number of training images.
+            seed: seed of the network.
+            epoch: zero-based index of the epoch.
+        """
         return torch.randperm(count, generator=streams.generator(seed, "shuffle", epoch))
 
 
 @dataclass(frozen=True)
 class LearnedRecipe(Recipe):
-    """The steps that a set was learned for: gradient descent on its batches, in their order.
+    """The steps with which a set was learned: gradient descent on its batches, in their order.
 
     Attributes:
         rates: one learning rate per step, epochs x steps.
-        momenta: likewise one momentum; none are zeros.
+        momenta: one momentum per step, likewise; empty means zeros.
     """
 
     rates: tuple[tuple[float, ...], ...]
@@ -161,7 +167,7 @@ class RidgeRecipe(Recipe):
 
     @classmethod
     def of_set(cls, name: str, synthetic: SyntheticSet) -> Self:
-        """Return the recipe, which is the same for every set: one step, and nothing drawn at random."""
+        """Return the recipe, which is the same for every set: one epoch, and no random draws."""
         return cls(name, epochs=1, lr=0.0, momentum=0.0, weight_decay=0.0, batch=1, augmentation="none")
 
     @property
@@ -171,7 +177,7 @@ class RidgeRecipe(Recipe):
 
 
 def _kept(momenta: Tensor) -> dict[str, Any]:
-    """Return the options of a learned recipe with momenta, whose optimizer does not begin anew."""
+    """Return the options of a learned recipe with momenta, whose optimizer is not reset."""
     return {"momenta": tuple(map(tuple, momenta.tolist())), "schedule": Schedule("constant")}
 
 
@@ -188,13 +194,13 @@ def resolve(values: Mapping[str, Any], synthetic: SyntheticSet | None) -> Recipe
     """Return the recipe that a configuration describes.
 
     Args:
-        values: ``name`` and the parameters; a recipe without parameters is ``ridge``, or takes its steps from
+        values: ``name`` and the parameters. A recipe without parameters is ``ridge``, or takes its steps from
             the set.
-        synthetic: the set that is trained on, or None for a whole data set.
+        synthetic: the training set; None for a whole data set.
 
     Raises:
         CondenseryError: the recipe takes its steps from the set, which has no learning rates; or it takes
-            the set's rate, which is not one number above 0.
+            its learning rate from the set, which is not a single number above 0.
     """
     if values.keys() > {"name"}:
         recipe = Recipe.of_values(values)

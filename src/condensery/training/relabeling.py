@@ -19,13 +19,13 @@ BATCH = 500
 
 @torch.no_grad()
 def soft_labels(teacher: Network, images: Tensor, device: Device, temperature: float = 1.0) -> Tensor:
-    """Return the probabilities that a teacher gives to the classes of images, float32 (N, K), on the CPU.
+    """Return the class probabilities of images by a teacher, float32 (N, K), on the CPU.
 
     Args:
-        teacher: the network; it is moved to the device and put into evaluation mode.
+        teacher: the network, which is moved to the device and set to evaluation mode.
         images: float32 (N, C, H, W), normalized; they are not augmented.
         device: where to compute, in float32.
-        temperature: what the logits are divided by before the softmax.
+        temperature: logits are divided by it before the softmax.
     """
     target = device.torch_device
     net = teacher.to(target).eval()
@@ -40,17 +40,17 @@ def relabeled(
     device: Device,
     temperature: float = 1.0,
 ) -> SyntheticSet:
-    """Return the set with a teacher's soft labels in place of its own, and all else as it was.
+    """Return the set with a teacher's soft labels instead of its own labels.
 
     Args:
         synthetic: the set.
         teacher: see :func:`soft_labels`.
-        about: what the provenance says of the teacher, JSON-able.
+        about: the description of the teacher for the provenance, JSON-able.
         device: see :func:`soft_labels`.
         temperature: see :func:`soft_labels`.
 
     Raises:
-        CondenseryError: an image of the set holds several, which one label cannot describe.
+        CondenseryError: the stored images hold several images each, which one label cannot describe.
     """
     if synthetic.formation > 1:
         raise CondenseryError(

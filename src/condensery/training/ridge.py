@@ -1,9 +1,9 @@
 """Kernel ridge regression in place of the training of a network: infinitely wide and fully connected.
 
 Source: Nguyen, Chen and Lee, *Dataset Meta-Learning from Kernel Ridge-Regression*, 2021 (KIP). The kernel is
-the neural tangent kernel (NTK) of a network with one hidden layer of ReLU units, weights of variance 2 over
-the number of inputs and biases of variance 0.01 (the authors' public code): what an infinitely wide such
-network is after gradient descent on the squared error.
+the neural tangent kernel (NTK) of a network with one hidden layer of ReLU units, weights of variance
+2 / (number of inputs) and biases of variance 0.01 (the authors' public code). The regression is the result of
+gradient descent on the squared error in such a network of infinite width.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from condensery.training.samples import Samples
 _WEIGHT_VARIANCE = 2.0
 _BIAS_VARIANCE = 0.01
 _TEST_BATCH = 500
-# Of the mean diagonal of the kernel matrix (the authors' public code).
+# The ridge, relative to the mean diagonal of the kernel matrix (the authors' public code).
 _RIDGE = 1e-6
 
 
@@ -29,14 +29,14 @@ def tangent_kernel(x: Tensor, y: Tensor | None = None) -> Tensor:
     """Return the NTK of every pair of images: (n, D), (m, D) -> (n, m).
 
     Args:
-        x: flat images.
-        y: others; None for those of ``x`` themselves, for which the diagonal is exact and differentiable.
+        x: flat images, (n, D).
+        y: flat images, (m, D); None pairs ``x`` with itself, with an exact and differentiable diagonal.
     """
     others = x if y is None else y
     first = _layer(x @ others.T / x.shape[1])
     own, others_own = (_layer(z.square().mean(1)) for z in (x, others))
     norms = (own[:, None] * others_own[None, :]).sqrt()
-    # The slope of the angle is infinite where it is 0, as between an image and itself.
+    # The slope of the angle is infinite at an angle of 0, as between an image and itself.
     edge = 4 * torch.finfo(x.dtype).eps
     angles = (first / norms).clamp(edge - 1, 1 - edge).acos()
     if y is None:
@@ -52,12 +52,12 @@ def _layer(covariance: Tensor) -> Tensor:
 
 
 def predictions(support: Tensor, targets: Tensor, images: Tensor) -> Tensor:
-    """Return what kernel ridge regression on a support predicts for images; differentiable in all.
+    """Return the predictions of kernel ridge regression; differentiable in all arguments.
 
     Args:
-        support: flat images (n, D).
-        targets: of the support, (n, C).
-        images: flat images (m, D).
+        support: the images of the regression, flat (n, D).
+        targets: the targets of the support, (n, C).
+        images: the images to predict, flat (m, D).
 
     Returns:
         (m, C).
@@ -70,8 +70,8 @@ def regression(own: Tensor, across: Tensor, targets: Tensor) -> Tensor:
 
     Args:
         own: the kernel matrix of the support, (n, n).
-        across: that of the images with the support, (m, n).
-        targets: of the support, (n, C).
+        across: the kernel matrix of the images with the support, (m, n).
+        targets: the targets of the support, (n, C).
     """
     return across @ _coefficients(own, targets)
 
@@ -84,11 +84,11 @@ def _coefficients(own: Tensor, targets: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A kernel ridge regression that is ready to predict, in float64.
+    """A fitted kernel ridge regression, in float64.
 
     Attributes:
-        support: the images that it was fitted to, flat (n, D), on its device.
-        coefficients: of each of them for each class, (n, C).
+        support: the images of the fit, flat (n, D), on the device.
+        coefficients: one coefficient per image and class, (n, C).
     """
 
     support: Tensor
@@ -109,8 +109,8 @@ def fit(samples: Samples, classes: int, device: Device) -> Fitted:
     """Fit a regression to images and their labels, hard or soft.
 
     Args:
-        samples: what to fit to; their kernel matrix is in memory.
-        classes: how many classes the labels are of.
+        samples: the images and labels; their kernel matrix, N x N, is held in memory.
+        classes: number of classes.
         device: where to compute.
     """
     rows = torch.arange(len(samples))
@@ -120,12 +120,12 @@ def fit(samples: Samples, classes: int, device: Device) -> Fitted:
 
 
 def targets_of(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
-    """Return regression targets, (n, classes): labels as probabilities, less 1/classes.
+    """Return regression targets, (n, classes): soft labels minus 1/classes.
 
     Args:
-        labels: int64 (n,), or already (n, classes), whose rows need not be probabilities.
-        classes: how many.
-        dtype: of the result.
+        labels: int64 (n,), or soft labels (n, classes), which need not be probabilities.
+        classes: number of classes.
+        dtype: the type of the result.
     """
     rows = torch.nn.functional.one_hot(labels, classes) if labels.ndim == 1 else labels
     return rows.to(dtype) - 1 / classes

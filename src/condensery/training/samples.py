@@ -20,8 +20,8 @@ class Samples:
 
     Attributes:
         labels: int64 (N,) or soft float32 (N, classes), on the device.
-        batch: gives the images at some indices, float32 (n, C, H, W) on the device, normalized.
-        rows_there: whether it takes indices that are on the device, without waiting for them.
+        batch: returns the images at some indices, float32 (n, C, H, W) on the device, normalized.
+        rows_there: whether ``batch`` accepts indices on the device, without waiting for them.
     """
 
     labels: Tensor
@@ -37,7 +37,7 @@ class Samples:
 
     @classmethod
     def of_split(cls, split: Split, device: Device) -> Samples:
-        """Return the images of a real split, whose bytes move to the device unless that is the CPU."""
+        """Return the images of a real split; their bytes are moved to the device unless it is the CPU."""
         target = device.torch_device
         source = split if target.type == "cpu" else split.resident(target)
         return cls(torch.as_tensor(split.labels).to(target), lambda rows: source.batch(rows, target))

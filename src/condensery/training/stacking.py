@@ -1,4 +1,4 @@
-"""Networks of one shape that are trained at once: which of several, and how they become one."""
+"""Networks of one shape that are trained together: their groups, and the stacked network."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from condensery.networks import grouped
 def groups(
     network: str, info: DataInfo, batch: int, seeds: Sequence[int], device: Device
 ) -> list[tuple[int, ...]]:
-    """Split networks into those that are trained at once.
+    """Divide networks into groups that are trained together.
 
     Args:
         network: name of the networks.
-        info: the images' shape and the classes.
-        batch: images that each network sees in a step.
+        info: the data set, with the shape of the images and the classes.
+        batch: images per network and step.
         seeds: one per network.
-        device: it determines whether networks are stacked, and how much memory their activations may take.
+        device: determines whether networks are stacked, and the memory budget of their activations.
 
     Returns:
-        The seeds, in their order: each alone if the device does not stack, otherwise as many together as
-        fit its memory budget, at least one.
+        The seeds of each group, in their order. If the device does not stack, each group has one network;
+        otherwise as many as fit the memory budget, at least one.
     """
     if not device.stack_networks:
         return [(seed,) for seed in seeds]
@@ -39,11 +39,11 @@ def groups(
 
 
 class StackedNetworks:
-    """K networks of one shape, trained and tested at once or, where K is 1, as plain modules.
+    """K networks of one shape, trained and tested together or, if K is 1, as a plain module.
 
-    Their parameters are stacked along a new first dimension, (K, ...), and each network sees batches,
-    augmentations and initial weights from streams of its own seed, so that a network's result does not
-    depend on which others are trained with it. ``images`` is how many each will see, in all epochs.
+    Their parameters are stacked along a new first dimension, (K, ...). Batches, augmentations and initial
+    weights of each network come from streams of its own seed, so that its result does not depend on the other
+    networks. ``images`` is the number of images that each network will see in all epochs.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class StackedNetworks:
             for seed in seeds
         ]
         stacked = torch.func.stack_module_state(nets) if len(nets) > 1 else None
-        # After the stacking, which needs all networks on one device.
+        # After the stacking, for which all networks must be on one device.
         self.network = nets[0].to(device.torch_device)
         self.parameters: dict[str, Tensor]
         self.buffers: dict[str, Tensor]
