@@ -54,8 +54,8 @@ def by_class(problem: Problem) -> Iterator[tuple[np.ndarray, Tensor]]:
     work = sum(len(pool) for pool in pools) * activations(net, info.channels, (info.height, info.width))
     embed = device.compiled(net.embed, work)
     for pool in pools:
-        # All batches have one shape, so that the network is compiled once: the last is padded with images whose
-        # features are dropped.
+        # All batches have one shape, so that the network is compiled once: the last is padded with images
+        # whose features are dropped.
         padded = np.arange(-(-len(pool) // _BATCH) * _BATCH) % len(pool)
         with device.autocast():
             parts = [
