@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from condensery import methods, networks, streams
 from condensery.augmentation import siamese
 from condensery.errors import CondenseryError
+from condensery.experiment import load_config
 from condensery.formation import decode
 from condensery.methods import dm
 from condensery.methods.calibration import Calibration
@@ -23,6 +24,7 @@ from condensery.run import UNATTENDED
 from tests import problems
 from tests.interrupted import check_resumes
 
+CONFIG = Path(__file__).parents[1] / "config"
 METHOD = methods.get("dance")
 OWN = {"strategy": "color+crop+cutout", "formation": 2, "lr_img": 0.02, "momentum": 0.0}
 IMAGES = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -150,6 +152,14 @@ def test_calibrations_gradient_is_the_slope(problem):
     (gradient,) = torch.autograd.grad(at(leaf), leaf)
     difference = (at(images + 1e-5 * direction) - at(images - 1e-5 * direction)) / 2e-5
     torch.testing.assert_close((gradient * direction).sum(), difference, rtol=1e-6, atol=1e-10)
+
+
+def test_parameters_are_those_of_the_public_code_at_twice_its_rate_without_momentum():
+    config = load_config(CONFIG, "paper")
+    common = {"iterations": 10000, "batch_real": 128, "init": "real"}
+    assert config.parameters("cifar10", "dance", "convnet", 10) == common | OWN
+    assert config.spec["pairs"]["networks"] == 20
+    assert config.method("dance")["recipes"] == ["dsa", "dance"]
 
 
 # ---- whole runs

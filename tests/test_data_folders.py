@@ -227,6 +227,16 @@ def test_names_that_the_folders_do_not_have_are_refused(tmp_path):
         prepared(tmp_path, ["daisy", "tulip"])
 
 
+@pytest.mark.parametrize(("count", "last"), [(10, "c9"), (11, "c9, ...")])
+def test_ten_names_are_all_listed_and_of_more_the_first_ten(tmp_path, count, last):
+    names = [f"c{c}" if c < 10 else f"d{c}" for c in range(count)]
+    for split in ("train", "test"):
+        folder_of(tmp_path, {name: level(9) for name in names}, split)
+    listed = ", ".join(names[:9])
+    with pytest.raises(CondenseryError, match=rf"has {count} classes \({listed}, {last}\), config"):
+        prepared(tmp_path, 2)
+
+
 def test_sixteen_bits_are_scaled_to_eight(tmp_path):
     for split in ("train", "test"):
         folder_of(tmp_path, {"dark": level(8_500, np.uint16), "light": level(51_000, np.uint16)}, split)

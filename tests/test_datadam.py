@@ -9,11 +9,13 @@ import torch
 
 from condensery import methods, networks
 from condensery.errors import CondenseryError
+from condensery.experiment import load_config
 from condensery.methods import datadam, dm
 from condensery.methods.datadam import attention
 from tests import problems
 from tests.interrupted import check_resumes
 
+CONFIG = Path(__file__).parents[1] / "config"
 METHOD = methods.get("datadam")
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.randn(6, 3, 16, 16, generator=GENERATOR)
@@ -112,6 +114,15 @@ def test_gradient_is_the_slope_of_the_loss():
         difference = (loss(images + 1e-5 * direction) - loss(images - 1e-5 * direction)) / 2e-5
         torch.testing.assert_close((gradient * direction).sum(), difference, rtol=1e-6, atol=1e-12)
     assert see(images).shape == (4, 16 * 16 + matcher._network.features)
+
+
+@pytest.mark.parametrize("ipc", [1, 50, 100])
+def test_parameters_are_those_of_the_paper_and_those_of_the_public_code(ipc):
+    config, common = load_config(CONFIG, "paper"), {"momentum": 0.5, "init": "real", "feature_weight": 0.01}
+    paper, code = (config.parameters("cifar10", name, "convnet", ipc) for name in ("datadam", "datadam-code"))
+    rate = 10.0 if ipc > 50 else 1.0
+    assert paper == common | {"iterations": 8000, "batch_real": 256, "power": 4, "lr_img": rate}
+    assert code == common | {"iterations": 20000, "batch_real": 64, "power": 1, "lr_img": 1.0}
 
 
 def test_condensing_brings_attention_closer():

@@ -76,6 +76,20 @@ def test_gradient_is_that_of_the_mean_loss_of_all_classes(kind, memory_bytes, st
     torch.testing.assert_close(gradient, torch.autograd.grad(expected, images)[0], rtol=1e-8, atol=1e-12)
 
 
+def test_classes_count_alike_however_many_real_images_each_has():
+    case = problem(parameters={"batch_real": 20})
+    net, address, sums = plain_network(case, 0, torch.float64).train(), (0, 0), None
+    batches = [real_images(case, "real", address, c, 20, torch.float64) for c in case.classes]
+    assert [len(images) for images in batches] == [20, 20, 15]
+    weights = list(net.parameters())
+    for c, images in zip(case.classes, batches, strict=True):
+        gradients = torch.autograd.grad(F.cross_entropy(net(images), torch.full((len(images),), c)), weights)
+        sums = [a + b for a, b in zip(sums, gradients, strict=True)] if sums else list(gradients)
+    own = torch.autograd.grad(F.cross_entropy(net(IMAGES), case.labels), weights)
+    expected = plain_distance("layerwise", [each / 3 for each in sums], own)
+    torch.testing.assert_close(matcher(case, "none").gradient(IMAGES, 0, 0)[1], expected, rtol=1e-9, atol=0)
+
+
 @pytest.mark.parametrize("network", ["convnet-d2-w16", "convnet-d2-w16-bn"])
 def test_with_one_class_the_loss_is_that_of_gradient_matching(network):
     case = problem(classes=(1,), network=network)

@@ -289,6 +289,31 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, change: dict[str, 
     check_resumes(METHOD, problem(parameters=few | change), tmp_path, 8)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "ipc", "flip"),
+    [
+        *(("cifar10", ipc, True) for ipc in (1, 10, 50)),
+        *((name, ipc, ipc == 1) for name in ("cifar100", "tinyimagenet") for ipc in (1, 10, 50)),
+        *((name, 10, False) for name in ("mnist", "fashionmnist")),
+    ],
+)
+def test_parameters_are_those_of_the_public_code(dataset, ipc, flip):
+    assert load_config(CONFIG, "paper").parameters(dataset, "frepo", "frepo-bn", ipc) == {
+        "iterations": 500_000,
+        "optimizer": "lamb",
+        "lr_img": 0.0003,
+        "floor": 0.1,
+        "batch_real": 1024,
+        "init": "real",
+        "learn_labels": True,
+        "flip": flip,
+        "networks": 10,
+        "network_steps": 100,
+        "lr_net": 0.0003,
+        "batch_net": 1000,
+    }
+
+
 def test_snapshots_are_refused():
     with pytest.raises(CondenseryError, match="omit --snapshots"):
         METHOD.condense(problem(), run=Run(recorder=Recorder([1])))

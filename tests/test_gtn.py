@@ -159,9 +159,13 @@ def test_labels_come_in_turn_and_what_remains_is_left_out():
     """As 4,096 images of ten classes in 32 steps of 128 are those of ipc 410."""
     made = Teaching(problem(ipc=5, parameters={"steps": 2}))
     assert made.labels.tolist() == [[0, 1, 2, 0, 1, 2, 0], [1, 2, 0, 1, 2, 0, 1]]
-    config = load_config(CONFIG, "paper")
-    steps = config.parameters("mnist", "gtn", "convnet", 410)["steps"]
+    found = load_config(CONFIG, "paper").parameters("mnist", "gtn", "convnet", 410)
+    steps = found.pop("steps")
     assert (410 * 10 // steps, 410 * 10 // steps * steps) == (128, 4096)
+    assert found == {
+        **{"iterations": 2000, "lr": 0.02, "floor": 0.1, "lr_net": 0.02, "momentum_net": 0.5},
+        **{"batch_real": 128, "noise": 128, "width": 128},
+    }
 
 
 @pytest.mark.parametrize(("size", "channels"), [(16, 3), (28, 1), (9, 1)])

@@ -311,7 +311,20 @@ def test_parameters_are_those_of_the_public_code(dataset, expected):
         values = config.parameters(dataset, name, "convnet", 10)
         own = expected if name == "idc" else (*expected[:3], STRATEGY, 0.5)
         assert tuple(values[key] for key in keys) == pytest.approx(own)
-        assert (values["formation"], values["iterations"], values["outer_loop"]) == (formation, 2000, 100)
+        assert {key: value for key, value in values.items() if key not in keys} == {
+            "iterations": 2000,
+            "outer_loop": 100,
+            "momentum": 0.0,
+            "batch_real": 64,
+            "batch_synthetic": 128,
+            "init": "real",
+            "formation": formation,
+            "batch_net": 64,
+            "lr_net": 0.01,
+            "momentum_net": 0.9,
+            "decay_net": 0.0005,
+            "strategy_net": "color+crop",
+        }
         assert config.method(name)["recipes"] == ["idc", "dsa"]
 
 

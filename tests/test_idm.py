@@ -11,12 +11,14 @@ import torch.nn.functional as F
 
 from condensery import methods, networks, streams
 from condensery.augmentation import siamese
+from condensery.experiment import load_config
 from condensery.formation import decode
 from condensery.methods import dm, idm
 from condensery.methods.queue import Queue
 from tests import problems
 from tests.interrupted import check_resumes
 
+CONFIG = Path(__file__).parents[1] / "config"
 METHOD = methods.get("idm")
 OWN = {
     **{"formation": 2, "cross_entropy": 0.5, "lr_img": 0.4, "momentum": 0.0},
@@ -124,6 +126,36 @@ def test_accuracies_are_counted_anew_and_of_an_untrained_network_are_0():
     assert sum(entry.seen > 0 for entry in queue.entries) == 2
     queue.renew(3)
     assert [entry.accuracy for entry in queue.entries] == [0, 0, 0]
+
+
+# Cell -> real batch, weight of the cross-entropy, and the three numbers of steps in the order of `keys`.
+PUBLISHED = {
+    ("cifar10", 1): (5000, 0.5, 5, 10, 100),
+    ("cifar10", 10): (256, 0.5, 30, 10, 100),
+    ("cifar10", 50): (256, 0.1, 30, 10, 500),
+    ("cifar100", 1): (5000, 0.5, 5, 10, 100),
+    ("cifar100", 10): (256, 0.1, 30, 50, 100),
+    ("cifar100", 50): (256, 0.1, 30, 40, 500),
+    ("tinyimagenet", 1): (256, 0.5, 30, 10, 100),
+    ("tinyimagenet", 10): (256, 0.5, 30, 10, 500),
+    ("tinyimagenet", 50): (256, 0.8, 30, 50, 1000),
+}
+
+
+@pytest.mark.parametrize(("cell", "own"), PUBLISHED.items())
+def test_parameters_are_those_of_the_authors_commands(cell, own):
+    dataset, ipc = cell
+    keys = ("batch_real", "cross_entropy", "network_steps", "train_steps", "reset_steps")
+    assert load_config(CONFIG, "paper").parameters(dataset, "idm", "convnet", ipc) == {
+        "iterations": 20000,
+        "lr_img": 0.4,  # twice theirs, without their momentum
+        "momentum": 0.0,
+        "init": "real",
+        "formation": 2,
+        "networks": 100,
+        "batch_net": 256,
+        **dict(zip(keys, own, strict=True)),
+    }
 
 
 # ---- whole runs

@@ -177,6 +177,17 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, learn_labels: bool
     check_resumes(METHOD, case, tmp_path, 2)
 
 
+@pytest.mark.parametrize(("name", "learn_labels"), {"kip": False, "kip-labels": True}.items())
+def test_parameters_are_those_of_the_public_code(name, learn_labels):
+    assert load_config(CONFIG, "paper").parameters("cifar10", name, "convnet", 10) == {
+        "iterations": 1000,
+        "lr_img": 0.04,
+        "batch_real": 5000,
+        "init": "real",
+        "learn_labels": learn_labels,
+    }
+
+
 def test_snapshots_are_refused():
     with pytest.raises(CondenseryError, match="omit --snapshots"):
         METHOD.condense(problem(), run=Run(recorder=Recorder([1])))

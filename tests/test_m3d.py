@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from condensery import methods
+from condensery.experiment import load_config
 from condensery.kernels import linear, mmd_squared
 from condensery.methods import dm, m3d
 from condensery.methods.m3d import gaussian
@@ -16,6 +17,7 @@ from condensery.methods.pixels import UnitPixels
 from tests import problems
 from tests.interrupted import check_resumes
 
+CONFIG = Path(__file__).parents[1] / "config"
 METHOD = methods.get("m3d")
 OWN = {"kernel": "gaussian", "network_steps": 5, "strategy": "color+crop+cutout", "formation": 2}
 STEPPING = {"lr_img": 0.02, "momentum": 0.0}
@@ -126,6 +128,18 @@ def test_a_network_lasts_for_some_steps():
         weights.append([parameter.clone() for parameter in matcher._network.parameters()])
     same = [all(map(torch.equal, weights[0], other)) for other in weights[1:]]
     assert same == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    {"m3d": {}, "m3d-linear": {"kernel": "linear"}, "m3d-whole": {"formation": 1}}.items(),
+)
+@pytest.mark.parametrize("ipc", [1, 50])
+def test_parameters_are_those_of_the_public_code_at_twice_its_rate_without_momentum(name, changes, ipc):
+    """Its rate is the number of images per class, which the pixels multiply with."""
+    common = {"iterations": 10000, "lr_img": 2.0, "momentum": 0.0, "batch_real": 128, "init": "real"}
+    expected = common | OWN | changes
+    assert load_config(CONFIG, "paper").parameters("cifar10", name, "convnet", ipc) == expected
 
 
 # ---- pixels from 0 to 1

@@ -7,6 +7,7 @@ import torch
 
 from condensery import methods, streams
 from condensery.methods.mmd import Matcher
+from condensery.progress import Progress
 from condensery.run import Checkpoint, Run
 from tests import problems
 from tests.reference import kernels as reference
@@ -67,6 +68,18 @@ def test_linear_matching_moves_the_mean_and_nothing_else() -> None:
         mean = asked.data.train.batch(pool, torch.device("cpu")).mean(0)
         torch.testing.assert_close(after.images[mine].mean(0), mean, rtol=0, atol=0.1)
         assert not torch.allclose(before.images[mine].mean(0), mean, atol=0.1)
+
+
+def test_progress_shows_the_steps_done_and_their_loss() -> None:
+    class Shown(Progress):
+        def step(self, done: int, **values: float) -> None:
+            shown[done] = values
+
+    shown: dict[int, dict[str, float]] = {}
+    asked = problem(parameters={"iterations": 25})
+    MMD.condense(asked, run=Run(progress=Shown("mmd", 25, "iterations")))
+    assert list(shown) == [10, 20]
+    assert all(values.keys() == {"loss"} for values in shown.values())
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])

@@ -19,6 +19,7 @@ from condensery import methods, networks, streams
 from condensery.augmentation import siamese
 from condensery.data import RealData, Split
 from condensery.errors import CondenseryError
+from condensery.experiment import load_config
 from condensery.methods import Problem
 from condensery.methods.mtt import Trajectories
 from condensery.pool.experts import Experts
@@ -28,6 +29,7 @@ from condensery.training.recipes import resolve
 from tests import problems
 from tests.interrupted import Stopped, Stopping
 
+CONFIG = Path(__file__).parents[1] / "config"
 MTT = methods.get("mtt")
 SMOOTH = "convnet-d2-w8-swish-in"
 
@@ -363,3 +365,34 @@ def test_images_learn_to_lead_where_an_expert_went(tmp_path: Path) -> None:
     # Measured once: 0.834 at first, 0.704 at the lowest; ReLU makes it jump in between.
     assert losses[0] == pytest.approx(0.834, abs=0.02)
     assert min(losses) < 0.78
+
+
+# ---- configuration
+
+# Cell -> steps, epochs of an expert, first epochs, batch, rates of the images and of the rate, first rate.
+PUBLISHED = {
+    ("cifar10-zca", 1): (50, 2, 2, 10, 100, 1e-7, 0.01),
+    ("cifar10", 1): (50, 2, 5, 10, 1000, 1e-7, 0.01),
+    ("cifar10-zca", 10): (30, 2, 20, 100, 100, 1e-5, 0.001),
+    ("cifar10", 50): (30, 2, 40, 500, 1000, 1e-5, 0.001),
+    ("cifar100-zca", 1): (20, 3, 20, 100, 1000, 1e-5, 0.01),
+    ("cifar100", 10): (20, 2, 20, 1000, 1000, 1e-5, 0.01),
+    ("cifar100-zca", 50): (80, 2, 40, 125, 1000, 1e-5, 0.01),
+    ("tinyimagenet", 1): (10, 2, 10, 200, 10000, 1e-4, 0.01),
+    ("tinyimagenet", 10): (20, 2, 40, 200, 10000, 1e-4, 0.01),
+    ("tinyimagenet", 50): (20, 2, 40, 300, 10000, 1e-4, 0.01),
+}
+
+
+@pytest.mark.parametrize(("cell", "own"), PUBLISHED.items())
+def test_parameters_are_those_of_the_authors_commands(cell: tuple[str, int], own: tuple[float, ...]) -> None:
+    dataset, ipc = cell
+    config = load_config(CONFIG, "paper")
+    found = config.parameters(dataset, "mtt", "convnet", ipc)
+    classes = {"tinyimagenet": 200}.get(dataset, 100 if "100" in dataset else 10)
+    found["batch_net"] = min(found["batch_net"], classes * ipc)
+    keys = ("steps", "expert_epochs", "start_epochs", "batch_net", "lr_img", "lr_rate", "lr_net")
+    assert tuple(found[key] for key in keys) == own
+    others = {"iterations": 5000, "momentum": 0.5, "init": "real", "strategy": "dataset"}
+    assert {key: value for key, value in found.items() if key not in keys} == others
+    assert config.spec["experts"]["networks"] == 100

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from condensery import kernels, methods
+from condensery.experiment import load_config
 from condensery.kernels import mmd_squared
 from condensery.methods import dm, ncfm
 from condensery.methods.ncfm import characteristic, discrepancy
@@ -18,6 +19,7 @@ from condensery.run import UNATTENDED
 from tests import problems
 from tests.interrupted import check_resumes
 
+CONFIG = Path(__file__).parents[1] / "config"
 METHOD = methods.get("ncfm")
 OWN = {
     **{"strategy": "color+crop+cutout", "formation": 2, "lr_img": 0.01, "momentum": 0.0},
@@ -134,6 +136,22 @@ def test_the_first_images_of_a_class_are_seen_in_every_step(problem):
         assert fixed.batch(c, 0).tolist() == fixed.batch(c, 7).tolist()
         assert fixed.batch(c, 0).tolist() == case.data.train.indices_of(c)[:8].tolist()
         assert drawn.batch(c, 0).tolist() != drawn.batch(c, 7).tolist()
+
+
+@pytest.mark.parametrize("name", ["ncfm", "ncfm-first"])
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100", "tinyimagenet"])
+@pytest.mark.parametrize("ipc", [1, 10, 50])
+def test_parameters_are_those_of_the_public_configurations(name, dataset, ipc):
+    """Their SGD has a rate of 0.01 and momentum 0.5 for 10 images: 0.002 for one, twice as high without."""
+    expected = {
+        **{"iterations": 20000, "lr_img": 0.001, "momentum": 0.0, "batch_real": 1024, "init": "real"},
+        **{"strategy": "color+crop+cutout", "formation": 2, "frequencies": 4096, "amplitude": 0.5},
+        **{"optimizer": "adamw", "weight_decay": 0.0005, "patience": 500},
+        "real": "first" if name == "ncfm-first" else "random",
+    }
+    if (dataset, ipc) == ("cifar100", 10):
+        expected |= {"optimizer": "sgd", "lr_img": 0.002}
+    assert load_config(CONFIG, "paper").parameters(dataset, name, "convnet", ipc) == expected
 
 
 # ---- the pixels

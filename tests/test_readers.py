@@ -229,6 +229,14 @@ def test_the_parts_of_a_set_are_joined_where_that_is_asked_for(tmp_path: Path) -
         exchange.read(tmp_path / "none", INFO, format="parts")
 
 
+def test_whole_pixels_are_bytes_unless_each_is_0_or_1(tmp_path: Path) -> None:
+    dark = torch.arange(8 * 144).view(8, 3, 8, 6) % 3
+    found = exchange.read(torch_file([dark.float(), Y])(tmp_path), INFO)
+    assert torch.equal(found.uint8_images(), dark.to(torch.uint8))
+    with pytest.raises(CondenseryError, match="pixels from 0 to 1 may be of any space"):
+        exchange.read(torch_file([dark.clamp(max=1).float(), Y])(tmp_path), INFO)
+
+
 def test_a_formation_that_no_file_says_can_be_given(tmp_path: Path) -> None:
     path = torch_file([UNIT, Y])(tmp_path)
     assert len(exchange.read(path, INFO, formation=2).decoded()) == 32

@@ -323,6 +323,30 @@ def test_a_named_recipe_has_its_published_epochs_and_rates(name, dataset, ipc, e
     assert (recipe.epochs_run, recipe.batch, recipe.rate(0, 0), last) == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("name", "dataset", "expected"),
+    [
+        # Optimizer, momentum, weight decay, augmentation, probability of CutMix, loss.
+        ("mtt", "cifar10", ("sgd", 0.9, 5e-4, "color_crop_cutout_flip_scale_rotate", None, "cross_entropy")),
+        ("idc", "cifar10", ("sgd", 0.9, 5e-4, "flip+color+crop_scale_rotate", 0.5, "cross_entropy")),
+        ("idc", "svhn", ("sgd", 0.9, 5e-4, "color+crop_scale_rotate", 0.5, "cross_entropy")),
+        ("idc", "mnist", ("sgd", 0.9, 5e-4, "color+crop_scale_rotate", None, "cross_entropy")),
+        ("dance", "cifar10", ("sgd", 0.9, 5e-4, "flip+color+crop_scale_rotate", 0.5, "cross_entropy")),
+        ("ncfm", "cifar10", ("adamw", 0.9, 0.01, "flip+color+crop_scale_rotate", 0.5, "cross_entropy")),
+        ("ncfm", "svhn", ("adamw", 0.9, 0.01, "color+crop_scale_rotate", 0.5, "cross_entropy")),
+        ("frepo", "cifar10", ("adam", 0.9, 0, "flip+color+crop+rotate+cutout", None, "mse")),
+        ("frepo", "mnist", ("adam", 0.9, 0, "color+crop+rotate+cutout", None, "mse")),
+        ("teacher", "cifar10", ("sgd", 0.9, 5e-4, "flip+color+crop_scale_rotate", 0.5, "cross_entropy")),
+    ],
+)
+def test_a_named_recipe_trains_as_its_authors_do(name, dataset, expected):
+    recipe = resolve(load_config(ROOT / "config", "paper").recipe(name, dataset, 10), None)
+    mix = (recipe.mix.kind, recipe.mix.beta) if recipe.mix else None
+    assert mix in (None, ("cutmix", 1))
+    values = (recipe.optimizer, recipe.momentum, recipe.weight_decay, recipe.augmentation)
+    assert (*values, recipe.mix.p if recipe.mix else None, recipe.loss) == expected
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_digits_and_gray_images_are_not_flipped(name):
     config = load_config(ROOT / "config", "paper")

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from condensery.experiment import catalog, load_config, target_kinds
-from condensery.experiment.comparable import cell_differences
+from condensery.experiment.comparable import cell_differences, search_differences
 from condensery.reporting import (
     layout,
     published,
@@ -140,6 +140,13 @@ def test_a_shortened_protocol_is_not_compared_and_says_why(tmp_path: Path) -> No
     line = of_random(verdicts(tmp_path, [wide(protocol="laptop", epochs=50, accuracy=14.4)]))
     assert (line["measured"], line["verdict"]) == (14.4, "not comparable")
     assert line["reason"] == "epochs 50, not 300"
+
+
+def test_a_shortened_search_says_its_own_value_and_then_that_of_the_papers() -> None:
+    reasons = search_differences(config("laptop"), config("paper"))
+    assert {"ipc 20, not 50", "networks 60, not 720", "training_images 2000, not None"} <= set(reasons)
+    assert not any(reason.startswith(("proxies", "networks_per_job")) for reason in reasons)
+    assert search_differences(config("paper"), config("paper")) == []
 
 
 def test_a_comparable_number_is_taken_before_one_that_is_not(tmp_path: Path) -> None:

@@ -255,6 +255,17 @@ OTHER_SEED = {"experiment": {"seed": 1, "method": "dm", "lr": 0.1}, "versions": 
 
 
 @pytest.mark.parametrize(
+    ("classes", "listed"),
+    [(12, "2, 3, 4, 5, 6, 7, 8, 9, 10, 11; give"), (13, "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ...; give")],
+)
+def test_ten_missing_classes_are_all_named_and_of_more_the_first_ten(classes: int, listed: str) -> None:
+    names = tuple(f"class {c}" for c in range(classes))
+    with pytest.raises(CondenseryError) as raised:
+        gather([part([0, 1], "a", classes=names)])
+    assert f"no part holds class {listed}" in str(raised.value)
+
+
+@pytest.mark.parametrize(
     ("labels", "changes", "words"),
     [
         ([2, 2, 3, 3], {}, ("a", "no part holds class 4")),
