@@ -97,7 +97,7 @@ install-sshd: ## Install the dependencies of the slow tests over SSH, as root, o
 	apt-get update --quiet
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends openssh-server
 
-bench: env ## Measure the hot loops on this machine: a quarter of an hour on two idle cores, minutes on a GPU
+bench: env ## Measure the hot loops on this machine: twenty minutes on two idle cores, minutes on a GPU
 	python benchmarks/bench.py
 
 lint: env ## Check style and types of code and workflow

@@ -4,7 +4,7 @@ Writes bench.csv, bench.md and bench.png to benchmarks/results/<device>/, and wh
 time of whole jobs to benchmarks/rates.yaml. Needs no data set.
 
 Examples:
-    python benchmarks/bench.py                # a quarter of an hour on two cores, minutes on a GPU
+    python benchmarks/bench.py                # twenty minutes on two cores, minutes on a GPU
     python benchmarks/bench.py --quick        # under a minute, tiny sizes: to see that it works
     python benchmarks/bench.py --minutes 8    # stop starting measurements after eight minutes
 """

@@ -19,8 +19,8 @@ import yaml
 from condensery import cost, networks
 from condensery.experiment import load_config
 from harness import data as noise
-from harness import loops, plan, processes, profiling, rates, table, work
-from harness.case import LOOPS, Case
+from harness import loops, method_loops, plan, processes, profiling, rates, table, work
+from harness.case import LOOPS, METHODS, Case
 from harness.ceilings import Ceilings
 from harness.pair_case import pair_cases
 from harness.pairs import difference_of_means
@@ -62,6 +62,30 @@ def test_operations_of_dsa_grow_by_one_image_as_much_as_differentiating_twice_co
     assert 2 * training < synthetic < 4 * training
 
 
+def test_operations_of_later_methods_are_those_of_the_formula(tmp_path: Path) -> None:
+    """Four images are decoded from one; DANCE's second loss sees them alone, with the classifier."""
+
+    def of(method: str) -> float:
+        case = replace(TINY, study="methods", loop=method)
+        real = noise.real_data(case, tmp_path)
+        return work.of_step(
+            case, method_loops.build(case, real, problems.CPU, tmp_path, part=True)
+        ).operations
+
+    matched, calibrated = 10 * (8 + 2 * 4) * (FIRST + SECOND), 10 * 2 * 4 * (FIRST + SECOND + LINEAR)
+    assert of("datadam") == counted(TINY)
+    assert of("m3d") == pytest.approx(matched, rel=0.03)  # and the distances between features
+    assert of("dance") == matched + calibrated
+
+
+@pytest.mark.parametrize("method", ["ncfm", "idm", "idc"])
+def test_steps_of_later_methods_run(method: str, tmp_path: Path) -> None:
+    case = replace(TINY, study="methods", loop=method, images=10_000)
+    step = method_loops.build(case, noise.real_data(case, tmp_path), problems.CPU, tmp_path)
+    for number in range(2):
+        step(number)
+
+
 def test_least_bytes_of_testing_are_those_of_its_maps() -> None:
     maps = (3 * 16**2 + 16 * 16**2) + (16 * 8**2 + 16 * 8**2) + (16 * 4**2 + 10)
     net = networks.build("convnet-d2-w16", channels=3, size=(16, 16), classes=10)
@@ -76,6 +100,7 @@ def test_plan_covers_what_grows_on_every_device() -> None:
     for device in ("cpu", "cuda"):
         cases = plan.cases(device, quick=False)
         assert {c.loop for c in cases if c.study == "loops"} == set(LOOPS)
+        assert {c.loop for c in cases if c.study == "methods"} == set(METHODS)
         assert {c.classes for c in cases if c.study == "classes"} == {10, 100, 200}
         assert {c.ipc for c in cases if c.study == "ipc"} == {1, 10, 50}
         assert {c.size for c in cases if c.study == "size"} == {28, 32, 64}
@@ -100,7 +125,7 @@ def rows(kind: str = "cpu") -> list[dict]:
     about |= {"condensery": "1", "commit": "c" * 40, "torch": "2", "python": "3"}
     written = []
     for case in plan.cases(kind, quick=False):
-        seconds = case.images_per_step * (5e-4 if case.compiled else 1e-3)
+        seconds = (case.images_per_step or 1000) * (5e-4 if case.compiled else 1e-3)
         result = {"seconds": seconds, "spread": 0.0, "steps": 3, "first_seconds": 1.0, "start_seconds": 4.0}
         result |= {"peak_bytes": 10**9, "operations": 1e9 * seconds, "bytes": 1e9 * seconds}
         written.append(table.row(case, result, Ceilings(4e9, 2e9), about))

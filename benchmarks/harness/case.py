@@ -13,6 +13,16 @@ LOOPS = {
     "testing": "evaluation: 10,000 images through every network",
 }
 
+# The methods after DM, and what one step of each is.
+METHODS = {
+    "datadam": "DataDAM: one step of the pixels",
+    "m3d": "M3D: one step of the pixels",
+    "dance": "DANCE: one step of the pixels along each of its two losses",
+    "ncfm": "NCFM: one step of the pixels along each of its two losses",
+    "idm": "IDM: one step of the pixels, and of the queue's networks",
+    "idc": "IDC: one step of the pixels, and the network's training that follows it",
+}
+
 TEST_IMAGES = 10_000
 
 
@@ -21,8 +31,8 @@ class Case:
     """One measurement.
 
     Attributes:
-        study: ``loops``, or what is varied: ``classes``, ``ipc``, ``size`` or ``images``.
-        loop: a key of :data:`LOOPS`.
+        study: ``loops``, ``methods``, or what is varied: ``classes``, ``ipc``, ``size`` or ``images``.
+        loop: a key of :data:`LOOPS`, in the study ``methods`` of :data:`METHODS`.
         precision: ``fp32``, ``tf32`` or ``bf16``.
         compiled: whether hot networks are compiled where the library finds that worth it.
         classes: classes of the data set.
@@ -57,8 +67,11 @@ class Case:
         return {28: "mnist", 64: "tinyimagenet"}.get(self.size, "cifar10")
 
     @property
-    def images_per_step(self) -> int:
-        """Images that go through a network in one step; an image seen by two networks counts twice."""
+    def images_per_step(self) -> int | None:
+        """Images that go through a network in one step; an image seen by two networks counts twice.
+
+        Not counted for the methods after DM, which decode images and train networks by parameters of theirs.
+        """
         synthetic = self.classes * self.ipc
         return {
             "dm": synthetic + self.classes * self.batch_real,
@@ -66,7 +79,7 @@ class Case:
             "dsa-network": synthetic,
             "training": synthetic * self.networks,
             "testing": TEST_IMAGES * self.networks,
-        }[self.loop]
+        }.get(self.loop)
 
     def describe(self) -> str:
         """Return the case in a few words, for progress lines."""

@@ -61,6 +61,8 @@ def build(case: Case, data: RealData, device: Device, *, part: bool = False) -> 
 def parts(case: Case) -> int:
     """Return how many parts a step of the case has."""
     return {
+        "idm": 1,  # both train networks on all classes
+        "idc": 1,
         "training": case.classes * case.networks,
         "testing": case.networks * TEST_IMAGES // _PART_TEST_IMAGES,
     }.get(case.loop, case.classes)

@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 
 from condensery.machine import device as devices
 from condensery.machine.versions import versions
-from harness import ceilings, clock, data, loops, work
+from harness import ceilings, clock, data, loops, method_loops, work
 from harness.case import Case
 
 
@@ -33,11 +34,14 @@ def case(fields: dict[str, Any], device: str, seconds: float, spawned: float) ->
     opened = devices.choose(device, measured.precision, measured.compiled)
     with tempfile.TemporaryDirectory() as folder:
         real = data.real_data(measured, Path(folder))
-        step = loops.build(measured, real, opened)
+        build = loops.build
+        if measured.study == "methods":
+            build = partial(method_loops.build, folder=Path(folder))
+        step = build(measured, real, opened)
         start = time.time() - spawned
         times = clock.time_steps(step, opened, seconds=seconds)
         peak = clock.peak_bytes(opened.torch_device)
-        part = loops.build(measured, real, work.uncompiled(opened), part=True)
+        part = build(measured, real, work.uncompiled(opened), part=True)
         needed = work.of_step(measured, part)
     return {
         "seconds": times.median,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from harness.case import LOOPS, Case
+from harness.case import LOOPS, METHODS, Case
 
 CLASSES = (10, 100, 200)
 IPC = (1, 10, 50)
@@ -26,7 +26,8 @@ def cases(device: str, *, quick: bool) -> list[Case]:
             "network": "convnet-d2-w16",
         }
         loops = [Case("loops", loop, **tiny) for loop in LOOPS]
-        return [*loops, Case("images", "dm", **{**tiny, "images": 400_000})]
+        later = [Case("methods", method, **tiny) for method in METHODS]
+        return [*loops, *later, Case("images", "dm", **{**tiny, "images": 400_000})]
     if device == "cuda":
         ways = [(precision, loop) for precision in ("fp32", "tf32", "bf16") for loop in LOOPS]
         compiled = [Case("loops", loop, precision, compiled=True) for precision, loop in ways]
@@ -38,13 +39,17 @@ def cases(device: str, *, quick: bool) -> list[Case]:
         own = [case for case in compiled if case.loop not in STACKS]
         own += [case for case in plain if case.loop in STACKS]
         other = [case for case in (*compiled, *plain) if case not in own]
-        return [*own, *_growth(Case("", "", "fp32"), networks=STACKED), *other]
+        return [*own, *_methods("fp32", "bf16"), *_growth(Case("", "", "fp32"), networks=STACKED), *other]
     main = [
         Case("loops", loop, precision, compiled)
         for precision, compiled in (("fp32", True), ("bf16", True), ("fp32", False), ("bf16", False))
         for loop in LOOPS
     ]
-    return [*main, *_growth(Case("", "", "bf16", batch_real=16), networks=1)]
+    return [*main, *_methods("fp32", "bf16"), *_growth(Case("", "", "bf16", batch_real=16), networks=1)]
+
+
+def _methods(*precisions: str) -> list[Case]:
+    return [Case("methods", method, each, compiled=True) for each in precisions for method in METHODS]
 
 
 def precisions(device: str, *, quick: bool) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from condensery.files import atomic
-from harness.case import LOOPS, Case
+from harness.case import LOOPS, METHODS, Case
 from harness.ceilings import Ceilings
 
 Row = Mapping[str, Any]
@@ -31,7 +31,7 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
     "precision": lambda r: r["precision"],
     "compiled": lambda r: "yes" if r["compiled"] else "no",
     "step": lambda r: f"{digits(1e3 * r['seconds'])} ± {digits(1e3 * r['spread'])} ms",
-    "images/s": lambda r: f"{r['images_per_second']:,.0f}",
+    "images/s": lambda r: f"{float(r['images_per_second']):,.0f}",
     "GFLOP": lambda r: digits(r["operations"] / 1e9),
     "GB": lambda r: digits(r["bytes"] / 1e9),
     "of the product": lambda r: f"{r['of_product']:.0%}",
@@ -40,6 +40,9 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
     "peak memory": lambda r: f"{r['peak_bytes'] / 1e6:,.0f} MB",
     "first step": lambda r: f"{r['first_seconds']:,.1f} s",
 }
+
+# Columns for which images and bytes would have to be counted for each of the methods after DM.
+_NOT_OF_METHODS = ("images/s", "GB", "of the copy", "of the ceiling")
 
 
 def row(case: Case, result: Row, ceilings: Ceilings, about: Row) -> dict[str, Any]:
@@ -51,9 +54,9 @@ def row(case: Case, result: Row, ceilings: Ceilings, about: Row) -> dict[str, An
         ceilings: of the machine, in the precision of the case.
         about: machine and versions, as :func:`harness.measure.machine` gives them.
     """
-    seconds = result["seconds"]
+    seconds, images = result["seconds"], case.images_per_step
     derived = {
-        "images_per_second": case.images_per_step / seconds,
+        "images_per_second": "" if images is None else images / seconds,
         "of_product": result["operations"] / seconds / ceilings.operations,
         "of_copy": result["bytes"] / seconds / ceilings.bytes,
         "of_ceiling": ceilings.least_seconds(result["operations"], result["bytes"]) / seconds,
@@ -119,6 +122,14 @@ def markdown(rows: Sequence[Row], missing: Sequence[str]) -> str:
     ]
     if peak := dsa_peak(rows):
         parts.append(peak + "\n")
+    if later := [r for loop in METHODS for r in rows if (r["study"], r["loop"]) == ("methods", loop)]:
+        parts += [
+            "## Methods after DM\n",
+            _sizes(later),
+            *(f"- `{name}`: {what}" for name, what in METHODS.items()),
+            "",
+            _table(later, {}, without=_NOT_OF_METHODS),
+        ]
     for study, title in STUDIES.items():
         if grown := [r for r in rows if r["study"] == study]:
             parts += [f"## {title}\n", _sizes(grown, without=study), _table(grown, {study: _count(study)})]
@@ -175,10 +186,13 @@ def _sizes(rows: Sequence[Row], without: str = "") -> str:
     return f"{text[:1].upper()}{text[1:]}.\n"
 
 
-def _table(rows: Sequence[Row], varied: Mapping[str, Callable[[Row], str]]) -> str:
+def _table(
+    rows: Sequence[Row], varied: Mapping[str, Callable[[Row], str]], without: Collection[str] = ()
+) -> str:
     several = any(r["networks"] > 1 for r in rows)
     counted = {"networks": lambda r: str(r["networks"])} if several else {}
     columns = {"loop": _COLUMNS["loop"], **varied, **counted, **_COLUMNS}
+    columns = {name: text for name, text in columns.items() if name not in without}
     return grid(list(columns), [[text(r) for text in columns.values()] for r in rows])
 
 

@@ -65,6 +65,8 @@ def least_bytes(case: Case) -> float:
         return real * (pixels + FORWARD * maps) + synthetic * _MATCHED_ONCE * maps + 3 * weights
     if case.loop == "dsa-pixels":
         return real * (pixels + _MATCHED_ONCE * maps) + synthetic * _MATCHED_TWICE * maps + 6 * weights
+    if case.study == "methods":  # what these do with synthetic images differs: the real ones alone
+        return real * (pixels + FORWARD * maps)
     if case.loop == "testing":
         return case.networks * (TEST_IMAGES * (pixels + FORWARD * maps) + weights)
     # Training reads the weights in both passes, and the update reads and writes them.
