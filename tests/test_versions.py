@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
+import tokenize
 from pathlib import Path
 
 import pytest
 
-from condensery.machine.versions import commit_of
+import condensery
+from condensery.machine.versions import code_of, commit_of
 
 
 def _git(folder: Path, *words: str) -> str:
@@ -57,3 +60,36 @@ def test_an_installed_package_has_no_commit_of_the_repository_around_it(package:
     (installed / "__init__.py").write_text("\n")
     assert commit_of(installed) == "unknown"
     assert commit_of(Path(package.anchor)) == "unknown"
+
+
+TRICKY = '''"""A module."""
+first = "# none"  # a comment
+second = \'\'\'
+# none "\'\'\' + "\\"# none"  # a comment
+third = f"{first!r:#>8}"  # "a comment"
+fourth = "\\\\"  # a comment
+'''
+
+
+def without_comments(text: str) -> str:
+    """Return a program without the comments that Python's tokenizer finds."""
+    lines = text.split("\n")
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            line, column = token.start
+            lines[line - 1] = lines[line - 1][:column]
+    return "\n".join(lines)
+
+
+def test_comments_are_no_code_and_texts_are(tmp_path: Path) -> None:
+    def digest(text: str) -> str:
+        (tmp_path / "dm.py").write_text(text, encoding="utf-8")
+        return code_of(tmp_path)
+
+    modules = [path.read_text(encoding="utf-8") for path in Path(condensery.__file__).parent.rglob("*.py")]
+    for text in [TRICKY, *modules]:
+        if "#" in text:
+            assert digest(without_comments(text)) == digest(text)
+    assert without_comments(TRICKY).count("comment") == 0
+    assert digest(TRICKY.replace("a comment", "another")) == digest(TRICKY)
+    assert digest(TRICKY.replace("# none", "# some")) != digest(TRICKY)
