@@ -122,10 +122,12 @@ def of_training(config: Config, recipe: str, dataset: str, network: str, ipc: in
 
 def _of_sets(config: Config, target: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for dataset, method, network, ipc, _ in config.target_sets(target):
+    # Of each cell once: its settings are those of all its seeds.
+    for dataset, method, network, ipc in dict.fromkeys(each[:-1] for each in config.target_sets(target)):
         found |= of_set(config, dataset, method, network, ipc)
-    for set_id, recipe, network in config.target_evaluations(target):
-        found |= of_training(config, recipe, set_id.dataset, network, set_id.ipc)
+    trained = ((e.recipe, e.set.dataset, e.network, e.set.ipc) for e in config.target_evaluations(target))
+    for recipe, dataset, network, ipc in dict.fromkeys(trained):
+        found |= of_training(config, recipe, dataset, network, ipc)
     if isinstance(TARGETS[target], Trajectories):
         for dataset, _, network, ipc, _ in trajectories(config, target):
             found |= of_training(config, RECIPE, dataset, network, ipc)
