@@ -21,6 +21,7 @@ from condensery import data
 from condensery.data import RealData
 from condensery.errors import CondenseryError
 from condensery.files import read_tensors
+from condensery.machine import compiling
 from condensery.machine import device as devices
 from condensery.machine.device import Device
 from condensery.training import stacking
@@ -258,11 +259,11 @@ def compiled(stage: Stage, loop: Loop) -> float:
     plain = results(stage, loop, replace(stage.device, compile=False))
     torch.compiler.reset()
     counters.clear()
-    worth, devices.WORTH_COMPILING = devices.WORTH_COMPILING, 0
+    seconds, compiling.SECONDS = compiling.SECONDS, 0
     try:
         result = results(stage, loop, replace(stage.device, compile=True))
     finally:
-        devices.WORTH_COMPILING = worth
+        compiling.SECONDS = seconds
     if not counters["stats"]["unique_graphs"]:
         raise CondenseryError("nothing was compiled")
     return relative(result, plain)

@@ -29,16 +29,14 @@ def cases(device: str, *, quick: bool) -> list[Case]:
         later = [Case("methods", method, **tiny) for method in METHODS]
         return [*loops, *later, Case("images", "dm", **{**tiny, "images": 400_000})]
     if device == "cuda":
-        ways = [(precision, loop) for precision in ("fp32", "tf32", "bf16") for loop in LOOPS]
-        compiled = [Case("loops", loop, precision, compiled=True) for precision, loop in ways]
-        plain = [
-            Case("loops", loop, precision, networks=STACKED if loop in STACKS else 1)
-            for precision, loop in ways
+        # The library's own way first.
+        own = [
+            Case("loops", loop, precision, compiled=True, networks=STACKED if loop in STACKS else 1)
+            for precision in ("fp32", "tf32", "bf16")
+            for loop in LOOPS
         ]
-        # The library's own way first: it compiles what it does not stack.
-        own = [case for case in compiled if case.loop not in STACKS]
-        own += [case for case in plain if case.loop in STACKS]
-        other = [case for case in (*compiled, *plain) if case not in own]
+        other = [replace(case, compiled=False) for case in own]
+        other += [replace(case, networks=1) for case in own if case.loop in STACKS]
         return [*own, *_methods("fp32", "bf16"), *_growth(Case("", "", "fp32"), networks=STACKED), *other]
     main = [
         Case("loops", loop, precision, compiled)

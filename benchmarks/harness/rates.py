@@ -105,7 +105,7 @@ def replaced(text: str, name: str, block: str) -> str:
 def _points(rows: Sequence[Row]) -> Iterator[dict[str, Row]]:
     """Yield the rows that determine the time of jobs, by loop: the library's own way, then other sets."""
     own = [r for r in rows if r["study"] == "loops" and (r["compiled"] or r["networks"] > 1)]
-    usual = {r["loop"]: r for r in sorted(own, key=lambda r: r["networks"])}
+    usual = {r["loop"]: r for r in sorted(own, key=lambda r: (r["networks"], r["compiled"]))}
     if usual:
         yield usual
     known = {r["ipc"] for r in usual.values()}

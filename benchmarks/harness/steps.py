@@ -163,6 +163,7 @@ LOOPS = (
         launches=190,
         copies=1,
         waits=1,
+        compiles=True,
     ),
     Loop(
         "training-plain", partial(_training, networks=3, augmentation="none"), launches=180, copies=1, waits=1

@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 import torch
 
 from condensery.errors import CondenseryError
-from condensery.machine import slots, support
+from condensery.machine import compiling, slots, support
 from condensery.machine.slots import Slot
 
 PRECISIONS = ("fp32", "tf32", "bf16")
@@ -25,10 +25,6 @@ _log = logging.getLogger(__name__)
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
-
-# Number of activations below which compilation takes longer than it saves. It takes ten seconds the first
-# time, and three with the compiler's cache.
-WORTH_COMPILING = 5e9
 
 _BATCH_BYTES = 4 * 10**9
 
@@ -104,7 +100,7 @@ class Device:
             function: a network or one of its methods.
             work: the number of images that it will process, times the number of activations per image.
         """
-        if not self.compile or work < WORTH_COMPILING:
+        if not self.compile or not compiling.pays(self.torch_device, work):
             return function
         if not support.compiler_works(self.torch_device):
             return function

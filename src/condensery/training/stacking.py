@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -73,8 +73,14 @@ class StackedNetworks:
             )
             for parameter in self.parameters.values():
                 parameter.requires_grad_()
-        work = images * networks.activations(self.network, info.channels, size)
-        self._forward = device.compiled(self.network, work)
+        work = len(seeds) * images * networks.activations(self.network, info.channels, size)
+        self._forward: Callable[[Tensor], Tensor]
+        if stacked is None:
+            self._forward = device.compiled(self.network, work)
+        elif grouped.can_group(self.network):
+            self._forward = device.compiled(self._in_groups, work)
+        else:
+            self._forward = self._each
 
     def logits(self, images: Tensor, *, train: bool) -> Tensor:
         """Return the logits, float32 (K, n, classes), of images (K, n, C, H, W), a batch for each network."""
@@ -82,10 +88,14 @@ class StackedNetworks:
         with self.device.autocast():
             if len(self.seeds) == 1:
                 return self._forward(images[0]).float().unsqueeze(0)
-            if grouped.can_group(self.network):
-                return grouped.logits(self.network, self.parameters, images).float()
-            call = torch.func.vmap(self._call, randomness="error")
-            return call(self.parameters, self.buffers, images).float()
+            return self._forward(images).float()
+
+    def _in_groups(self, images: Tensor) -> Tensor:
+        return grouped.logits(self.network, self.parameters, images)
+
+    def _each(self, images: Tensor) -> Tensor:
+        call = torch.func.vmap(self._call, randomness="error")
+        return call(self.parameters, self.buffers, images)
 
     def _call(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
         return torch.func.functional_call(self.network, (parameters, buffers), (images,))
