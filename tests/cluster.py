@@ -23,7 +23,7 @@ from pathlib import Path
 NEEDED = {"munged": "munge", "slurmctld": "slurmctld", "slurmd": "slurmd", "sbatch": "slurm-client"}
 SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
-# What each node says it has; the machine need not have it. The memory is that of a job's last attempt too.
+# What each node declares; the machine need not have it. The memory is that of a job's last attempt too.
 CPUS, MEGABYTES, GPUS = 2, 64000, 2
 
 CONFIGURATION = """\
@@ -81,8 +81,8 @@ class Cluster:
     """The cluster in a folder.
 
     Args:
-        folder: everything that the cluster writes lies there.
-        nodes: how many compute nodes: node1, node2, ...
+        folder: holds everything that the cluster writes.
+        nodes: number of compute nodes, which are named node1, node2, ...
     """
 
     def __init__(self, folder: Path, nodes: int = 3) -> None:
@@ -92,7 +92,7 @@ class Cluster:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a process needs in its environment to use the cluster."""
+        """The environment variables of a process that uses the cluster."""
         path = os.pathsep.join([str(self.folder / "bin"), SEARCH])
         return {"SLURM_CONF": str(self.configuration), "PATH": path}
 
@@ -130,11 +130,11 @@ class Cluster:
         self.run("slurmd", "-f", str(self.configuration), "-N", name)
 
     def wait_for_nodes(self) -> None:
-        """Wait until all nodes take jobs."""
+        """Wait until all nodes accept jobs."""
         wait(lambda: self._answering() == len(self.names), "the nodes do not answer", 60)
 
     def fail(self, name: str) -> None:
-        """Kill a node's daemon and everything that runs there, as when the machine loses its power."""
+        """Kill a node's daemon and all its processes, as a power failure does."""
         killed = [self._pid(name)]
         for pid in _processes():
             if self._ours(pid) and _environment(pid).get("SLURMD_NODENAME") == name:
@@ -145,7 +145,7 @@ class Cluster:
         (self.folder / "run" / f"{name}.pid").unlink()
 
     def down(self) -> None:
-        """Cancel all jobs and stop every process that `up` started, and no other."""
+        """Cancel all jobs and stop the processes that `up` started, no others."""
         if self._ours(self._pid("slurmctld")):
             with contextlib.suppress(SystemExit):
                 self.run("scancel", "--user", getpass.getuser())
@@ -184,13 +184,13 @@ class Cluster:
         key.write_bytes(os.urandom(128))
         host = socket.gethostname().partition(".")[0]
         ports = _free_ports(1 + len(self.names))
-        # Jobs call back under the machine's own name: if that is no loopback address, all are listened on.
+        # Jobs connect to the machine's own name: unless it is a loopback address, listen on all addresses.
         listen = "CommunicationParameters=NoInAddrAny,NoCtldInAddrAny" if _is_loopback(host) else ""
         text = CONFIGURATION.format(
             host=host, port=ports[0], user=getpass.getuser(), folder=self.folder, listen=listen
         )
         gres = ""
-        # Slurm counts GPUs by their device files and opens none of them.
+        # Slurm counts GPUs by their device files and never opens these.
         for number in range(GPUS):
             (self.folder / "dev" / f"gpu{number}").symlink_to(os.devnull)
         for name, port in zip(self.names, ports[1:], strict=True):
@@ -207,7 +207,7 @@ class Cluster:
         return len(self.run("sinfo", "--noheader", "--Node", "--responding", *states).splitlines())
 
     def _pid(self, name: str) -> int:
-        """Return the number in a pid file, or 0."""
+        """Return the process id in a pid file, or 0 if there is none."""
         try:
             return int((self.folder / "run" / f"{name}.pid").read_text())
         except (FileNotFoundError, ValueError):
@@ -234,7 +234,7 @@ def wait(condition: Callable[[], object], complaint: str, seconds: float) -> Non
     """Wait until a condition holds.
 
     Raises:
-        TimeoutError: it does not within the time, with the complaint.
+        TimeoutError: it did not hold within the time; the message begins with the complaint.
     """
     end = time.monotonic() + seconds
     while not condition():
@@ -278,7 +278,7 @@ def _name(pid: int) -> str:
 
 
 def _parent(pid: int) -> int:
-    # The name in brackets may hold spaces; the parent is the second field after it.
+    # The process name in parentheses may hold spaces; the parent's id is the second field after it.
     fields = _read(pid, "stat").rpartition(")")[2].split()
     return int(fields[1]) if fields else 0
 
@@ -290,12 +290,12 @@ def _signal(pid: int, which: signal.Signals) -> None:
 
 
 def main() -> None:
-    """Bring a cluster up or down."""
+    """Start or stop a cluster."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=["up", "down"])
-    parser.add_argument("folder", type=Path, help="where the cluster keeps everything")
+    parser.add_argument("folder", type=Path, help="folder of everything that the cluster writes")
     arguments = parser.parse_args()
     cluster = Cluster(arguments.folder)
     if arguments.what == "up":

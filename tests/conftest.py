@@ -1,10 +1,10 @@
-"""What all tests share: one thread each, no display, reproducible examples, failures named at once."""
+"""Settings of all tests: one thread each, no display, reproducible examples, immediate names of failures."""
 
 from __future__ import annotations
 
 import os
 
-# Tests run side by side, one process a core. Set before PyTorch is imported, and inherited by the scripts
+# Tests run in parallel, one process per core. Set before PyTorch is imported, and inherited by the scripts
 # that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -17,7 +17,7 @@ settings.load_profile("condensery")
 
 
 class Failures:
-    """Names every test that fails at once; its traceback follows when all have run."""
+    """Prints the name of a failing test immediately; its traceback follows when all tests have run."""
 
     def __init__(self, terminal: pytest.TerminalReporter) -> None:
         self._terminal = terminal
@@ -33,7 +33,7 @@ class Failures:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Report to the terminal, which the processes that run tests side by side do not have."""
+    """Report failures in the one process that has the terminal; worker processes have none."""
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal:
         config.pluginmanager.register(Failures(terminal), "failures")

@@ -1,4 +1,4 @@
-"""Plan every target that a protocol lists, under every protocol, and print how many jobs each needs.
+"""Plan every target of every protocol, and print the number of jobs that each needs.
 
 One dry run per protocol plans all its targets; the jobs of one target are those that its files depend on.
 
@@ -45,7 +45,11 @@ def needed(jobs: Sequence[Job], target: str) -> set[Job]:
 
 
 def main() -> None:
-    """Plan, count, print; exit with an error where something is not planned."""
+    """Plan and count the jobs of every target.
+
+    Raises:
+        SystemExit: a target cannot be planned, or needs no job.
+    """
     protocols = sorted(path.stem for path in (ROOT / "config/protocols").glob("*.yaml"))
     targets = {name: [*load_config(ROOT / "config", name).targets(), "report", "all"] for name in protocols}
     runs = {name: start(name, targets[name]) for name in protocols}

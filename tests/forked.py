@@ -1,9 +1,9 @@
-"""Where tests fork processes from: a server that imports once what takes a command a second or more."""
+"""The server from which tests fork processes; it imports once what takes a command a second or more."""
 
 from __future__ import annotations
 
 import multiprocessing
 
 CONTEXT = multiprocessing.get_context("forkserver")
-# For all tests the same: a process that runs tests has one server.
+# Shared by all tests: each process that runs tests has one server.
 CONTEXT.set_forkserver_preload(["tests.preload"])

@@ -1,4 +1,4 @@
-"""Runs of a method that stop in the middle and go on."""
+"""Runs of a method that are interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from condensery.run.checkpoint import Checkpoint
 
 
 class Stopped(Exception):
-    """A job ends in the middle."""
+    """Raised to interrupt a run."""
 
 
 class Stopping(Checkpoint):
-    """A checkpoint that saves after every step and stops the job after some."""
+    """A checkpoint that saves after every step and interrupts the run after a chosen one."""
 
     def __init__(self, path: Path, last: int = -1) -> None:
-        """Stop after the step ``last``; after none if it is -1."""
+        """Interrupt the run after the step ``last``; never if it is -1."""
         super().__init__(path, "test", every_seconds=0)
         self.last = last
         self.saved: list[int] = []
 
     def save(self, step: int, state: Any) -> None:
-        """Save, and stop if it is time."""
+        """Save, and interrupt the run after the step ``last``."""
         super().save(step, state)
         self.saved.append(step)
         if step == self.last:
@@ -34,7 +34,7 @@ class Stopping(Checkpoint):
 
 
 def check_resumes(method: Method, problem: Problem, folder: Path, last: int) -> None:
-    """Assert that a run which stops after the step ``last`` and goes on ends as one that does not stop."""
+    """Assert that a run interrupted after the step ``last`` and resumed equals an uninterrupted run."""
     method.condense(problem).save(folder / "undisturbed.safetensors")
     with pytest.raises(Stopped):
         method.condense(problem, run=Run(Stopping(folder / "state", last)))

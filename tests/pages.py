@@ -13,7 +13,7 @@ _BLOCK = re.compile(r"(?:`([\w./-]+)`:\n\n)?^```(\w*)\n(.*?)^```$", re.DOTALL | 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code: its language, the file that the line before it names with a colon, and its text."""
+    """A code block: its language, the file that the line before it names with a colon, and its text."""
 
     language: str
     file: str
@@ -26,25 +26,25 @@ def page(name: str) -> str:
 
 
 def blocks(text: str) -> list[Block]:
-    """Return the blocks of code in their order."""
+    """Return the code blocks of a page in order."""
     return [Block(language, file, code) for file, language, code in _BLOCK.findall(text)]
 
 
 def prose(text: str) -> str:
-    """Return a page without its blocks of code."""
+    """Return a page without its code blocks."""
     return _BLOCK.sub("", text)
 
 
 def sections(text: str) -> dict[str, str]:
-    """Return heading -> what stands below it, for headings of the second level outside of blocks."""
-    # A line that begins with ## in a block is code or a comment of it.
+    """Return heading -> text of its section, for second-level headings outside code blocks."""
+    # In a code block a line that begins with ## is a comment, not a heading.
     hidden = _BLOCK.sub(lambda block: block[0].replace("\n## ", "\n\0# "), text)
     parts = re.split(r"^## (.*)\n", hidden, flags=re.MULTILINE)[1:]
     return {name: body.replace("\0", "#") for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def table(text: str) -> list[dict[str, str]]:
-    """Return the lines of a text's only table, each column name -> cell; none if there is no table."""
+    """Return the lines of the only table of a text, each as column name -> cell; empty without a table."""
     lines = [line.strip().strip("|") for line in text.splitlines() if line.startswith("|")]
     if not lines:
         return []

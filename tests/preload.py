@@ -1,4 +1,4 @@
-"""Does once, in the server that forks the children, what takes a command or a plan a second or more."""
+"""Imports once, in the server that forks the children, what takes a command or a plan a second or more."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LATER = (
     "snakemake.cli",
     "tests.workflows",
 )
-"""What commands import when they need it, and what plans the workflow."""
+"""Modules that commands import on demand, and those that plan the workflow."""
 
 for module in pkgutil.walk_packages(commands.__path__, f"{commands.__name__}."):
     importlib.import_module(module.name)
 for name in LATER:
     importlib.import_module(name)
-versions()  # reads the code
+versions()  # reads and caches the digest of the code

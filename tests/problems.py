@@ -1,4 +1,4 @@
-"""Small real data sets and problems that tests share: classes differ, so that there is something to learn."""
+"""Small data sets and problems that tests share; their classes differ, so that networks can learn them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CPU = Device(torch.device("cpu"), "fp32", compile=False, memory_bytes=10**9)
 
 
 class Stacking(Device):
-    """A device that trains networks at once."""
+    """A device that trains several networks as one."""
 
     stack_networks = True
 
@@ -30,7 +30,7 @@ STRATEGY = "color_crop_cutout_flip_scale_rotate"
 
 
 def real_data(classes: int = 3, per_class: int = 20, size: int = 16, channels: int = 3) -> RealData:
-    """Return images of noise around a pattern of their class, in mixed order; the last class is smaller."""
+    """Return images of a pattern of their class plus noise, in mixed order; the last class is smaller."""
     rng = np.random.default_rng(0)
     names = tuple(f"class {c}" for c in range(classes))
     info = DataInfo("patterns", channels, size, size, names, (0.5,) * channels, (0.25,) * channels)
@@ -70,7 +70,7 @@ def problem(data: RealData | None = None, **changes: Any) -> Problem:
 
 
 class Steps(Progress):
-    """Keeps the reported progress in ``seen``."""
+    """Records the reported progress in ``seen``."""
 
     def __init__(self) -> None:
         super().__init__("test", 0, "epochs")
@@ -131,7 +131,7 @@ def pairs_file(folder: Path, data: RealData, network: str = "convnet-d2-w16") ->
 def experts_file(
     folder: Path, data: RealData, network: str = "convnet-d2-w16", *, epochs: int = 3, **changes: Any
 ) -> Path:
-    """Return the file of two experts, whose recipe has some values changed."""
+    """Return the file of two experts; ``changes`` replaces fields of their recipe."""
     from condensery.data.views import training_only
     from condensery.pool.states import batches, train_states
     from condensery.pool.store import write
@@ -155,7 +155,7 @@ def experts_file(
 
 
 def in_shards(method: Method, whole: Problem) -> SyntheticSet:
-    """Return the set that is gathered from condensing the third class alone and the first two together."""
+    """Return the set gathered from two shards: the third class, and the first two classes together."""
     parts = []
     for classes in [(2,), (0, 1)]:
         part = method.condense(dataclasses.replace(whole, classes=classes))

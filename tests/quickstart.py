@@ -1,4 +1,4 @@
-"""Check what the quickstart shows: condensed images teach a network more than random ones of the same number.
+"""Check the claim of the quickstart: networks learn more from condensed images than from as many random ones.
 
 Example:
     make quickstart && python tests/quickstart.py
@@ -13,11 +13,15 @@ from condensery.reporting.tables import read_cells
 
 TABLE = Path(__file__).resolve().parents[1] / "results/quickstart/tables/table1.csv"
 GAINS = {1: 10.0, 10: 1.5}
-"""Images per class -> points of accuracy: half of what was measured."""
+"""Images per class -> required gain in percentage points: half of the measured gain."""
 
 
 def main() -> None:
-    """Compare DM and DSA with random images; exit with an error where one gains too little."""
+    """Compare DM and DSA with random images.
+
+    Raises:
+        SystemExit: a method gains too little.
+    """
     mean = read_cells(TABLE).set_index(["method", "ipc"])["mean"]
     for ipc, gain in GAINS.items():
         for method in ("dm", "dsa"):

@@ -1,4 +1,4 @@
-"""Runs a script as if from the command line, in the process of the tests, which has its imports done."""
+"""Runs a script as if from the command line, in the process of the tests, where imports are done."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(script: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Return the exit status of a script, and what it printed.
+    """Return the exit status and the output of a script.
 
     Args:
         script: its name in scripts/, without the suffix.
-        arguments: the words of the command line.
-        cwd: where it runs.
+        arguments: its command-line arguments.
+        cwd: its working directory.
     """
     path = ROOT / "scripts" / f"{script}.py"
     words = [str(path), *map(str, arguments)]
@@ -37,7 +37,7 @@ def run(script: str, *arguments: object, cwd: Path = ROOT) -> subprocess.Complet
             runpy.run_path(str(path), run_name="__main__")
         except SystemExit as end:
             status = int(end.code or 0)
-        except Exception:  # as the interpreter ends a process
+        except Exception:  # as the interpreter does
             traceback.print_exc()
             status = 1
     torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""A private SSH server on the loopback, in one folder, which lets in whoever started it."""
+"""A private SSH server on the loopback, in one folder, which accepts the user who started it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PidFile none
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 UsePAM no
-# Whose the folder is decides nothing here.
+# The owner of the folder does not matter here.
 StrictModes no
 Subsystem sftp internal-sftp
 """
 
 
 def absent() -> bool:
-    """Say whether this machine lacks what the server needs."""
+    """Return whether this machine lacks a program that the server needs."""
     return not all(shutil.which(command, path=SEARCH) for command in ("sshd", "ssh-keygen"))
 
 
@@ -37,7 +37,7 @@ class Server:
     """A running server.
 
     Attributes:
-        url: `ssh://` and the rest up to the path.
+        url: address up to the path, beginning with `ssh://`.
         key: the file of the user's key.
         known_hosts: a line for the user's file of this name.
     """
@@ -54,7 +54,7 @@ class Server:
         (folder / "sshd_config").write_text(CONFIGURATION.format(port=self.port, folder=folder))
 
     def answers(self) -> bool:
-        """Say whether the port is open."""
+        """Return whether the port is open."""
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
             return True
         return False
@@ -62,10 +62,10 @@ class Server:
 
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[Server]:
-    """Run a server until the end of the context; everything that it writes lies in the folder."""
+    """Run a server until the end of the context; it writes in the folder alone."""
     server = Server(folder)
     if os.getuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)  # where root's server shuts in what nobody has logged into yet
+        Path("/run/sshd").mkdir(exist_ok=True)  # confines connections before login
     command = [str(shutil.which("sshd", path=SEARCH)), "-D", "-e", "-f", str(folder / "sshd_config")]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

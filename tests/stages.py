@@ -1,4 +1,4 @@
-"""The lists of params.yaml: the tables and figures of its protocol that were made, or all where none was yet.
+"""The lists of params.yaml: the existing tables and figures of its protocol, or all if none exists.
 
 dvc.yaml has a stage for each. `python -m tests.stages` writes them.
 """
@@ -18,7 +18,7 @@ PARAMS = ROOT / "params.yaml"
 
 
 def with_targets(text: str) -> str:
-    """Return params.yaml with the lists of the protocol that it names."""
+    """Return params.yaml with the lists for the protocol that it names."""
     config = load_config(ROOT / "config", yaml.safe_load(text)["protocol"])
     made = {path.stem for path in (ROOT / "results" / config.protocol / "settings").glob("*.json")}
     for key, names in (("tables", config.tables()), ("figures", config.figures())):

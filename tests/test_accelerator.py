@@ -1,4 +1,4 @@
-"""Every script and every method on a pretended accelerator: what they write there is what the CPU writes."""
+"""Every script and every method writes the same on a simulated accelerator as on the CPU."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests import problems
 COMMANDS = Path(commands.__file__).parent
 JOBS = jobs.every()
 
-# One of each kind, for every run of the tests: what is learned, chosen and sampled, and rows.
+# One job of each kind for the fast suite: learned, selected and sampled sets, and rows.
 SHORT = (
     "pretrain",
     "train_generator-gmmn",
@@ -48,7 +48,7 @@ SHORT = (
 )
 
 
-# In standard deviations. An accelerator augments many images by one operation, which rounds otherwise.
+# In standard deviations. An accelerator augments many images in one operation, which rounds differently.
 ROUNDING = 1e-5
 
 
@@ -73,7 +73,7 @@ def test_a_job_writes_what_it_writes_on_the_cpu(bench: jobs.Bench, job: jobs.Job
         results = bench.run(job, pretended.NAME)
     found = jobs.differences(bench.expected(job), results)
     assert max(found.values(), default=0.0) <= ROUNDING, found
-    # Some methods only choose among images; all else is to have been computed there.
+    # Some methods only select images; everything else must have been computed on the accelerator.
     assert counts.operations > 0 or job.name in (
         "condense-random",
         "condense-reshaped",
@@ -136,7 +136,7 @@ def test_what_a_gpu_refuses_is_refused(accelerator: Device) -> None:
         torch.randn(3, device=accelerator.torch_device)
     with pytest.raises(RuntimeError, match="random numbers are drawn on the CPU"):
         torch.randn_like(there)
-    assert (there * torch.tensor(2.0)).sum().item() == 8  # a single number may come from the host
+    assert (there * torch.tensor(2.0)).sum().item() == 8  # a scalar may come from the host
 
 
 def test_waits_and_copies_are_counted(accelerator: Device) -> None:
@@ -191,7 +191,7 @@ def test_without_arithmetic_an_operation_computes_once_for_its_shapes(accelerato
     assert (two + two).tolist() == [[4.0, 4.0]] * 2
 
 
-# ---- what the host costs the device in a step of each hot loop
+# ---- copies, waits and launches in a step of each hot loop
 
 
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
@@ -220,7 +220,7 @@ def test_a_selection_waits_once_for_all_its_images(accelerator: Device, select: 
 
 @pytest.mark.parametrize("name", ["dm", "dsa", "dsa-network", "training-stacked"])
 def test_a_step_asks_for_the_same_operations_whatever_is_drawn(accelerator: Device, name: str) -> None:
-    """As a recorded graph of a step needs."""
+    """A recorded graph of a step requires this."""
     step = next(loop for loop in LOOPS if loop.name == name).build(problems.real_data(), accelerator)
     step(0)
     launches = set()
@@ -236,7 +236,7 @@ def test_a_step_asks_for_the_same_operations_whatever_is_drawn(accelerator: Devi
 
 @pytest.fixture
 def wrong_by_a_percent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the pretended accelerator convolve wrongly."""
+    """Make convolutions of the simulated accelerator wrong by a percent."""
     right = pretended._run
 
     def run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -249,7 +249,7 @@ def wrong_by_a_percent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def checked(monkeypatch: pytest.MonkeyPatch, todo: list[Check]) -> int:
-    """Return the exit status of the check with some of its checks."""
+    """Return the exit status of the command that checks an accelerator, limited to some of its checks."""
     monkeypatch.setattr(checks, "every", lambda: todo)
     monkeypatch.setattr("sys.argv", ["gpu_check.py", "--quick"])
     return console.run(gpu_check.main)
@@ -267,7 +267,7 @@ def test_the_check_says_what_it_measured(
 ) -> None:
     assert checked(monkeypatch, some(*NAMES)) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert float(lines[1].split()[3]) < 1e-6  # sums are rounded in another order than on the CPU
+    assert float(lines[1].split()[3]) < 1e-6  # sums are computed in another order than on the CPU
     assert [" ".join(line.split()) for line in lines[2:-2]] == [
         "copies and waits dm ok 1 <= 1",
         "images that lie on the device ok 0 <= 1e-06",

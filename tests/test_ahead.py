@@ -1,4 +1,4 @@
-"""Draws made ahead: the same values in the same order, wherever they are made."""
+"""Draws in advance: the same values in the same order, whichever thread draws them."""
 
 from __future__ import annotations
 

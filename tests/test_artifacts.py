@@ -1,4 +1,4 @@
-"""Artifacts under DVC: what a clone fetches, how results get from clone to clone, the stages of dvc.yaml."""
+"""Artifacts under DVC: files that a clone fetches, transfer between clones, the stages of dvc.yaml."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ TOUCH = "snakemake --touch --cores 1 --quiet all --config protocol={protocol} --
 
 
 class Clone:
-    """A clone of a repository, and a home without any settings of the user.
+    """A clone of a repository, and a home folder without any settings of the user.
 
     Args:
         source: the repository.
-        folder: where the clone is made.
+        folder: parent of the clone and of the home folder.
     """
 
     def __init__(self, source: Path, folder: Path) -> None:
@@ -81,7 +81,7 @@ class Clone:
         return plan.parse(output)
 
     def reach(self, remote: Remote) -> None:
-        """Give the clone a remote by the name of `lab`, as docs/artifacts.md says."""
+        """Add a remote named `lab` to the clone, as docs/artifacts.md describes."""
         self.run(f"dvc remote add --local lab {remote.url}")
         self.run("dvc remote modify --local lab verify true")
         if remote.key:
@@ -89,7 +89,7 @@ class Clone:
             (self._home / ".ssh" / "known_hosts").write_text(remote.known_hosts)
 
     def files(self, folder: Path) -> list[str]:
-        """Return the files below a folder of the clone."""
+        """Return the files in a folder of the clone, at any depth."""
         return sorted(str(p.relative_to(self.path)) for p in (self.path / folder).rglob("*") if p.is_file())
 
 
@@ -133,7 +133,7 @@ def test_what_was_fetched_is_not_made_again(fresh: Clone) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """Return a clone after `dvc repro` of a protocol of seconds; its tables are committed."""
+    """Return a clone after `dvc repro` of a protocol that takes seconds; its tables are committed."""
     clone = Clone(ROOT, tmp_path_factory.mktemp("made"))
     (clone.path / "config/protocols/small.yaml").write_text(PROTOCOL)
     (clone.path / "params.yaml").write_text(PARAMS)
@@ -175,11 +175,11 @@ def test_a_changed_setting_repeats_what_depends_on_it(finished: Clone, tmp_path:
 
 
 class Remote:
-    """Where clones push to and pull from.
+    """A DVC remote.
 
     Attributes:
-        url: how DVC reaches it.
-        folder: where its objects lie.
+        url: its address for DVC.
+        folder: holds its objects.
         key: the user's key, if one is needed.
         known_hosts: a line for the user's file of this name.
     """
@@ -193,7 +193,7 @@ class Remote:
 
 @pytest.fixture(params=["folder", "ssh"])
 def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
-    """Return an empty remote, in a shared folder or behind a real SSH server."""
+    """Return an empty remote, in a shared folder or on a real SSH server."""
     (tmp_path / "remote").mkdir()
     if request.param == "folder":
         yield Remote(tmp_path / "remote")

@@ -48,7 +48,7 @@ def test_a_family_equals_its_plain_version(family, shape, seed):
 
 
 def test_shifts_and_squares_move_pixels_exactly():
-    """No arithmetic touches the pixels, at any corner of the parameters."""
+    """At the extremes of the parameters, pixels are moved without arithmetic."""
     images = random_images(9, (2, 8, 8))
     corners = {"crop": (-1.0, 0.0, 1.0), "cutout": (0.0, 3.0, 8.0)}
     for family, values in corners.items():
@@ -65,7 +65,7 @@ def test_both_batches_of_a_siamese_draw_see_the_same_augmentation(seed):
     real = torch.cat([synthetic, random_images(5, (3, 8, 8), seed + 1).float()])
     shared = siamese.draw(ALL, 1, (8, 8), generator(seed))
     torch.testing.assert_close(siamese.apply(real, shared)[:3], siamese.apply(synthetic, shared))
-    # All images of a batch share the one row.
+    # All images of a batch share one row of parameters.
     each = Draw(shared.family, shared.values.expand(8, -1))
     torch.testing.assert_close(siamese.apply(real, shared), siamese.apply(real, each), rtol=1e-5, atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""The benchmarks: counted work against formulas, tables, rates, paired differences, and whole runs."""
+"""The benchmarks: counted operations against formulas, tables, rates, paired differences, complete runs."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def counted(case: Case) -> float:
 
 
 def test_operations_of_dm_are_those_of_the_formula() -> None:
-    """Real images go forward, synthetic ones forward and back to the pixels, none to the classifier."""
+    """A forward pass of real images, forward and backward passes of synthetic ones; no classifier."""
     assert counted(TINY) == pytest.approx(10 * (8 + 2) * (FIRST + SECOND), rel=0.01)
 
 
 def test_operations_of_training_and_testing_are_those_of_the_formula() -> None:
     forward = FIRST + SECOND + LINEAR
-    # Back to the weights of all layers, and to the inputs of all but the first.
+    # The backward pass goes to the weights of all layers, and to the inputs of all but the first.
     training = 2 * forward + SECOND + LINEAR
     assert counted(replace(TINY, loop="training", networks=3)) == pytest.approx(3 * 10 * training, rel=0.01)
     assert counted(replace(TINY, loop="dsa-network")) == pytest.approx(10 * training, rel=0.01)
@@ -55,7 +55,7 @@ def test_operations_of_training_and_testing_are_those_of_the_formula() -> None:
 
 
 def test_operations_of_dsa_grow_by_one_image_as_much_as_differentiating_twice_costs() -> None:
-    """Beside the real images' training passes, each synthetic image is differentiated twice."""
+    """Each synthetic image is differentiated twice; each real image has one training pass."""
     forward = FIRST + SECOND + LINEAR
     training = 2 * forward + SECOND + LINEAR
     synthetic = counted(replace(TINY, loop="dsa-pixels")) / 10 - 8 * training
@@ -120,7 +120,7 @@ def test_a_large_data_set_takes_no_space(tmp_path: Path) -> None:
 
 
 def rows(kind: str = "cpu") -> list[dict]:
-    """Return made-up rows of a whole benchmark: every image takes a millisecond, half of it compiled."""
+    """Return invented rows of a complete benchmark: an image takes a millisecond, compiled half of it."""
     about = {"device": "a (machine)", "kind": kind, "threads": 2}
     about |= {"condensery": "1", "commit": "c" * 40, "torch": "2", "python": "3"}
     written = []
@@ -189,7 +189,7 @@ def test_rates_tell_the_time_that_was_measured(tmp_path: Path) -> None:
     assert set(found.kinds) == {"features", "gradients", "training"}
     job = {"dataset": "cifar10", "method": "dm", "network": "convnet", "ipc": 10}
     seconds = found.seconds(cost.of_job(config, "condense", job))
-    # The made-up images all cost the same; the rates know that real ones cost less than synthetic ones.
+    # All invented images cost the same, but by the rates real ones cost less than synthetic ones.
     assert seconds == pytest.approx(4 + 20_000 * 1.33, rel=0.5)
 
 
@@ -260,7 +260,7 @@ def test_step_of_dsa_takes_less_than_4_gb() -> None:
         [sys.executable, "-c", STEP], env=processes.environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    # 256 images leave about 400,000 numbers each behind, so that less than this cannot be right.
+    # 256 images keep about 400,000 numbers each, so that a smaller peak cannot be right.
     assert 256 * 400_000 * 4 < int(done.stdout) < table.DSA_LIMIT
 
 

@@ -1,4 +1,4 @@
-"""The command best: which snapshot it keeps, what it looks at, and what it refuses."""
+"""The command best: the snapshot that it keeps, the images that it reads, and its refusals."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SPLIT = {"validation": 0.25, "seed": 0, "training_images": None}
 
 
 def snapshot(folder: Path, step: int, split: dict[str, Any] | None = SPLIT) -> SyntheticSet:
-    """Write and return a set of real images whose labels are right in step 2 alone."""
+    """Write and return a set of real images whose labels are correct only in step 2."""
     view = dataclasses.replace(problems.problem(REAL, ipc=4, network=NETWORK))
     made = view.select([view.random_images(c) for c in view.classes])
     made = dataclasses.replace(made, images=made.images if step == 2 else made.images.flip(0).contiguous())
@@ -41,7 +41,7 @@ def snapshot(folder: Path, step: int, split: dict[str, Any] | None = SPLIT) -> S
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., SyntheticSet]:
-    """Return what runs the command on a folder of this test, without test images."""
+    """Return a function that runs the command on the folder of this test, without test images."""
     (tmp_path / "snapshots").mkdir()
 
     def run() -> SyntheticSet:
@@ -65,7 +65,7 @@ def test_the_snapshot_that_validates_best_is_kept_and_no_test_image_is_seen(
     assert kept.provenance["validated"]["step"] == 2
     assert "snapshot" not in kept.provenance
     assert kept.provenance["experiment"] == sets[1].provenance["experiment"]
-    # The same by hand: the last two networks of the set's, tested on the images that are left out.
+    # The same by hand: the last two networks of the set, tested on the validation images.
     recipe = resolve({"name": "dsa"} | kept.provenance["selected"]["recipe"], sets[1])
     test = held_out(REAL, 0.25, 0).test
     outcomes = evaluate(

@@ -1,4 +1,4 @@
-"""Where outputs may go, and what is left when disk or memory is not enough: one line, nothing half made."""
+"""Allowed outputs; and a lack of disk or memory, which gives a one-line error and no partial file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests import scripts
 
 @contextmanager
 def files_up_to(size: int) -> Iterator[None]:
-    """Let no file grow beyond some bytes, as on a disk that is full."""
+    """Limit the size of files, as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -43,7 +43,7 @@ def noise() -> SyntheticSet:
 
 
 def places(tmp_path: Path) -> dict[str, Path]:
-    """Return names that cannot be outputs."""
+    """Return words of the refusal -> a path that cannot be an output."""
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("/dev/null")
@@ -100,7 +100,7 @@ CONDENSE = ("condense", "--data", "digits", "--method", "dm", "--ipc", 1, "--see
 
 
 def refused(*words: object) -> str:
-    """Return the line with which a script ends that has done nothing."""
+    """Return the error line of a script that ends before any work."""
     done = scripts.run(*words)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
@@ -153,7 +153,7 @@ def test_an_output_that_is_an_input_is_refused(words: tuple[str, ...], tmp_path:
     assert (tmp_path / "set").read_bytes() == b"precious"
 
 
-# ---- a disk that is full
+# ---- full disks
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
@@ -224,7 +224,7 @@ def test_a_real_full_disk_and_one_that_is_read_only(tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-# ---- memory, and what the system says without a name
+# ---- memory, and system errors without a file name
 
 
 def test_what_the_system_says_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Atomic files and checkpoints: what is under the final name is whole, whatever happens to the writer."""
+"""Atomic files and checkpoints: a file under its final name is complete, whatever happens to the writer."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_killed_at_any_time_the_checkpoint_is_whole(tmp_path: Path) -> None:
         deadline = time.monotonic() + 60
         while not path.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
-        # Readers beside the writer never see a part of a file either.
+        # Readers never see a partial file while it is written.
         for _ in range(20):
             step, state = Checkpoint(path, "run").load()
             assert (state["x"] == step).all()

@@ -1,4 +1,4 @@
-"""The command `condensery`: its sub-commands are the scripts, and start as fast as they can."""
+"""The command `condensery`: its subcommands are the scripts, and start without needless imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How scripts end: exit status and what is on standard error."""
+"""Ends of scripts: exit status and standard error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def raising(error: BaseException) -> Callable[[], None]:
 
 
 def run_script(body: str, **options: object) -> subprocess.CompletedProcess:
-    """Run `body` as the main of a script of its own."""
+    """Run `body` as the main function of a script."""
     code = "import logging, sys\nfrom condensery import console\n"
     code += f"def main():\n    {body}\nraise SystemExit(console.run(main))\n"
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}

@@ -1,4 +1,4 @@
-"""Continual learning: orders, memory, who sees what, and training against plain loops."""
+"""Continual learning: orders, memory, the images that each part sees, and training against plain loops."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_uneven_steps_are_refused(steps: int) -> None:
 
 
 def synthetic(*labels: int) -> SyntheticSet:
-    """Return a set whose images say in their pixels which label they have."""
+    """Return a set in which the pixels of an image encode its label."""
     classes = torch.tensor(labels)
     images = classes.float().reshape(-1, 1, 1, 1) + torch.arange(len(labels)).reshape(-1, 1, 1, 1) / 100
     return SyntheticSet(
@@ -98,7 +98,7 @@ def test_a_memory_over_or_under_its_budget_is_refused(sets: list[SyntheticSet], 
 
 
 def remembered(data: RealData, method: str, group: tuple[int, ...], folder: Path, **more) -> SyntheticSet:
-    """Return what one step keeps of its classes: from their training images alone."""
+    """Return the memory that one step makes of its classes, from their training images alone."""
     view = training_only(of_classes(data, group))
     if method in ("herding", "forgetting", "kcenter"):
         more |= {"trained": {"features": [problems.features_file(folder, view)]}}
@@ -223,7 +223,7 @@ def parameters(method: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("method", ["random", "dm"])
 def test_independent_classes_do_not_depend_on_the_steps(method: str, tmp_path: Path) -> None:
-    """Why their memory may come from one set of all classes."""
+    """This is why their memory may come from one set of all classes."""
     data = problems.real_data(classes=4)
     whole = methods.get(method).condense(problems.problem(data, **parameters(method)))
     for group in ((1, 3), (0, 2)):
@@ -233,11 +233,11 @@ def test_independent_classes_do_not_depend_on_the_steps(method: str, tmp_path: P
             torch.testing.assert_close(step.images[step.labels == c], whole.images[whole.labels == c])
 
 
-# ---- who sees what
+# ---- the images that each part sees
 
 
 class Sealed(Split):
-    """A test split that nobody may look at."""
+    """A test split whose images must not be read."""
 
     def batch(self, indices, device):
         raise AssertionError("a test image was read")
@@ -258,7 +258,7 @@ def sealed(data: RealData) -> RealData:
 def test_a_memory_is_made_of_the_steps_training_images(method: str, tmp_path: Path) -> None:
     data = problems.real_data(classes=4)
     others = data.train.images.copy()
-    others[np.isin(data.train.labels, (0, 2))] = 0  # the other classes could as well be black
+    others[np.isin(data.train.labels, (0, 2))] = 0  # the images of other classes must not matter
     changed = dataclasses.replace(data, train=Split(others, data.train.labels, data.info))
     first = remembered(sealed(data), method, (1, 3), tmp_path, **parameters(method))
     second = remembered(sealed(changed), method, (1, 3), tmp_path, **parameters(method))
@@ -275,7 +275,7 @@ def test_a_method_that_looks_at_test_images_finds_none() -> None:
 
 
 def trained(monkeypatch, run) -> list[dict[str, torch.Tensor]]:
-    """Return the weights of every network at the moment of each of its tests."""
+    """Return the weights of every network at each of its tests."""
     seen = []
 
     def watch(stacked, split):
@@ -311,14 +311,14 @@ def tasks(data: list[RealData], *, joint: bool = False) -> list[domains.Task]:
 
 
 def two_domains() -> list[RealData]:
-    """Return images and their negatives: who learns the one forgets the other."""
+    """Return images and their negatives: a network that learns one data set forgets the other."""
     first = problems.real_data()
     negative = (Split(255 - s.images, s.labels, first.info) for s in (first.train, first.test))
     return [first, RealData(first.info, *negative)]
 
 
 def test_no_test_image_reaches_a_networks_training(monkeypatch, tmp_path: Path) -> None:
-    """Swapping all test images leaves every network as it was."""
+    """Other test images leave every network unchanged."""
     data = problems.real_data(classes=4)
     both = two_domains()
     runs = [
@@ -435,7 +435,7 @@ def test_a_sequence_equals_a_plain_loop(monkeypatch) -> None:
     ]
     assert learned[0].accuracies == learned[2].accuracies
     (distilled, held), (plain, free) = (plain_sequence(both, distil) for distil in (True, False))
-    # Neither can pass for the other.
+    # The two cases differ, so that the comparison is meaningful.
     assert all((distilled[name] - plain[name]).abs().max() > 0.01 for name in plain)
     # After the first task one test, after the second two.
     for weights, expected in ((tested[1], distilled), (tested[4], plain)):
@@ -461,7 +461,7 @@ def test_the_joint_sets_are_learned_as_in_a_plain_loop() -> None:
         labels = torch.cat([each.labels for each in kept[: step + 1]])
         rate, optimizer = None, None
         for epoch in range(JOINT.epochs_run):
-            if JOINT.rate(epoch, 0) != rate:  # where it falls, the momentum begins anew
+            if JOINT.rate(epoch, 0) != rate:  # where the rate falls, the momentum restarts
                 rate = JOINT.rate(epoch, 0)
                 optimizer = torch.optim.SGD(net.parameters(), rate, momentum=0.9, weight_decay=5e-4)
             order = torch.randperm(len(images), generator=streams.generator(step, "shuffle", epoch))
@@ -569,7 +569,7 @@ def test_a_sequence_may_go_on_where_other_networks_are_trained_at_once(tmp_path:
     with pytest.raises(Interrupted):
         scores(problems.STACKING, run())
     assert scores(then, run()) == scores(problems.CPU, Run())
-    # What stacked networks did is of no use to single ones.
+    # Single networks cannot use the checkpoint of stacked ones.
     assert len(saves) == (3 * 3 + 4 + 1 if then is problems.STACKING else 6 + 2 * (3 * 3 + 4 + 1))
 
 

@@ -1,4 +1,4 @@
-"""The scripts of continual learning: from memories to rows, and on from where they were stopped."""
+"""The scripts of continual learning: from memories to rows, and resuming."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def prepared(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(monkeypatch):
-    """Return what runs a script in this process, in the repository's folder."""
+    """Return a function that runs a script in this process, in the repository's folder."""
     monkeypatch.chdir(ROOT)
 
     def run(script: str, *arguments: object) -> None:
@@ -43,7 +43,7 @@ def run(monkeypatch):
 
 @pytest.fixture
 def classes(run, prepared, tmp_path):
-    """Return what learns digits in two steps, with small networks, and gives the rows."""
+    """Return a function that learns digits in two steps, with small networks, and returns the rows."""
     digits = ("--data", "digits", "--prepared", prepared / "digits")
     kept = tmp_path / "random.safetensors"
     run("condense", *digits, "--method", "random", "--ipc", 2, "--seed", 1, "--out", kept)
@@ -59,7 +59,7 @@ def classes(run, prepared, tmp_path):
 
 @pytest.fixture
 def domains(run, prepared, tmp_path):
-    """Return what learns digits and then inverted digits, with small networks, and gives the rows."""
+    """Return a function that learns digits, then inverted digits, and returns the rows."""
     kept = tmp_path / "rgb.safetensors"
     digits = ("--data", "digits", "--prepared", prepared / "digits", "--shape", "3x8x8")
     run("condense", *digits, "--method", "random", "--ipc", 2, "--seed", 0, "--out", kept)
@@ -120,7 +120,7 @@ def test_a_set_of_the_last_task_is_for_training_on_the_joint_sets(domains, run, 
 
 
 class Stopped(Exception):
-    """Raised in the middle of a job."""
+    """Raised to interrupt a job."""
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_stopped_job_goes_on_where_it_was(kind, stop_at, monkeypatch, request,
     again = learn("resumed")
     same = ["step", "distillation", "network_seed", "tested", "accuracy"]
     pd.testing.assert_frame_equal(again[same], whole[same])
-    # Nothing that was saved is done again, but that a finished task may be saved once more.
+    # No saved work is repeated, except that a finished task may be saved a second time.
     assert len(done) <= total + 3
     assert not list(tmp_path.glob(".*checkpoint"))
 

@@ -42,7 +42,7 @@ def test_herding_minimizes_the_distance_of_the_mean_at_every_step():
         assert chosen[i] == min(distances, key=distances.get)
 
 
-# With seed 4, unlike with 1, every choice depends on the distances to all images chosen before.
+# With seed 4, unlike 1, every selection depends on the distances to all images selected before.
 @pytest.mark.parametrize("seed", [1, 4])
 def test_k_center_takes_the_farthest_image_and_starts_at_the_mean(seed):
     x = torch.randn(30, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -78,7 +78,7 @@ def test_forgetting_counts_from_right_to_wrong():
 
 
 def test_images_that_were_never_right_are_the_most_forgotten(data):
-    """A network that stands still has an image right in every epoch or in none."""
+    """A network that does not change classifies an image correctly in every epoch or in none."""
     standing = Recipe("features", epochs=3, lr=0, momentum=0, weight_decay=0, batch=16, augmentation="none")
     trained = pretrain(data, "mlp", standing, 0, problems.CPU)
     net = networks.build("mlp", channels=3, size=(16, 16), classes=3)
@@ -87,7 +87,7 @@ def test_images_that_were_never_right_are_the_most_forgotten(data):
         logits = net(data.train.batch(np.arange(len(data.train)), torch.device("cpu")))
     wrong = logits.argmax(1) != torch.as_tensor(data.train.labels)
     assert 0 < wrong.sum() < len(wrong)
-    # More often than E + 1 = 4 epochs could lose it.
+    # More than the largest number of forgetting events in E + 1 = 4 epochs.
     assert trained["forgetting_events"].tolist() == [5 if each else 0 for each in wrong]
 
 
@@ -136,7 +136,7 @@ def test_forgetting_takes_the_most_forgotten(data, features):
 def test_images_are_chosen_by_the_features_of_the_trained_network(
     data, tmp_path, network, name, parameters, select
 ):
-    """By what the classifier sees, not what it says, with the statistics that batch norm has learned."""
+    """By the inputs of the classifier, not its outputs, with the running statistics of batch norm."""
     file = problems.features_file(tmp_path, data, network)
     net = networks.build(network, channels=3, size=(16, 16), classes=3)
     saved = read_tensors(file)[0]
@@ -147,7 +147,7 @@ def test_images_are_chosen_by_the_features_of_the_trained_network(
     )
     for c in range(3):
         pool = data.train.indices_of(c)
-        # One image at a time: none can change the features of another.
+        # One image at a time, so that no image changes the features of another.
         images = data.train.batch(pool, torch.device("cpu")).split(1)
         with torch.no_grad():
             expected = select(torch.cat([net.embed(image) for image in images]), 6)

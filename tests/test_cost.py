@@ -1,4 +1,4 @@
-"""What runs cost: the work of a job, and the seconds that it takes."""
+"""The cost of runs: the work of a job, and its time in seconds."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_work_of_matching_features(config: Config) -> None:
 
 
 def test_work_of_matching_gradients(config: Config) -> None:
-    # DSA: 1,000 networks; 10 steps of the pixels, between two of them 50 epochs of one batch.
+    # DSA: 1,000 networks; 10 steps of the pixels, and 50 epochs of one batch between two steps.
     image = work.multiply_adds(config, "cifar10", "convnet")
     amount = cost.of_job(config, "condense", coordinates("cifar10", "dsa", 10))
     assert amount.steps == 1000 * (10 + 9 * 50)
@@ -91,7 +91,7 @@ def test_work_of_matching_gradients(config: Config) -> None:
 
 
 def test_work_of_differentiating_through_training(config: Config) -> None:
-    # DD: 30 steps there and back, on 10 images each, and 1,024 real images at the end.
+    # DD: 30 steps forwards and backwards, on 10 images each, and 1,024 real images at the end.
     image = work.multiply_adds(config, "cifar10", "alexnet")
     dd = cost.of_job(config, "condense", coordinates("cifar10", "dd", 10) | {"network": "alexnet"})
     assert dd.steps == 19600 * (30 + 30 + 1)
@@ -136,10 +136,10 @@ def test_work_of_a_generator_is_that_of_its_networks(config: Config, dataset: st
         work[kind] = cost.of_job(config, "generator", wildcards)
         sampling = cost.of_job(config, "condense", wildcards)
         assert sampling.multiply_adds == pytest.approx(10 * classes * forward[kind], rel=0.1)
-        # Where no generator has been trained beforehand, the job does it.
+        # Without a file of a trained generator, the job trains one.
         step = wildcards | {"tasks": dataset, "steps": "5", "order": "0", "step": "0"}
         assert cost.of_job(config, "continual_memory", step) == work[kind].part(0.2)
-    # A forward and two backward passes; GMMN also looks at all pairs of a class.
+    # A forward and two backward passes; GMMN also computes all pairs of a class.
     encoded = counted_by_hooks(vae.Encoder(info, 128, 64), image, label)
     assert work["vae"].multiply_adds == pytest.approx(100000 * 128 * 3 * (forward["vae"] + encoded), rel=0.1)
     pairs = 3 * 100**2 * 10 * image.numel()
@@ -207,7 +207,7 @@ def test_work_of_pairs_and_of_what_is_condensed_with_them(config: Config) -> Non
     dance, ncfm, m3d = (
         cost.of_job(config, "condense", coordinates("cifar10", name, 10)) for name in ("dance", "ncfm", "m3d")
     )
-    # As long as M3D with the same real images, and the 40 images of a class forwards and backwards once more.
+    # The work of M3D with the same real images, plus a forward and backward pass of 40 images per class.
     assert dance.multiply_adds - m3d.multiply_adds == pytest.approx(10000 * 10 * 40 * 2 * image)
     assert ncfm.multiply_adds == pytest.approx(20000 * 10 * (1024 + 2 * 40 + 2 * 40) * image)
 
@@ -263,7 +263,7 @@ def test_a_fit_needs_one_job_where_the_step_is_given() -> None:
 
 
 def test_measured_times_are_reproduced(config: Config) -> None:
-    """Within the accuracy that a plan needs; the published ones, one of a kind, are reproduced exactly."""
+    """Within the accuracy that a plan needs; exactly for published times, of which each kind has one."""
     for device, rates in cost.read_rates(RATES, config).items():
         for job in yaml.safe_load(RATES.read_text())[device]["jobs"]:
             seconds = rates.seconds(work_of(config, job)) - rates.start
@@ -272,7 +272,7 @@ def test_measured_times_are_reproduced(config: Config) -> None:
 
 
 def work_of(config: Config, job: dict) -> Work:
-    """Return the work of a job of the file, by way of a protocol that sets its parameters."""
+    """Return the work of a job of the file, under a protocol that sets its parameters."""
     kind, name = ("methods", job["method"]) if "method" in job else ("recipes", job["recipe"])
     spec = {"networks": 1, kind: {name: {"parameters": job.get("parameters", {})}}}
     changed = Config("paper", config.settings, config.datasets, config.methods, config.recipes, spec)
@@ -329,14 +329,14 @@ def test_time_limits_allow_for_the_slowest_device(config: Config) -> None:
         r.seconds(work)
         for r in (rates["cpu"], rates["cpu"].for_limits("fp32"), rates["cpu"].for_limits("bf16"))
     )
-    # A core with AVX2 convolves at 50 GFLOP/s in fp32 and at 2 in bfloat16: never less than it needs.
+    # A core with AVX2 convolves at 50 GFLOP/s in fp32 and at 2 in bfloat16: limits must allow for that.
     assert fp32 > cpu * 171 / 50
     assert bf16 > cpu * 171 / 2
     assert rates["gpu"].for_limits("fp32") == rates["gpu"]
 
 
 def test_the_speed_of_a_core_is_that_of_its_operations() -> None:
-    """A product of n x n matrices is 2 n^3 operations: twice the side, about the same rate."""
+    """A product of n x n matrices takes 2 n^3 operations: at twice the side, the rate is about the same."""
     rate = speed.product_rate(torch.float32)
     a = torch.ones(1024, 1024)
     threads = torch.get_num_threads()
@@ -358,7 +358,7 @@ def test_a_method_that_says_nothing_of_its_work_is_planned_without(config: Confi
     assert (
         cost.of_job(changed, "condense_classes", coordinates("cifar10", "mine", 10) | {"shard": "0"}) is None
     )
-    # Whatever its parameters are called, it is the work that it names.
+    # The entry's key `work` decides, whatever the names of its parameters.
     methods["mine"] = mine | {"parameters": parameters, "work": "features"}
     amount = cost.of_job(changed, "condense", coordinates("cifar10", "mine", 10))
     assert (amount.kind, amount.steps) == ("features", 3)
@@ -389,6 +389,6 @@ def test_the_work_of_idc_is_that_of_its_two_loops(config: Config) -> None:
 
 
 def test_epochs_are_those_that_the_schedule_of_a_recipe_runs(config: Config) -> None:
-    """As the authors' public code one more than stated (DM section 3.1); NCFM's 2,000 are 2,000."""
+    """One more than stated, as in the authors' public code (DM section 3.1), but exactly 2,000 for NCFM."""
     epochs = [work.epochs_of(config.recipe(name, "cifar10", 10)) for name in ("dsa", "ncfm")]
     assert epochs == [1001, 2000]

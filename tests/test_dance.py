@@ -1,4 +1,4 @@
-"""DANCE: networks between random and trained ones, calibration, how it contains DM, shards, a stopped run."""
+"""DANCE: interpolated networks, calibration, DM as a special case, shards, a resumed run."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_parameters_are_those_of_the_public_code_at_twice_its_rate_without_momen
     assert config.method("dance")["recipes"] == ["dsa", "dance"]
 
 
-# ---- whole runs
+# ---- complete runs
 
 
 def test_an_iteration_steps_along_both_losses_one_after_the_other(problem):

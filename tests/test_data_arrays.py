@@ -1,4 +1,4 @@
-"""Splits: which images come out, and what numbers they are."""
+"""Splits: the images of a batch, and their values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def formula(pixels):
 
 @pytest.fixture(params=["array", "mapped", "read", "tensor"])
 def split(request, pixels, labels, tmp_path, monkeypatch):
-    """The same split stored in each of the ways that there are."""
+    """The same split in each kind of storage."""
     if request.param == "array":
         return Split(pixels, labels, INFO)
     if request.param == "tensor":

@@ -33,7 +33,7 @@ def images(split):
 
 @pytest.fixture
 def colors(tmp_path):
-    """Seven PNG images of the prepared size in two classes; folder and file names give the order."""
+    """Seven PNG images of the prepared size in two classes; the names of folders and files set the order."""
     pixels = {}
     for name in ("train/b/1", "train/b/0", "train/a/deep/2", "train/a/9", "val/a/x", "val/b/y", "val/b/z"):
         pixels[name] = RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8)
@@ -58,7 +58,7 @@ def test_an_image_folder_is_read_class_by_class_in_sorted_order(colors, monkeypa
     assert data.info.std == pytest.approx(train.std(axis=(0, 2, 3)), abs=6e-5)
 
 
-def test_images_become_rgb_or_grey_are_cut_to_the_centre_and_resized(tmp_path):
+def test_images_become_rgb_or_gray_are_cut_to_the_center_and_resized(tmp_path):
     wide = np.zeros((20, 60, 3), dtype=np.uint8)
     wide[:, 20:40] = (200, 100, 50)
     fine = np.tile(np.array([[0, 255], [255, 0]], dtype=np.uint8), (64, 64))
@@ -184,7 +184,7 @@ def test_damaged_imagenet_batches_are_refused(tmp_path, batches, npz, damage):
     assert not (tmp_path / "out").exists()
 
 
-# ---- names, modes and leftovers
+# ---- names, modes and files that are not images
 
 
 def folder_of(root, pixels_of_class, split="train", name="0.png"):
@@ -195,7 +195,7 @@ def folder_of(root, pixels_of_class, split="train", name="0.png"):
 
 
 def level(value, dtype=np.uint8):
-    """Return an 8x8 image of one value, but for a darker corner."""
+    """Return an 8x8 image of one value with a darker corner."""
     image = np.full((8, 8), value, dtype=dtype)
     image[0, 0] = 0
     return image
@@ -253,7 +253,7 @@ def test_pixels_of_unknown_range_are_refused(tmp_path, dtype):
 
 def test_transparent_pixels_are_white(tmp_path):
     rgba = np.zeros((8, 8, 4), dtype=np.uint8)
-    rgba[2:4, :, 3] = 255  # a black bar on nothing
+    rgba[2:4, :, 3] = 255  # a black bar on a transparent ground
     for split in ("train", "test"):
         folder_of(tmp_path, {"bar": rgba}, split)
     (image,) = images(prepared(tmp_path, 1, channels=3).train)
@@ -265,7 +265,7 @@ def test_transparent_pixels_are_white(tmp_path):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photos_are_turned_upright(tmp_path, orientation):
     upright = RNG.integers(0, 256, (8, 8), dtype=np.uint8)
-    # EXIF 2.3: how the stored rows and columns lie, given the upright picture.
+    # EXIF 2.3: the stored rows and columns of the upright picture.
     stored = {
         1: upright,
         2: upright[:, ::-1],

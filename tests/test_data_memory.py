@@ -38,7 +38,7 @@ print(len(data.train), early, peak())
 
 
 def sparse_imagenet(folder):
-    """Lay out 1.28 million 64x64 images, 15.7 GB, in files that occupy almost nothing."""
+    """Write 1.28 million 64x64 images, 15.7 GB, as sparse files that occupy almost no space."""
     counts, info = (
         {"train": 1_280_000, "test": 1_000},
         DataInfo("huge", 3, 64, 64, (), (0.5,) * 3, (0.5,) * 3),
@@ -67,7 +67,7 @@ def test_more_than_a_million_images_are_opened_and_sampled_in_little_memory(tmp_
     )
     images, early, late = map(int, run.stdout.split())
     assert images == 1_280_000
-    # The peak is what the kernel counts, file pages and PyTorch itself (some 650 MB) included.
+    # The kernel's peak includes file pages and PyTorch itself, some 650 MB.
     assert late < 10**9
     # 200 batches of 256 images are 630 MB: none of it stays.
     assert late - early < 100 * 2**20
@@ -88,7 +88,7 @@ def test_preparing_holds_one_batch_of_imagenet_at_a_time(tmp_path):
         "sources": [{"kind": "imagenet-batches", "path": "batches"}],
     }
     digits = {**spec, "sources": [{"kind": "digits"}], "channels": 1, "size": [8, 8], "classes": 10}
-    prepare("digits", digits, tmp_path, tmp_path / "digits")  # what is imported on the way is not counted
+    prepare("digits", digits, tmp_path, tmp_path / "digits")  # imports before the measurement are not counted
     tracemalloc.start()
     prepare("made", spec, tmp_path / "raw", tmp_path / "out")
     peak = tracemalloc.get_traced_memory()[1]

@@ -1,4 +1,4 @@
-"""A prepared folder and its source: whether files that change, move or go are noticed, and two at once."""
+"""A prepared folder and its source: changed, moved or missing files, and two simultaneous preparations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ENTRY = {
 
 
 def save(path, value):
-    """Write an image of one value but for one corner; all such files have one size."""
+    """Write an image of one value with a different corner; all such files have the same size."""
     pixels = np.full((8, 8), value, dtype=np.uint8)
     pixels[0, 0] = 0
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def save(path, value):
 
 @pytest.fixture
 def own(tmp_path):
-    """Four training images of class a, four of b, with values of their own, and a test image of each."""
+    """Four training images of class a and four of b, all different, and a test image of each class."""
     for k in range(8):
         save(tmp_path / "own/train" / "ab"[k // 4] / f"{k}.bmp", 10 * (k + 1))
     for name in "ab":
@@ -66,7 +66,7 @@ WANTED = [(10 * (k + 1), k // 4) for k in range(8)]
 
 
 def replaced(own):
-    """Another image of equal size whose times are those of the old one."""
+    """Replace an image by another one with the size and times of the old file."""
     path = own / "own/train/a/1.bmp"
     before = path.stat()
     save(path, 99)

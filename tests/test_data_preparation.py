@@ -1,4 +1,4 @@
-"""Preparation as a whole: complete or absent, resumed, verified, and the command."""
+"""Preparation: complete or absent, resumed, verified, and the command."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ prepare("own", eval(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[2]) / "out")
 
 
 def stopped(own, victim, monkeypatch):
-    """Prepare and be interrupted at one image."""
+    """Prepare a folder, interrupted at one image."""
     inner = folders._image
 
     def until(path, shape):

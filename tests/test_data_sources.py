@@ -1,4 +1,4 @@
-"""Official formats: what the readers make of files that hold known images, whole or damaged."""
+"""Official formats: files of known images, valid or damaged, and what the readers return."""
 
 from __future__ import annotations
 

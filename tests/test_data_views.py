@@ -1,4 +1,4 @@
-"""Views: without test images, of some classes, in another shape."""
+"""Views of data: without test images, with some of the classes, in another shape."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_nothing_is_left_of_the_test_images() -> None:
 
 
 @pytest.mark.parametrize(("channels", "wanted"), [(1, (3, 20, 32)), (3, (3, 32, 32)), (1, (1, 17, 16))])
-def test_another_shape_is_bilinear_and_repeats_grey(channels: int, wanted: tuple[int, ...]) -> None:
+def test_another_shape_is_bilinear_and_repeats_gray(channels: int, wanted: tuple[int, ...]) -> None:
     data = problems.real_data(channels=channels)
     view = views.reshaped(data, Shape(*wanted))
     assert views.shape_of(view.info) == wanted
@@ -55,7 +55,7 @@ def test_another_shape_is_bilinear_and_repeats_grey(channels: int, wanted: tuple
             for c in range(wanted[0]):
                 plane = Image.fromarray(before.images[i, c if channels == 3 else 0])
                 resized = plane.resize((wanted[2], wanted[1]), Image.Resampling.BILINEAR)
-                # Both round to 8 bits, each from its own arithmetic.
+                # Both round to 8 bits, after different arithmetic.
                 assert np.abs(np.asarray(resized, int) - after.images[i, c]).max() <= 1
 
 

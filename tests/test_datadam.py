@@ -1,4 +1,4 @@
-"""DataDAM: attention, the loss against a plain version, and how it contains DM's."""
+"""DataDAM: attention, the loss against a plain version, and DM's loss as a part of it."""
 
 from __future__ import annotations
 

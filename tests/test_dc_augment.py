@@ -1,4 +1,4 @@
-"""DC's augmentation: each family against a plain version, and what an image may get."""
+"""DC's augmentation: each family against a plain version, and the draws of an image."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_rotate_equals_scipys_at_every_angle(side):
 
 @pytest.fixture
 def seen(monkeypatch):
-    """Record what every family is called with, and let it blank its images."""
+    """Record the arguments of every family, and replace its images by zeros."""
     calls = {}
     for family in ("crop", "scale", "rotate"):
 

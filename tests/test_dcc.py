@@ -1,4 +1,4 @@
-"""DCC and DSAC: loss and gradient against a plain version, what they are for one class, a stopped run."""
+"""DCC and DSAC: loss and gradient against a plain version, the case of one class, a resumed run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DD: gradients through a network's training, whole runs against a plain version, and the learned recipe."""
+"""DD: gradients through a network's training, runs against a plain version, and the learned recipe."""
 
 from __future__ import annotations
 
@@ -160,12 +160,12 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, last: int):
         DD.condense(case, run=Run(Stopping(tmp_path / "state", last)))
     resumed = Stopping(tmp_path / "state", -1)
     DD.condense(case, run=Run(resumed)).save(tmp_path / "resumed.safetensors")
-    assert resumed.saved == list(range(last + 1, 4))  # it went on where it was stopped
+    assert resumed.saved == list(range(last + 1, 4))  # it resumed after the interruption
     undisturbed = (tmp_path / "undisturbed.safetensors").read_bytes()
     assert (tmp_path / "resumed.safetensors").read_bytes() == undisturbed
 
 
-# ---- the recipe of the set's own rates
+# ---- the recipe with the learned rates of a set
 
 
 def test_the_learned_recipe_takes_the_very_steps_of_the_condensation():

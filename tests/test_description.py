@@ -1,4 +1,4 @@
-"""What `condensery show` says of a file, against what was put into it."""
+"""Descriptions by `condensery show`, against known contents of the files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ROW = {
 
 
 def rows(path: Path, kind: Kind, lines: list[dict]) -> Path:
-    """Write rows: each is `ROW` with changes, and 1 or "x" in what else the kind has."""
+    """Write rows: each is `ROW` with changes, with 1 or "x" in the other columns of the kind."""
     filled = {f.name: "x" if str(f.type) == "string" else f.type.to_pandas_dtype()(1) for f in kind.schema}
     filled |= {name: value for name, value in ROW.items() if name in filled}
     write_rows([filled | line for line in lines], path, kind)

@@ -1,4 +1,4 @@
-"""Choosing among several GPUs, pretended ones: one each, whoever ends how."""
+"""Devices: one of several simulated GPUs for each process, precision, and compilation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from condensery.errors import CondenseryError
 from condensery.machine import device, slots, support
 from condensery.machine.busy import Meter
 
-# Takes one of three devices, says so, and keeps it until its standard input ends.
+# Takes one of three devices, prints its index, and keeps it until the end of standard input.
 TAKER = """
 import sys
 from condensery.machine import slots
@@ -39,7 +39,7 @@ def _own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def takers() -> Iterator[list[subprocess.Popen[str]]]:
-    """Return a list of processes that are ended after the test."""
+    """Return a list of processes that the fixture ends after the test."""
     started: list[subprocess.Popen[str]] = []
     yield started
     for process in started:
@@ -60,13 +60,13 @@ def taken(process: subprocess.Popen[str]) -> int:
 
 
 def properties(index: int) -> SimpleNamespace:
-    """Return what PyTorch would say of a GPU."""
+    """Return a GPU's properties as PyTorch reports them."""
     return SimpleNamespace(uuid=f"GPU-{index}", total_memory=24 * 10**9, major=9, minor=0)
 
 
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretend that PyTorch sees two GPUs."""
+    """Simulate two GPUs that PyTorch sees."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
@@ -148,7 +148,7 @@ def test_a_device_that_is_named_is_that_device(gpus: None) -> None:
 
 @pytest.fixture
 def backends() -> Iterator[tuple]:
-    """Return what says whether a GPU may compute in TF32, as it was again after the test."""
+    """Return PyTorch's settings of TF32, which the fixture restores after the test."""
     both = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [backend.allow_tf32 for backend in both]
     yield both
@@ -190,7 +190,7 @@ def test_visible_devices_are_else_those_of_the_driver(
 
 
 def cpuinfo(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
-    """Pretend that /proc/cpuinfo has this line."""
+    """Simulate a /proc/cpuinfo that has this line."""
     support._processor_multiplies_bf16.cache_clear()
     opened = open
     monkeypatch.setattr(

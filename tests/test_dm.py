@@ -1,4 +1,4 @@
-"""DM: loss and gradient against a plain version, and the promises about order, shards and resuming."""
+"""DM: loss and gradient against a plain version; progress, shards, memory and resuming."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_condensing_by_class_equals_condensing_all_classes(name):
 
 
 class Counting(Device):
-    """A device that notes how many images each pass through a network has."""
+    """A device that records the number of images of each pass through a network."""
 
     def compiled(self, function, work):
         def counting(images):
@@ -177,7 +177,7 @@ def test_a_killed_run_ends_in_the_same_bytes(tmp_path: Path, kill_after: int):
     step, _ = Checkpoint(tmp_path / "state", "test").load()
     assert kill_after <= step < 30
     again = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
-    assert int(again.stdout.split()[0]) == step + 1  # it went on where it was killed
+    assert int(again.stdout.split()[0]) == step + 1  # it resumed after the kill
     assert (tmp_path / "resumed.safetensors").read_bytes() == (
         tmp_path / "undisturbed.safetensors"
     ).read_bytes()

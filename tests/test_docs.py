@@ -1,4 +1,4 @@
-"""What README.md and docs/ show works as it stands."""
+"""The commands, links and file names in README.md and docs/ work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGES = [
 
 
 def _anchors(text: str) -> set[str]:
-    """Return what links can lead to in a page: its headings, as GitHub writes them."""
+    """Return the link targets in a page: its headings, as GitHub writes them."""
     headings = re.findall(r"^#+ (.*)$", prose(text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -49,7 +49,7 @@ def test_files_that_a_page_names_are_there(name: str) -> None:
 
 
 def _run_commands(name: str, folder: Path) -> None:
-    """Run the commands of a page that need no Snakemake, in a folder that looks like the repository."""
+    """Run the commands of a page that need no Snakemake, in a copy of the repository's layout."""
     (commands,) = [block.text for block in blocks(page(name)) if "scripts/prepare.py" in block.text]
     for part in ("scripts", "config", "workflow"):
         (folder / part).symlink_to(ROOT / part)
@@ -74,7 +74,7 @@ def test_the_page_of_snakemake_and_dvc_quotes_their_files() -> None:
 
 @pytest.mark.slow
 def test_commands_without_snakemake(tmp_path: Path) -> None:
-    """Condense, evaluate, export and import, as docs/workflow.md says, and load as README.md says."""
+    """Condense, evaluate, export and import as in docs/workflow.md, and load as in README.md."""
     _run_commands("docs/workflow.md", tmp_path)
     synthetic = SyntheticSet.load(tmp_path / "dm.safetensors")
     again = SyntheticSet.load(tmp_path / "again.safetensors")

@@ -1,4 +1,4 @@
-"""docs/extend.md, followed as it stands: each section in a copy of the project."""
+"""The steps of docs/extend.md: each section is applied to a copy of the project."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def follow(section: str, project: Path) -> None:
-    """Do what a section says: write code, apply changes, run commands."""
+    """Carry out a section: write its code, apply its changes, run its commands."""
     for block in blocks(SECTIONS[section]):
         if block.language == "diff":
             change(project / block.file, block)
@@ -47,9 +47,9 @@ def follow(section: str, project: Path) -> None:
 
 
 def change(file: Path, block: Block) -> None:
-    """Apply a diff whose hunks, parted by @@, have no line numbers and fit in one place each.
+    """Apply a diff whose hunks, separated by @@, have no line numbers and match exactly once.
 
-    Where somebody has followed the page already, there is nothing to do.
+    A change that is already applied is left as it is.
     """
     text = file.read_text()
     for hunk in block.text.split("@@\n"):
@@ -129,7 +129,7 @@ def test_a_data_set(project: Path) -> None:
     synthetic = SyntheticSet.load(project / "flowers.safetensors")
     assert synthetic.classes == ("rose", "tulip")
     assert synthetic.images.shape == (4, 3, 32, 32)
-    # Dark and light: whatever has learned anything tells them apart.
+    # Dark and light images: any trained network can distinguish them.
     assert (read_rows([project / "flowers.parquet"], "smoke")["accuracy"] == 100).all()
 
 

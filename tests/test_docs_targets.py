@@ -1,4 +1,4 @@
-"""The pages of the targets: one for each, with commands that plan and the published numbers."""
+"""The pages of the targets: a page for each target, valid commands, and the published numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.pages import ROOT, blocks, page, sections, table
 
 FOLDER = Path("docs/targets")
 INDEX = page(f"{FOLDER}/README.md")
-# page -> the targets that it is about.
+# page -> the targets that it describes.
 PAGES = {
     re.search(r"\((\w+\.md)\)", line["page"])[1]: re.findall(r"`(\w+)`", line["target"])
     for line in table(INDEX)

@@ -74,7 +74,7 @@ def test_every_image_has_one_position(data, sets, network, frame):
         own = frame[(frame["method"] == experiment["method"]) & (frame["set_seed"] == experiment["seed"])]
         assert own["image"].tolist() == (each.labels < 3).nonzero().flatten().tolist()
         assert each.labels[own["image"].tolist()].tolist() == own["class"].tolist()
-    # A class with fewer images shows all that it has; which ones are shown does not depend on the sets.
+    # A class with fewer images shows all of them; the choice of images does not depend on the sets.
     every = mapped(data, sets[:1], network, classes=4, count=1000)
     assert (every["method"] == tsne.REAL).sum() == len(data.train)
     fewer = mapped(data, sets[:1], network)
@@ -95,7 +95,7 @@ def test_images_lie_among_those_of_their_class(frame):
 
 
 def test_the_same_image_twice_has_the_same_position(data, network):
-    # Two sets of the same images in one fit: what separates panels is the sets, not the fit.
+    # One fit of two sets with the same images: panels differ because of the sets, not the fit.
     frame = mapped(data, [synthetic(data, "random"), synthetic(data, "random")], network)
     assert len(frame) == 60 + 2 * 6
     first, second = (frame[["x", "y"]][60 + 6 * part : 66 + 6 * part].to_numpy() for part in (0, 1))
@@ -106,7 +106,7 @@ def test_the_same_image_twice_has_the_same_position(data, network):
 def test_panels_show_their_set_over_the_same_real_images(frame):
     drawn = drawing.draw("figure3", frame, ABOUT, LABELS)
     panels = [axes for axes in drawn.figure.axes if axes.collections]
-    # As in the papers: selections before what is learned.
+    # As in the papers: selection methods before condensation methods.
     assert [axes.get_title(loc="left") for axes in panels] == ["Random, 2 images/class", "DM, 2 images/class"]
     real = frame[frame["method"] == tsne.REAL][["x", "y"]]
     for axes, method in zip(panels, ("random", "dm"), strict=True):

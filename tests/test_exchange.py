@@ -1,4 +1,4 @@
-"""Other people's formats: what goes out comes back, and what is wrong is refused in one line."""
+"""Formats of exchange: an exported set is imported unchanged, and a wrong file is refused in one line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GRAY = DataInfo("gray", 1, 8, 6, CLASSES, (0.2861,), (0.3530,))
 
 
 def make(info: DataInfo = INFO, seed: int = 0, **changes: object) -> SyntheticSet:
-    """Make three images a class, with many pixels outside of [0, 1]."""
+    """Return a set of three images per class, with many pixels outside [0, 1]."""
     generator = torch.Generator().manual_seed(seed)
     fields = {
         "images": torch.randn(12, info.channels, info.height, info.width, generator=generator) * 2,
@@ -60,7 +60,7 @@ def refused(function: object, *arguments: object) -> str:
 
 
 def published(path: Path, accuracies: object, entry: list | None = None) -> Path:
-    """Write a file as the authors' code does."""
+    """Write a file in the layout of the authors' code."""
     synthetic = make()
     entry = entry if entry is not None else [synthetic.images, synthetic.labels]
     torch.save({"data": [entry], "accs_all_exps": accuracies}, path)
@@ -135,7 +135,7 @@ def test_files_of_torch_before_1_6_are_read(tmp_path: Path) -> None:
 
 
 class Payload:
-    """Makes a folder when a careless reader opens the file."""
+    """Creates a folder when an unsafe reader opens the file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -267,7 +267,7 @@ def test_png_round_trip_is_within_half_a_step(tmp_path: Path, info: DataInfo) ->
     assert torch.equal(back.learning_rate, synthetic.learning_rate)
     assert back.provenance["experiment"] == {"seed": 0}
     assert (back.classes, back.mean, back.std) == (info.classes, info.mean, info.std)
-    # What was quantised once does not change again.
+    # A second export and import changes nothing.
     exchange.to_png_folders(back, tmp_path / "again")
     assert torch.equal(exchange.from_png_folders(tmp_path / "again", info).images, back.images)
 

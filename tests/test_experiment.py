@@ -1,4 +1,4 @@
-"""Reading of config/: strict, and resolved to the values that the papers state."""
+"""The configuration: strict reading, and the values of the papers after resolution."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def edit(path: Path, keys: tuple[str | int, ...], value: Any) -> None:
 
 
 def small(**changes: Any) -> dict[str, Any]:
-    """Return a protocol with one block of everything, its keys replaced by ``changes``."""
+    """Return a protocol with one block of each kind; ``changes`` replaces its keys."""
     block = {"datasets": ["digits"], "methods": ["dm"], "ipc": [1]}
     whole = {"description": "small", "sets": 1, "networks": 1, "whole_networks": 1}
     return whole | {"targets": {"table1": [block], "figure2": [block]}} | changes

@@ -1,4 +1,4 @@
-"""Targets of continual learning in config/: what the papers state, and what is refused."""
+"""Targets of continual learning in config/: the values of the papers, and refusals."""
 
 from __future__ import annotations
 

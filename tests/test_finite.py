@@ -1,4 +1,4 @@
-"""Work whose values are no longer finite stops with the steps named, and keeps its last good checkpoint."""
+"""Work stops when its values are not finite; it names the steps and keeps its last finite checkpoint."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HUGE = 1e30
 
 
 class Value:
-    """Work of one number, which is no longer finite from some step on."""
+    """Work with one number, which is not finite from a chosen step on."""
 
     def __init__(self, until: int) -> None:
         self.until, self.value = until, 0.0

@@ -1,4 +1,4 @@
-"""Folders, archives and sets as people have them: right images under right names, or one clear line."""
+"""Folders, archives and sets of users: correct images under correct names, or a one-line error."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def gray(value, size=(8, 8)):
 
 @pytest.fixture
 def own(tmp_path):
-    """Roses of 100, tulips of 200: three to train on and one to test of each."""
+    """Roses of pixel value 100 and tulips of 200: three training images and one test image of each."""
     for split, count in (("train", 3), ("test", 1)):
         for name, value in (("rose", 100), ("tulip", 200)):
             folder = tmp_path / "own" / split / name
@@ -82,7 +82,7 @@ def values(data):
 USUAL = [(100, "rose")] * 3 + [(200, "tulip")] * 3
 
 
-# ---- what lies about in folders
+# ---- files of other programs in folders
 
 
 def clutter(own):
@@ -316,7 +316,7 @@ def write_png(path, depth, color, width, row):
 
 
 def write_tiff(path, values, photometric, order="<"):
-    """Write a gray TIFF of 16 bits (TIFF 6.0, section 2), of which 0 is white or black."""
+    """Write a 16-bit gray TIFF (TIFF 6.0, section 2), in which 0 is white or black."""
     data = np.asarray(values).astype(f"{order}u2").tobytes()
     shorts = {256: values.shape[1], 257: values.shape[0], 258: 16, 259: 1, 262: photometric}
     shorts |= {273: 8 + 2 + 9 * 12 + 4, 277: 1, 278: values.shape[0], 279: len(data)}
@@ -363,7 +363,7 @@ def test_every_format_is_turned_upright(tmp_path, name):
     assert np.abs(found - upright).max() <= 4
 
 
-def test_a_transparent_16_bit_grey_is_white(own):
+def test_a_transparent_16_bit_gray_is_white(own):
     Image.fromarray(KEYED).save(own / "train/rose/0.png", transparency=7)
     image = np.asarray(prepared(own.parent).train.images)[0, 0]
     assert image[0].tolist() == [255] * 8
@@ -572,7 +572,7 @@ def test_an_npz_of_other_values_is_one_line(tmp_path, change, message):
     assert message in str(caught.value)
 
 
-# ---- sets of others
+# ---- foreign sets
 
 
 X = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -602,7 +602,7 @@ class Evil:
     """Prints when it is unpickled."""
 
     def __reduce__(self):
-        """Name code."""
+        """Return a call for the reader to run."""
         return print, ("ran",)
 
 
@@ -693,7 +693,7 @@ def test_a_pickle_whose_lists_stand_for_more_than_memory_is_refused():
         contents.whole_numbers(pickle.loads(pickle.dumps(nested)))
 
 
-# ---- files of ours that somebody else wrote
+# ---- files in this package's formats, written by other programs
 
 ABOUT = {
     "schema": "synthetic-set/1",

@@ -1,4 +1,4 @@
-"""Formation: what a stored image decodes to, and what is stored for real images."""
+"""Formation: decoding of stored images, and storage of real images."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_random_with_a_formation_stores_four_real_images_in_one() -> None:
         chosen = job.random_batch(c, 12, generator(job.seed, "initial-images", c))
         real = job.data.train.batch(chosen, torch.device("cpu"))
         assert torch.allclose(made.images[made.labels == c], encode(real, 2))
-    # A part of the classes has the images that the whole has.
+    # A shard of the classes has the same images as the whole set.
     part = methods.get("random").condense(problem(ipc=3, parameters=FOUR, classes=(1,)))
     assert torch.equal(part.images, made.images[3:6])
 
@@ -222,7 +222,7 @@ def test_every_table_says_what_sets_store_and_what_is_trained_on(tmp_path: Path)
         write_rows(rows, tmp_path / f"{number}.parquet")
     files = [tmp_path / f"{number}.parquet" for number in range(3)]
     assert kind_of(files[2]).script == kind_of(files[0]).script
-    # The row of a set that stores each image does not say so: here an image of the data set has 8 x 8 values.
+    # A row does not name formation 1: there a stored image is one image of the data set, here 8 x 8 values.
     alone = cells(read_rows(files[:1], "test"), known, {"cifar10": 64})
     assert tuple(alone.columns) == COLUMNS
     assert alone[["images_stored", "images", "bytes"]].values.tolist() == [[10, 10, 640]]

@@ -1,4 +1,4 @@
-"""FRePo: its ridge against the primal one, gradients, labels, the pool's course, and a stopped run."""
+"""FRePo: dual against primal ridge regression, gradients, labels, the pool of networks, a resumed run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def problem(**changes):
 
 
 def prediction(case) -> tuple[Prediction, dict[str, Tensor]]:
-    """Return a prediction in float64, and weights of its network whose statistics are not the first ones."""
+    """Return a prediction in float64, and weights whose batch statistics are not the initial ones."""
     found, pool = Prediction(case), Pool(case)
     images = problems.real_data().train.batch(torch.arange(6), torch.device("cpu"))
     pool.train(pool.members[0], images, normal(6, 3).float(), 0)
@@ -115,7 +115,7 @@ def test_gradients_are_the_slopes_of_the_loss(flip: bool):
 def test_mirrored_images_of_symmetric_ones_change_only_the_scale_of_the_ridge(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """Twice the same rows are the same regression with half the ridge, and its scale is the mean's."""
+    """Repeating every row is the same regression with half the ridge; the ridge scales with the mean."""
     half = normal(6, 3, 16, 8)
     images, targets = torch.cat([half, half.flip(-1)], -1), normal(6, 3, seed=1)
     losses = []
@@ -147,7 +147,7 @@ def test_real_images_are_new_in_each_iteration_and_none_comes_twice():
 
 
 def test_lamb_takes_steps_as_long_as_the_tensors():
-    """One tensor in plain numbers, the other zero, whose step is Adam's."""
+    """One tensor against plain arithmetic; the other is zero, so that its step is Adam's."""
     value, gradients = normal(5).tolist(), [normal(5, seed=s).tolist() for s in (1, 2, 3)]
     tensor, zero = torch.tensor(value, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
     lamb = Lamb([tensor, zero], 0.1, 0.9)
@@ -237,7 +237,7 @@ def test_an_old_network_makes_way_for_a_new_one():
     for step in range(5):
         pool.train(pool.members[1], learned.images, learned.targets, step)
         ages.append((pool.members[1].number, pool.members[1].age))
-    # It trains until its age is above the steps that it has, as the public code does.
+    # A network is replaced once its age exceeds its number of steps, as in the public code.
     assert ages == [(1, 3), (1, 4), (1, 5), (2, 0), (2, 1)]
 
 
@@ -284,7 +284,7 @@ def test_labels_are_hard_unless_they_are_learned():
 
 @pytest.mark.parametrize("change", [{}, {"optimizer": "adam", "learn_labels": False}])
 def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, change: dict[str, object]):
-    """Its last steps train networks that had steps before, and a new one."""
+    """The last steps train networks from before the interruption, and a new one."""
     few = {"iterations": 12, "networks": 2, "network_steps": 2}
     check_resumes(METHOD, problem(parameters=few | change), tmp_path, 8)
 
@@ -331,7 +331,7 @@ def test_parts_of_the_real_batch_give_the_features_of_the_whole():
 
 @pytest.mark.slow
 def test_condensed_digits_train_a_fresh_network_better_than_random_ones(tmp_path: Path):
-    """On 8 x 8 digits with 1 per class, in the recipe of FRePo and on its network without normalization."""
+    """On 8 x 8 digits with 1 image per class, in FRePo's recipe and its network without normalization."""
     spec = load_config(CONFIG, "smoke").dataset("digits")
     data.prepare("digits", spec, tmp_path / "raw", tmp_path / "digits")
     real = data.load(tmp_path / "digits")

@@ -1,4 +1,4 @@
-"""What Git or DVC brought is used where it is what is asked for, and made anew where it is not."""
+"""Files from Git or DVC are reused if they fit the current settings, and made again if they do not."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RESULTS = "results/small"
 
 
 def synthetic(data: dict[str, str] | None = None) -> SyntheticSet:
-    """Return a set of digits that records its data, or nothing of them."""
+    """Return a set of digits whose provenance has the given digests of data, or none."""
     return SyntheticSet(
         *(torch.zeros(2, 1, 8, 8), torch.arange(2), ("0", "1"), (0.5,), (0.25,)),
         {"experiment": {"method": "dm"}} | ({"data": data} if data else {}),
@@ -51,7 +51,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def clone(finished: Path, folder: Path, *parts: str) -> Path:
-    """Make a project with some folders of the results of another, and nothing of Snakemake's own."""
+    """Make a project with some result folders of another one, and without Snakemake's records."""
     project(folder, {"small": SMALL}, SCRIPTS)
     for part in parts:
         shutil.copytree(finished / RESULTS / part, folder / RESULTS / part)
@@ -60,13 +60,13 @@ def clone(finished: Path, folder: Path, *parts: str) -> Path:
 
 @pytest.fixture
 def committed(finished: Path, tmp_path: Path) -> Path:
-    """Return a project as Git brings it: with tables and figures."""
+    """Return a project after `git clone`: with tables and figures."""
     return clone(finished, tmp_path, "tables", "figures", "settings")
 
 
 @pytest.fixture(scope="module")
 def after_the_pull(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a project as Git and DVC bring it, the newest of its files first."""
+    """Return a project after `git clone` and `dvc pull`, whose inputs are dated after its outputs."""
     parts = ("tables", "figures", "settings", "accuracy", "synthetic")
     folder = clone(finished, tmp_path_factory.mktemp("fetched"), *parts)
     for path in (folder / RESULTS).rglob("*.safetensors"):
@@ -83,7 +83,7 @@ def after_the_pull(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def fetched(after_the_pull: Path, tmp_path: Path) -> Path:
-    """Return a project as Git and DVC bring it, of its own."""
+    """Return a copy, for one test, of a project after `git clone` and `dvc pull`."""
     return shutil.copytree(after_the_pull, tmp_path / "fetched", symlinks=True)
 
 
@@ -94,13 +94,13 @@ def change(folder: Path, old: str, new: str) -> None:
 
 
 def prepare(folder: Path) -> None:
-    """Prepare the digits in earnest."""
+    """Prepare the digits with the real script."""
     done = run("prepare", "--data", "digits", "--out", folder / "data/prepared/digits")
     assert done.returncode == 0, done.stderr
 
 
 NEW = {"pretrain": 1, "condense": 1, "evaluate": 2, "table": 1, "cost": 1, "table1": 1}
-"""The jobs of a coreset method that a table has not had."""
+"""The jobs of a coreset method that is new in a table."""
 
 
 @pytest.mark.parametrize("words", [(), ("networks: 3", "networks: 4")], ids=["as they are", "changed"])
@@ -117,7 +117,7 @@ def test_fetched_results_of_other_settings_are_made_anew_and_no_others(fetched: 
         **{"prepare": 1, "condense": 1, "evaluate": 1, "table": 1, "cost": 1, "table1": 1},
         "total": 6,
     }
-    change(fetched, "iterations: 7", "iterations: 20000")  # that of methods.yaml
+    change(fetched, "iterations: 7", "iterations: 20000")  # the value of methods.yaml
     assert plan(fetched, "table1", protocol="small") == {}
 
 

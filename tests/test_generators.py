@@ -1,4 +1,4 @@
-"""Generators: their parts against formulas, and the promises about seeds, sizes and resuming."""
+"""Generators: their parts against formulas; seeds, sizes and resuming."""
 
 from __future__ import annotations
 
@@ -117,14 +117,14 @@ def test_a_discriminator_that_has_died_ends_the_training() -> None:
     training.step(0)
     training.check()
     with torch.no_grad():
-        training.discriminator.blocks[-1].two.bias.fill_(-1e9)  # no ReLU after it lets anything through
+        training.discriminator.blocks[-1].two.bias.fill_(-1e9)  # every ReLU after it gives 0
     training.step(1)
     with pytest.raises(CondenseryError, match="lower its `lr`"):
         training.check()
 
 
 def halves() -> RealData:
-    """Return images of which another half is bright in each class, with noise."""
+    """Return noisy images in which the bright half depends on the class."""
     rng = np.random.default_rng(0)
     patterns = np.full((3, 1, 8, 8), 60.0)
     patterns[0, :, :4] = patterns[1, :, :, :4] = patterns[2, :, 4:] = 190
@@ -239,7 +239,7 @@ def test_the_loss_of_the_autoencoder_is_its_formula() -> None:
     codes = torch.distributions.Normal(mean, (log_variance / 2).exp())
     divergence = torch.distributions.kl_divergence(codes, torch.distributions.Normal(0.0, 1.0))
     torch.testing.assert_close(terms["divergence"], divergence.sum(1).mean())
-    # The log-likelihood at the best standard deviation, but for its constant: 9 numbers an image.
+    # The log-likelihood at the best standard deviation, without its constant: 9 numbers per image.
     best = (x - decoded).square().mean().sqrt()
     likelihood = torch.distributions.Normal(decoded, best).log_prob(x).sum((1, 2, 3)).mean()
     constant = 9 / 2 * (1 + math.log(2 * math.pi))

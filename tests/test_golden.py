@@ -1,4 +1,4 @@
-"""Each method's golden value, and how much it takes to leave it."""
+"""The golden value of each method, within the tolerance of rounding."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ def files(real: RealData, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return trained(tmp_path_factory.mktemp("trained"), real)
 
 
-# Of the largest of a golden value's sums. Other arithmetic moves them by less than 1e-6, another seed by more
-# than 0.4. But Adam's first steps are as large as its rate for any gradient, even one that is rounding.
+# Relative to the largest sum of a golden value. Other rounding changes the sums by less than 1e-6, another
+# seed by more than 0.4. But Adam's first steps have the size of its rate for any gradient, even a rounding
+# error.
 WITHIN = {"biggan": 5e-2, "vae": 5e-2}
 
 
 def near(name: str, values: list[float]) -> Any:
-    """Return what values equal on another processor."""
+    """Return an approximation that the values satisfy on any processor."""
     return pytest.approx(values, rel=0, abs=WITHIN.get(name, 1e-4) * max(map(abs, values)))
 
 
@@ -52,5 +53,5 @@ def test_every_corruption_keeps_its_strength() -> None:
     found = corrupted()
     assert found.keys() == known.keys()
     for kind, levels in known.items():
-        # Other arithmetic rounds some of 6,144 pixels to the next whole number.
+        # Other arithmetic may round some of 6,144 pixels to a neighboring whole number.
         assert found[kind] == [pytest.approx(each, rel=0, abs=0.05) for each in levels], kind

@@ -1,4 +1,4 @@
-"""DC and DSA: distances, one step and whole runs against plain versions, and the promises about resuming."""
+"""DC and DSA: distances, one step and complete runs against plain versions, and resuming."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def problem(**changes):
 
 
 def plain_distance(kind, real, synthetic):
-    """Distances, one output unit after the other."""
+    """Return a distance, computed for one output unit after the other."""
     if kind == "layerwise":
         total = 0.0
         for a, b in zip(real, synthetic, strict=True):
@@ -184,7 +184,7 @@ def test_parameters_of_one_dimension_count_in_all_distances_but_the_layerwise(ki
 
 @pytest.mark.parametrize("kind", DISTANCES)
 def test_a_gradient_that_vanishes_leaves_the_distance_finite(kind):
-    """As that of a unit whose ReLU is never on."""
+    """Such as the gradient of a unit whose ReLU is never active."""
     real = [torch.zeros(2, 3, 1, 1)]
     units = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 2.0]])
     synthetic = [units.view(2, 3, 1, 1).requires_grad_()]
@@ -237,7 +237,7 @@ def test_each_side_is_augmented_as_the_transform_says(transform):
 
 
 def test_transforms_differ():
-    """Also where a family is drawn that moves nothing: over the steps of a run."""
+    """Over the steps of a run, so that some draws of a family have an effect."""
     runs = [
         methods.get("dsa").condense(problem(parameters={"transform": transform})).images
         for transform in [*TRANSFORMS, "none"]
@@ -381,7 +381,7 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, name: str, last: i
         method.condense(case, run=Run(Stopping(tmp_path / "state", last)))
     resumed = Stopping(tmp_path / "state", -1)
     method.condense(case, run=Run(resumed)).save(tmp_path / "resumed.safetensors")
-    assert resumed.saved == list(range(last + 1, 5))  # it went on where it was stopped
+    assert resumed.saved == list(range(last + 1, 5))  # it resumed after the interruption
     assert (tmp_path / "resumed.safetensors").read_bytes() == (
         tmp_path / "undisturbed.safetensors"
     ).read_bytes()

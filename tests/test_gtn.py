@@ -1,4 +1,4 @@
-"""GTN: its gradient against one graph and differences, the set that it makes, its recipe, a stopped run."""
+"""GTN: its gradient against one graph and finite differences, its set, its recipe, a resumed run."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_rates_of_zero_leave_nothing_to_learn():
 
 
 def test_one_step_is_that_of_dd():
-    """One step, one real batch: momentum has no part, and DD's gradient has the same images and rate."""
+    """With one step and one real batch momentum has no effect, and the gradient is DD's."""
     from condensery.methods import dd
 
     images, rates, momenta = point(1)
@@ -126,7 +126,7 @@ def test_one_step_is_that_of_dd():
     other = {"epochs": 1, "networks": 1, "lr_img": 0.1, "stages": 1}
     unrolled = dd.Unrolled(problem(ipc=1, parameters={"steps": 1} | other))
     unrolled.functional.network.double()
-    # The streams of weights and real images are those of GTN, whose addresses differ.
+    # Weights and real images come from GTN's streams, which differ from DD's.
     unrolled.functional.initial = lambda *_: teaching(case).functional.initial(0)
     unrolled.functional.real_batch = lambda size, *_: teaching(case).functional.real_batch(size, 0, 0)
     expected, of_rate, loss = unrolled.gradient(images, rates[None], 0)
@@ -156,7 +156,7 @@ def test_the_teacher_gets_the_gradient_of_the_losses_through_its_generator():
 
 
 def test_labels_come_in_turn_and_what_remains_is_left_out():
-    """As 4,096 images of ten classes in 32 steps of 128 are those of ipc 410."""
+    """Such as 4,096 images of ten classes, in 32 steps of 128, for ipc 410."""
     made = Teaching(problem(ipc=5, parameters={"steps": 2}))
     assert made.labels.tolist() == [[0, 1, 2, 0, 1, 2, 0], [1, 2, 0, 1, 2, 0, 1]]
     found = load_config(CONFIG, "paper").parameters("mnist", "gtn", "convnet", 410)
@@ -235,7 +235,7 @@ def test_the_learned_recipe_takes_the_very_steps_with_their_momenta():
 
 
 def test_learning_lowers_the_loss():
-    """Below the logarithm of the number of classes, where a guess is."""
+    """Below the logarithm of the number of classes, the loss of a uniform guess."""
     case = problem(parameters={"iterations": 25, "batch_real": 40})
     made, fresh = GTN.condense(case), Teaching(case)
     before = fresh.differentiate(1000)

@@ -1,4 +1,4 @@
-"""IDC: a step and the network's training against plain versions, decoding, a stopped run."""
+"""IDC: a step and the network's training against plain versions, decoding, a resumed run."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def matcher(case):
 
 
 def gradients(seed: int) -> list[torch.Tensor]:
-    """Return what the parameters of a small network would get: a convolution, its bias, a norm, a layer."""
+    """Return gradients with the shapes of a small network: a convolution, its bias, a norm, a layer."""
     generator = torch.Generator().manual_seed(seed)
     shapes = [(4, 3, 3, 3), (4,), (4,), (5, 16), (5,), (2, 4, 1, 1)]
     return [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
@@ -95,7 +95,7 @@ def test_gradients_of_other_parameters_change_nothing(kind):
 
 
 def plain_loss(case, images, step=0):
-    """The loss of all classes in one graph, at stored images."""
+    """Return the loss of all classes at stored images, in one graph."""
     net, address = plain_network(case, 0, torch.float64).train(), (0, step)
     weights = [w for w in net.parameters() if w.dim() == 4]
     total = 0.0
@@ -235,7 +235,7 @@ def test_a_run_is_that_of_a_plain_version_on_pixels_from_0_to_1():
 
 
 def test_sgd_without_momentum_at_twice_the_rate_is_the_authors_step_class_by_class():
-    """Whose one optimizer is stepped for each class: others move on with their momentum."""
+    """The authors step one optimizer for each class, so that other classes move by their momentum."""
     classes, rounds = 10, 4
     generator = torch.Generator().manual_seed(0)
     gradients = torch.randn(rounds, classes, generator=generator, dtype=torch.float64)
@@ -246,7 +246,7 @@ def test_sgd_without_momentum_at_twice_the_rate_is_the_authors_step_class_by_cla
             theirs.grad = torch.zeros_like(theirs)
             theirs.grad[c] = row[c]
             sgd.step()
-    for _ in range(classes):  # what is left of the last gradients
+    for _ in range(classes):  # steps by momentum alone
         theirs.grad = torch.zeros_like(theirs)
         sgd.step()
     ours = -2 * gradients.sum(0)
@@ -278,7 +278,7 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, last: int):
 
 
 def test_a_class_depends_on_the_others_through_the_network():
-    """Which is why its shards are not condensed apart."""
+    """This is why its shards are not condensed separately."""
     config = load_config(CONFIG, "paper")
     assert not config.method("idc")["independent_classes"]
 

@@ -1,4 +1,4 @@
-"""Results of other data, other sets or other code are told apart, whatever their names."""
+"""Results of other data, other sets or other code are distinguished, whatever their names."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def stopped_at(step: int) -> mock._patch:
 
 
 def interrupted(prepared: Path, out: Path) -> None:
-    """Leave the checkpoint of a set that was stopped on the way."""
+    """Leave the checkpoint of an interrupted condensation."""
     words = ["--prepared", prepared, "--method", "dm", "--ipc", 1, "--seed", 0, "--protocol", "smoke"]
     words += ["--config", prepared.parent / "config"]
     with stopped_at(3):
@@ -207,7 +207,7 @@ def test_a_row_says_which_data_code_and_set_it_was_made_from(digits: Path, tmp_p
 
 @pytest.fixture
 def imported(digits: Path, tmp_path: Path) -> list[Path]:
-    """Return two sets of other people, of two methods, as .pt."""
+    """Return two foreign sets, of two methods, as .pt files."""
     files = []
     for method in ("random", "dm"):
         condense(digits, tmp_path / f"{method}.safetensors", method)
@@ -218,7 +218,7 @@ def imported(digits: Path, tmp_path: Path) -> list[Path]:
 
 
 def imported_rows(digits: Path, files: list[Path], *names: str) -> list[Path]:
-    """Import and evaluate sets as seeds 0, 1, ..., under names if there are some."""
+    """Import and evaluate sets as seeds 0, 1, ..., with method names if given."""
     found = []
     for seed, file in enumerate(files):
         back = file.with_name(f"back{seed}.safetensors")

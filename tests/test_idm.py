@@ -1,4 +1,4 @@
-"""IDM: how it contains DM, the weight of the cross-entropy, the queue's life, shards and a stopped run."""
+"""IDM: DM as a special case, the weight of the cross-entropy, the queue, shards, a resumed run."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_parameters_are_those_of_the_authors_commands(cell, own):
 
 
 def test_networks_come_to_recognize_the_synthetic_images():
-    """The cross-entropy of the images in networks of the queue falls, which trained ones are to judge."""
+    """The cross-entropy of the images falls in trained networks of the queue."""
     case = problem(parameters={"iterations": 12, "init": "noise"})
     judge = Queue(dataclasses.replace(case, seed=1))
     for step in range(12):
@@ -179,7 +179,7 @@ def test_networks_come_to_recognize_the_synthetic_images():
 
 
 def test_condensing_by_class_equals_condensing_all_classes():
-    """No stream of the queue knows of a class."""
+    """No stream of the queue depends on a class."""
     whole, gathered = METHOD.condense(problem()), problems.in_shards(METHOD, problem())
     torch.testing.assert_close(gathered.images, whole.images, rtol=0, atol=1e-4)
 

@@ -1,4 +1,4 @@
-"""ImageNet-1K's target, on few classes: from a folder of images, by parts of the classes, to a table."""
+"""The target of ImageNet-1K with few classes: from a folder of images, condensed in shards, to a table."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_from_a_folder_of_images_by_parts_to_a_table(folder: Path) -> None:
     logs = sorted(path.stem for path in (results / "logs/synthetic/imagenet1k/dm").rglob("*.log"))
     assert logs == ["classes0-4", "classes10-11", "classes5-9"]
     gathered = results / "synthetic/imagenet1k/dm/convnet-d4/ipc2/seed0.safetensors"
-    # Of the parts only the whole set stays, and it is that of one job.
+    # The shards are removed once gathered, and the gathered set equals that of one job.
     assert [path for path in gathered.parent.rglob("*") if path.is_file()] == [gathered]
     words = ("--data", "imagenet1k", "--method", "dm", "--ipc", "2", "--seed", "0", "--protocol", "tiny")
     run(folder, "scripts/condense.py", *words, "--out", "whole.safetensors")

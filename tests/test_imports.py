@@ -1,4 +1,4 @@
-"""The order of the library's packages: each imports only what lies below it, and none the workflow."""
+"""The order of the library's packages: each imports only lower ones, and none imports the workflow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODULES = {
 
 
 def imported(path: Path, *, deferred: bool = False) -> Iterator[str]:
-    """Yield the modules that a file imports when it is imported itself; or also those inside functions."""
+    """Yield the modules that a file imports; if ``deferred``, including those inside functions."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree) if deferred else tree.body:
         if isinstance(node, ast.Import):
@@ -31,19 +31,19 @@ def imported(path: Path, *, deferred: bool = False) -> Iterator[str]:
 
 
 def package_of(module: str) -> str:
-    """Return the package, or the loose module, that a module of the library belongs to."""
+    """Return the package of a module of the library, or the module itself at the root."""
     return ".".join(module.split(".")[:2])
 
 
 @pytest.fixture(scope="module")
 def uses() -> dict[str, set[str]]:
-    """Return, for each module of the library, the modules that it imports."""
+    """Return module -> the modules of the library that it imports."""
     return {name: set(imported(path)) for name, path in MODULES.items()}
 
 
 @pytest.fixture(scope="module")
 def packages(uses: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Return, for each package of the library, the others that it imports."""
+    """Return package -> the other packages of the library that it imports."""
     found: dict[str, set[str]] = {}
     for name, used in uses.items():
         others = {package_of(each) for each in used if each.startswith("condensery.")}
@@ -52,7 +52,7 @@ def packages(uses: dict[str, set[str]]) -> dict[str, set[str]]:
 
 
 def below(name: str, graph: dict[str, set[str]]) -> set[str]:
-    """Return all that a package reaches."""
+    """Return the packages that a package imports, directly or indirectly."""
     reached: set[str] = set()
     pending = [name]
     while pending:

@@ -1,4 +1,4 @@
-"""A byte that changed in a file is noticed when the file is read, or makes no difference."""
+"""A changed byte in a file is detected on reading, or makes no difference."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def prepared(folder: Path) -> Path:
 
 
 def pixels(data: RealData) -> tuple[Any, ...]:
-    """Return everything that a job sees of a data set."""
+    """Return all that a job reads of a data set."""
     splits = ((np.asarray(s.images).tobytes(), s.labels.tobytes()) for s in (data.train, data.test))
     return (*splits, data.info, dict(data.content), data.files)
 
 
 def tensors_of(path: Path) -> Any:
-    """Return the contents of a file of tensors in a form that compares."""
+    """Return the contents of a file of tensors in a comparable form."""
     tensors, about = read_tensors(path)
     shown = {name: (tensor.dtype, tensor.tolist()) for name, tensor in tensors.items()}
     return shown, about
@@ -73,13 +73,13 @@ def a_set(path: Path) -> SyntheticSet:
 
 
 def set_contents(path: Path) -> Any:
-    """Return a set in a form that compares."""
+    """Return a set in a comparable form."""
     made = SyntheticSet.load(path)
     return made.digest(), made.provenance
 
 
 def pool_contents(path: Path) -> Any:
-    """Return a pool in a form that compares."""
+    """Return a pool in a comparable form."""
     members = store.Pool.open([path], "digits", "mlp").members
     return [(each.network, each.step, each.accuracy, each.weights().tolist()) for each in members]
 
@@ -126,7 +126,7 @@ FILES: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] = {
 
 
 def read(contents: Callable[[Path], Any], path: Path) -> Any:
-    """Return the contents of a file, or None where it is refused in words that name it."""
+    """Return the contents of a file, or None if it is refused by an error that names it."""
     try:
         return contents(path)
     except CondenseryError as error:

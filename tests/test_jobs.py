@@ -1,4 +1,4 @@
-"""Jobs: opened from values, and what they make of a configuration."""
+"""Jobs: opened from values, and their problems and recipes from a configuration."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_recipe_that_takes_all_from_the_set_wants_one(job: Job) -> None:
 def test_the_columns_of_a_row_are_those_of_the_schema(job: Job) -> None:
     columns = job.training_columns({"method": "dm", "ipc": 1, "network": "mlp"}, job.recipe("dsa", 1))
     others = {"set_seed", "network_seed", "images", "accuracy", "train_seconds", "test_seconds"}
-    host = USE.names[0]  # a CPU has no memory of its own
+    host = USE.names[0]  # a CPU uses the memory of the host
     assert columns.keys() | others == {*SCHEMA.names, *IDENTITY, host}
     assert columns[host] > 50
     assert (columns["condense_network"], columns["evaluate_network"]) == ("mlp", job.network)

@@ -1,4 +1,4 @@
-"""Kernels and the maximum mean discrepancy: the formulas, and what must hold of any."""
+"""Kernels and the maximum mean discrepancy: the formulas, and general properties."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def test_the_biased_estimate_is_never_negative(name: str, n: int, m: int, seed: 
     kernel = kernels.mixture((0.3, 3.0)) if name == "mixture" else KERNELS[name][0]
     x, y = images(n, seed), images(m, seed + 1)
     assert kernels.mmd_squared(kernel, x, y) >= -1e-9
-    # A set and the set with every image twice are one distribution.
+    # Repeating every image of a set does not change its distribution.
     assert kernels.mmd_squared(kernel, x, torch.cat([x, x])) == pytest.approx(0, abs=1e-9)
 
 
 def test_the_linear_discrepancy_is_the_distance_of_the_means() -> None:
-    """And so is its gradient: DM equation 6 with the identity as embedding."""
+    """So is its gradient: DM equation 6 with the identity as embedding."""
     real, synthetic = images(7, 0), images(3, 1).requires_grad_()
     (gradient,) = torch.autograd.grad(kernels.mmd_squared(kernels.linear, real, synthetic), synthetic)
     (expected,) = torch.autograd.grad((real.mean(0) - synthetic.mean(0)).square().sum(), synthetic)

@@ -1,4 +1,4 @@
-"""KIP: its kernel against a wide network, the regression's invariances, gradients, and a stopped run."""
+"""KIP: its kernel against a wide network, invariances of the regression, gradients, a resumed run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def problem(**changes):
 
 
 def plain_kernel(x: np.ndarray, y: np.ndarray) -> float:
-    """The kernel of one pair, number by number."""
+    """Return the kernel of one pair, in scalar arithmetic."""
     d = len(x)
     inner, own, other = (2 * sum(a * b for a, b in zip(p, q, strict=True)) / d + 0.01 for p, q in
                          ((x, y), (x, x), (y, y)))  # fmt: skip
@@ -218,7 +218,7 @@ def test_the_recipe_refuses_a_whole_data_set():
 
 @pytest.mark.slow
 def test_learned_digits_are_regressed_better_than_random_ones(tmp_path: Path):
-    """On 8 x 8 digits with 1 per class, after 60 steps."""
+    """On 8 x 8 digits with 1 image per class, after 60 steps."""
     spec = load_config(CONFIG, "smoke").dataset("digits")
     data.prepare("digits", spec, tmp_path / "raw", tmp_path / "digits")
     real = data.load(tmp_path / "digits")

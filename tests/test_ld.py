@@ -1,4 +1,4 @@
-"""LD: the gradient through a step, whole runs against a plain version, and where sets with soft labels go."""
+"""LD: the gradient through a step, runs against a plain version, and uses of sets with soft labels."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def plain_network(case, number, dtype=torch.float32):
 
 
 def plain_loss(case, net, images, labels, iteration):
-    """Return the loss of real images after a step on soft labels; the network's own gradient; the errors."""
+    """Return the loss of real images after a step on soft labels, the network's gradient, and the errors."""
     split = case.data.train
     order = torch.randperm(len(split), generator=streams.generator(case.seed, "real", iteration))
     rows = order[: case.parameters["batch_real"]]
@@ -97,7 +97,7 @@ def test_gradient_is_that_of_one_graph_and_the_slope_of_the_loss(network, iterat
 
 
 def plain_run(case):
-    """Return the labels of a run with PyTorch's own graph, and when new networks began."""
+    """Return the labels of a run with PyTorch's own graph, and the steps at which new networks began."""
     parameters, patience = case.parameters, case.parameters["patience"]
     images = methods.get("random").condense(case).images
     labels = torch.nn.Parameter(torch.full((6, 3), 1 / 3))
@@ -180,13 +180,13 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path: Path, last: int):
         LD.condense(case, run=Run(Stopping(tmp_path / "state", last)))
     resumed = Stopping(tmp_path / "state", -1)
     LD.condense(case, run=Run(resumed)).save(tmp_path / "resumed.safetensors")
-    assert resumed.saved == list(range(last + 1, 10))  # it went on where it was stopped
+    assert resumed.saved == list(range(last + 1, 10))  # it resumed after the interruption
     undisturbed = (tmp_path / "undisturbed.safetensors").read_bytes()
     assert (tmp_path / "resumed.safetensors").read_bytes() == undisturbed
 
 
 def test_learned_labels_train_better_than_uniform_ones():
-    """From one image a class; what stands on the images is learned from all real ones."""
+    """With one image per class, whose labels are learned from all real images."""
     changes = {"iterations": 60, "batch_net": 3, "batch_real": 40, "patience": 10}
     case = problem(ipc=1, parameters=changes)
     recipe = Recipe("dc", 20, 0.05, 0.9, 0.0, batch=8, augmentation="none")
@@ -202,12 +202,12 @@ def test_learned_labels_train_better_than_uniform_ones():
     assert scores[1] > 90
 
 
-# ---- sets with soft labels elsewhere
+# ---- other uses of sets with soft labels
 
 
 @pytest.fixture(scope="module")
 def learned() -> SyntheticSet:
-    """Return a set whose labels do not name every class as the most probable."""
+    """Return a set in which not every class is the most probable one of an image."""
     synthetic = LD.condense(problem())
     synthetic.labels = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.8, 0.0]]).repeat(3, 1)
     experiment = {"dataset": "patterns", "method": "ld", "network": SMOOTH, "ipc": 2, "seed": 0}

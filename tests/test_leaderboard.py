@@ -1,4 +1,4 @@
-"""Entries of the leaderboard are what their digests say, and an entry that is not is refused."""
+"""Entries of the leaderboard match their digests, and an entry that does not is refused."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_an_entry_that_was_changed_is_refused(made: Path, tmp_path: Path) -> Non
     (folder / entries.FILE).write_text(json.dumps(entry))
     with pytest.raises(CondenseryError, match="was changed by hand"):
         entries.verify(folder)
-    # Also with a digest that fits.
+    # Also if the digest was adapted.
     del entry["digest"]
     (folder / entries.FILE).write_text(json.dumps(entry | {"digest": digest(entry)}))
     with pytest.raises(CondenseryError, match="its figures are not those of its rows"):
@@ -88,7 +88,7 @@ def test_other_rows_or_another_set_are_refused(made: Path, tmp_path: Path) -> No
     kept = rows.read_table(folder / entries.ROWS).to_pylist()
     kept[0]["accuracy"] = 99.0
     rows.write_rows(kept, folder / entries.ROWS)
-    with pytest.raises(CondenseryError, match=r"rows\.parquet: holds other rows than entry\.json says"):
+    with pytest.raises(CondenseryError, match=r"rows\.parquet: other rows than entry\.json states"):
         entries.verify(folder)
     shutil.copy(made / "board/mine" / entries.ROWS, folder)
     other = random_set(JOB, COUNTS, 1, 8)

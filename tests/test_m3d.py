@@ -1,4 +1,4 @@
-"""M3D: the discrepancy's properties, how it contains DM, pixels from 0 to 1, shards and a stopped run."""
+"""M3D: properties of the discrepancy, DM as a special case, pixels from 0 to 1, shards, a resumed run."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_discrepancy_changes_neither_with_a_shift_nor_with_the_scale_of_all_feat
 
 
 def test_repeating_the_images_of_a_set_changes_nothing_but_the_width():
-    """So that neither the formation nor the images per class bias the loss."""
+    """So neither the formation nor the number of images per class biases the loss."""
     x, y = features(4, 0), features(6, 1)
     kernel = gaussian(torch.cat([x, y]))
     torch.testing.assert_close(mmd_squared(kernel, torch.cat([x, x]), y), mmd_squared(kernel, x, y))

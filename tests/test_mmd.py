@@ -1,4 +1,4 @@
-"""Matching in pixel space: the loss and its gradient against the plain discrepancy, and what it leads to."""
+"""Matching in pixel space: loss and gradient against the plain discrepancy, and complete runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MTT: its loss and gradient against one graph, what it draws, its experts, and whole runs."""
+"""MTT: its loss and gradient against one graph, its draws, its experts, and complete runs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def images_of(case: Problem, seed: int = 0) -> Tensor:
 
 
 class Recorded:
-    """Experts of one trajectory that is given."""
+    """Experts with one given trajectory."""
 
     epochs = 3
 
@@ -83,7 +83,7 @@ class Recorded:
 
 
 def states(case: Problem, seed: int = 1) -> tuple[Tensor, Tensor]:
-    """Return initial weights, and some near to them, as float64 vectors."""
+    """Return initial weights, and weights near them, as float64 vectors."""
     net = networks.initialize(case.new_network(), torch.Generator().manual_seed(seed))
     start = torch.cat([p.detach().flatten() for p in net.parameters()]).double()
     return start, start + 0.01 * torch.randn(start.shape, generator=torch.Generator().manual_seed(2)).double()
@@ -97,7 +97,7 @@ def from_one_start(case: Problem, start: Tensor, target: Tensor) -> Trajectories
 
 
 def plain_end(case: Problem, images: Tensor, alpha: Tensor, start: Tensor, iteration: int) -> Tensor:
-    """Return the last weights of the student as one vector, all of it one graph."""
+    """Return the last weights of the student as one vector, computed in one graph."""
     net = case.new_network().to(images.dtype).train()
     sizes = [p.numel() for p in net.parameters()]
     shapes = {name: p.shape for name, p in net.named_parameters()}
@@ -209,7 +209,7 @@ def test_an_expert_on_the_synthetic_images_themselves_is_matched(tmp_path: Path)
     assert trajectories.gradient(images, 0.04, 0)[2] == pytest.approx(0.04, rel=1e-3)
 
 
-# ---- what an iteration draws
+# ---- draws of an iteration
 
 
 def test_experts_come_in_turn_and_starts_from_the_first_epochs(experts: Path) -> None:
@@ -324,7 +324,7 @@ def test_a_rate_that_falls_to_0_stops_the_run_in_one_line(experts: Path) -> None
 
 
 def test_a_snapshot_has_the_rate_of_a_run_that_ends_there(experts: Path, tmp_path: Path) -> None:
-    """Also one that was taken before the run was stopped."""
+    """Also a snapshot from before an interruption."""
     case, recorder = problem(experts), Recorder([1, 2])
     with pytest.raises(Stopped):
         MTT.condense(case, run=Run(Stopping(tmp_path / "state", 2), recorder=Recorder([1, 2])))

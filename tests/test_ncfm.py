@@ -1,4 +1,4 @@
-"""NCFM: the distance of characteristic functions, which is M3D's under one kernel, and its pixels."""
+"""NCFM: the distance of characteristic functions, equal to M3D's under one kernel, and its pixels."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ X, Y, FREQUENCIES = features(6, 0), features(4, 1), features(50, 2)
 
 
 def complex_means(x: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
-    """The mean of exp(i <t, z>) over unit vectors z, in complex arithmetic."""
+    """Return the mean of exp(i <t, z>) over unit vectors z, in complex arithmetic."""
     return torch.exp(1j * (frequencies @ F.normalize(x, dim=1).T)).mean(1)
 
 
@@ -99,7 +99,7 @@ def test_its_square_is_m3ds_discrepancy_under_one_kernel():
 def test_turning_all_features_leaves_its_distribution():
     rotation = torch.linalg.qr(features(9, 4)).Q
     turned = discrepancy(X @ rotation, Y @ rotation, FREQUENCIES, 0.5, 0.5)
-    same = discrepancy(X, Y, FREQUENCIES @ rotation.T, 0.5, 0.5)  # frequencies that are as likely
+    same = discrepancy(X, Y, FREQUENCIES @ rotation.T, 0.5, 0.5)  # frequencies of the same probability
     torch.testing.assert_close(turned, same, rtol=1e-10, atol=0)
 
 
@@ -158,7 +158,7 @@ def test_parameters_are_those_of_the_public_configurations(name, dataset, ipc):
 
 
 def test_pixels_are_those_of_adamw_on_unit_images_class_by_class(problem):
-    """And the rate of a class halves when its loss has no new low for `patience` iterations."""
+    """The rate of a class halves when its loss has no new minimum for `patience` iterations."""
     case = problem(parameters={"iterations": 12, "formation": 1, "weight_decay": 0.1})
     pixels = FallingPixels(case)
     start = methods.get("random").condense(case).unit_images()

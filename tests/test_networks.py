@@ -1,4 +1,4 @@
-"""Networks: arithmetic against plain versions, parameter counts against formulas, names, initial values."""
+"""Networks: outputs against plain versions, parameter counts against formulas, names, initial values."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def convnet_count(channels, depth, width, norm, pooling, classes):
     return total + (width * side**2 + 1) * classes, width * side**2
 
 
-# Every member of the search space, one test a depth.
+# Every member of the search space, in one test per depth.
 @pytest.mark.parametrize(
     "depth", [1, 2, pytest.param(3, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)]
 )
@@ -182,7 +182,7 @@ def shaken(name, channels, size):
 def agree(net, images, embedding, take):
     torch.testing.assert_close(net.embed(images), embedding, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(net(images), plain.linear(embedding, take), rtol=1e-9, atol=1e-9)
-    with pytest.raises(StopIteration):  # every parameter had its use
+    with pytest.raises(StopIteration):  # every parameter was used
         take()
 
 

@@ -1,4 +1,4 @@
-"""Several networks as one, whose convolutions are in groups, against each network by itself."""
+"""Several networks as one with grouped convolutions, against each network by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notebooks: their code runs from the first cell to the last, and shows what their text says."""
+"""The notebooks: their code runs from the first cell to the last, and agrees with their text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTEBOOKS = ROOT / "docs" / "notebooks"
 
 
 def run(name: str) -> dict[str, Any]:
-    """Run the code of a notebook as a kernel does, but for the installation; return its variables."""
+    """Run the code of a notebook as a kernel does, without the installation; return its variables."""
     notebook = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
     variables: dict[str, Any] = {"shell": shell}
     for cell in notebook["cells"]:

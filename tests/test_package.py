@@ -1,4 +1,4 @@
-"""The package as others install it: a wheel, away from the checkout."""
+"""The package as users install it: a wheel, without the checkout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ README_SET = "results/quickstart/synthetic/digits/dm/convnet-d2-w32/ipc10/seed0.
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the wheel, built of a copy of what it is made of, for building leaves files behind."""
+    """Return the wheel, built from a copy of its sources because a build leaves files in them."""
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
@@ -35,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder that the wheel is installed into, alone."""
+    """Return a folder in which only the wheel is installed."""
     target = tmp_path_factory.mktemp("installed")
     words = ["install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]
     subprocess.run([sys.executable, "-m", "pip", *words, "--target", target, wheel], check=True)

@@ -1,4 +1,4 @@
-"""The project as a whole: versions that agree, scripts that start, a repository fit for other machines."""
+"""The project: consistent versions, scripts that start, no dependence on one machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROJECT = PYPROJECT["project"]
 SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
 # Names under which packages are imported, where they differ from those under which they are installed.
 IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn", "pyyaml": "yaml"}
-# What only one function imports, which says so where it is not installed.
+# Imported by one function only, whose error names the missing package.
 OPTIONAL = {"datasets"}
 
 
@@ -91,7 +91,7 @@ def test_conda_environment_pins_the_direct_requirements_as_the_lock_does() -> No
 
 
 def test_environment_has_the_locked_versions() -> None:
-    """Holds in the environment that `make env` makes; the lock is of no use where it is not followed."""
+    """Applies to the environment of `make env`; other environments need not follow the lock."""
     from importlib import metadata
 
     have = {name: metadata.version(name) for name in _requirements("workflow", "docs", "dev")}

@@ -1,4 +1,4 @@
-"""Pixels and snapshots: what is kept on the way, what the clock counts, and what a stop changes."""
+"""Snapshots of the pixels: their contents, their times, and resumed runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run would cost, from what a dry run prints."""
+"""The planned cost of a run, from the output of a dry run."""
 
 from __future__ import annotations
 
@@ -133,16 +133,16 @@ def test_the_time_left_follows_the_jobs_that_have_ended() -> None:
     dm, again, dsa = (job("condense", method, makes=f"{n}") for n, method in enumerate(("dm", "dm", "dsa")))
     test = job("evaluate", "dsa", needs="2")
     run = Forecast({dm: 100, again: 100, dsa: 50, test: 10}, devices=2)
-    assert run.left({}) == 160  # the longest first: 100 each, then 50, then 10
+    assert run.left({}) == 160  # the longest jobs first: 100 each, then 50, then 10
     run.end(dm, 300)
-    # The other of DM takes three times as long, and so does what no job of its kind has shown yet.
+    # The other job of DM takes three times as long, and so do jobs of kinds that have not ended yet.
     assert run.left({again: 30}) == pytest.approx(300 - 30)
     run.end(dsa, 25)
-    # Of the two that ended 150 seconds were planned and 325 taken.
+    # The two jobs that ended were planned with 150 seconds and took 325.
     assert run.left({again: 280, test: 0}) == pytest.approx(10 * 325 / 150)
     run.end(again, 100)
     run.end(job("table", ""), 1000)
-    assert run.left({test: 1000}) == 0  # longer than expected, and to end any moment
+    assert run.left({test: 1000}) == 0  # it takes longer than planned, so that no time is left
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_disk_is_that_of_the_pixels(config: Config) -> None:
     prepare = Job("prepare", {"dataset": "digits"}, frozenset(), frozenset(), {})
     written = plan.disk([prepare, *plan.parse(DRY_RUN)], config)
     assert written["sets"] == 10 * 10 * 8 * 8 * 4
-    # 1,442 and 355 images of one byte a pixel; classes count as equally large.
+    # 1,442 and 355 images with one byte per pixel; classes count as equally large.
     assert written["data"] == pytest.approx(1797 * 64, rel=0.1)
 
 
@@ -186,7 +186,7 @@ def test_a_network_family_of_ones_own_is_planned_as_a_convnet(monkeypatch: pytes
     }
     assert plan.disk([jobs["mine"]], paper) == plan.disk([jobs["convnet"]], paper)
     assert plan.works([jobs["mine"]], paper)[0][1] == plan.works([jobs["convnet"]], paper)[0][1]
-    # Whatever it is called, its classes go through the network together.
+    # Whatever its name, its classes go through the network together.
     assert paper.independent("dm", "convnet")
     assert not paper.independent("dm", "mine")
 

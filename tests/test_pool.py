@@ -1,4 +1,4 @@
-"""Pools: their groups, what their networks are trained on, resuming, and DM with their networks."""
+"""Pools: their groups, the training of their networks, resuming, and DM with their networks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STATE_STEPS = [1, 3, 4, 9]
 
 
 class Stopped(Exception):
-    """Stands for a kill."""
+    """Raised in place of a kill."""
 
 
 def small_data() -> RealData:
@@ -58,7 +58,7 @@ def file(folder: Path, states, networks: int, **changes) -> Path:
 
 
 def invented(folder: Path, accuracies: dict[tuple[int, int], float]) -> list[Path]:
-    """Return the files of a pool, one per network: given accuracies, random weights."""
+    """Return the files of a pool, one per network, with given accuracies and random weights."""
     info = problems.real_data().info
     net = networks.build(NETWORK, channels=3, size=(info.height, info.width), classes=3)
     size = sum(p.numel() for p in net.parameters())
@@ -101,7 +101,7 @@ def test_a_state_is_in_the_group_of_its_accuracy_and_in_all(accuracy: float) -> 
 def test_groups_of_a_pool_are_those_of_its_index(tmp_path: Path) -> None:
     accuracies = {(0, 1): 12.0, (0, 8): 55.0, (1, 1): 8.0, (1, 8): 50.0, (2, 1): 19.0, (2, 8): 61.0}
     pool = read(invented(tmp_path, accuracies))
-    # The index by itself, read by another library.
+    # The index, read with another library.
     index = {}
     for path in tmp_path.iterdir():
         with safe_open(path, framework="np") as opened:
@@ -164,7 +164,7 @@ def test_states_are_taken_evenly_on_a_logarithmic_axis(steps: int, states: int) 
 
 
 def plain_training(number: int) -> dict[int, tuple[torch.Tensor, float]]:
-    """Train a network by a loop of its own; return step -> weights and accuracy in percent."""
+    """Train a network in a plain loop; return step -> weights and accuracy in percent."""
     data = small_data()
     seed = states.FIRST_SEED + number
     net = networks.build(NETWORK, channels=3, size=(16, 16), classes=3)

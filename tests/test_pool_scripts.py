@@ -1,4 +1,4 @@
-"""The scripts of pools and of experts: which images they see, and that they fit together."""
+"""The scripts of pools and of experts: the images that they read, and their use together."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def real() -> RealData:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Return what runs a script in this process, under the protocol ``small``, on the data given to it."""
+    """Return a function that runs a script in this process, under the protocol ``small``, on given data."""
     shutil.copytree(ROOT / "config", tmp_path / "config")
     (tmp_path / "config" / "protocols" / "small.yaml").write_text(yaml.safe_dump(SMALL))
     monkeypatch.chdir(tmp_path)
@@ -62,7 +62,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def make(run, real: RealData) -> list[Path]:
-    """Make a pool in two parts."""
+    """Train a pool in two parts; return their files."""
     parts = [Path(f"pool{number}.safetensors") for number in (1, 2)]
     for number, path in enumerate(parts, start=1):
         run("pool", real, "--part", f"{number}-of-2", "--out", path)
@@ -70,7 +70,7 @@ def make(run, real: RealData) -> list[Path]:
 
 
 def test_no_test_and_no_validation_image_is_trained_on(run, real, monkeypatch) -> None:
-    """Every image that a batch is made of is noted, by what it is for."""
+    """The images of every batch are recorded, with the purpose of the batch."""
     blind = dataclasses.replace(real, test=Untouchable())
     trained, tested = set(), set()
     batch, train, accuracies = Split.batch, states.train, states.accuracies
@@ -92,7 +92,7 @@ def test_no_test_and_no_validation_image_is_trained_on(run, real, monkeypatch) -
     monkeypatch.setattr(states, "accuracies", noted(tested, accuracies))
     run("pool", blind, "--out", "pool.safetensors")
 
-    # Which images these may be, by the rule of `views.held_out` alone.
+    # The allowed images, by the rule of `views.held_out` alone.
     view = held_out(real, 0.2, seed=4)
     known = {
         name: {i.numpy().tobytes() for i in batch(split, np.arange(len(split)), torch.device("cpu"))}
@@ -118,7 +118,7 @@ def test_a_pool_in_parts_is_the_pool_of_one_job(run, real, capsys) -> None:
     assert all(torch.equal(together[name], whole[name]) for name in names)
     index = about["states"]
     assert [(s["network"], s["step"]) for s in index] == [(n, s) for n in range(3) for s in (1, 3, 9)]
-    # The script says how many states each group has: the last lines are those of the whole pool.
+    # The script prints the number of states of each group: the last lines are those of the whole pool.
     lows = [int(10 * min(state["accuracy"] // 10, 7)) for state in index]
     for low in {low for low in lows if low}:
         high = 100 if low == 70 else low + 10
@@ -185,7 +185,7 @@ def test_experts_in_parts_are_those_of_one_job_whatever_the_test_images(run, rea
     assert (experiment["networks"], experiment["steps"], experiment["recipe"]["epochs"]) == (3, [0, 4, 8], 2)
     assert not list(Path().rglob("*.checkpoint*"))
     lowered = "--method mtt --ipc 2 --seed 0 --with experts=whole.safetensors --out set.safetensors"
-    with pytest.raises(AssertionError, match="1 == 0"):  # the papers' sets look at more epochs
+    with pytest.raises(AssertionError, match="1 == 0"):  # the papers' sets need more epochs
         run("condense", real, *lowered.split())
 
 

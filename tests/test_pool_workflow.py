@@ -1,4 +1,4 @@
-"""The workflow of pools: their jobs, who waits for them, and what a change repeats."""
+"""The workflow of pools: their jobs, the jobs that depend on them, and the jobs that a change repeats."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_the_figure_shows_the_groups_in_the_order_of_the_protocol(finished: Path
 @pytest.mark.parametrize(
     ("file", "old", "new", "repeated"),
     [
-        # The pool, and of two sizes those sets that draw from it.
+        # The pool, and the sets of two sizes that draw from it.
         ("protocols/small.yaml", "states: 3", "states: 4", {"pool": 3, "condense": 4, "evaluate": 4}),
         ("methods.yaml", "network_group: 70-100", "network_group: 60-70", {"condense": 2, "evaluate": 2}),
     ],

@@ -1,4 +1,4 @@
-"""Progress lines: their rate, their time left, how often they come, and the bar on a terminal."""
+"""Progress lines: their rate, time left and frequency, and the bar on a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from condensery.progress import Progress, duration
 
 
 class Clock:
-    """A clock that the test moves."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 500.0

@@ -1,4 +1,4 @@
-"""Sets in the layouts in which they are published: known tensors, written by hand, read back as the same."""
+"""Published layouts of sets: known tensors, written by hand, are read back unchanged."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_set_of_each_layout_is_read_back(tmp_path: Path, name: str) -> None:
     assert torch.allclose(back.labels.float(), wanted.float(), atol=1e-6)
     assert back.learning_rate == (pytest.approx(0.02) if name in RATES else None)
     assert back.formation == 1
-    # Not a digit is lost: networks learn from the file what they learn from the tensors that were written.
+    # The values are exact: networks learn the same from the file as from the tensors.
     written = ((X, "normalized"), (UNIT, "unit"), (UNIT * 1.2 - 0.1, "unit"), (BYTES, "uint8"))
     given = [in_space(pixels, back.labels, INFO, space).images for pixels, space in written]
     assert any(torch.equal(images, back.images) for images in given)

@@ -30,7 +30,7 @@ from tests import problems
 from tests.reference import training as plain
 
 ROOT = Path(__file__).resolve().parents[1]
-NETWORK = "convnet-d1-w8-nonorm"  # every weight has a gradient: Adam would blow up the rounding of none
+NETWORK = "convnet-d1-w8-nonorm"  # every weight has a gradient: Adam amplifies rounding errors of 0
 NAMED = ("mtt", "idc", "dance", "ncfm", "frepo", "teacher")
 BASE = Recipe("base", 5, 0.02, 0.9, 5e-4, batch=16, augmentation="flip+color_crop")
 THIRDS = Schedule("steps", [("2/5", 0.2), (0.8, 0.5)])
@@ -52,7 +52,7 @@ OPTIONS = {
 
 
 def scheduled(recipe, optimizer, steps):
-    """The schedule of a recipe as PyTorch's schedulers have it, called after every step."""
+    """Return the schedule of a recipe as a PyTorch scheduler, to be called after every step."""
     lr = torch.optim.lr_scheduler
     match recipe.schedule.kind:
         case "steps":
@@ -164,7 +164,7 @@ def test_adam_is_that_of_pytorch(decoupled, weight_decay):
     [(1000, ("2/3", "5/6"), (666, 833)), (10, (0.2, 0.7), (2, 7)), (60, ("2/3", "5/6"), (40, 50))],
 )
 def test_the_rate_falls_after_whole_epochs(epochs, shares, full):
-    """The milestones 2 E // 3 and 5 E // 6 of the public code of IDC; 0.7 times 10 is 7 and not less."""
+    """The milestones 2 E // 3 and 5 E // 6 of IDC's public code; 0.7 times 10 is 7 despite rounding."""
     recipe = dataclasses.replace(
         BASE, epochs=epochs, lr=1.0, schedule=Schedule("steps", [(share, 0.5) for share in shares])
     )
@@ -183,7 +183,7 @@ def test_label_mass_stays_one_and_follows_the_pixels(seed, kind, beta):
     mixed, found = mixing.apply(images, labels, drawn)
     torch.testing.assert_close(found.sum(1), torch.ones(6))
     assert found.min() >= 0
-    # An image holds its own number, so that the mean over its pixels says whose they are.
+    # The pixels of an image hold its index, so that their mean shows the share of each image.
     torch.testing.assert_close(mixed.mean((1, 2, 3)), found @ torch.arange(6.0), rtol=1e-5, atol=1e-5)
     if kind == "cutmix":
         for own, partner, image in zip(range(6), drawn.partners.tolist(), mixed, strict=True):
@@ -306,7 +306,7 @@ def test_a_recipe_takes_the_rate_that_a_set_was_learned_with():
 @pytest.mark.parametrize(
     ("name", "dataset", "ipc", "expected"),
     [
-        # Epochs, batch, first rate, the last one, as their authors' public code has them.
+        # Epochs, batch, first and last learning rate, as in the authors' public code.
         ("idc", "cifar10", 10, (1000, 64, 0.01, 0.01 * 0.04)),
         ("dance", "cifar10", 10, (1500, 64, 0.01, 0.01 * 0.04)),
         ("ncfm", "cifar10", 50, (2000, 128, 0.001, 0.001 / 16)),

@@ -1,4 +1,4 @@
-"""Soft labels of a teacher: what they are, where they come from, and what stays of the set."""
+"""Soft labels of a teacher: their values, their teacher, and the unchanged rest of the set."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_images_of_parts_are_refused(teacher):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Prepared digits, and a set of two random ones of each class."""
+    """Return the prepared digits, and a set of two random images of each class."""
     folder = tmp_path_factory.mktemp("relabel")
     done = run("prepare", "--data", "digits", "--out", folder / "digits")
     assert done.returncode == 0, done.stderr
@@ -114,7 +114,7 @@ def test_a_teacher_from_a_file_labels_as_one_that_is_trained_at_once(files, tmp_
     torch.testing.assert_close(found.labels.sum(1), torch.ones(20))
     stated = found.provenance["relabeled"]["teacher"]
     assert (stated["recipe"]["name"], stated["recipe"]["epochs"], stated["seed"]) == ("teacher", 3, 3)
-    # Nothing looks at the test images: without them it is the same.
+    # The test images are not read: without them the result is the same.
     load = data.load
     with mock.patch.object(data, "load", lambda path: dataclasses.replace(load(path), test=Untouched())):
         words = ("--epochs", 3, "--seed", 3, "--out", tmp_path / "b.safetensors")
@@ -126,12 +126,12 @@ def test_a_teacher_from_a_file_labels_as_one_that_is_trained_at_once(files, tmp_
 
 
 class Untouched:
-    """Test images that nobody may look at."""
+    """Test images that must not be read."""
 
     info = None
 
     def subset(self, rows):
-        """Take none of them."""
+        """Return these images unread."""
         assert len(rows) == 0
         return self
 

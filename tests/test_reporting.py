@@ -1,4 +1,4 @@
-"""Result rows and the cells made of them."""
+"""Result rows, and the cells computed from them."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_time_is_a_number(tmp_path: Path, seconds: float) -> None:
 def test_accuracy_must_be_a_percentage(tmp_path: Path, accuracy: float) -> None:
     with pytest.raises(CondenseryError, match=r"not a percentage"):
         write_rows([row(accuracy=accuracy)], tmp_path / "a.parquet")
-    # A file that another program wrote is checked when it is read.
+    # A file of another program is checked on reading.
     pq.write_table(pa.Table.from_pylist([row(accuracy=accuracy)], schema=SCHEMA), tmp_path / "b.parquet")
     with pytest.raises(CondenseryError, match=r"b\.parquet: accuracy"):
         read_rows([tmp_path / "b.parquet"], "test")
@@ -264,7 +264,7 @@ def test_published_networks_have_the_norm_of_their_table() -> None:
 
 
 def _table4() -> pd.DataFrame:
-    """Return the published cells of DM Table 4, whose random networks are those of DM itself."""
+    """Return the published cells of DM Table 4; its random networks are those of DM itself."""
     known = published.table("table4_network_distribution", PUBLISHED)
     twins = known[known["method"] == "dm-pool-random"]
     assert twins["published_mean"].tolist() == [26.0, 48.9, 63.0]
@@ -285,7 +285,7 @@ def test_the_paper_protocol_has_exactly_the_published_cells(known: pd.DataFrame,
         (e.set.dataset, e.set.ipc, e.set.method, e.recipe, e.set.network, e.network)
         for e in load_config(PUBLISHED.parent, "paper").target_evaluations(target)
     }
-    # TinyImageNet with batch norm is published and not planned: docs/targets/table2.md says why.
+    # TinyImageNet with batch norm is published but not planned: docs/targets/table2.md gives the reason.
     left_out = {("tinyimagenet", 50, "dm", "dsa", "convnet-d4-bn", "convnet-d4-bn")}
     assert wanted == set(known[names].itertuples(index=False, name=None)) - left_out
 

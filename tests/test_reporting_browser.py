@@ -24,7 +24,7 @@ HEADLESS = (
     *("--disable-quic", "--disable-component-update", "--disable-sync"),
 )
 
-# What a browser makes of the page, written into its title after everything is loaded.
+# Writes the width of every image into the title of the page once everything is loaded.
 PROBE = """<script>addEventListener("load", () => {
 document.title = JSON.stringify([...document.images].map(i => i.complete && i.naturalWidth)); })</script>"""
 
@@ -39,7 +39,7 @@ def test_a_browser_shows_every_image_and_has_nothing_to_say(tmp_path: Path) -> N
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     with Image.open(figure.with_suffix(".png")) as image:
         assert _browsed(html, tmp_path / "whole.html") == ([image.width], [])
-    # A page that is not as it should be is noticed.
+    # A broken page is detected.
     broken = html.replace("data:image/png", "file:///gone.png").replace(
         "</body>", "<script>gone()</script></body>"
     )

@@ -51,7 +51,7 @@ def class_rows() -> list[dict[str, Any]]:
 
 
 def sequence_rows() -> list[dict[str, Any]]:
-    """Return rows of one memory in a sequence of two data sets: distilled, not, and on the joint sets."""
+    """Return rows of one memory in a sequence of two data sets: distilled, not distilled, and joint."""
     common = {"dataset": "svhn+usps", "steps": 2, "ipc": 10, "classes_seen": 10, "method": "dsa"}
     rows = []
     ways = (("dsa", False, 60.0), ("sequence", True, 70.0), ("sequence", False, 40.0))

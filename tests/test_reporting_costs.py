@@ -1,4 +1,4 @@
-"""The companion of a table: the recorded cost of the jobs behind it."""
+"""The costs of a table: the recorded times and memory of its jobs."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_jobs_behind_continual_learning(config: Config) -> None:
         "prepare/digits",
         *(f"{folder}/step{step}" for step in range(5)),
         f"{folder}/accuracy",
-        "synthetic/digits/dm/convnet/ipc2/seed0",  # one for all steps
+        "synthetic/digits/dm/convnet/ipc2/seed0",  # one set for all steps
         f"{other}/accuracy",
     ]
 
@@ -241,7 +241,7 @@ def test_published_times_stand_beside_those_of_sets_of_the_same_sizes(tmp_path: 
     ]
     for job, seconds in zip(sets[1:], (60, 100, 140, 200), strict=False):
         record(tmp_path, job.path, seconds, 1000, seconds, "device: A, fp32")
-    # The second set of 50 was made in two parts; of the first set of 1 nothing is known.
+    # The second set of 50 was condensed in two parts; the first set of 1 has no record.
     for part, seconds in (("classes0-99", 300), ("classes100-199", 500)):
         record(tmp_path, f"{sets[-1].path}/{part}", seconds, 1000, seconds, "device: A, fp32")
     costs.write(costs.read(tmp_path, sets), "Costs", LABELS, tmp_path / "cost", KNOWN)
@@ -249,7 +249,7 @@ def test_published_times_stand_beside_those_of_sets_of_the_same_sizes(tmp_path: 
     (line,) = [line for line in text.splitlines() if "Tesla V100" in line]
     entries = [cell.strip() for cell in line.strip("|").split("|")]
     assert entries[2:4] == ["1 + 10 + 50", "1 d 03 h"]
-    assert entries[5:] == ["11 min 20 s", "A, fp32"]  # 60, 120 and 500 on average
+    assert entries[5:] == ["11 min 20 s", "A, fp32"]  # means of 60, 120 and 500 s
     costs.write(costs.read(tmp_path, sets[2:]), "Costs", LABELS, tmp_path / "cost", KNOWN)
     assert "published" not in (tmp_path / "cost.md").read_text()
 

@@ -29,7 +29,7 @@ LABELS = Labels("smoke", "a <quick> check & more", TITLES)
 def synthetic(
     classes: int = 3, ipc: int = 2, side: int = 8, channels: int = 3, **changes: Any
 ) -> SyntheticSet:
-    """Return a set whose images are of one color each, most of them beyond the display range."""
+    """Return a set of images of one color each, most of them outside the display range."""
     count = classes * ipc
     shade = torch.linspace(-3, 3, count).reshape(-1, 1, 1, 1)
     experiment = {
@@ -57,7 +57,7 @@ def drawn_axes(sets: list[SyntheticSet]) -> list[Any]:
 
 def test_panel_shows_every_image_clipped_at_its_position() -> None:
     original = synthetic()
-    # The order within the file must not matter for the lines: they are classes.
+    # The order within the file must not matter: each line shows one class.
     shuffled = torch.tensor([2, 0, 4, 1, 3, 5])
     moved = SyntheticSet(
         original.images[shuffled],
@@ -72,7 +72,7 @@ def test_panel_shows_every_image_clipped_at_its_position() -> None:
     assert shown.min() == 0.0
     assert shown.max() == 1.0
     assert axes.images[0].get_interpolation() == "nearest"
-    # The normalization undone by hand, x * 0.25 + 0.5; lines are classes, in the order of the set.
+    # Without normalization, x * 0.25 + 0.5; lines are classes, in the order of the set.
     shades = np.clip(np.linspace(-3, 3, 6) * 0.25 + 0.5, 0, 1)
     wanted = [[shades[0], shades[1]], [shades[2], shades[3]], [shades[4], shades[5]]]
     centers = axes.get_yticks()
@@ -142,11 +142,11 @@ def test_the_figure_of_distributions_has_a_panel_a_group_in_the_order_of_its_set
     groups = ("DM", "DM, 10-20 %", "DM, 70-100 %", "DM, all")
     assert titles == [f"toy, {group}, 2 images/class" for group in groups]
     boxes = [axes.get_position() for axes in drawing.figure.axes]
-    # Line by line, from the left.
+    # Line by line, from left to right.
     assert [(-box.y1, box.x0) for box in boxes] == sorted((-box.y1, box.x0) for box in boxes)
     for axes in drawing.figure.axes:
         shown = np.asarray(axes.images[0].get_array())
-        assert (shown.min(), shown.max()) == (0.0, 1.0)  # though half of the images lie beyond
+        assert (shown.min(), shown.max()) == (0.0, 1.0)  # although half of the images lie outside
 
 
 def test_sets_that_do_not_belong_are_refused() -> None:
@@ -163,7 +163,7 @@ def test_sets_that_do_not_belong_are_refused() -> None:
 
 
 class _Page(HTMLParser):
-    """Collects what a page refers to and checks that its elements nest."""
+    """Collects the references of a page, and checks that its elements are nested."""
 
     VOID = ("meta", "img")
 
@@ -200,7 +200,7 @@ class _Page(HTMLParser):
 
 @pytest.fixture
 def report(tmp_path: Path) -> tuple[str, Path]:
-    """A page of one table and one figure, and the folder of its parts."""
+    """Return a page of one table and one figure, and the folder of its inputs."""
     frame = pd.DataFrame(rows()).assign(protocol="smoke")
     tables.build("table1", frame, PUBLISHED, LABELS).write(tmp_path / "table1")
     images_figure.build("figure2", [synthetic()], LABELS).write(tmp_path / "figure2")
@@ -267,10 +267,10 @@ def test_overview_says_how_far_the_measured_numbers_are(tmp_path: Path) -> None:
     page.build(csvs, [], LABELS, tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     lines = [[" ".join(entry.split()) for entry in line] for line in _Page(html).lines]
-    # 48.9 and 52.1 are the published numbers: 2.0 below and 0.5 above.
+    # The measured numbers are 2.0 below the published 48.9 and 0.5 above the published 52.1.
     assert lines[1][1:] == ["3", "2", "1.2", "−2.0, cifar10, DM, 10/class, dsa, convnet"]
     dots = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', html)
-    assert sorted(dots) == [("48.90", "53.10"), ("52.10", "47.40")]  # though two tables have these cells
+    assert sorted(dots) == [("48.90", "53.10"), ("52.10", "47.40")]  # though in two tables
 
 
 def test_overview_says_that_nothing_was_published(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Names in any script: drawn where a font of the machine has their letters, said in one line otherwise."""
+"""Names in any script: drawn if a font of the machine has their letters, otherwise one warning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from condensery.reporting.drawing import STYLE, Drawing
 
-ARC = "\N{ARC}"  # in the STIX fonts that come with Matplotlib, not in DejaVu Sans
+ARC = "\N{ARC}"  # in the STIX fonts of Matplotlib, not in DejaVu Sans
 
 
 def drawn(text: str, tmp_path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Colors and markers of methods: the same in every figure, and apart for every reader."""
+"""Colors and markers of methods: equal in all figures, and distinct for all readers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from condensery.reporting.styles import class_colors, style
 
-# The methods that tables of the papers put side by side.
+# The methods that share a table of the papers.
 TOGETHER = ["random", "herding", "forgetting", "kcenter", "dc", "dsa", "dm", "whole"]
-# Machado, Oliveira and Fernandes 2009, IEEE TVCG 15, 1291: severity 1.0, on linear RGB.
+# Matrices of Machado, Oliveira and Fernandes 2009, IEEE TVCG 15, 1291: severity 1.0, on linear RGB.
 VISION = {
     "normal": np.eye(3),
     "protanopia": np.array(
@@ -28,7 +28,7 @@ VISION = {
 
 
 def lab(color: str, vision: str) -> np.ndarray:
-    """Return a color as CIE L*a*b* as somebody sees it."""
+    """Return a color in CIE L*a*b* as a reader with this kind of color vision sees it."""
     rgb = np.array(mpl.colors.to_rgb(color))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(VISION[vision] @ linear, 0, 1)

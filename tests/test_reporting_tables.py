@@ -24,14 +24,14 @@ from condensery.rows import write_rows
 from tests.test_reporting import PUBLISHED, row, table
 
 ROOT = PUBLISHED.parents[1]
-# With the titles of config/; `mine` has one, and stands after them.
+# The titles of config/, and one of `mine`, which follows them in tables.
 TITLES = Labels.of(load_config(Path(__file__).parents[1] / "config", "smoke")).titles
 LABELS = Labels("test", "made by hand", {**TITLES, "mine": "My_Method"})
 SIZES = {"cifar10": 3 * 32 * 32}
 
 
 def rows() -> list[dict[str, Any]]:
-    """Return rows of two data sets, one of them unpublished, with the whole set and a method of the user."""
+    """Return rows of two data sets, one without published numbers, with the whole set and a user's method."""
     coreset = {"method": "random", "condense_network": "convnet"}
     whole = {"method": "whole", "ipc": 0, "condense_network": "", "recipe": "whole", "images": 50000}
     return [
@@ -99,8 +99,8 @@ def test_the_data_sets_of_the_project_have_titles() -> None:
 def test_metrics_sum_up_what_was_measured(tmp_path: Path) -> None:
     built().write(tmp_path / "table1")
     found = json.loads((tmp_path / "table1.json").read_text())
-    # Random in two recipes, DM, the whole set, and a method of one's own, whose one network has no deviation.
-    # Published are 26.0 for random in recipe dc, 48.9 for DM and 84.8 for the whole set.
+    # Random in two recipes, DM, the whole set, and a user's method, whose only network has no deviation.
+    # The published values: 26.0 for random in recipe dc, 48.9 for DM and 84.8 for the whole set.
     accuracies, deviations = (26.0, 31.0, 48.5, 84.5, 61.0), (1.0, 1.0, math.sqrt(1.25), 0.5)
     assert found == {
         "cells": 5,
@@ -126,7 +126,7 @@ def test_markdown_matrix_has_measured_count_and_published() -> None:
 
 
 def test_a_recipe_that_nothing_was_measured_with_has_no_line() -> None:
-    """DD's published value stands in recipe learned, LD's in plain."""
+    """DD's published value is of recipe learned, LD's of recipe plain."""
     cell = {"method": "ld", "recipe": "plain", "condense_network": "alexnet", "evaluate_network": "alexnet"}
     frame = pd.DataFrame([*rows(), *table([[35.0]], **cell)])
     compact, _ = pipe_tables(tables.build("table1", frame, PUBLISHED, LABELS).markdown)
@@ -222,7 +222,7 @@ def test_latex_has_the_chosen_columns_and_the_best_value_in_bold() -> None:
     assert "Random & DM & Whole set" in text
     assert "Herding" not in text.split("\\toprule")[1]
     assert "My" not in text.split("\\toprule")[1]
-    # Of each line the highest, ties together; the whole set is no competitor.
+    # The highest value of each line, with ties; the whole set does not compete.
     assert re.findall(r"\\textbf\{([\d.]+)\}", text) == ["26.0", "48.5"]
     assert "Bold: the highest" in text
     equal = pd.DataFrame([row(method="dm", accuracy=48.54), row(method="dsa", accuracy=48.46)])
@@ -282,7 +282,7 @@ def test_a_cross_table_has_a_line_a_condensing_and_a_column_an_evaluation_networ
     assert list(of_mlp)[4:] == ["mlp", "convnet", "resnet18"]
     assert (of_mlp["Method"], of_mlp["Condensed on"]) == ("DSA", "mlp")
     assert [of_mlp[name] for name in ("mlp", "convnet", "resnet18")] == ["60.0", "61.0", ""]
-    # DSA Table 1 has ConvNet on itself, and nothing else stands beside it.
+    # DSA Table 1 has ConvNet evaluated on ConvNet, and no other cell of this line.
     assert of_convnet["convnet"] == "88.0 [88.7 ± 0.6]"
     assert sum("[" in text for line in compact for text in line.values()) == 1
     assert len(every) == len(crossed)
@@ -308,7 +308,7 @@ def test_table4_has_a_column_a_group_in_the_order_of_the_paper() -> None:
     each = [row(method=method, accuracy=40.0 + number) for number, method in enumerate(methods)]
     result = tables.build("table4", pd.DataFrame(each), PUBLISHED, LABELS)
     (line,), _ = pipe_tables(result.markdown)
-    # DM Table 4 in the line of 10 images per class: random, 10-20, 70 and all.
+    # DM Table 4, 10 images per class: random networks, groups 10-20 and 70-100, all networks.
     assert list(line.items())[2:] == [
         ("DM", "44.0 [48.9]"),
         ("DM, random", "42.0 [48.9]"),
@@ -366,7 +366,7 @@ def test_methods_that_have_recipes_of_their_own_stand_in_one_line() -> None:
 def run_script(
     patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str], name: str, *arguments: object
 ) -> tuple[object, str]:
-    """Run a script as a command in the root of the project; return its exit status and standard error."""
+    """Run a script in the root of the project; return its exit status and standard error."""
     patch.chdir(ROOT)
     patch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
@@ -431,7 +431,7 @@ def test_only_the_target_is_a_table_of_its_cells(
     ]
     whole = {"method": "whole", "ipc": 0, "condense_network": "", "recipe": "whole"}
     lines.append(row(protocol="smoke", dataset="digits") | whole)
-    lines.append(row(protocol="smoke", dataset="digits", ipc=7))  # of an earlier protocol file
+    lines.append(row(protocol="smoke", dataset="digits", ipc=7))  # of an earlier version of the protocol
     common = ["--table", "table1", "--protocol", "smoke", "--only-target", "--out-prefix", tmp_path / "out"]
     write_rows(lines, tmp_path / "all.parquet")
     done = run_script(monkeypatch, capsys, "table", *common, "--rows", tmp_path / "all.parquet")

@@ -1,4 +1,4 @@
-"""Every published number beside the measured one: what is found, what is compared, and the verdict."""
+"""Published numbers beside measured ones: which are found, which are compared, and the verdicts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def wide(**values: Any) -> dict[str, Any]:
 
 
 def verdicts(folder: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Write rows where a protocol has them, and set all published numbers beside them."""
+    """Write rows into the results of a protocol; return the comparison with all published numbers."""
     protocols = {line["protocol"] for line in rows}
     for name in protocols:
         write_rows(
@@ -56,7 +56,7 @@ def verdicts(folder: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def of_random(frame: pd.DataFrame) -> dict[str, Any]:
-    """Return the line of that number in DM Table 1."""
+    """Return the line of random images, 1 per class of CIFAR-10, in DM Table 1."""
     cell = frame[(frame["table"] == "table1") & (frame["dataset"] == "cifar10") & (frame["ipc"] == 1)]
     (line,) = cell[cell["method"] == "random"].to_dict("records")
     return line
@@ -72,7 +72,7 @@ def test_numbers_are_those_that_the_files_hold() -> None:
     }
     printed: list[float] = []
     for path in KNOWN.glob("*.csv"):
-        if path.stem in ("methods", "table_b3"):  # not of the papers that are reproduced
+        if path.stem in ("methods", "table_b3"):  # of other papers than those that are reproduced
             continue
         for line in csv.DictReader(path.open()):
             printed += [float(line[name]) for name in columns & set(line) if line[name]]
@@ -102,7 +102,7 @@ def test_a_relative_accuracy_is_in_percent_of_that_on_the_whole_set(tmp_path: Pa
 
     line = of_dm()
     assert (line["published"], line["measured"]) == (79.0, pytest.approx(100 * 66 / 82.5))
-    # The relative deviations of both, which here are of two networks each.
+    # The relative deviations of both accuracies, of two networks each, combined.
     relative = math.hypot(math.sqrt(2) / 66, math.sqrt(0.5) / 82.5)
     assert line["spread"] == pytest.approx(line["measured"] * relative)
     assert line["verdict"] == "within"
@@ -111,7 +111,7 @@ def test_a_relative_accuracy_is_in_percent_of_that_on_the_whole_set(tmp_path: Pa
     assert "whole set's epochs 1, not 200" in of_dm()["reason"]
 
 
-# published 14.4 +- 2.0; the sets' means are 16 and 17, so that their deviation is the root of 0.5
+# Published is 14.4 +- 2.0; the sets' means are 16 and 17, with a deviation of the square root of 0.5.
 AWAY = math.hypot(2.0, math.sqrt(0.5)) * 2
 
 
@@ -202,7 +202,7 @@ def test_the_small_table_has_each_number_once_and_marks_what_is_outside(tmp_path
     assert cells[2:] == [["CIFAR-10", "Random", "14.4±2.0 / 14.5±0.7", "26.0±1.2 / 61.0±1.0 ✗"]]
     assert f"{reproduction_table.OFF} is outside" in note
     assert note.endswith(f"on each: 1{layout.TIMES}2 or 1{layout.TIMES}3.")
-    # Another number that a second table prints for the same cell has a line of its own.
+    # A different number for the same cell in a second table has its own line.
     second = (frame["table"] == "table6") & (frame["method"] == "random") & (frame["ipc"] == 1)
     frame.loc[second, "published"] = 15.0
     text = reproduction_table.summary(frame, Labels.of(config("paper")))
@@ -242,7 +242,7 @@ def test_a_value_that_the_paper_states_decides(
 def test_names_of_users_are_no_formulas(tmp_path: Path) -> None:
     labels = dataclasses.replace(Labels.of(config("paper")), titles={"random": "$a_b$ and $"})
     drawing = reproduction_figure.draw(verdicts(tmp_path, [wide(accuracy=15.0)]), labels)
-    drawing.write(tmp_path / "figure")  # an odd $ ends a formula in an error
+    drawing.write(tmp_path / "figure")  # an unpaired $ in a formula is an error
     texts = drawing.figure.findobj(mpl.text.Text)
     assert "$a_b$ and $" in [text.get_text() for text in texts]
     assert not any(text.get_parse_math() for text in texts)

@@ -1,4 +1,4 @@
-"""What is committed under results/: a clone fetches it with no account, and it says what the tables say."""
+"""Released results: a clone fetches them without an account, and the tables follow from the rows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_every_published_number_is_compared_as_the_rows_say(clone: Path, tmp_pat
 
 
 def accuracy(clone: Path, table: str, **cell: object) -> float:
-    """Return the mean accuracy in the one cell of a table that has these values."""
+    """Return the mean accuracy of the only cell of a table with these values."""
     cells = read_cells(clone / LAPTOP / "tables" / f"{table}.csv")
     for name, value in cell.items():
         cells = cells[cells[name] == value]

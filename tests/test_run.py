@@ -1,4 +1,4 @@
-"""Runs: which state is taken up, which is not, and which progress a stage of the work reports."""
+"""Runs: the states that are resumed, those that are not, and the progress of stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sampling from generators: from the scripts to a set, and what they say to a file that does not fit."""
+"""Sampling from generators: sets from the scripts, and refusals of files that do not fit."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_one_generator_serves_all_sizes_of_a_seed(tmp_path: Path) -> None:
     # 3 kinds and 5 seeds. Random, DM and MMD in two jobs for 3 sizes, other kernels for one; others in one.
     assert jobs["generator"] == 3 * 5
     assert jobs["condense_classes"] == 5 * (2 * (3 * 3 + 3) + 3 * 3)
-    # All but DM in two recipes.
+    # All methods except DM in two recipes.
     assert jobs["evaluate"] == 5 * (3 * (5 * 2 + 1) + 3 * 2)
     read = re.findall(
         r"input: (\S+), (\S+generators/cifar10/biggan/seed3.safetensors)", done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""A score against hand-computed figures, networks that are trained without it, and itself from a cache."""
+"""A score against values computed by hand, against separately trained networks, and from a cache."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_what_is_kept_is_not_trained_again_and_changes_nothing(tmp_path: Path) -
     with mock.patch.object(cells, "evaluate_each", side_effect=AssertionError):
         assert asdict(scored(mine, tmp_path)) == asdict(first)
         assert scored(mine, tmp_path, networks=1).lines[0].accuracy.low is None
-    # Others than those that are kept: only they are trained, and the first stay as they are.
+    # More networks than the cache has: only the missing ones are trained, and the cached ones are unchanged.
     more = scored(mine, tmp_path, networks=3, recipes=("plain",), whole_networks=0)
     known = [row for row in first.rows if row["recipe"] == "plain" and row["method"] == "mine"]
     assert [row for row in more.rows if row["method"] == "mine"][:2] == known
@@ -170,7 +170,7 @@ def test_random_images_are_not_trained_on_where_two_networks_of_them_are_release
     assert {path.name: path.read_bytes() for path in released.iterdir()} == kept
     assert score.ars is not None
     assert "n of random" in report.text([score])
-    # Those that are kept count as well, and as many as are asked for are trained.
+    # Released and cached networks count, so that only the remaining ones are trained.
     more = replace(store, cache=tmp_path / "more")
     score = scored(mine, recipes=("dsa",), networks=3, random_networks=3, whole_networks=0, store=more)
     assert score.lines[0].random_networks == 3
@@ -198,7 +198,7 @@ def test_every_random_network_sees_other_images_stored_as_the_set_stores_them() 
     assert not torch.equal(plain.images, random_set(JOB, COUNTS, 1, 1).images)
     held = random_set(JOB, COUNTS, 2, 0)
     assert (len(held), len(held.decoded()), held.formation) == (6, 24, 2)
-    # The first part of the first image is a real image of its class, shrunk.
+    # The first part of the first image is a real image of its class, reduced in size.
     pool = DATA.train.indices_of(0)
     real = torch.nn.functional.avg_pool2d(DATA.train.batch(pool, torch.device("cpu")), 2)
     assert (real - held.images[0, :, :8, :8]).abs().amax((1, 2, 3)).min() < 1e-6
@@ -235,7 +235,7 @@ def test_the_whole_set_is_the_published_one_where_no_network_of_it_is_kept(tmp_p
     assert line.recovery.low < line.recovery.value < line.recovery.high
     assert line.lrs.value == pytest.approx(24.55, abs=0.01)
     assert report.shown(line.whole) == "84.8"
-    # Networks that are kept, that are asked for, or of another protocol are measured.
+    # Networks in the cache, requested networks and those of another protocol count as measured.
     whole = cells.of_whole(JOB, "whole")
     assert whole.kept(Store(tmp_path)) == 0
     found = scores._whole(JOB, "whole", Comparison(whole_networks=1, store=Store(tmp_path), published=folder))
@@ -253,7 +253,7 @@ def test_soft_labels_are_scored_with_and_without(tmp_path: Path) -> None:
     assert line.recovery == of_hard.recovery
 
 
-# ---- what comes in and out
+# ---- inputs and outputs
 
 
 def test_tensors_in_any_space_are_the_set() -> None:
@@ -336,7 +336,7 @@ def test_the_command_scores_digits_with_nothing_prepared_like_tensors_in_memory(
     (one,) = json.loads((tmp_path / "o/score.json").read_text())["sets"]
     assert one["lines"][0]["accuracy"] == asdict(found.lines[0].accuracy)
     assert report.shown(found.lines[0].random) in done.stdout
-    # They are random images themselves.
+    # The set consists of random images itself.
     gain, chance = found.lines[0].gain, found.lines[0].random_set
     assert (gain.low or 0) < 0 < (gain.high or 0)
     assert (chance.low or 100) <= found.lines[0].accuracy.value <= (chance.high or 0)
@@ -423,7 +423,7 @@ def test_a_corruption_changes_images_more_the_more_severe_it_is(kind: str) -> No
         assert 0 < mild < 60
         assert severe > (0.7 if kind == "elastic_transform" else 1) * mild
         assert changed[0].dtype == torch.uint8
-        # What an image becomes depends on its position alone.
+        # The corruption of an image depends on its index alone.
         assert torch.equal(corruptions.corrupted(images[:2], kind, 5), changed[1][:2])
     assert not torch.equal(changed[0][0], changed[0][1])
 
@@ -459,7 +459,7 @@ def test_glass_moves_pixels_to_places_nearby_and_snow_and_frost_brighten() -> No
     for kind in ("snow", "frost"):
         assert corruptions.corrupted(gray, kind, 2).min() >= 100, kind
     frost = corruptions.corrupted(gray, "frost", 5).double().mean((0, 2, 3)) / 255
-    # Ridges have a mean between 0 and 1, and less red.
+    # The ridges of the frost have a mean between 0 and 1, and less red.
     assert 0.75 * 100 / 255 < frost[0] < frost[2] < 0.75 * 100 / 255 + 0.45
     snow = corruptions.corrupted(gray, "snow", 1)
     assert (snow == snow.mode().values.mode().values.flatten()[0]).double().mean() > 0.5
@@ -471,7 +471,7 @@ def test_pgd_on_a_linear_model_goes_to_the_corner_that_the_weights_point_to() ->
     images = torch.rand(5, 3, 2, 2, generator=drawn)
     labels = torch.tensor([0, 1, 0, 1, 1])
     found = attack.attacked(lambda x: x.flatten(-3) @ weights.T, images, labels)
-    # With two classes the loss grows along the weights of the other class minus those of the true one.
+    # With two classes the gradient of the loss is along the weights of the other class minus the true one's.
     way = (weights[1 - labels] - weights[labels]).sign().reshape(images.shape)
     assert torch.allclose(found, (images + 8 / 255 * way).clamp(0, 1), atol=1e-6)
     assert (found - images).abs().max() <= 8 / 255 + 1e-6

@@ -1,4 +1,4 @@
-"""The scripts as a user runs them: from data to rows without Snakemake, and what they say to bad input."""
+"""The scripts as users run them: from data to rows without Snakemake, and errors for bad input."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_from_data_to_rows(digits, tmp_path):
     assert synthetic.images.shape == (10, 1, 8, 8)
     experiment = synthetic.provenance["experiment"]
     assert experiment["method"] == "dm"
-    assert experiment["parameters"]["iterations"] == 30  # what the smoke protocol says
+    assert experiment["parameters"]["iterations"] == 30  # the value of the protocol smoke
     done = evaluate(digits, tmp_path / "rows.parquet", "--synthetic", tmp_path / "dm.safetensors")
     assert done.returncode == 0, done.stderr
     rows = read_rows([tmp_path / "rows.parquet"], "smoke")
@@ -98,7 +98,7 @@ def test_a_killed_script_goes_on_where_it_was(digits, tmp_path):
     assert condense(digits, whole, ipc=10).returncode == 0
     program = (
         "import runpy, sys; from condensery.run import checkpoint;"
-        "checkpoint.Checkpoint.due = lambda self: True;"  # a checkpoint at every step
+        "checkpoint.Checkpoint.due = lambda self: True;"  # a checkpoint after every step
         "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     )
     arguments = [

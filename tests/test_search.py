@@ -1,4 +1,4 @@
-"""Architecture search: which networks, how they are trained, how rankings are compared."""
+"""Architecture search: the space of networks, their training, and the comparison of rankings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMES = ["convnet-d1-w32", "convnet-d2-w32-bn-max", "convnet-d1-w32-nonorm-nopoo
 RECIPE = Recipe("search", epochs=3, lr=1e-5, momentum=0.9, weight_decay=5e-4, batch=8, augmentation="none")
 
 
-# Which networks
+# The networks
 
 
 def test_the_space_is_that_of_the_paper_whatever_the_widths() -> None:
@@ -70,7 +70,7 @@ def test_a_part_that_is_none_is_refused(wrong: str) -> None:
         space.part(NAMES, wrong)
 
 
-# What the protocol of the papers says (DM section 3.6, appendix A.3)
+# The protocol of the papers (DM section 3.6, appendix A.3)
 
 
 def test_the_papers_protocol_has_the_published_values() -> None:
@@ -105,7 +105,7 @@ def test_early_stopping_goes_through_the_whole_set_in_order(count: int, proxy: i
     orders = [recipe.order(count, 7, epoch) for epoch in range(6)]
     size = math.ceil(proxy / batch) * batch
     assert {len(order) for order in orders} == {size}
-    # No image comes again before all others have come as often.
+    # No image is repeated before all others have been used as often.
     seen = torch.cat(orders).tolist()
     for stop in range(0, len(seen), max(1, len(seen) // 7)):
         times = Counter(seen[:stop])
@@ -148,7 +148,7 @@ def test_repeats_trained_at_once_score_as_one_by_one(search_data, monkeypatch, m
     expected = accuracies(train(search_data))
     monkeypatch.setattr(Device, "stack_networks", True)
     device = dataclasses.replace(problems.CPU, memory_bytes=memory)
-    once = 100 / len(search_data.test)  # sums in another order may move an image over a border
+    once = 100 / len(search_data.test)  # sums in another order may change the class of an image
     assert np.abs(np.subtract(accuracies(train(search_data, device)), expected)).max() <= once + 1e-9
 
 
@@ -180,8 +180,8 @@ def test_a_stopped_job_resumes_where_it_was(search_data, tmp_path, monkeypatch, 
     with pytest.raises(KeyboardInterrupt):
         train(search_data, run=Run(checkpoint()))
     assert accuracies(train(search_data, run=Run(checkpoint()))) == expected
-    # Each of 3 networks has 2 repeats of 4 passes; each repeat and each network is saved once more. Nothing
-    # that was saved is done again.
+    # Each of 3 networks has 2 repeats of 4 epochs; the end of each repeat and network is saved as well. No
+    # saved work is repeated.
     assert len(saves) == 3 * (2 * (4 + 1) + 1)
     assert [path.name for path in tmp_path.iterdir()] == ["job"]
 
@@ -201,7 +201,7 @@ def plain_spearman(x: list[float], y: list[float]) -> float:
 
 
 def plain_kendall(x: list[float], y: list[float]) -> float:
-    """Tau-b: concordant less discordant pairs, over pairs that are not tied in x, and in y."""
+    """Tau-b: concordant minus discordant pairs, over the geometric mean of the pairs untied in x and in y."""
     pairs = list(itertools.combinations(zip(x, y, strict=True), 2))
     product = [np.sign(a[0] - b[0]) * np.sign(a[1] - b[1]) for a, b in pairs]
     untied = [sum(a[i] != b[i] for a, b in pairs) for i in (0, 1)]
@@ -215,7 +215,7 @@ values = st.integers(0, 6).map(float)
 def test_correlations_are_those_of_their_definitions(pairs: list[tuple[float, float]]) -> None:
     x, y = (list(column) for column in zip(*pairs, strict=True))
     index = [f"network{i}" for i in range(len(x))]
-    # Another order, and more networks than are compared.
+    # In another order, and with more networks than are compared.
     whole = pd.Series([*y, 99.0], index=[*index, "another"]).iloc[::-1]
     found = ranking.agreement(pd.Series(x, index=index), whole)
     assert found.networks == len(x)
@@ -240,7 +240,7 @@ def test_equal_scores_are_ranked_by_name() -> None:
 
 
 def rows(**accuracy: dict[str, list[float]]) -> pd.DataFrame:
-    """Return the columns that are ranked, from proxy -> network -> accuracies."""
+    """Return rows with the columns of a ranking, from proxy -> network -> accuracies."""
     return pd.DataFrame(
         [
             {"proxy": proxy, "network": network, "validation_accuracy": value}

@@ -1,4 +1,4 @@
-"""Table 5 and Figure F8 from rows: the statistics, the published numbers, and what cannot be reported."""
+"""Table 5 and Figure F8 from rows: the statistics, the published numbers, and refusals."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def row(proxy: str, network: str, repeat: int, **changes: Any) -> dict[str, Any]
 
 @pytest.fixture
 def searched() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of a search whose scores are rounded, so that some are equal, and of its test."""
+    """Return the rows of a search and of its test; scores are rounded, so that some are equal."""
     rng = np.random.default_rng(0)
     quality = rng.normal(60, 8, len(NAMES))
     rows = [
@@ -121,7 +121,7 @@ def test_readers_see_the_numbers_with_the_published_beside(searched, tmp_path) -
     entries = [entry.strip() for entry in line.strip("|").split("|")]
     assert entries[1:4] == ["100 [500]", "402", dm["chosen"]]
     assert entries[4] == f"{dm['test_mean']:.1f} ± 0.8 [82.8]"
-    # Two networks have no rank correlation that says anything; none was tested.
+    # A rank correlation of two networks means nothing; no network was tested.
     assert entries[5] == "\N{EN DASH} [0.76]"
     assert entries[7] == f"\N{EN DASH} ({dm['spearman_all']:.2f})"
     assert entries[9] == "60.0 min [142.6 min]"
@@ -130,7 +130,7 @@ def test_readers_see_the_numbers_with_the_published_beside(searched, tmp_path) -
     assert f"Trained in {duration(4 * 40 * 3 * 30)} on " in text
     assert "| Early stopping" in text
     latex = (tmp_path / "table5.tex").read_text()
-    assert latex.count(r" \\") == 1 + 2 * len(cells)  # the published values stand below
+    assert latex.count(r" \\") == 1 + 2 * len(cells)  # the published values are in a second line
     assert r"5 \%" in latex
 
     again = search_cells.read(tmp_path / "table5.csv")
@@ -154,7 +154,7 @@ def test_a_correlation_of_one_network_is_a_dash_and_no_metric(searched) -> None:
 
 
 def with_tests(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with a test accuracy each, which ranks otherwise than validation."""
+    """Return the rows with test accuracies, whose ranking differs from that of validation."""
     noise = np.random.default_rng(1).normal(0, 6, len(rows))
     return rows.assign(test_accuracy=(rows["validation_accuracy"] - 5 + noise).clip(0, 100))
 
@@ -223,7 +223,7 @@ def test_the_figure_has_every_network_in_every_panel(searched, tmp_path) -> None
             "others",
             "best 2 by the proxy",
         ]
-        # Two networks have no rank correlation that says anything; all forty have one.
+        # A rank correlation of two networks means nothing; that of all forty is shown.
         (text,) = [text.get_text() for text in axes.texts]
         assert re.fullmatch(r"all 40: \u03c1 = \S+, \u03c4 = \S+", text)
     assert drawing.figure.get_suptitle() == "cifar10, protocol test, n = 40 networks, trained 3 times each"

@@ -1,4 +1,4 @@
-"""The scripts of the architecture search: none but the last can touch a test image, and they fit together."""
+"""The scripts of the architecture search: only the last reads test images, and each reads the one before."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SMALL = {
 
 
 class Untouchable:
-    """Stands for a test split that may not be looked at."""
+    """A test split whose images must not be read."""
 
     def __getattribute__(self, name: str) -> Any:
         raise AssertionError(f"a test image is touched: {name}")
@@ -66,7 +66,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    """Return what runs a script in this process, on real data that are given to it."""
+    """Return a function that runs a script in this process on given real data."""
 
     def run(script: str, real: RealData, *arguments: object) -> None:
         monkeypatch.setattr(data, "load", lambda folder: real)
@@ -85,7 +85,7 @@ def real() -> RealData:
 
 
 def search(run, real: RealData) -> None:
-    """Make a proxy and search with everything that a network can be trained on."""
+    """Condense a proxy, and search with each kind of training data."""
     proxy = ["--method", "dm", "--ipc", 2, "--seed", 0, "--for-search"]
     run("condense", real, *proxy, "--out", "dm.safetensors")
     run("search", real, "--proxy", "dm.safetensors")
@@ -149,7 +149,7 @@ def test_tests_of_every_network_change_no_ranking(folder, run, real) -> None:
     plain, tested = (read_rows([folder / f"rows{count}.parquet"], "small", SEARCH) for count in range(2))
     assert plain["test_accuracy"].isna().all()
     assert tested["validation_accuracy"].tolist() == plain["validation_accuracy"].tolist()
-    # The networks are those of the test of what was chosen.
+    # The networks are those that the test of the selected architectures trains.
     run("search_test", real, "--rows", "rows1.parquet", "--out", "chosen.parquet")
     chosen = read_rows([folder / "chosen.parquet"], "small", SEARCH)
     same = tested.merge(chosen, on=["network", "network_seed"], suffixes=("", "_again"))

@@ -1,4 +1,4 @@
-"""The workflow of the architecture search: its jobs, their arguments, what a change repeats."""
+"""The workflow of the architecture search: its jobs, their arguments, and the jobs that a change repeats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ whole_networks: 1
 targets:
   table1: [{datasets: [digits], methods: [dm], ipc: [2]}]
 """
-# Where config/recipes.yaml has the epochs on proxies.
+# The text before the number of epochs on proxies in config/recipes.yaml.
 PROXIES = "A.3\n  parameters:\n    epochs: "
 SEARCH = """
 search:
@@ -45,7 +45,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_papers_protocol_has_a_job_for_each_part_of_each_proxy(tmp_path: Path) -> None:
     project(tmp_path, {})
     planned = plan(tmp_path, "table5", "figure_nas", protocol="paper")
-    # Random, DC, DSA and DM; these, early stopping and the whole set, for 24 of 720 networks each.
+    # Four proxy sets; searches on these, by early stopping and on the whole set, 24 of 720 networks per job.
     jobs = {"prepare": 1, "condense_proxy": 4, "search": 6 * 30, "search_test": 1, "search_report": 1}
     assert planned == jobs | {"cost": 1, "table5": 1, "figure_nas": 1, "total": 190}
 

@@ -26,11 +26,11 @@ from tests.cluster import Cluster, wait
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ["Snakefile", "benchmarks", "config", "environment.yml", "profiles", "scripts", "slurm", "workflow"]
 
-# Which set, by its images per class, met with what.
+# Incident -> the set that it interrupts, by its images per class.
 SETS = CANCELLED, TOO_LONG, PREEMPTED, NODE_DIED = 1, 2, 3, 4
 FINISHED = 0
-# Noting every step that is done. The set that is to take too long sleeps longer: Slurm may end a job of a
-# minute, its shortest limit, only after two.
+# Records every step. The set that exceeds its time limit sleeps longer: with the shortest limit, a minute,
+# Slurm may end a job only after two minutes.
 SLOW = f"""
 import runpy, sys, time
 from pathlib import Path
@@ -88,8 +88,8 @@ pytestmark = [
 
 @contextlib.contextmanager
 def running(nodes: int) -> Iterator[Cluster]:
-    """Have a cluster."""
-    # Not one of pytest's folders, which nobody else may enter: munge wants its socket where everybody may.
+    """Run a cluster until the end of the context."""
+    # Not one of pytest's folders, which other users cannot enter: all users must reach munge's socket.
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
         Path(folder).chmod(0o755)
         cluster = Cluster(Path(folder), nodes)
@@ -108,7 +108,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def copy_project(folder: Path) -> Path:
-    """Copy the project, with the protocols of the tests."""
+    """Copy the project, and add the protocols of these tests."""
     for name in PROJECT:
         source = ROOT / name
         if source.is_dir() and not source.is_symlink():
@@ -130,7 +130,7 @@ class Run:
     """A run of `snakemake --profile slurm` in the project's root, with intervals for a small cluster.
 
     Args:
-        cluster: where the jobs go.
+        cluster: the cluster that runs the jobs.
         project: the folder.
         words: the rest of the command line.
 
@@ -157,7 +157,7 @@ class Run:
             self.stop()
 
     def stop(self) -> None:
-        """Stop Snakemake, whatever it is at."""
+        """Stop Snakemake immediately."""
         self._process.kill()
 
     def output(self) -> str:
@@ -165,14 +165,14 @@ class Run:
         return self._output.read_text()
 
     def jobs(self, name: str = "") -> dict[int, dict[str, str]]:
-        """Return Slurm's records of the jobs of this run, in order; only those whose comment ends so."""
+        """Return Slurm's records of this run's jobs, in order, whose comments end with ``name``."""
         records = self._cluster.jobs().items()
         return {n: r for n, r in records if n > self._before and r.get("Comment", "").endswith(name)}
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Return a run of table1, which goes on beside other tests, on a cluster of its own."""
+    """Return a run of table1 on a separate cluster; it continues during other tests."""
     with running(nodes=3) as cluster:
         project = copy_project(tmp_path_factory.mktemp("table"))
         run = Run(cluster, project, "--config", "protocol=table", "--", "table1")
@@ -184,7 +184,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 @dataclass
 class Incidents:
-    """What came of a run with incidents: one set each was cancelled, too long, preempted and on a dying node.
+    """A run with incidents, one per set: a canceled job, a time limit, a preemption and a failing node.
 
     Attributes:
         project: the folder.
@@ -203,7 +203,7 @@ class Incidents:
 def incidents(cluster: Cluster, table: Run, tmp_path_factory: pytest.TempPathFactory) -> Incidents:
     """Make four sets, each of which is interrupted, and one that is not.
 
-    They mostly wait; ``table`` is asked for here so that it has begun.
+    These jobs mostly wait; the fixture ``table`` is requested so that its run starts before.
     """
     project = copy_project(tmp_path_factory.mktemp("incidents"))
     (project / "scripts/condense.py").rename(project / "scripts/condense_at_full_speed.py")
@@ -218,7 +218,7 @@ def incidents(cluster: Cluster, table: Run, tmp_path_factory: pytest.TempPathFac
     def jobs(ipc: int) -> dict[int, dict[str, str]]:
         return run.jobs(f"condense-digits-dm-convnet-ipc{ipc}_condense")
 
-    # On a busy machine the minute of the set that takes too long may pass before its first step.
+    # On a busy machine the set that exceeds its limit may reach it before its first step.
     begun = [ipc for ipc in SETS if ipc != TOO_LONG]
     wait(lambda: all(len(steps(project, ipc)) > 2 for ipc in begun), "not all sets have begun", 300)
     wait((project / finished).exists, "the short job does not end", 300)
@@ -238,13 +238,13 @@ def incidents(cluster: Cluster, table: Run, tmp_path_factory: pytest.TempPathFac
 
 
 def release(cluster: Cluster, number: int) -> None:
-    """Start a job that Slurm has queued again, which it would hold back for two minutes."""
+    """Start a requeued job, which Slurm would delay by two minutes."""
     wait(lambda: cluster.jobs()[number]["Restarts"] == "1", f"job {number} is not queued again", 90)
     cluster.run("scontrol", "update", f"JobId={number}", "StartTime=now")
 
 
 def steps(project: Path, ipc: int) -> list[int]:
-    """Return the steps that were done for a set, by all its jobs, in their order."""
+    """Return the steps of a set by all its jobs, in order."""
     path = project / "steps" / str(ipc)
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
@@ -254,7 +254,7 @@ def states(jobs: list[dict[str, str]]) -> list[str]:
 
 
 def rule_of(record: dict[str, str]) -> str:
-    """Return the rule of a job, or of the jobs that share a submission, from what the executor noted."""
+    """Return the rule of a job, or of jobs that share a submission, from the comment of the executor."""
     found = re.match(r"rule_([a-z_]+?)(-|_wildcards_)", record["Comment"])
     assert found, record["Comment"]
     return found[1]
@@ -280,7 +280,7 @@ def test_slurm_starts_the_same_job_again(incidents: Incidents, incident: int) ->
     assert (record["JobState"], record["Restarts"]) == ("COMPLETED", "1")
 
 
-# All sets in one process.
+# Condenses all sets in one process.
 UNDISTURBED = """
 import contextlib, runpy, sys
 for ipc in sys.argv[1:]:
@@ -293,7 +293,7 @@ for ipc in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def undisturbed(incidents: Incidents) -> Path:
-    """Return the folder of the sets as they are made without incidents, by their images per class."""
+    """Return the folder of the sets of runs without incidents, named by images per class."""
     subprocess.run(
         [sys.executable, "-c", UNDISTURBED, *map(str, SETS)],
         cwd=incidents.project,

@@ -1,4 +1,4 @@
-"""Which networks are trained at once."""
+"""Groups of networks that are trained as one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GPU = dataclasses.replace(problems.CPU, torch_device=torch.device("cuda"))
 
 
 def bytes_of(count: int) -> int:
-    """Return what the activations of so many networks take, of 8 images each, in float32."""
+    """Return the bytes of the float32 activations of ``count`` networks on 8 images each."""
     size = (INFO.height, INFO.width)
     net = networks.build("mlp", channels=INFO.channels, size=size, classes=len(INFO.classes))
     kept = []

@@ -1,4 +1,4 @@
-"""Signals: long work finishes its step, saves it and says so; a second signal ends it at once."""
+"""Signals: work finishes its step, saves it and reports it; a second signal ends it immediately."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.test_run import Sum
 
 
 class Signalled(Sum):
-    """Work to which a signal is sent in its step 2, once or several times."""
+    """Work that sends itself a signal in step 2, once or several times."""
 
     def __init__(self, number: int, times: int = 1) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
-    """Have Python's own handler: a shell starts what runs in the background with the signal ignored."""
+    """Use Python's own handler: a shell starts background processes with the signal ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

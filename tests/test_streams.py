@@ -1,4 +1,4 @@
-"""Streams: the same address gives the same numbers, another one others."""
+"""Streams: equal addresses give equal numbers, different addresses different ones."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ PROVENANCE = {"experiment": {"seed": 0, "method": "dm", "lr": 0.1}, "versions": 
 
 
 def make(labels: list[int] | None = None, /, **changes: object) -> SyntheticSet:
-    """Make a set whose images depend on the labels alone, so that a part holds what the whole holds."""
+    """Return a set whose images depend on the labels alone, so that shards have the images of the whole."""
     labels = labels if labels is not None else [c for c in range(5) for _ in range(2)]
     count = {}
     images = []
@@ -215,7 +215,7 @@ def test_a_set_of_other_data_is_refused(tmp_path: Path, changes: dict, words: st
 
 
 def part(labels: list[int], name: str, /, **changes: object) -> SyntheticSet:
-    """Make what a job makes for some of the classes."""
+    """Return the shard that a job condenses for some of the classes."""
     changes.setdefault("provenance", PROVENANCE | {"shard": sorted(set(labels))})
     part = make(labels, **changes)
     part.source = name

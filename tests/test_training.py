@@ -1,4 +1,4 @@
-"""Training and testing against plain loops, schedules against the papers' protocol, resuming to the bit."""
+"""Training and testing against plain loops, schedules against the papers' protocol, bit-exact resuming."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_networks_trained_at_once_score_as_one_by_one():
 
 @pytest.mark.parametrize(("epochs", "at_first_rate"), [(1000, 502), (300, 152), (1, 2)])
 def test_schedule(epochs, at_first_rate):
-    """1,001 epochs, of which 502 at the first rate; 301 and 152 for E = 300."""
+    """1,001 epochs for E = 1000, of which 502 at the first rate; 301 and 152 for E = 300."""
     recipe = dataclasses.replace(RECIPE, epochs=epochs)
     rates = [recipe.rate(epoch, 0) for epoch in range(epochs + 1)]
     assert rates == [0.05] * at_first_rate + [0.005] * (epochs + 1 - at_first_rate)
@@ -133,7 +133,7 @@ def test_accuracy_counts_every_test_image_once(monkeypatch, network):
     stacked = StackedNetworks(network, data.info, [0], problems.CPU, images=0)
     loop.train(stacked, samples_of(data), dataclasses.replace(RECIPE, epochs=1))
     monkeypatch.setattr(evaluation, "TEST_BATCH", 16)  # the last batch is partial
-    # Hard images, darker and darker: what a batch has in common says nothing about the next.
+    # Images with differing brightness: the statistics of a batch do not apply to the next one.
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (90, 3, 16, 16)) * np.linspace(1, 0.2, 90).reshape(-1, 1, 1, 1)
     test = Split(images.astype(np.uint8), rng.integers(0, 3, 90), data.info)

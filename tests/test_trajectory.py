@@ -1,4 +1,4 @@
-"""Trajectories: what a protocol asks for, the points of the curves, and the sentences about them."""
+"""Trajectories: the snapshots of a protocol, the points of the curves, and the statements about them."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def rows(curves=None, **changes):
 
 
 def points(tmp_path: Path, found=None) -> pd.DataFrame:
-    """Return the points of rows that went through a file."""
+    """Return the points of rows that were written and read."""
     write_rows(found or rows(), tmp_path / "rows.parquet", SNAPSHOT)
     return trajectory_cells.points(read_rows([tmp_path / "rows.parquet"], "smoke", SNAPSHOT), LABELS)
 
 
-# ---- what a protocol asks for
+# ---- the snapshots of a protocol
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_row_of_a_snapshot_is_not_one_of_a_table(tmp_path):
         read_rows([tmp_path / "rows.parquet"], "smoke")
 
 
-# ---- how long one method takes to the other's accuracy
+# ---- the time in which one method reaches the accuracy of the other
 
 
 # DSA ends at 60.5 with sets of 60 and 61: a standard error of 0.5.
@@ -176,9 +176,9 @@ def test_the_factor_is_that_of_the_first_snapshot_that_is_above_and_stays(tmp_pa
 @pytest.mark.parametrize(
     "dm",
     [
-        ABOVE["dm"],  # above once; the last is above by one standard error alone
+        ABOVE["dm"],  # above once; the last point is above by only one standard error
         STAYS["dm"],
-        CURVES["dm"],  # above once by half a point, and below in the end
+        CURVES["dm"],  # above once by half a point, and below at the end
     ],
 )
 def test_a_passing_or_uncertain_lead_gives_no_factor(tmp_path, dm):
@@ -205,7 +205,7 @@ def test_one_method_alone_is_compared_with_nothing(tmp_path):
     assert trajectory_figure.statements(points(tmp_path, rows({"dm": CURVES["dm"]})), LABELS) == []
 
 
-# ---- what readers get
+# ---- figure, table and statements
 
 
 def test_curves_show_the_points_and_their_deviations(tmp_path):
@@ -260,7 +260,7 @@ def test_times_are_quoted_only_where_they_were_published(tmp_path):
 def test_the_script_takes_the_snapshots_of_the_protocol(tmp_path, monkeypatch, capsys):
     found, config = [], load_config(ROOT / "config", "smoke")
     for followed, steps in trajectories.trajectories(config, "figure4").items():
-        curve = {step: ([1.0 * step], [[20 + step]]) for step in [*steps, 1]}  # 1 is not asked for
+        curve = {step: ([1.0 * step], [[20 + step]]) for step in [*steps, 1]}  # step 1 is not in the protocol
         found += rows({followed.method: curve}, dataset=followed.dataset, ipc=followed.ipc)
     folder = tmp_path / "accuracy"
     write_rows(found, folder / "rows.parquet", SNAPSHOT)

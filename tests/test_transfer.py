@@ -1,4 +1,4 @@
-"""Parcels: many tensors reach a device in one copy, as they were."""
+"""Parcels: many tensors reach a device in one copy, unchanged."""
 
 from __future__ import annotations
 

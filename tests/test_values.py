@@ -1,4 +1,4 @@
-"""Values of options and of config/: what is out of range, or read by YAML as something else, is one line."""
+"""Values of options and of config/: one line for values out of range, and for those that YAML misreads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a result says about the code that made it."""
+"""The version of the code in the provenance of results."""
 
 from __future__ import annotations
 

@@ -40,11 +40,11 @@ def test_whitened_training_images_have_the_covariance_of_the_definition(prepared
     seen = real.train.batch(np.arange(len(real.train)), torch.device("cpu")).flatten(1).double().numpy()
     pixels = np.asarray(real.train.images).reshape(len(seen), -1) / 255
     values, vectors = np.linalg.eigh(np.cov(pixels.T))
-    # The eigenvalues s become s / (s + 0.1) along the same directions, and the mean becomes 0.
+    # Along the same directions the eigenvalues s become s / (s + 0.1), and the mean becomes 0.
     wanted = (vectors * (values / (values + 0.1))) @ vectors.T
     np.testing.assert_allclose(np.cov(seen.T), wanted, atol=1e-5)
     np.testing.assert_allclose(seen.mean(0), 0, atol=1e-5)
-    # The pieces in which images are read make no difference, and a relative ridge is a share of the trace.
+    # The number of images per read has no effect, and a relative ridge is a multiple of the mean eigenvalue.
     images = np.asarray(real.train.images)
     whole = np.load(prepared / "whitening.npy")
     pieces = fitted(np.array_split(images, 7), (0.0,), (1.0,), ridge=0.1, relative=False)
@@ -60,7 +60,7 @@ def test_a_set_is_in_the_space_of_the_whitened_test_images(prepared: Path, tmp_p
     bytes_ = torch.tensor(real.test.images[:20])
     labels = torch.as_tensor(real.test.labels[:20])
     wanted = real.test.batch(rows, torch.device("cpu"))
-    # Pixels are whitened as the data are; whitened ones are taken as they are, as of MTT without a matrix.
+    # Pixels are whitened like the data; whitened images, such as MTT's without a matrix, are left unchanged.
     for images, name in ((bytes_, "images.pt"), (bytes_ / 255, "images_1.pt"), (wanted, "images_2.pt")):
         torch.save(images, tmp_path / name)
         torch.save(labels, tmp_path / name.replace("images", "labels"))
@@ -108,7 +108,7 @@ def test_rounding_of_the_matrix_makes_no_other_data_set(
     assert (there.info.whitened_by, there.content) == (here.info.whitened_by, here.content)
     made = SyntheticSet.of(there.info, torch.zeros(10, 1, 8, 8), torch.arange(10))
     made.check_against(here.info)
-    # Another strength is another whitening.
+    # Another ridge is another whitening.
     data.prepare(
         "digits-zca", SPEC | {"zca": {"ridge": 0.2, "relative": False}}, tmp_path / "raw", tmp_path / "more"
     )

@@ -14,7 +14,7 @@ from condensery.machine.device import choose
 
 pytestmark = pytest.mark.skipif(not winograd.available(), reason="no C++ compiler")
 
-# Images, input channels, output channels, height, width: a tile; no square; more tiles than are done at once.
+# Images, input and output channels, height, width: one tile; not square; more tiles than one block.
 SHAPES = [(1, 16, 16, 4, 4), (3, 16, 48, 8, 12), (7, 32, 16, 16, 20)]
 
 
@@ -23,7 +23,7 @@ def normal(*shape: int) -> Tensor:
 
 
 def close(found: Tensor, exact: Tensor) -> None:
-    """Check that two arrays differ by rounding only, 1e-7 a step, of which there are hundreds."""
+    """Check that two arrays differ by rounding alone, 1e-7 per step, in hundreds of steps."""
     assert found.shape == exact.shape
     assert (found - exact).abs().max() < 3e-5 * exact.abs().max()
 
@@ -72,7 +72,7 @@ def test_threads_change_nothing(threads: int) -> None:
     ("images", "channels"),
     [
         (torch.empty(2, 16, 10, 8), 16),  # no whole tiles
-        (torch.empty(2, 3, 8, 8), 16),  # no whole panels of channels
+        (torch.empty(2, 3, 8, 8), 16),  # a part of a panel of channels
         (torch.empty(2, 16, 8, 8), 10),
         (torch.empty(2, 16, 8, 8, dtype=torch.bfloat16), 16),
         (torch.empty(2, 16, 8, 8, device="meta"), 16),
@@ -91,7 +91,7 @@ def test_the_compiler_uses_it() -> None:
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         found = torch.autograd.grad(F.cross_entropy(fast(images), labels), list(network.parameters()))
     calls = {event.key: event.count for event in profiler.key_averages()}
-    # One of two convolutions has as many channels: forward and to its images, and to its weight.
+    # One of two convolutions has enough channels: its output, and its gradients of images and weight.
     assert (calls["condensery::convolve"], calls["condensery::correlate"]) == (2, 1)
     exact = torch.autograd.grad(F.cross_entropy(network(images), labels), list(network.parameters()))
     for ours, plain in zip(found, exact, strict=True):

@@ -1,4 +1,4 @@
-"""The workflow: what it plans, what it repeats, how it refuses. Stand-ins replace the scripts."""
+"""The workflow: its plans, the jobs that a change repeats, its refusals. Stand-ins replace the scripts."""
 
 from __future__ import annotations
 
@@ -107,9 +107,9 @@ def test_no_target_is_all(folder: Path) -> None:
 @pytest.mark.slow
 def test_classes_are_condensed_in_jobs_of_the_size_asked_for(folder: Path) -> None:
     planned = plan(folder, "table1", options=("--forceall",), protocol="small", classes_per_job=4)
-    # 0-3, 4-7 and 8-9 of each of three methods.
+    # Classes 0-3, 4-7 and 8-9 for each of three methods.
     assert (planned["condense_classes"], planned["gather"], planned.get("condense")) == (9, 3, None)
-    # But what is timed is one job.
+    # But a timed set is one job.
     planned = plan(folder, "figure4", options=("--forceall",), protocol="small", classes_per_job=4)
     assert (planned["trajectory"], planned["evaluate_snapshot"]) == (1, 2)
 
@@ -142,7 +142,7 @@ def test_the_memory_of_a_job_is_that_of_its_own_classes(tmp_path: Path) -> None:
         assert memory == pytest.approx(6000 + 4 * held, abs=2)
 
 
-# Takes one of two pretended GPUs, and notes which, and from when to when it ran.
+# Takes one of two simulated GPUs, and records its index and the times of its start and end.
 TAKER = """
 import sys, time
 from pathlib import Path
@@ -169,11 +169,11 @@ def test_jobs_are_spread_over_the_gpus_of_a_machine(tmp_path: Path, monkeypatch:
     assert [device for device, _, _ in jobs] == [0, 0, 1, 1]
     for device, began, ended in jobs:
         others = [other for other in jobs if other[1] < ended and began < other[2]]
-        # No two on one device, and none that waits for one with its cores idle.
+        # No two jobs share a device, and none occupies cores while it waits for a device.
         assert len({other[0] for other in others}) == len(others) <= 2, (device, others)
 
 
-# Fails at its first two attempts.
+# Fails in its first two attempts.
 FAILER = """
 import sys
 from pathlib import Path
@@ -197,7 +197,7 @@ def test_a_job_that_is_tried_again_gets_more_time_and_memory(tmp_path: Path) -> 
         asked = [int(value) for value in re.findall(rf"ipc=2.*\n.*resources: .*\b{resource}=(\d+)", output)]
         first = asked[0]
         assert asked == [first, 2 * first, 3 * first], output
-    # The set and the data that it is made of.
+    # The set and its data.
     assert re.search(
         r"^The run takes about \d+ s by its plan. Jobs that compute: 1, 1 at once.$", output, re.MULTILINE
     )
@@ -305,7 +305,7 @@ def test_results_lie_at_their_coordinates(finished: Path) -> None:
     }
     assert {path for path in files if not path.startswith(("logs/", "benchmarks/"))} == expected
     # prepare, pretrain, 3 condense, 5 evaluate, evaluate_whole, table, figure, page, and for figure 4
-    # trajectory, 2 evaluate_snapshot, figure_of_trajectories; the cost has but a log. Settings of 3 targets.
+    # trajectory, 2 evaluate_snapshot, figure_of_trajectories; the cost has only a log. Settings of 3 targets.
     for kind, count in (("logs", 15 + 4 + 3), ("benchmarks", 14 + 4)):
         assert len([path for path in files if path.startswith(f"{kind}/")]) == count
     assert (finished / "data" / "prepared" / "digits" / "info.json").exists()
@@ -344,7 +344,7 @@ def test_the_cost_of_a_table_is_that_of_all_its_jobs(finished: Path, tmp_path: P
 
 def test_nothing_is_repeated_without_a_reason(finished: Path) -> None:
     assert plan(finished, "all", protocol="small") == {}
-    # Where a job runs is no part of what it makes, nor are new times of old contents.
+    # Neither the device of a job nor new times of unchanged files repeat it.
     (finished / "results/small/synthetic/digits/dm/convnet/ipc2/seed0.safetensors").touch()
     assert plan(finished, "all", protocol="small", device="cpu", gpu=1) == {}
 
@@ -391,7 +391,7 @@ def test_the_slurm_profile_knows_the_rules_that_use_a_gpu() -> None:
     rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     each = re.split(r"^ *rule\b", rules, flags=re.MULTILINE)[1:]
     asking = {rule.split(":")[0].strip() for rule in each if "**GPU_JOB" in rule or "gpu=GPU" in rule}
-    if "" in asking:  # the rule whose names are the keys of TRAINED
+    if "" in asking:  # the rule that is named after the keys of TRAINED
         asking = asking - {""} | set(re.findall(r'TRAINED\["(\w+)"\]', rules))
     asking |= {new for old, new in re.findall(r"use rule (\w+) as (\w+)", rules) if old in asking}
     profile = (ROOT / "workflow/profiles/slurm/config.yaml").read_text()

@@ -1,4 +1,4 @@
-"""The workflow of continual learning: its plan, the arguments of each step, what a change repeats."""
+"""The workflow of continual learning: its plan, the arguments of its jobs, the jobs that a change repeats."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def finished(folder: Path) -> Path:
 
 
 def options(path: Path) -> dict[str, str]:
-    """Return option -> value of what a stand-in was called with; of several values the first."""
+    """Return option -> value of a stand-in's command line; of several values the first."""
     words = path.read_text().split()
     return {word: words[i + 1] for i, word in enumerate(words) if word.startswith("--")}
 
@@ -57,7 +57,7 @@ def options(path: Path) -> dict[str, str]:
             {"condense": 10, "continual_features": 75, "continual_memory": 150, "continual_accuracy": 40},
             marks=pytest.mark.slow,
         ),
-        # SVHN is in the common shape as it is, MNIST and USPS are not.
+        # SVHN has the common shape already, MNIST and USPS have not.
         (
             ["dsa_continual"],
             {"condense": 10, "pretrain": 5, "continual_features": 10, "continual_memory": 20}
@@ -94,7 +94,7 @@ def test_networks_are_trained_on_the_memories_of_their_order(finished: Path) -> 
     files = " ".join(f"{folder}/step{step}.safetensors" for step in range(5))
     assert f"--steps 5 --order 1 --data digits --prepared data/prepared/digits --memory {files} " in herding
     assert "--networks 4 " in herding
-    # The classes of DM do not depend on the steps: one ordinary set holds them all.
+    # DM's classes do not depend on the steps: one ordinary set of all classes serves every step.
     dm = (finished / "continual/digits/steps5/dm/convnet/ipc2/order1/accuracy.parquet").read_text()
     assert "--memory results/small/synthetic/digits/dm/convnet/ipc2/seed1.safetensors " in dm
     assert options(finished / "synthetic/digits/dm/convnet/ipc2/seed1.safetensors")["--data"] == "digits"
@@ -107,7 +107,7 @@ def test_a_sequence_is_brought_to_one_shape(finished: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {*own, "accuracy.parquet"}
     assert options(folder / "step0.safetensors")["--data"] == "digits"
     assert options(folder / "step0.safetensors")["--shape"] == "1x28x28"
-    # MNIST has that shape, so that an ordinary set is its memory.
+    # MNIST has the common shape, so that an ordinary set is its memory.
     accuracy = (folder / "accuracy.parquet").read_text()
     prepared = " ".join(f"data/prepared/{name}" for name in ("digits", "mnist", "usps"))
     mine, last = (str((folder / name).relative_to(finished.parents[1])) for name in sorted(own))

@@ -19,7 +19,7 @@ from tests.forked import CONTEXT
 
 ROOT = Path(__file__).parents[1]
 
-# Writes what it was called with to the outputs that the rule expects.
+# Writes its arguments to the outputs that the rule expects.
 STAND_IN = """
 import sys
 from pathlib import Path
@@ -52,12 +52,12 @@ for option, kinds in (("--out-table", ("csv", "md", "tex", "json")), ("--out-fig
 
 
 def project(folder: Path, protocols: Mapping[str, str], scripts: Iterable[str] = ()) -> Path:
-    """Make a folder the project, with stand-ins for some scripts and no others.
+    """Turn a folder into a copy of the project, with stand-ins for some scripts and without the others.
 
     Args:
         folder: an empty folder.
-        protocols: name -> text of protocols beside those of the project.
-        scripts: names of the scripts that jobs will call.
+        protocols: name -> text of additional protocols.
+        scripts: names of the scripts to replace, without suffix.
 
     Returns:
         The folder.
@@ -77,7 +77,7 @@ def project(folder: Path, protocols: Mapping[str, str], scripts: Iterable[str] =
 
 
 def snakemake(folder: Path, *options: str, targets: tuple[str, ...] = (), **settings: object) -> str:
-    """Run Snakemake, its environment not activated: the jobs must find their Python all the same.
+    """Run Snakemake without activating its environment: jobs must find their Python nevertheless.
 
         Returns:
     Its output.
@@ -98,13 +98,13 @@ def snakemake(folder: Path, *options: str, targets: tuple[str, ...] = (), **sett
 
 
 def planned(folder: Path, *options: str, targets: tuple[str, ...] = (), **settings: object) -> str:
-    """Do as `snakemake` for a run without jobs, in a process that is forked with Snakemake imported.
+    """Run Snakemake without jobs, in a forked process that has imported it; see `snakemake`.
 
     Returns:
         Its output.
 
     Raises:
-        CalledProcessError: it ended with an error.
+        CalledProcessError: Snakemake failed.
     """
     config = ["--config", *(f"{key}={value}" for key, value in settings.items())] if settings else []
     words = [*options, *config, "--", *targets]
@@ -145,7 +145,7 @@ def plan(folder: Path, *targets: str, options: tuple[str, ...] = (), **settings:
 
 
 def refusal(folder: Path, target: str = "table1", **settings: object) -> str:
-    """Return the one line that a run ends with before any job."""
+    """Return the one-line error with which a run ends before any job."""
     with pytest.raises(subprocess.CalledProcessError) as caught:
         planned(folder, "--cores", "1", targets=(target,), **settings)
     output = caught.value.stderr + caught.value.stdout
@@ -155,7 +155,7 @@ def refusal(folder: Path, target: str = "table1", **settings: object) -> str:
 
 
 def costed(folder: Path, table: str, out: Path) -> set[str]:
-    """Write the cost of a table of the protocol `small`; return the jobs, all of which are known."""
+    """Write the cost of a table of the protocol `small`; return its jobs, all of which have records."""
     words = ["--table", table, "--protocol", "small", "--results", str(folder / "results/small")]
     subprocess.run(
         [sys.executable, str(ROOT / "scripts/cost.py"), *words, "--out-prefix", str(out)],
@@ -169,7 +169,7 @@ def costed(folder: Path, table: str, out: Path) -> set[str]:
 
 
 def benchmarked(folder: Path, *parts: str) -> set[str]:
-    """Return the jobs of the protocol `small` that have a benchmark in some of its folders."""
+    """Return the jobs of the protocol `small` that have a benchmark in the given folders."""
     root = folder / "results/small/benchmarks"
     found = (path for part in parts for path in (root / part).rglob("*.tsv"))
     return {str(path.relative_to(root).with_suffix("")) for path in found}

@@ -1,1 +1,1 @@
-"""Faults on purpose: kills, damaged files, bad inputs, full disks and two runs at once."""
+"""Injected faults: kills, damaged files, bad inputs, full disks and two simultaneous runs."""

@@ -1,8 +1,8 @@
-"""Runs commands in forked processes, and lets them fail before a chosen operation on a file.
+"""Runs commands in forked processes, and makes them fail before a chosen file operation.
 
 A server process imports everything once and forks a child for each command. In a child, every operation that
-changes something below the folder of the command is counted: opening for writing, making, renaming and
-removing, truncating, and flushing to the disk.
+changes something in the folder of the command is counted: opening for writing, creating, renaming, removing,
+truncating, and flushing to the disk.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ KILLED = -signal.SIGKILL
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens before an operation.
+    """A fault before a file operation.
 
     Attributes:
-        at: the number of the operation, from 0.
+        at: number of the operation, counted from 0.
         kind: ``kill``; ``power``, which also cuts every file that was not flushed to the disk to half of its
             size, as a power failure may; or the name of an error that the operation raises, such as ENOSPC.
     """
@@ -50,7 +50,7 @@ class Ended:
     Attributes:
         status: its exit status; -9 when it was killed.
         text: what it printed.
-        operations: what it did to which files, in order; empty when it was killed.
+        operations: its file operations in order, each with its path; empty if it was killed.
     """
 
     status: int
@@ -63,7 +63,7 @@ class Ended:
         return [line for line in self.text.splitlines() if line.startswith("error: ")]
 
     def refused(self, *words: str) -> bool:
-        """Say whether it ended with one line for its user, with these words, and without a traceback."""
+        """Return whether it ended with a one-line error that contains these words, without a traceback."""
         one = self.status == 1 and len(self.errors) == 1 and "Traceback" not in self.text
         return one and all(word in self.errors[0] for word in words)
 
@@ -79,10 +79,10 @@ def run(
     """Run a command in a folder; relative paths and the counted operations are those below it.
 
     Args:
-        words: the name of a script, and its command line.
-        folder: where it runs.
-        fault: what happens to it.
-        after: seconds after which it is sent a signal.
+        words: the name of a script, and its arguments.
+        folder: its working directory.
+        fault: the fault to inject, if any.
+        after: seconds after which it receives a signal.
         by: the signal.
     """
     child = begin(words, folder, fault)
@@ -90,7 +90,7 @@ def run(
 
 
 def begin(words: list[str], folder: Path, fault: Fault | None = None, name: str = "") -> Any:
-    """Start a command, as `run`; ``name`` tells apart the logs of commands that run at once."""
+    """Start a command as `run` does; ``name`` distinguishes the logs of simultaneous commands."""
     child = CONTEXT.Process(target=_child, args=(words, str(folder), _log(folder, name), fault))
     child.start()
     return child
@@ -148,12 +148,12 @@ def _child(words: list[str], folder: str, log: str, fault: Fault | None) -> None
 
 
 def may_fail(operation: str) -> bool:
-    """Say whether an operation of `Ended.operations` fails on a disk that is full or read-only."""
+    """Return whether an operation of `Ended.operations` fails on a full or read-only disk."""
     return operation.startswith(_MAY_FAIL)
 
 
 class _Operations:
-    """Notes the operations below a folder, and brings about the fault."""
+    """Records the file operations in a folder, and injects the fault."""
 
     def __init__(self, folder: str, fault: Fault | None) -> None:
         self.done: list[str] = []

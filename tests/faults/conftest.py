@@ -1,4 +1,4 @@
-"""The workshop that the tests of faults share, and the counts that they print at the end."""
+"""The jobs that the tests of faults share, and the counts that these tests print at the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 @pytest.fixture
 def count(record_property: Callable[[str, object], None]) -> Iterator[Counter[str]]:
-    """Yield what a test counts: how many of what, and how they ended."""
+    """Yield the counter of a test: kind of case and its outcome -> number of cases."""
     counted: Counter[str] = Counter()
     yield counted
     for name, number in counted.items():

@@ -1,7 +1,7 @@
-"""The readers of files that others write, each with a small whole file and a function that reads one like it.
+"""The readers of foreign files, each with a small valid file and a reading function.
 
-`python -m tests.faults.readers NAME [FOLDER]` fuzzes one of them with atheris, led by coverage, until it is
-interrupted or something other than a refusal comes out; FOLDER keeps the files that it finds worth keeping.
+`python -m tests.faults.readers NAME [FOLDER]` fuzzes one of them with atheris, guided by coverage, until it
+is interrupted or an error other than a refusal occurs; FOLDER keeps the inputs that reach new code.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Reader:
     """A reader.
 
     Attributes:
-        files: what it reads, by the names of the files in a folder; the first is the one to change.
-        read: reads the folder. `CondenseryError` is its only answer to files that it cannot use.
+        files: name -> contents of the files that it reads from a folder; the first file is the one to change.
+        read: reads the folder; raises `CondenseryError`, and nothing else, for files that it cannot use.
     """
 
     files: Mapping[str, bytes]
@@ -60,7 +60,7 @@ class Reader:
         """Read the folder with other data in the first file; return whether it was refused.
 
         Raises:
-            Exception: anything but a refusal.
+            Exception: any error other than a refusal.
         """
         shutil.rmtree(folder, ignore_errors=True)
         for name, whole in self.files.items():
@@ -81,7 +81,7 @@ def _spec(kind: str, path: str, channels: int, *, size: int = 8, classes: int = 
 
 
 def _prepared(folder: Path, spec: Mapping[str, Any], *, checked: bool = True) -> object:
-    """Prepare a data set; unchecked, from files with other checksums than the published ones."""
+    """Prepare a data set; with ``checked=False`` its files need not have the published checksums."""
     out = folder / "out"
     kind = spec["sources"][0]["kind"]
     known = kinds.KINDS[kind]
@@ -195,7 +195,7 @@ def _read_set(read: Callable[[Path], SyntheticSet], folder: Path) -> None:
 
 
 def _read_foreign(name: str, folder: Path, zca: str | None = None) -> None:
-    # Without the option that some would ask for, less would be read.
+    # Some layouts need an option; without it the reader would refuse them early.
     space: exchange.Space | None = "normalized" if folder.joinpath(name).suffix == ".pt" else None
     exchange.read(folder / name, INFO, space=space, zca=folder / zca if zca else None)
 

@@ -1,4 +1,4 @@
-"""Files that were damaged are refused in one line, or make no difference: they never give another number."""
+"""A damaged file is refused in one line, or makes no difference: it never changes a number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.faults.children import Ended, Fault
 from tests.faults.workshop import BY_NAME, Workshop
 
 QUICK = ("set",)
-"""The kinds of files that are damaged in the fast suite, a few times each."""
+"""The kinds of files that the fast suite damages, a few times each."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Kind:
     """Files of one kind.
 
     Attributes:
-        maker: the job that writes them, or ``results``, where some are gathered.
-        file: one of them, in the folder of that job.
-        reader: the job that reads them.
+        maker: the job that writes them, or ``results``, a folder of copied results.
+        file: path of one such file in the folder of that job.
+        reader: a job that reads them.
     """
 
     maker: str
@@ -111,7 +111,7 @@ def _block(data: bytes, draw: random.Random) -> tuple[int, int]:
 
 
 def damaged(name: str, data: bytes, number: int) -> bytes:
-    """Return the data with damage of a kind that the number chooses; it always differs."""
+    """Return the data with damage that the number selects; it always differs from the data."""
     draw = random.Random(f"{name} {number}")
     while (found := DAMAGES[number % len(DAMAGES)](data, draw)) == data:
         pass
@@ -130,7 +130,7 @@ def rounds(request: pytest.FixtureRequest) -> range:
 
 
 def verdict(workshop: Workshop, reader: str, ended: Ended, folder: Path, *named: str) -> str | None:
-    """Return how a job took a damaged file: ``refused``, ``no difference``, or None for what must not be."""
+    """Return the effect of a damaged file on a job: ``refused``, ``no difference``, or None for a defect."""
     job = BY_NAME[reader]
     found = workshop.contents(job, folder)
     if ended.refused(*named) and not found:
@@ -222,7 +222,7 @@ def test_a_damaged_configuration_is_refused_or_its_settings_are_recorded(
         ended = children.run(workshop.words(job, config=tmp_path / "config"), folder)
         found = verdict(workshop, "dm", ended, folder)
         if found is None and ended.status == 0:
-            # A setting that is still one gives other numbers, and they say so.
+            # A damaged file may remain a valid configuration, whose settings the results record.
             made = workshop.contents(job, folder)["set.safetensors"]
             found = "other settings, recorded" if made[1] != expected[1] else None
         assert found, f"{number}: {ended.text}"

@@ -1,4 +1,4 @@
-"""On a disk that is full, broken or read-only, a job ends in one line, and goes on later from what it had."""
+"""On a full, broken or read-only disk a job ends with one line, and resumes later from its checkpoint."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Disk:
             pytest.skip(f"cannot mount: {done.stderr.strip()}")
 
     def remount(self, options: str) -> None:
-        """Change its size, or whether it can be written."""
+        """Change the size of the disk, or make it read-only."""
         subprocess.run(["mount", "-o", f"remount,{options}", str(self.folder)], check=True)
 
 

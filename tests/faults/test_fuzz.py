@@ -1,4 +1,4 @@
-"""Whatever is in a file of somebody else, its reader takes it or refuses it in one line."""
+"""Whatever a foreign file contains, its reader reads it or refuses it in one line."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.faults.readers import READERS
 from tests.faults.test_corruptions import DAMAGES
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "60"))
-"""How long all readers are tried, together."""
+"""Seconds for the trials of all readers together."""
 
 SLOWEST = 20
-"""Seconds after which a reader that has not ended counts as hanging."""
+"""Seconds after which a reader counts as hanging."""
 
 MEMORY = 8 * 2**30
-"""Bytes that a reader of files of a few kilobytes may ask for."""
+"""Bytes of memory that a reader of a file of a few kilobytes may allocate."""
 
 
 @pytest.fixture
 def limits() -> object:
-    """Silence the log, and bound memory while a reader is tried."""
+    """Silence the log, and limit the memory of a trial."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, hard))
@@ -60,7 +60,7 @@ def test_a_whole_file_is_read(name: str, tmp_path: Path) -> None:
 
 
 FOUND = sorted((Path(__file__).parent / "found").iterdir())
-"""Files that were once neither read nor refused, named after their reader."""
+"""Files that earlier versions neither read nor refused, named after their reader."""
 
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: path.name)

@@ -1,6 +1,6 @@
-"""Image folders and synthetic sets as people have them: read as they are meant, or refused in one line.
+"""Image folders and synthetic sets as users have them: read as intended, or refused in one line.
 
-Roses are red and tulips are green, in every case; what comes out must say so, under the right names.
+Roses are red and tulips are green in every case: the prepared images must have these colors and names.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def flowers(
     size: tuple[int, int] = (32, 32),
     mode: str = "RGB",
 ) -> Path:
-    """Make a folder of pictures, class by class, each class in its color; return it."""
+    """Write a folder of pictures, in which each class has its color; return the folder."""
     for split in splits:
         for color, name in enumerate(classes):
             (folder / split / name).mkdir(parents=True)
@@ -57,13 +57,13 @@ def flowers(
 
 @dataclass(frozen=True)
 class Case:
-    """A folder, and what is to come out.
+    """An image folder, and the expected result of preparing it.
 
     Attributes:
-        make: writes the folder.
-        refused: words of the refusal; empty when it is to be read.
+        make: function that writes the folder.
+        refused: words of the expected refusal; empty if the folder is valid.
         classes: the classes in the order of their labels, with their colors.
-        images: training images of each class; empty: not compared.
+        images: number of training images of each class; if empty, not compared.
         entry: keys of its entry in datasets.yaml that differ.
     """
 
@@ -75,7 +75,7 @@ class Case:
 
 
 def _and(*actions: Callable[[Path], object], **options: Any) -> Callable[[Path], None]:
-    """Return what makes a folder of flowers and then does something to it."""
+    """Return a function that writes a folder of flowers and applies actions to it."""
 
     def make(folder: Path) -> None:
         flowers(folder, **options)
@@ -122,7 +122,7 @@ def _half(name: str) -> Callable[[Path], None]:
 
 
 def _deep(dtype: type, suffix: str, high: float) -> Callable[[Path], None]:
-    """Return what makes dark and light gray pictures of more than eight bits, dark first."""
+    """Return a function that writes dark and light gray pictures of more than eight bits, dark first."""
 
     def make(folder: Path) -> None:
         for split in ("train", "test"):
@@ -151,7 +151,7 @@ def _alpha(folder: Path) -> None:
 
 
 def _turned(orientation: int) -> Callable[[Path], None]:
-    """Return what makes pictures, white above black, half of them stored turned with a tag that says so."""
+    """Return a function that writes pictures, white above black; half are stored rotated with a tag."""
     stored = {
         3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270,
         2: Image.Transpose.FLIP_LEFT_RIGHT, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -188,7 +188,7 @@ def _move_out(folder: Path) -> None:
 
 
 def _normalized(folder: Path) -> None:
-    """Write one name in the two spellings that Unicode has for it."""
+    """Write one name in both of its Unicode normal forms."""
     for split, form in (("train", "NFC"), ("test", "NFD")):
         (folder / split / "rose").rename(folder / split / unicodedata.normalize(form, "pâquerette"))
 
@@ -196,7 +196,7 @@ def _normalized(folder: Path) -> None:
 NAMES = tuple(str(number) for number in range(12))
 GRAY = {"channels": 1}
 CASES: dict[str, Case] = {
-    # Clutter of systems and editors
+    # Files of operating systems and editors
     "finder": Case(
         _and(
             *(
@@ -328,7 +328,7 @@ def test_a_folder_of_images(name: str, workshop: Workshop, tmp_path: Path, count
 
 def _check_image(image: np.ndarray, name: str, expected: int) -> None:
     if len(image) == 1:
-        assert image.mean() == pytest.approx(expected, abs=4)  # a level
+        assert image.mean() == pytest.approx(expected, abs=4)  # a gray level
     elif expected == -1:  # black on white
         black = 197 if name == "disc" else 225
         assert (image < 128).sum() == pytest.approx(3 * black, abs=99)
@@ -347,7 +347,7 @@ PIXELS = (torch.rand(20, 1, 8, 8, generator=DRAW) * 255).round()
 
 
 class Evil:
-    """Runs code when it is unpickled by a reader that allows it."""
+    """Runs code when an unsafe reader unpickles it."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (print, ("it ran",))
@@ -355,13 +355,13 @@ class Evil:
 
 @dataclass(frozen=True)
 class Made:
-    """A set in the layout of the authors' code.
+    """A file in the layout of the authors' code, and the expected result of importing it.
 
     Attributes:
-        value: what is saved.
-        refused: words of the refusal; empty when it is to be read.
-        images: what is to be read, normalized.
-        pixels: or what is to be read, from 0 to 255.
+        value: the object to save.
+        refused: words of the expected refusal; empty if the file is valid.
+        images: the expected normalized images.
+        pixels: the expected pixels, 0 to 255, instead of ``images``.
     """
 
     value: Any

@@ -1,4 +1,4 @@
-"""Jobs that are killed and started again give the numbers of jobs that were left alone."""
+"""Jobs that are killed and started again give the numbers of uninterrupted jobs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.faults.workshop import BY_NAME, JOBS, Workshop, left_in
 from tests.scripts import ROOT
 
 QUICK = ("inverted", "random")
-"""The jobs that are killed in the fast suite, a few times each."""
+"""The jobs that the fast suite kills, a few times each."""
 
 FIRST = {job.script: job.name for job in reversed(JOBS)}
-"""A job of every script, which is killed more often than the others."""
+"""One job of every script; these are killed more often than the others."""
 
 NOTHING_WRITTEN = {"plan"}
 
@@ -27,7 +27,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
 def is_first(name: str) -> bool:
-    """Say whether a job stands for its script."""
+    """Return whether a job is the first one of its script."""
     return FIRST[BY_NAME[name].script] == name
 
 
@@ -37,7 +37,7 @@ def jobs(*quick: str) -> list[object]:
 
 
 def picked(name: str, operations: tuple[str, ...], most: int) -> list[int]:
-    """Return the numbers of operations of different kinds, drawn anew for every job."""
+    """Return the numbers of at most ``most`` operations of different kinds, drawn for each job."""
     draw = random.Random(name)
     kinds: dict[str, list[int]] = {}
     for number, operation in enumerate(operations):
@@ -47,23 +47,23 @@ def picked(name: str, operations: tuple[str, ...], most: int) -> list[int]:
 
 
 def check_complete_or_absent(workshop: Workshop, name: str, folder: Path) -> None:
-    """Check that what an ended job has written under final names is what it writes without a fault."""
+    """Check that every output of an ended job is absent, or equal to that of an undisturbed job."""
     job = BY_NAME[name]
     expected = workshop.contents(job, workshop.made(name))
     for output, found in workshop.contents(job, folder).items():
         if output == "prepared":
             if "info.json" not in found:
-                continue  # complete when its description is there
+                continue  # complete once its description is written
             found = {name: file for name, file in found.items() if not name.startswith(".partial/")}
         assert found == expected[output], f"{name}: {output} is there and differs"
 
 
 def check_goes_on(workshop: Workshop, name: str, folder: Path) -> None:
-    """Check that a job that was ended gives what it gives without a fault when it is started again."""
+    """Check that an interrupted job, started again, gives the outputs of an undisturbed job."""
     job = BY_NAME[name]
     check_complete_or_absent(workshop, name, folder)
     again = children.run(workshop.words(job), folder)
-    # A folder is never replaced; the job was killed after its last step.
+    # An output folder is never replaced: here the job was killed after it had written its folder.
     done = again.refused("is not an empty folder") and list(workshop.contents(job, folder)) == list(
         job.outputs
     )

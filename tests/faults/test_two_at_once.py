@@ -1,4 +1,4 @@
-"""Two runs of one command at once, to one output: both end, and the output is that of one run."""
+"""Two simultaneous runs of one command with one output: both end, and the output is that of one run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_two_runs_to_one_output(name: str, workshop: Workshop, tmp_path: Path, c
         both.append(children.begin(words, folder, name=which))
         time.sleep(draw.uniform(0, 0.3))
     ended = [children.end(child, folder, name=which) for child, which in zip(both, "xy", strict=True)]
-    # The second to finish a folder finds it there.
+    # Of two runs that write a folder, the later one finds the folder of the earlier one.
     assert [e.status for e in ended].count(0) >= 1, ended
     assert all(e.status == 0 or e.refused(job.outputs[0]) for e in ended), ended
     assert workshop.contents(job, folder) == workshop.contents(job, workshop.made(name))

@@ -1,4 +1,4 @@
-"""What the commands are tried on: a few digits, settings of a few steps, and jobs of every script."""
+"""Inputs of the tests of faults: a few digits, settings of a few steps, and jobs of every script."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.faults import children
 from tests.scripts import ROOT
 
 TRAIN_IMAGES, TEST_IMAGES = 20, 4
-"""Of each class; the job ``built_in`` prepares all that there are."""
+"""Images per class; the job ``built_in`` prepares all images of the data set."""
 _TIME = r"Mapped in [\w. ]*? on"
-"""The measured time in the caption of a map."""
+"""Pattern of the measured time in the caption of a map."""
 FEW_STEPS = {
     "dm": {"iterations": 2},
     "dm-pool": {"iterations": 2},
@@ -51,10 +51,10 @@ class Job:
     """A command whose outputs can be compared.
 
     Attributes:
-        name: of the job, and of the folder of its outputs.
+        name: name of the job and of its folder.
         words: the script and its command line. ``{NAME}`` stands for the folder of another job; relative
             paths are in the job's own folder.
-        outputs: what it writes, relative to its folder.
+        outputs: paths of its outputs, relative to its folder.
     """
 
     name: str
@@ -293,14 +293,14 @@ BY_NAME = {job.name: job for job in JOBS}
 
 
 class Workshop:
-    """Jobs that were run without a fault, each once, when it is first asked for.
+    """Jobs without faults, each run once, when it is first needed.
 
     Args:
-        folder: of everything.
+        folder: holds the folders of all jobs.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Make the configuration and the images that the jobs begin with."""
+        """Write the configuration and the images that the jobs read."""
         self.folder = folder
         self._seconds: dict[str, float] = {}
         self._operations: dict[str, tuple[str, ...]] = {}
@@ -308,11 +308,11 @@ class Workshop:
         _write_images(folder / "raw")
 
     def words(self, job: Job, **instead: Path) -> list[str]:
-        """Return the command line of a job, whose inputs have been made.
+        """Return the command line of a job, after running the jobs that it depends on.
 
         Args:
             job: the job.
-            instead: folders that take the places of the outputs of other jobs, or of config and raw.
+            instead: folders that replace those of other jobs, or of config and raw.
         """
         for name in job.inputs():
             self.made(name)
@@ -322,7 +322,7 @@ class Workshop:
         return job.words.format_map(named | {name: str(path) for name, path in instead.items()}).split()
 
     def made(self, name: str) -> Path:
-        """Return the folder of a job's outputs, made without a fault."""
+        """Return the folder of a job that ran without a fault."""
         if name not in self._seconds:
             job = BY_NAME[name]
             words = self.words(job)
@@ -335,17 +335,17 @@ class Workshop:
         return self.folder / name
 
     def seconds(self, name: str) -> float:
-        """Return how long a job takes."""
+        """Return the run time of a job in seconds."""
         self.made(name)
         return self._seconds[name]
 
     def operations(self, name: str) -> tuple[str, ...]:
-        """Return the operations on files of a job, as `children.Ended` has them."""
+        """Return the file operations of a job, as in `children.Ended.operations`."""
         self.made(name)
         return self._operations[name]
 
     def contents(self, job: Job, folder: Path) -> dict[str, Any]:
-        """Return what is in those outputs of a job that a folder has, without measured times."""
+        """Return the contents of the outputs of a job that exist in a folder, without measured times."""
         return {name: contents(folder / name) for name in job.outputs if (folder / name).exists()}
 
     def _results(self) -> None:
@@ -359,12 +359,12 @@ class Workshop:
 
 
 def left_in(folder: Path) -> list[str]:
-    """Return the names in a folder, hidden ones too."""
+    """Return the names in a folder, including hidden ones."""
     return [path.name for path in folder.iterdir()] if folder.exists() else []
 
 
 def contents(path: Path) -> Any:
-    """Return what is in an output, in a form that compares, without measured times."""
+    """Return the contents of an output in a comparable form, without measured times."""
     if path.is_dir():
         return {
             str(file.relative_to(path)): contents(file) for file in sorted(path.rglob("*")) if file.is_file()
@@ -373,7 +373,7 @@ def contents(path: Path) -> Any:
         tensors, about = read_tensors(path)
         provenance = about.get("provenance", {})
         provenance.get("snapshot", {}).pop("seconds", None)
-        provenance.get("imported", {}).pop("sha256", None)  # of the file, whatever is behind its end
+        provenance.get("imported", {}).pop("sha256", None)  # depends on bytes after the end of the archive
         shown = {name: (str(t.dtype), tuple(t.shape), _bytes(t)) for name, t in tensors.items()}
         return shown, about
     if path.suffix == ".parquet":
@@ -385,10 +385,10 @@ def contents(path: Path) -> Any:
             assert isinstance(image, PngImageFile)
             text = {key: re.sub(_TIME, "", value) for key, value in image.text.items()}
             return hashlib.sha256(np.asarray(image).tobytes()).hexdigest(), text
-    if path.suffix == ".pdf":  # behind xref are places in the file, which depend on the length of the time
+    if path.suffix == ".pdf":  # after xref are byte positions, which depend on the length of the time
         data = path.read_bytes().partition(b"\nxref")[0]
         return hashlib.sha256(re.sub(_TIME.encode(), b"", data)).hexdigest()
-    if path.suffix == ".html":  # its links lead from where it is
+    if path.suffix == ".html":  # its links are relative to its folder
         return re.sub(r'(href|src)="[./][^"]*"', "", path.read_text(encoding="utf-8"))
     return hashlib.sha256(path.read_bytes()).hexdigest()
 

@@ -1,8 +1,8 @@
-"""Golden values: what each method makes of the digits under one seed, in few steps, as config/ has it else;
-and what each corruption makes of pictures.
+"""Golden values: the set of each method for the digits under one seed, and the effect of each corruption.
 
-They catch what no other test can: a draw from another stream, another order of the classes, a moved default.
-The result is as good as before, and every number that was ever released has changed.
+Methods have the parameters of config/, but few steps. Golden values detect what no other test does: a draw
+from another stream, another order of the classes, a changed default. Such a change leaves the quality of the
+results as it was, but alters every released number.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CORRUPTED = Path(__file__).with_name("corruptions.json")
 NETWORK = "convnet-d2-w16"
 IPC = 2
 CLASSES = (1, 4, 6, 7)
-# What of a method's parameters is lowered, so that it takes a second.
+# Lowered parameters, so that a method takes about a second.
 LOWERED = {
     **{"iterations": 4, "batch_real": 16, "batch_net": 8},
     **{"outer_loop": 2, "inner_loop": 2},  # of DC, DSA and DCC
@@ -46,7 +46,7 @@ LOWERED = {
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """Return method -> what the file has of it."""
+    """Return method -> its golden values in the file."""
     return json.loads(FILE.read_text())
 
 
@@ -58,9 +58,9 @@ def digits(folder: Path) -> RealData:
 
 
 def trained(folder: Path, real: RealData) -> dict[str, list[Path]]:
-    """Return what methods need that is trained beforehand."""
+    """Return need -> files of the networks, pools and generators that methods need."""
     return {
-        # At a rate at which rounding does not grow: the images that are chosen must not depend on it.
+        # At this rate rounding errors do not grow, so that the selected images do not depend on them.
         "features": [problems.features_file(folder, real, NETWORK, lr=0.001)],
         "experts": [problems.experts_file(folder, real, NETWORK, batch=256)],
         "pairs": [problems.pairs_file(folder, real, NETWORK)],
@@ -71,18 +71,18 @@ def trained(folder: Path, real: RealData) -> dict[str, list[Path]]:
 def golden(
     name: str, real: RealData, trained_files: dict[str, list[Path]], *, seed: int = 0, **changes: Any
 ) -> dict[str, Any]:
-    """Return what a method makes, in a form that survives another processor and another PyTorch.
+    """Return a summary of a method's set that is equal on another processor and under another PyTorch.
 
     Args:
         name: the method.
-        real: the digits.
+        real: the digits, see :func:`digits`.
         trained_files: see :func:`trained`.
-        seed: of the set.
-        changes: to the method's parameters.
+        seed: seed of the set.
+        changes: parameters that replace those of config/.
 
     Returns:
-        Of a method that selects, ``indices`` of the training images, class by class; of another, four sums
-        over each tensor of its set, weighted unevenly so that every pixel and the order of the images count.
+        For a selection method, ``indices`` of the training images, class by class. For other methods, four
+        weighted sums over each tensor of the set, in which every pixel and the order of the images count.
     """
     config = load_config(ROOT / "config", "paper")
     entry = config.parameters("digits", name, NETWORK, IPC)
@@ -105,14 +105,14 @@ def golden(
 
 
 def sums(tensor: Tensor) -> list[float]:
-    """Return four sums over a tensor with weights between -0.5 and 0.5, as if drawn at random."""
+    """Return four sums over a tensor with pseudo-random weights between -0.5 and 0.5."""
     positions = torch.arange(1, tensor.numel() + 1, dtype=torch.float64)
     weights = torch.tensor([2.0, 3.0, 5.0, 7.0], dtype=torch.float64).sqrt().outer(positions) % 1 - 0.5
     return [float(f"{value:.7g}") for value in (weights @ tensor.double().flatten()).tolist()]
 
 
 def corrupted() -> dict[str, list[list[float]]]:
-    """Return kind of corruption -> for each severity, a pixel's mean change and mean absolute change."""
+    """Return kind of corruption -> for each severity, the mean and the mean absolute change of a pixel."""
     rows, columns = torch.arange(32).view(-1, 1), torch.arange(32)
     planes = [(6 * rows + 3 * columns + 50 * plane) % 256 for plane in range(6)]
     pictures = torch.stack(planes).view(2, 3, 32, 32).to(torch.uint8)

@@ -1,1 +1,1 @@
-"""Plain versions of what the library does fast: written from the papers, slow, easy to check by eye."""
+"""Plain versions of fast library code: written from the papers, slow, and easy to check by reading."""

@@ -25,7 +25,7 @@ def color(image: np.ndarray, u_brightness: float, u_saturation: float, u_contras
 
 
 def crop(image: np.ndarray, down: float, right: float) -> np.ndarray:
-    """Look at the image through a window that moved; outside there is nothing."""
+    """Shift the image; pixels from outside are 0."""
     _, height, width = image.shape
     out = np.zeros_like(image)
     for i, j in np.ndindex(height, width):
@@ -35,7 +35,7 @@ def crop(image: np.ndarray, down: float, right: float) -> np.ndarray:
 
 
 def cutout(image: np.ndarray, row: float, column: float) -> np.ndarray:
-    """Blank every pixel of the square; a pixel of it beyond the border falls on the border."""
+    """Set the pixels of a square to 0; positions beyond the border are moved onto the border."""
     _, height, width = image.shape
     tall, wide = int(0.5 * height + 0.5), int(0.5 * width + 0.5)
     out = image.copy()
@@ -47,17 +47,17 @@ def cutout(image: np.ndarray, row: float, column: float) -> np.ndarray:
 
 
 def flip(image: np.ndarray, u: float) -> np.ndarray:
-    """Mirror left and right in half of the cases."""
+    """Mirror left and right if ``u`` is in the lower half of its range."""
     return image[:, :, ::-1] if u < 0.5 else image
 
 
 def scale(image: np.ndarray, s_x: float, s_y: float) -> np.ndarray:
-    """Show at each position what lies s times as far from the center."""
+    """Take each pixel from the position s times as far from the center."""
     return _resample(image, lambda x, y: (s_x * x, s_y * y))
 
 
 def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
-    """Show at each position what the rotation by theta = [[cos, -sin], [sin, cos]] sends it to."""
+    """Take each pixel from the position that theta = [[cos, -sin], [sin, cos]] maps its own position to."""
     angle = degrees / 180 * math.pi
     cos, sin = math.cos(angle), math.sin(angle)
     return _resample(image, lambda x, y: (cos * x - sin * y, sin * x + cos * y))

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 
 def crop(image: np.ndarray, down: int, right: int, fill: Sequence[float]) -> np.ndarray:
-    """Pad by four pixels of the fill of each channel and cut a window out."""
+    """Pad by four pixels with the fill value of each channel and cut a window out."""
     padded = np.pad(image, ((0, 0), (4, 4), (4, 4)))
     padded[:] = np.asarray(fill)[:, None, None]
     _, height, width = image.shape
@@ -21,7 +21,7 @@ def crop(image: np.ndarray, down: int, right: int, fill: Sequence[float]) -> np.
 
 
 def scale(image: np.ndarray, tall: int, wide: int) -> np.ndarray:
-    """Resize by the nearest pixel, lay the result in the middle of a black canvas, cut the middle out."""
+    """Resize to the nearest pixel, center the result on a black canvas, and cut the center out."""
     channels, height, width = image.shape
     side = max(tall, wide, height, width)
     canvas = np.zeros((channels, side, side))
@@ -33,7 +33,7 @@ def scale(image: np.ndarray, tall: int, wide: int) -> np.ndarray:
 
 
 def rotate(image: np.ndarray, degrees: float, fill: float) -> np.ndarray:
-    """Rotate with SciPy, which enlarges the canvas, and cut the middle out."""
+    """Rotate with SciPy, which enlarges the canvas, and cut the center out."""
     _, height, width = image.shape
     turned = ndimage.rotate(image, degrees, axes=(-2, -1), cval=fill)
     top, left = (turned.shape[1] - height) // 2, (turned.shape[2] - width) // 2

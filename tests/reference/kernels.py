@@ -17,7 +17,7 @@ def value(name: str, x: np.ndarray, y: np.ndarray, setting: float) -> float:
 
 
 def mmd_squared(name: str, x: np.ndarray, y: np.ndarray, setting: float) -> float:
-    """Return the biased estimate: means over all pairs, each image also with itself."""
+    """Return the biased estimate: means over all pairs, including each image with itself."""
 
     def mean(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.mean([[value(name, p, q, setting) for q in b] for p in a]))

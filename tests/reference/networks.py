@@ -1,6 +1,6 @@
-"""The networks as plain arithmetic on a list of parameters, in the order in which they are used.
+"""The networks as plain arithmetic on a list of parameters in the order of their use.
 
-Written from the papers' description; nothing here is shared with the library. Batch norm is meant in
+Written from the papers' description; nothing here is shared with the library. Batch norm is in
 training mode.
 """
 
@@ -24,7 +24,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def normalize(x: Tensor, kind: str, take: Take) -> Tensor:
-    """Subtract the mean and divide by the deviation over what the kind says, then scale and shift."""
+    """Normalize over the dimensions of the kind of norm, then scale and shift."""
     if kind == "nonorm":
         return x
     weight, bias = take(), take()
@@ -42,7 +42,7 @@ def normalize(x: Tensor, kind: str, take: Take) -> Tensor:
 
 
 def pool(x: Tensor, kind: str) -> Tensor:
-    """Average or largest of each 2 x 2 square; an odd last row or column is dropped."""
+    """Average or maximum of each 2 x 2 square; an odd last row or column is dropped."""
     if kind == "nopool":
         return x
     x = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
@@ -62,7 +62,7 @@ def sequence(
 ) -> Tensor:
     """Run (kernel, pooled) layers: convolution, normalization, activation, pooling.
 
-    The first is padded by ``padding``, the others keep the size.
+    The first convolution is padded by ``padding``; the others keep the size.
     """
     for index, (kernel, pooled) in enumerate(layers):
         x = F.conv2d(x, take(), take(), padding=kernel // 2 if index else padding)
@@ -72,7 +72,7 @@ def sequence(
 
 
 def resnet18(x: Tensor, take: Take, *, norm: str, average_pooling: bool) -> Tensor:
-    """Run a stem and four stages of two blocks; stages 2 to 4 begin by halving the maps."""
+    """Run a stem and four stages of two blocks; stages 2 to 4 begin by halving the sides of the maps."""
     relu = ACTIVATIONS["relu"]
     x = relu(normalize(F.conv2d(x, take(), padding=1), norm, take))
     for stage in range(4):

@@ -14,7 +14,7 @@ def loss(kind: str, logits: Tensor, targets: Tensor, temperature: float = 1.0) -
     total = torch.zeros(())
     for row, target in zip(logits, targets, strict=True):
         if kind == "mse":
-            # A label is centered: what remains adds up to nothing.
+            # A label is centered: its values add up to 0.
             total = total + 0.5 * sum((row[k] - target[k]) ** 2 for k in range(len(row)))
             continue
         scaled = row / temperature
@@ -32,7 +32,7 @@ def loss(kind: str, logits: Tensor, targets: Tensor, temperature: float = 1.0) -
 def cutmix(
     images: Tensor, targets: Tensor, partners: Sequence[int], box: tuple[int, int, int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Take the pixels of a box from the partner, and as much of its label as the box is of the image."""
+    """Take the pixels of a box, and the same share of the label, from the partner."""
     top, bottom, left, right = box
     height, width = images.shape[-2:]
     mixed, labels = images.clone(), targets.clone()

@@ -109,7 +109,7 @@ def readable(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
             named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else path
             raise CondenseryError(
-                f"{named}: cannot be read ({str(error.strerror).lower()}); is it there, and yours to read?"
+                f"{named}: cannot be read ({str(error.strerror).lower()}); check its path and permissions"
             ) from None
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CondenseryError(

@@ -239,7 +239,9 @@ def read_medmnist(path: Path, shape: Shape) -> Contents:
         with readable(path):
             pixels, known = _bytes(values[images]), values[labels]
             if known.size != len(pixels):
-                raise ValueError(f"{known.size} labels for {len(pixels)} images: more than a class for each")
+                raise ValueError(
+                    f"{known.size} labels for {len(pixels)} images: more than one class for each"
+                )
             pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
             yield from one_piece(pixels, known.reshape(-1))
 

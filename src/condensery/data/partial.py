@@ -150,12 +150,10 @@ def _check_piece(path: Path, images: np.ndarray, labels: np.ndarray, shape: Shap
         return
     found = f"{path}: labels from {labels.min()} to {labels.max()} instead of 0 to {classes - 1}; "
     if labels.min() == 1 and labels.max() == classes:
-        raise CondenseryError(
-            f"{found}this source counts its classes from 1: write its labels anew, each less 1"
-        )
+        raise CondenseryError(f"{found}this source counts its classes from 1: subtract 1 from each label")
     if labels.min() >= classes:
         raise CondenseryError(
-            f"{found}this source has other numbers, such as codes of letters: write its labels anew, from 0 "
+            f"{found}this source has other numbers, such as codes of letters: number its labels from 0, "
             "in the order of the classes"
         )
     raise CondenseryError(f"{found}correct classes in config/datasets.yaml or change the source")

@@ -245,7 +245,7 @@ def space_of(path: Path, images: Tensor, otherwise: Space | None, may_be_whitene
     between = f"{path}: pixels from {low:.3g} to {high:.3g}"
     if may_be_whitened:
         raise CondenseryError(
-            f"{between} may be normalized or whitened, which a file of this kind does not say; give --space "
+            f"{between} may be normalized or whitened, which the file does not state; give --space "
             "normalized, or the matrix with --zca"
         )
     if low < -_BARELY:
@@ -304,7 +304,7 @@ def labels_of(path: Path, labels: Tensor, info: DataInfo, kind: LabelKind | None
     labels = labels.long().flatten()
     if len(labels) and labels.min() == 1 and labels.max() == classes:
         raise CondenseryError(
-            f"{path}: its labels count the {labels.max()} classes of {info.name} from 1; save each less 1"
+            f"{path}: its labels count the {labels.max()} classes of {info.name} from 1; subtract 1 from each"
         )
     return labels
 
@@ -321,7 +321,7 @@ def _kind_of(path: Path, labels: Tensor) -> LabelKind:
     if torch.allclose(hot, torch.nn.functional.one_hot(hot.argmax(1), hot.shape[1]).float(), atol=_ROUNDING):
         return "centered"
     raise CondenseryError(
-        f"{path}: its labels per class are no probabilities; give --labels logits, centered (a probability "
+        f"{path}: its labels per class are not probabilities; give --labels logits, centered (a probability "
         "less 1 / classes) or classes (the largest alone)"
     )
 

@@ -108,7 +108,7 @@ def read(
         return known.found(path, data, experiment).as_set(path, data, choices)
     if synthetic is None or choices != Choices(formation=formation):
         raise CondenseryError(
-            f"{path}: says of itself what its pixels and its labels are; omit --space, --mean, --std, "
+            f"{path}: states its kind of pixels and of labels; omit --space, --mean, --std, "
             "--labels and --zca"
         )
     if formation is not None and synthetic.formation not in (1, formation):

@@ -30,7 +30,7 @@ def load_config(
     if not directory.is_dir():
         raise CondenseryError(
             f"{directory}: no such folder in {Path.cwd()}: run this in the project's folder, "
-            "or say where its folder config is (--config DIR)"
+            "or name its folder config (--config DIR)"
         )
     files = {name: directory / f"{name}.yaml" for name in ("config", "datasets", "methods", "recipes")}
     content = {name: read(path) for name, path in files.items()}

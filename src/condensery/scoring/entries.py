@@ -97,14 +97,14 @@ def verify(folder: Path) -> Entry:
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
         if entry["schema"] != SCHEMA:
-            raise CondenseryError(f"{path}: is no {SCHEMA}: make it with condensery rows")
+            raise CondenseryError(f"{path}: is not a {SCHEMA}: make it with condensery rows")
         if digest({key: value for key, value in entry.items() if key != "digest"}) != entry["digest"]:
             raise CondenseryError(f"{path}: was changed by hand: make it again with condensery rows")
         rows = [
             _without_empty(row) for row in read_rows([folder / ROWS], entry["protocol"]).to_dict("records")
         ]
         if _digest_of(rows) != entry["rows"]:
-            raise CondenseryError(f"{folder / ROWS}: holds other rows than {FILE} says: make the entry again")
+            raise CondenseryError(f"{folder / ROWS}: other rows than {FILE} states: make the entry again")
         own = [row for row in rows if row["method"] == entry["method"]]
         if {row["set"] for row in own} != {entry["set"]["digest"]}:
             raise CondenseryError(
@@ -118,7 +118,9 @@ def verify(folder: Path) -> Entry:
             raise CondenseryError(f"{path}: its figures are not those of its rows: make it again")
         _check_set(folder / SET, entry)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CondenseryError(f"{path}: no entry ({error!r:.100}): make it with condensery rows") from None
+        raise CondenseryError(
+            f"{path}: not a valid entry ({error!r:.100}): make it with condensery rows"
+        ) from None
     return entry
 
 
@@ -169,7 +171,7 @@ def _scored(path: Path, synthetic: SyntheticSet) -> Mapping[str, Any]:
         return next(each for each in sets if each["digest"] == synthetic.digest())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CondenseryError(
-            f"{path}: no score ({error!r:.100}): give a folder of condensery score"
+            f"{path}: not a score ({error!r:.100}): give a folder of condensery score"
         ) from None
     except StopIteration:
         raise CondenseryError(f"{path}: is not a score of {synthetic.source}: score that set") from None
@@ -205,9 +207,9 @@ def _check_set(path: Path, entry: Mapping[str, Any]) -> None:
     if entry["set"]["url"]:
         return
     if file_sha256(path) != entry["set"]["sha256"]:
-        raise CondenseryError(f"{path}: its SHA-256 is not that of {FILE}: put the set there that was scored")
+        raise CondenseryError(f"{path}: its SHA-256 is not that of {FILE}: put the scored set there")
     if SyntheticSet.load(path).digest() != entry["set"]["digest"]:
-        raise CondenseryError(f"{path}: its digest is not that of {FILE}: put the set there that was scored")
+        raise CondenseryError(f"{path}: its digest is not that of {FILE}: put the scored set there")
 
 
 def _rounded(estimate: Estimate) -> dict[str, float | None]:
