@@ -1,4 +1,4 @@
-# Reads config/, checks it, and defines the targets; docs/workflow.md has the paths of the results.
+# Reads and checks config/, and defines the targets; docs/workflow.md lists the paths of the results.
 from snakemake.utils import min_version
 
 min_version("9.20")
@@ -40,7 +40,7 @@ include: "workflow/rules/cost.smk"
 include: "workflow/rules/progress.smk"
 
 
-# Rules that only some protocols need.
+# Rules for only some protocols.
 if SPLIT:
 
     include: "workflow/rules/split.smk"
@@ -80,7 +80,7 @@ rule all:
         f"{RESULTS}/report.html",
 
 
-# A target for everything that the protocol lists: its table, its figure, or both.
+# A rule per target of the protocol: its table, its figure, or both.
 for target in CONFIG.targets():
 
     rule:

@@ -1,6 +1,6 @@
 """Time the same work with the authors' public code and with this project's, and compare the results.
 
-Two processes take turns, step by step, on the same images. The authors' code (VICO-UoE/DatasetCondensation)
+Two processes compute alternating steps on the same images. The authors' code (VICO-UoE/DatasetCondensation)
 is imported from a checkout; none of it is in this repository. Writes against_reference.csv and .md to
 benchmarks/results/<device>/.
 
@@ -50,15 +50,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, metavar="N", help="pairs of steps; 5, on a GPU up to 20")
     parser.add_argument("--minutes", type=float, metavar="N", help="start no comparison after N minutes")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one pair, on noise")
-    parser.add_argument(
-        "--resume", action="store_true", help="keep what a run of this commit found on this machine"
-    )
+    parser.add_argument("--resume", action="store_true", help="keep results of this commit on this machine")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: benchmarks/results/<device>")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Compare, and write the table."""
+    """Compare, and write the table.
+
+    Raises:
+        CondenseryError: the reference is not a checkout of the authors' code, or a process stopped.
+    """
     args = parse()
     if not (args.reference / "utils.py").is_file():
         raise CondenseryError(
@@ -89,7 +91,7 @@ def main() -> None:
 
 
 def one(case: PairCase, reference: Path, prepared: Path | None, device: str, steps: int) -> dict[str, Any]:
-    """Return the row of one comparison, and say it."""
+    """Return the row of one comparison, and print its result."""
     description = f"{case.describe()}, {case.precision} against our {case.our_precision}"
     print(description, end=": ", file=sys.stderr, flush=True)
     row = pairs.compare(case, reference, prepared, device, steps=steps).row()

@@ -1,11 +1,11 @@
-"""Measure the hot loops on this machine, and how they grow.
+"""Measure the hot loops on this machine, and their growth with the sizes of the work.
 
-Writes bench.csv, bench.md and bench.png to benchmarks/results/<device>/, and what the loops say about the
-time of whole jobs to benchmarks/rates.yaml. Needs no data set.
+Writes bench.csv, bench.md and bench.png to benchmarks/results/<device>/, and the rates from which the
+times of jobs are estimated to benchmarks/rates.yaml. Needs no data set.
 
 Examples:
     python benchmarks/bench.py                # twenty minutes on two cores, minutes on a GPU
-    python benchmarks/bench.py --quick        # under a minute, tiny sizes: to see that it works
+    python benchmarks/bench.py --quick        # under a minute, tiny sizes: a test that it works
     python benchmarks/bench.py --minutes 8    # stop starting measurements after eight minutes
 """
 
@@ -49,7 +49,11 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure, and write the table, the figure and the rates."""
+    """Measure, and write the table, the figure and the rates.
+
+    Raises:
+        CondenseryError: a measurement failed, or none was made.
+    """
     args = parse()
     deadline = time.monotonic() + 60 * args.minutes if args.minutes else float("inf")
     about, ceilings = _machine(args.device, args.quick)
@@ -72,7 +76,7 @@ def main() -> None:
         try:
             rows.append(_measured(case, args, about, ceilings))
         except CondenseryError as error:
-            # If one case does not fit a machine, the others are still measured.
+            # A case that does not fit the machine does not prevent the others.
             failed += 1
             missing.append(f"{case.describe()}: {error}")
             print(error, file=sys.stderr)

@@ -1,12 +1,12 @@
 """Check that this machine's GPU does what the project needs: a line per check, in less than five minutes.
 
-Compares what every script and every method writes on the GPU with what the CPU writes, counts what a step
-costs the host, and tries what no pretended accelerator can show: compilation, lower precisions, streams,
-memory. Needs no data set, and leaves nothing behind. It ends with an error if a check FAILED.
+Compares the outputs of every script and every method on the GPU with those on the CPU, counts the copies and
+waits of a step, and tests what a simulated accelerator cannot: compilation, lower precisions, streams,
+memory. Needs no data set, and leaves no files. It ends with an error if a check FAILED.
 
 Examples:
     benchmarks/gpu.sh --check
-    benchmarks/gpu.sh --check --quick      # on a pretended accelerator, where there is no GPU
+    benchmarks/gpu.sh --check --quick      # on a simulated accelerator, without a GPU
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from harness import checks, pretended
 from harness.checks import Check, Stage
 from harness.jobs import Bench
 
-# Of the whole; a check that takes longer would not be run.
+# Limit of the whole check; a longer one would rarely be run.
 SECONDS = 300
 
 
@@ -40,13 +40,17 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="on a pretended accelerator, with what it can show"
+        "--quick", action="store_true", help="on a simulated accelerator, without the checks that need a GPU"
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Run the checks."""
+    """Run the checks.
+
+    Raises:
+        CondenseryError: PyTorch sees no GPU, or a check failed.
+    """
     args = parse()
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -81,7 +85,7 @@ def run(todo: list[Check], stage: Stage) -> list[str]:
             with _aside(output):
                 measured = check.measure(stage)
             good, shown, about = check.holds(measured), f"{measured:.3g}", check.bounds
-        except (Exception, SystemExit) as error:  # whatever ends a check, the others are to run
+        except (Exception, SystemExit) as error:  # the other checks run whatever ends this one
             good, shown, about = False, "", _reason(error, output.getvalue())
         _line(check.name, "ok" if good else "FAILED", shown, about)
         if not good:
@@ -91,7 +95,7 @@ def run(todo: list[Check], stage: Stage) -> list[str]:
 
 @contextlib.contextmanager
 def _aside(output: io.StringIO) -> Iterator[None]:
-    """Take what is printed and logged, which is of interest where a check fails."""
+    """Collect what is printed and logged, for the message of a check that fails."""
     root = logging.getLogger()
     before, root.handlers = root.handlers, [logging.StreamHandler(output)]
     try:
@@ -102,7 +106,7 @@ def _aside(output: io.StringIO) -> Iterator[None]:
 
 
 def _reason(error: BaseException, output: str) -> str:
-    """Return in one line why a check ended, from its error and from what was printed and logged before."""
+    """Return one line with the reason of a failure, from the error and the output before it."""
     lines = output.splitlines()
     if lines and isinstance(error, SystemExit):
         return lines[-1]  # the script's own message

@@ -1,6 +1,6 @@
-"""Does the arithmetic change the accuracy? Condense and evaluate at equal seeds in every precision.
+"""Measure the effect of precision on accuracy: condense and evaluate at equal seeds in every precision.
 
-A study goes on where an earlier run in the same folder stopped. Writes one row per trained network to
+A study resumes an earlier run in the same folder. Writes one row per trained network to
 benchmarks/results/<device>/precision-<study>/rows.parquet, and a summary in the same folder.
 
 Examples:
@@ -33,28 +33,33 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--study", choices=STUDIES, required=True, help="which sets, networks and steps")
+    parser.add_argument("--study", choices=STUDIES, required=True, help="the sets, networks and steps")
     parser.add_argument(
         "--precisions",
         nargs="+",
         choices=devices.PRECISIONS,
-        help="fp32 and bf16, on a GPU tf32 besides; fp32 has to be among them",
+        help="fp32 and bf16, on a GPU also tf32; must include fp32",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1 (auto)")
     parser.add_argument(
         "--prepared", type=Path, default=Path("data/prepared"), metavar="DIR", help="data/prepared"
     )
-    parser.add_argument("--minutes", type=float, metavar="N", help="stop after N minutes; run again to go on")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="page to put the summary into")
+    parser.add_argument("--minutes", type=float, metavar="N", help="stop after N minutes; rerun to resume")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="page that receives the summary")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the study")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Compute what is missing, and summarize what is there."""
+    """Compute the missing evaluations, and summarize all of them.
+
+    Raises:
+        CondenseryError: fp32 is not among the precisions.
+    """
     args = parse()
     study = STUDIES[args.study]
-    device = devices.choose(args.device)  # keeps its GPU from other jobs, which those of the tasks need not
+    # Reserves its GPU for this process, so that the jobs of the tasks need not.
+    device = devices.choose(args.device)
     default = ["fp32", "bf16"] if device.torch_device.type == "cpu" else ["fp32", "tf32", "bf16"]
     precisions = args.precisions or default
     if "fp32" not in precisions:

@@ -1,4 +1,4 @@
-"""Show where the time of the hot loops goes.
+"""Show the time of the hot loops by kind of operator.
 
 Writes profile.md to benchmarks/results/<device>/: the share of convolutions, normalization, augmentation and
 so on in each loop, at the sizes of the main table of bench.py. Needs no data set.

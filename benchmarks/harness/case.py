@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# The hot loops, and what one step of each is.
+# Hot loop -> its step.
 LOOPS = {
     "dm": "DM: one step of the pixels",
     "dsa-pixels": "DC/DSA: one step of the pixels",
@@ -31,16 +31,16 @@ class Case:
     """One measurement.
 
     Attributes:
-        study: ``loops``, ``methods``, or what is varied: ``classes``, ``ipc``, ``size`` or ``images``.
+        study: ``loops``, ``methods``, or the size that varies: ``classes``, ``ipc``, ``size`` or ``images``.
         loop: a key of :data:`LOOPS`, in the study ``methods`` of :data:`METHODS`.
         precision: ``fp32``, ``tf32`` or ``bf16``.
-        compiled: whether hot networks are compiled where the library finds that worth it.
+        compiled: whether the library may compile networks where this saves time.
         classes: classes of the data set.
         ipc: synthetic images per class.
         size: side of the images, in pixels; 28 is gray, everything else RGB.
-        batch_real: real images of a class in a step.
+        batch_real: real images per class in a step.
         images: training images in the data set.
-        networks: networks that are trained or tested at once.
+        networks: networks that are trained or tested together.
         network: the architecture.
     """
 
@@ -63,7 +63,7 @@ class Case:
 
     @property
     def dataset(self) -> str:
-        """The data set of config/datasets.yaml that has images of this size."""
+        """A data set of config/datasets.yaml with images of this size."""
         return {28: "mnist", 64: "tinyimagenet"}.get(self.size, "cifar10")
 
     @property

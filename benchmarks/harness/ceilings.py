@@ -23,12 +23,12 @@ class Ceilings:
     bytes: float
 
     def least_seconds(self, operations: float, bytes: float) -> float:
-        """Return how long some work takes at least, if arithmetic and memory keep busy side by side."""
+        """Return the least time of some work in seconds, if arithmetic and memory access overlap fully."""
         return max(operations / self.operations, bytes / self.bytes)
 
 
 def measure(device: Device, *, quick: bool) -> Ceilings:
-    """Measure both, each as the fastest of many on random numbers."""
+    """Measure both rates, each as the fastest of many calls on random numbers."""
     on = device.torch_device
     side, size = _SIZES["quick" if quick else on.type]
     dtype = torch.bfloat16 if device.precision == "bf16" else torch.float32
@@ -41,7 +41,7 @@ def measure(device: Device, *, quick: bool) -> Ceilings:
 
 
 def _fastest(function: Callable[[], Tensor], device: Device, seconds: float = 1.0) -> float:
-    """Return the least time of a call, after three calls that do not count."""
+    """Return the least time of a call in seconds, after three warm-up calls."""
     times: list[float] = []
     started = time.perf_counter()
     while len(times) < 8 or time.perf_counter() - started < seconds:

@@ -1,7 +1,7 @@
-"""What a GPU has to do for this project, as checks: each measures one number, which has bounds.
+"""Checks of a GPU: each measures one number, which must lie within bounds.
 
-Most of them also run on the pretended accelerator (:mod:`harness.pretended`). Those that do not are of what
-it cannot show: compilation, lower precisions, streams, memory.
+Most of them also run on the simulated accelerator (:mod:`harness.pretended`). The others test what it lacks:
+compilation, lower precisions, streams, memory.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from harness import jobs, loops, pretended
 from harness.case import Case
 from harness.steps import LOOPS, Loop
 
-# What rounding may change between two devices in float32. With a relative error of 1e-6 in each convolution,
+# Tolerances of rounding between two devices in float32. With a relative error of 1e-6 in each convolution,
 # product, mean and normalization, sets differ by 2e-5 of their standard deviation (those of LD, and trained
 # networks, by up to 3e-4), no row differs, and of a generator's numbers 1 % differ by more than `_CLEARLY`:
-# those whose gradient is nothing but rounding, which Adam follows all the same.
+# those whose gradient is a rounding error, which Adam follows nevertheless.
 SETS, ROWS, GENERATORS = 2e-3, 1.0, 2.0
 _CLEARLY = 1e-2
 
@@ -49,7 +49,7 @@ _SIDE = 1024
 
 @dataclass(frozen=True)
 class Stage:
-    """Where checks run.
+    """The device and the jobs of the checks.
 
     Attributes:
         device: the device to check, in fp32.
@@ -61,7 +61,7 @@ class Stage:
 
     @property
     def is_gpu(self) -> bool:
-        """Whether it is one that CUDA knows."""
+        """Whether it is a CUDA device."""
         return self.device.torch_device.type == "cuda"
 
     @property
@@ -75,12 +75,12 @@ class Check:
     """One check.
 
     Attributes:
-        name: in a few words.
-        measure: returns the number.
-        most: the largest that is right.
-        least: the smallest.
-        unit: of the numbers, as it follows them.
-        missing: why it is left out on a device, or nothing.
+        name: short description.
+        measure: function that returns the number.
+        most: upper bound.
+        least: lower bound.
+        unit: unit of the number, with a leading space.
+        missing: function that returns why the check is left out, or an empty text.
     """
 
     name: str
@@ -91,12 +91,12 @@ class Check:
     missing: Callable[[Stage], str] = lambda stage: ""
 
     def holds(self, measured: float) -> bool:
-        """Say whether a number is within the bounds; what is not a number is not."""
+        """Return whether a number is within the bounds; NaN is not."""
         return self.least <= measured <= self.most
 
     @property
     def bounds(self) -> str:
-        """The bounds, as they follow a number."""
+        """Text of the bounds, which follows the number."""
         low = f">= {self.least:.3g} and " if self.least else ""
         return f"{low}<= {self.most:.3g}{self.unit}"
 
@@ -154,7 +154,7 @@ def _no_compiler(stage: Stage) -> str:
     return _no_gpu(stage)
 
 
-# ---- what every method and every script writes
+# ---- outputs of every method and every script
 
 
 def _tolerance(job: jobs.Job) -> tuple[float, float, str]:
@@ -167,10 +167,10 @@ def _tolerance(job: jobs.Job) -> tuple[float, float, str]:
 
 
 def _job(stage: Stage, job: jobs.Job) -> float:
-    """Return the difference between what a job writes on the device and on the CPU.
+    """Return the difference between a job's outputs on the device and on the CPU.
 
-    Of sets and of networks it is the largest; of generators the share of numbers that clearly differ; of rows
-    the largest, without the coordinates of a t-SNE map, which no two roundings share.
+    For sets, networks and rows this is the largest difference, without the coordinates of a t-SNE map, which
+    depend on rounding; for generators it is the share of numbers that clearly differ.
     """
     result, expected = stage.bench.run(job, str(stage.device.torch_device)), stage.bench.expected(job)
     if job.script == "train_generator":
@@ -193,11 +193,11 @@ def _share(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     return torch.cat(differ).double().mean().item()
 
 
-# ---- what a step costs the host
+# ---- copies and waits in a step
 
 
 def _host(stage: Stage, loop: Loop) -> float:
-    """Return the most copies to the device and waits of the host in a step after the first."""
+    """Return the largest number of copies to the device and waits of the host in a step after the first."""
     step = loop.build(stage.digits, replace(stage.device, compile=False))
     step(0)
     most = 0
@@ -210,7 +210,7 @@ def _host(stage: Stage, loop: Loop) -> float:
 
 @contextlib.contextmanager
 def _counted(device: Device) -> Iterator[Callable[[], int]]:
-    """Count copies and waits in the context, after which the function that it yields returns them."""
+    """Count copies and waits in the context; the yielded function returns their number afterwards."""
     if device.torch_device.type != "cuda":
         with pretended.counted() as counts:
             yield lambda: sum((counts.copies + counts.waits).values())
@@ -220,41 +220,41 @@ def _counted(device: Device) -> Iterator[Callable[[], int]]:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
         try:
-            # PyTorch waits for a copy from the host too, and warns of each wait.
+            # PyTorch also waits for a copy from the host, and warns about each wait.
             yield lambda: sum("synchronizing CUDA operation" in str(each.message) for each in caught)
         finally:
             torch.cuda.set_sync_debug_mode(before)
 
 
 def _resident(stage: Stage) -> float:
-    """Return the largest difference between images from the device's own memory and from the host's."""
+    """Return the largest difference between images from the device's memory and from the host's."""
     train, rows, device = stage.digits.train, np.arange(0, 500, 3), stage.device.torch_device
     expected = train.batch(rows, torch.device("cpu"))
     result = train.resident(device).batch(torch.as_tensor(rows).to(device), device)
     return (result.cpu() - expected).abs().max().item()
 
 
-# ---- what a pretended accelerator cannot show
+# ---- checks that need a GPU
 
 
 def results(stage: Stage, loop: Loop, device: Device) -> Tensor:
-    """Return what the first steps of a loop compute on a device, all numbers in one row: float64, (n,)."""
+    """Return the results of the first steps of a loop on a device in one vector: float64, (n,)."""
     step = loop.build(stage.digits, device)
     return torch.cat([part.flatten().cpu().double() for number in range(3) for part in step(number)])
 
 
 def relative(result: Tensor, exact: Tensor) -> float:
-    """Return the length of the difference of two rows over that of the second."""
+    """Return the norm of the difference of two vectors relative to that of the second."""
     return ((result - exact).norm() / exact.norm()).item()
 
 
 def compiled(stage: Stage, loop: Loop) -> float:
-    """Return the relative difference between a loop as the compiler makes it and as it is.
+    """Return the relative difference between a compiled loop and the same loop uncompiled.
 
     Raises:
         CondenseryError: nothing has been compiled.
     """
-    from torch._dynamo.utils import counters  # takes seconds, and one check needs it
+    from torch._dynamo.utils import counters  # this import takes seconds
 
     plain = results(stage, loop, replace(stage.device, compile=False))
     torch.compiler.reset()
@@ -283,7 +283,7 @@ def in_precision(stage: Stage, loop: Loop, precision: str) -> float:
     try:
         return relative(results(stage, loop, devices.choose(name, precision, compile=False)), exact)
     finally:
-        devices.choose(name, "fp32")  # which sets it for the whole process
+        devices.choose(name, "fp32")  # for the whole process
 
 
 def _product(stage: Stage, precision: str) -> float:
@@ -299,7 +299,7 @@ def _product(stage: Stage, precision: str) -> float:
 
 
 def _stream(stage: Stage) -> float:
-    """Return the relative difference between a loop in a stream of its own and in the default stream."""
+    """Return the relative difference between a loop in a separate stream and in the default stream."""
     (loop,) = _named("dm")
     plain = results(stage, loop, replace(stage.device, compile=False))
     stage.device.synchronize()
@@ -310,7 +310,7 @@ def _stream(stage: Stage) -> float:
 
 
 def _memory(stage: Stage, loop: str) -> float:
-    """Return the most memory that steps of a paper's size add to their initial state, in MB, under a budget.
+    """Return the peak memory that steps of a paper's size add to their initial state, in MB, under a budget.
 
     The budget binds: it holds the real images of one class of DM, a quarter of those of DSA, and a tenth of
     what the networks that are to be trained see together.

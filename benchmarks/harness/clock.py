@@ -13,7 +13,7 @@ import torch
 
 from condensery.machine.device import Device
 
-# A block of steps takes about so long, if ten of them do.
+# Target duration of a block of steps.
 _BLOCK_SECONDS = 0.5
 
 
@@ -25,7 +25,7 @@ class Times:
         first: of the first step, compilation included.
         median: of the timed steps.
         spread: between the first and the third quartile of the timed steps.
-        steps: how many were timed.
+        steps: number of timed steps.
     """
 
     first: float
@@ -35,15 +35,15 @@ class Times:
 
 
 def time_steps(step: Callable[[int], None], device: Device, *, seconds: float, least: int = 3) -> Times:
-    """Time a step again and again after a warm-up.
+    """Time repeated steps after a warm-up.
 
     A GPU works asynchronously, so that short steps are timed in blocks between two waits.
 
     Args:
-        step: given the number of the step.
-        device: what it computes on.
-        seconds: how long to go on.
-        least: blocks to time even if that takes longer.
+        step: the function to time; its argument is the number of the step.
+        device: the device that it computes on.
+        seconds: duration of the timed steps.
+        least: number of blocks to time even if that takes longer.
     """
     first, second = (_block(step, device, number, 1) for number in range(2))
     block = 1
@@ -73,7 +73,7 @@ def peak_bytes(device: torch.device) -> int:
             fields = dict(line.split(":", 1) for line in status)
         return 1024 * int(fields["VmHWM"].split()[0])
     except (OSError, KeyError):
-        # Includes what the parent process held when it started this one.
+        # Includes the memory of the parent process at the start of this one.
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most if sys.platform == "darwin" else 1024 * most
 

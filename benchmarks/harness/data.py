@@ -9,15 +9,15 @@ import numpy as np
 from condensery.data import DataInfo, RealData, Split
 from harness.case import TEST_IMAGES, Case
 
-# Distinct images of noise; a larger data set repeats them, which changes no time and spares host memory.
+# Distinct images of noise; a larger data set repeats them, which saves host memory and changes no time.
 _DISTINCT = 2_000
 
 
 def real_data(case: Case, folder: Path) -> RealData:
     """Return a data set of the case's shape, with images of every class in equal numbers.
 
-    In the study of the data set's size the training images lie in a memory-mapped file, as prepared data
-    do. The file is sparse: it has its full length and takes no space, and its pixels are zeros.
+    In the study of the data set's size the training images are a memory-mapped file, as in prepared data.
+    The file is sparse: it has its full length and takes no space, and its pixels are zeros.
 
     Args:
         case: the case.

@@ -1,4 +1,4 @@
-"""Where results lie."""
+"""Folders of results."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every script that computes, with every method: small jobs of the smoke protocol that run each of them.
+"""Small jobs of the smoke protocol for every script that computes and every method.
 
-They run in this process on a device and on the CPU, from the same files, and what they write is compared.
+They run in this process on a device and on the CPU, from the same files, and their outputs are compared.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ ROOT = Path(__file__).parents[2]
 NETWORK = "convnet-d2-w16"
 DATA = ("digits", "digits_inverted")
 
-# What the smoke protocol is lowered by: enough for every branch, with the second learning rate of a recipe.
+# Parameters that replace those of the smoke protocol: small, but every branch runs, as do epochs at the
+# second learning rate of a recipe.
 _METHODS: dict[str, dict[str, int]] = {
     "dm": {"iterations": 2, "batch_real": 8},
     "dm-pool": {"iterations": 2, "batch_real": 8},
@@ -60,12 +61,12 @@ _RECIPES: dict[str, dict[str, Any]] = {
     "dc": {"epochs": 2, "augmentation": "dc_crop_scale_rotate_noise"},
 }
 _RECIPES |= {name: {"epochs": 1} for name in ("search", "plain", "ncfm", "frepo")}
-# Of recipes for whole data sets, a step has half of the images.
+# In recipes for whole data sets a step has half of the images.
 _WHOLE = ("whole", "features", "sequence", "pool", "expert", "search_whole", "teacher")
 _RECIPES |= {name: {"epochs": 1, "batch": 750} for name in _WHOLE}
-_RECIPES["expert"]["epochs"] = 2  # as many as its job trains
+_RECIPES["expert"]["epochs"] = 2  # the number that its job trains
 
-# Variants that take other branches than their methods do.
+# Variants that run other branches than their methods.
 VARIANTS = (
     *("dsac", "idc-i", "kip-labels", "ncfm-first", "dsa-independent", "dsa-none", "dm-pool-random"),
     *("mmd-polynomial", "mmd-rbf", "mmd-laplacian", "herding-nearest"),
@@ -83,10 +84,10 @@ class Job:
     """One run of a script.
 
     Attributes:
-        name: of the job, and of what it writes.
+        name: name of the job and of its output.
         script: its name in scripts/.
-        arguments: its options; ``{before}`` stands for the folder with what the jobs before it wrote.
-        suffix: of what it writes.
+        arguments: its options; ``{before}`` stands for the folder of the outputs of earlier jobs.
+        suffix: suffix of its output.
         network: the network, for scripts that take one.
         data: the data sets.
     """
@@ -105,7 +106,7 @@ class Job:
 
     @property
     def needs(self) -> set[str]:
-        """The files, or folders, that it reads of jobs before it."""
+        """The outputs of earlier jobs that it reads, by name."""
         return set(re.findall(r"{before}/([^/ ]+)", " ".join(self.arguments)))
 
 
@@ -187,7 +188,7 @@ def every() -> list[Job]:
 
 
 class Bench:
-    """A folder in which the jobs run: their configuration, prepared data, and what they write.
+    """A folder in which the jobs run: their configuration, prepared data, and outputs.
 
     Args:
         folder: created if it does not exist.
@@ -220,20 +221,20 @@ class Bench:
         return self._folder / "prepared" / name
 
     def on(self, device: str) -> Path:
-        """Return the folder of what the jobs write on a device."""
+        """Return the folder of the outputs of jobs on a device."""
         folder = self._folder / device.replace(":", "")
         folder.mkdir(exist_ok=True)
         return folder
 
     def expected(self, job: Job) -> Path:
-        """Run a job on the CPU, if that has not been done, and return what it wrote."""
+        """Run a job on the CPU unless that was done before, and return the path of its output."""
         out = self.on("cpu") / job.file
         return out if out.exists() else self.run(job, "cpu")
 
     def run(self, job: Job, device: str) -> Path:
-        """Run a job on a device, with what earlier jobs wrote on the CPU, and return what it wrote.
+        """Run a job on a device, from the CPU's outputs of earlier jobs, and return the path of its output.
 
-        The CPU stacks networks as other devices do, so that both compute the same.
+        The CPU stacks networks as other devices do, so that both run the same computation.
 
         Raises:
             SystemExit: the script ended with an error, which it has printed.
@@ -275,12 +276,12 @@ def _arguments(words: Sequence[str]) -> Iterator[None]:
 
 
 def differences(one: Path, other: Path) -> dict[str, float]:
-    """Compare what a job has written on two devices.
+    """Compare the outputs of a job on two devices.
 
     Returns:
-        By the name of each tensor or column of numbers that differs, the largest difference: of tensors in
-        their standard deviations (or as it is, where they are constant), of columns as it is. What is not a
-        number, or has another shape, differs by infinity; what clocks and devices say is left out.
+        Name of each tensor or numeric column that differs -> its largest difference: of tensors in their
+        standard deviations (absolute for constant tensors), of columns absolute. Values that are not numbers,
+        and other shapes, differ by infinity; times and names of devices are left out.
     """
     if one.is_dir():
         files = sorted(path.name for path in one.iterdir())

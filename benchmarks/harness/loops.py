@@ -1,4 +1,4 @@
-"""The hot loops, built from the library as its own callers build them."""
+"""The hot loops, built from the library in the same way as by its own callers."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def build(case: Case, data: RealData, device: Device, *, part: bool = False) -> 
 
     Args:
         case: which loop, at which sizes.
-        data: as :func:`harness.data.real_data` makes it for the case.
+        data: the result of :func:`harness.data.real_data` for the case.
         device: where and how to compute.
-        part: build a part of the step, one of :func:`parts` equal ones, whose operations can be counted
-            without taking the time of the whole: one class, one network, a few test images.
+        part: build one of :func:`parts` equal parts of the step, to count operations in less time: one class,
+            one network, or a few test images.
     """
     builders = {
         "dm": _dm,
@@ -103,7 +103,7 @@ def _pixels(case: Case, data: RealData, device: Device, part: bool) -> Step:
 
 
 def _network(case: Case, data: RealData, device: Device, part: bool) -> Step:
-    # One epoch per step; all are alike.
+    # A step is one epoch; all epochs have the same work.
     condensation = problem(case, data, device, "dsa", part=part, inner_loop=1)
     matcher, pixels = gradient_matching.Matcher(condensation, AUGMENTATION), Pixels(condensation)
     matcher.renew(0)
@@ -142,7 +142,7 @@ def _testing(case: Case, data: RealData, device: Device, part: bool) -> Step:
 
 
 def _stacked(case: Case, data: RealData, device: Device, part: bool) -> StackedNetworks:
-    """Return networks that are compiled where those of a whole evaluation are."""
+    """Return networks that are compiled where those of a complete evaluation are."""
     seen = case.classes * case.ipc * _recipe(case).epochs_run + TEST_IMAGES
     return StackedNetworks(case.network, data.info, range(1 if part else case.networks), device, images=seen)
 

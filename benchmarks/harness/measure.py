@@ -1,4 +1,4 @@
-"""Measure one thing in a process of its own, so that its memory and what it compiles are its own.
+"""Measure one case in a separate process, so that memory and compiled code are its own.
 
 It is started by :mod:`harness.processes`, reads a JSON object from its command line and prints one.
 """
@@ -25,10 +25,10 @@ def case(fields: dict[str, Any], device: str, seconds: float, spawned: float) ->
     """Return a case's times, memory and work.
 
     Args:
-        fields: of the case.
+        fields: fields of the case, see :class:`harness.case.Case`.
         device: auto, cpu or cuda.
-        seconds: how long to go on with its steps.
-        spawned: when the process was started, in seconds of the clock on the wall.
+        seconds: duration of the timed steps.
+        spawned: start of the process, in seconds since the epoch.
     """
     measured = Case(**fields)
     opened = devices.choose(device, measured.precision, measured.compiled)
@@ -56,7 +56,7 @@ def case(fields: dict[str, Any], device: str, seconds: float, spawned: float) ->
 
 
 def machine(precision: str, device: str, quick: bool) -> dict[str, Any]:
-    """Return the machine's ceilings in one precision, and what it is."""
+    """Return the machine's ceilings in one precision, and its description."""
     opened = devices.choose(device, precision)
     found = ceilings.measure(opened, quick=quick)
     about = {

@@ -34,7 +34,7 @@ class Ours:
             case: the comparison.
             data: real data.
             device: auto, cpu or cuda.
-            exchange: file with the weights that the other side wrote.
+            exchange: file of the weights that the other side wrote.
         """
         self._case, self._data = case, data
         self._device = devices.choose(device, case.our_precision)
@@ -110,7 +110,7 @@ class Ours:
         return step
 
     def _stacked(self, seeds: range | list[int], images: int) -> StackedNetworks:
-        # As in an evaluation of the published length, which says what is worth compiling.
+        # Compiled as in an evaluation of the published length.
         seen = images * 1001 + len(self._data.test)
         return StackedNetworks("convnet", self._data.info, seeds, self._device, images=seen)
 
@@ -120,7 +120,7 @@ class Ours:
 
 
 def start_images(data: RealData, ipc: int) -> Tensor:
-    """Return the images that both start from, the first of each class: float32 (classes * ipc, C, H, W)."""
+    """Return the initial images of both sides, the first of each class: float32 (classes * ipc, C, H, W)."""
     classes = range(len(data.info.classes))
     rows = np.concatenate([data.train.indices_of(c)[:ipc] for c in classes])
     return data.train.batch(rows, torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""One comparison with the authors' code: what both do, and in which arithmetic."""
+"""One comparison with the authors' code: the work of both sides, and its precision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from condensery.machine import support
 from harness.case import Case
 
-# What one step of each kind of work is, and what its result is.
+# Kind of work -> its step, and the result of a step.
 KINDS = {
     "dm": ("one step of DM", "loss"),
     "dsa": ("one outer step of DSA", "loss"),
@@ -28,11 +28,11 @@ class PairCase:
     Attributes:
         kind: a key of :data:`KINDS`.
         ipc: synthetic images per class.
-        epochs: of the network's training: after a step of DSA's pixels, or of an evaluation.
-        batch_real: real images of a class in a step.
+        epochs: epochs of the network's training, after a step of DSA's pixels or in an evaluation.
+        batch_real: real images per class in a step.
         size: side of the images, in pixels, if the data are noise.
-        precision: of the authors' side: ``fp32`` or ``tf32``.
-        our_precision: of ours: ``fp32``, ``tf32`` or ``bf16``.
+        precision: precision of the authors' side: ``fp32`` or ``tf32``.
+        our_precision: precision of our side: ``fp32``, ``tf32`` or ``bf16``.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class PairCase:
         return int.from_bytes(hashlib.sha256(repr(self).encode()).digest()[:4])
 
     def steps(self, device: str) -> int:
-        """Return how many pairs of steps count on a kind of device."""
+        """Return the number of timed pairs of steps on a kind of device."""
         return 20 if device == "cuda" and self.kind in ("dm", "dsa") else 5
 
     def describe(self) -> str:
@@ -66,8 +66,8 @@ class PairCase:
 def pair_cases(device: str, *, quick: bool) -> list[PairCase]:
     """Return the comparisons for a kind of device, ``cpu`` or ``cuda``.
 
-    An outer step of DSA at 10 images per class trains the network for 50 epochs; on a CPU 5 of them show as
-    much in less time.
+    An outer step of DSA at 10 images per class trains the network for 50 epochs; on a CPU 5 of them give
+    the same ratio in less time.
     """
     if quick:
         tiny: dict[str, Any] = {"batch_real": 8, "size": 16}

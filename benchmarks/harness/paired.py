@@ -17,10 +17,10 @@ _PAIR = [*_CELL, "set_seed", "network_seed"]
 
 
 def differences(rows: pd.DataFrame) -> pd.DataFrame:
-    """Compare every way of computing with fp32 throughout, network by network.
+    """Compare every combination of precisions with fp32, network by network.
 
     Args:
-        rows: of the study, one per trained network.
+        rows: rows of the study, one per trained network.
 
     Returns:
         One row for each cell and way, with columns ``dataset``, ``method``, ``ipc``, ``condensed``,
@@ -76,7 +76,7 @@ def block(rows: pd.DataFrame, study: str) -> str:
 
 
 def put(page: Path, name: str, text: str) -> None:
-    """Put a section between its markers in a page, or at the page's end where it has none."""
+    """Write a section between its markers in a page, or at the end of a page without them."""
     begin, end = f"<!-- precision: {name} -->", "<!-- end -->"
     marked = f"{begin}\n\n{text}\n{end}\n"
     content = page.read_text(encoding="utf-8")

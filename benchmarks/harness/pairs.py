@@ -1,4 +1,4 @@
-"""Both sides of a comparison, step by step in turns, and what comes out of them."""
+"""Both sides of a comparison in alternating steps, and their results."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from harness.pair_case import PairCase
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
         case: the comparison.
         theirs: seconds of each step of the authors' code.
         ours: seconds of ours.
-        their_values: results of their steps: losses, or accuracies in percent.
+        their_values: results of the authors' steps: losses, or accuracies in percent.
         our_values: ours.
     """
 
@@ -40,11 +40,11 @@ class Outcome:
 
     @property
     def ratios(self) -> list[float]:
-        """Their seconds over ours, of each pair of steps."""
+        """The authors' seconds divided by ours, for each pair of steps."""
         return [a / b for a, b in zip(self.theirs, self.ours, strict=True)]
 
     def row(self) -> dict[str, Any]:
-        """Return what a table shows: medians of times, means of results."""
+        """Return the row of a table: medians of times, means of results."""
         difference, error = difference_of_means(self.our_values, self.their_values)
         return {
             **asdict(self.case),
@@ -72,11 +72,11 @@ def compare(case: PairCase, reference: Path, prepared: Path | None, device: str,
     """Run both sides, each in its own process, in turns.
 
     Args:
-        case: what both do.
+        case: the work of both sides.
         reference: the checkout of the authors' code.
         prepared: a prepared data set; None for noise.
         device: cpu or cuda.
-        steps: pairs of steps that count; one more of each side warms up.
+        steps: timed pairs of steps, after one warm-up step of each side.
 
     Raises:
         CondenseryError: one of the two stopped.
@@ -97,7 +97,7 @@ def compare(case: PairCase, reference: Path, prepared: Path | None, device: str,
         seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
         values: dict[str, list[float]] = {"theirs": [], "ours": []}
         for number in range(steps + 1):
-            # Who is first alternates too, in case the machine becomes slower or faster.
+            # The order within a pair alternates too, against drifts in the machine's speed.
             sides = [("theirs", theirs), ("ours", ours)][:: 1 if number % 2 else -1]
             for name, side in sides:
                 took, results = side.ask(do="step", number=number)
@@ -112,9 +112,9 @@ class _Worker:
 
     def __init__(self, side: str, device: str, folder: Path) -> None:
         self._side = side
-        # A file, since a pipe that nobody reads would fill up and stop the process.
+        # A file, since an unread pipe would fill up and block the process.
         self._log = folder / f"{side}.log"
-        # The authors' code takes every GPU that it sees.
+        # The authors' code uses every visible GPU.
         seen = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] if device == "cuda" else ""
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
@@ -129,7 +129,7 @@ class _Worker:
     def ask(self, **request: Any) -> Any:
         """Give a command and return the answer."""
         answer, (requests, answers) = "", (self._process.stdin, self._process.stdout)
-        assert requests is not None  # a pipe, as the other
+        assert requests is not None  # a pipe, like the other one
         assert answers is not None
         with contextlib.suppress(BrokenPipeError):
             requests.write(json.dumps(request) + "\n")

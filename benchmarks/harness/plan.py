@@ -29,7 +29,7 @@ def cases(device: str, *, quick: bool) -> list[Case]:
         later = [Case("methods", method, **tiny) for method in METHODS]
         return [*loops, *later, Case("images", "dm", **{**tiny, "images": 400_000})]
     if device == "cuda":
-        # The library's own way first.
+        # The library's default first.
         own = [
             Case("loops", loop, precision, compiled=True, networks=STACKED if loop in STACKS else 1)
             for precision in ("fp32", "tf32", "bf16")
@@ -56,11 +56,11 @@ def precisions(device: str, *, quick: bool) -> list[str]:
 
 
 def _growth(base: Case, networks: int) -> list[Case]:
-    """Return the cases that vary one size and keep the others; uncompiled, which takes the least time.
+    """Return the cases that vary one size and keep the others; uncompiled, to save time.
 
     Args:
-        base: what they have in common.
-        networks: networks that are trained at once.
+        base: the case that they vary.
+        networks: networks that are trained together.
     """
     matching = ("dm", "dsa-pixels")
     stacked = replace(base, study="ipc", loop="training", networks=networks)
@@ -74,5 +74,5 @@ def _growth(base: Case, networks: int) -> list[Case]:
 
 
 def _sized(size: int) -> dict[str, Any]:
-    """Return a size with the network that the papers use for it."""
+    """Return the fields of a size of images, with the papers' network for it."""
     return {"size": size, "network": "convnet-d4" if size == 64 else "convnet"}

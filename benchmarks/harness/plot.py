@@ -1,4 +1,4 @@
-"""The figure of a benchmark: how near to the ceiling the loops come, and how they grow."""
+"""The figure of a benchmark: the loops relative to the ceiling, and their growth."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def write(rows: Sequence[Row], path: Path) -> None:
 
 
 def _decade(axes: Axes) -> None:
-    """Make the vertical axis logarithmic, and long enough that differences of a percent look like none."""
+    """Make the vertical axis logarithmic, over a factor of ten or more: small differences look small."""
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     stretch = max(1.0, (10 * low / high) ** 0.5)
@@ -55,7 +55,7 @@ def _decade(axes: Axes) -> None:
 
 
 def _ceiling(axes: Axes, rows: Sequence[Row]) -> None:
-    """Draw a bar for each way of computing, in groups of one loop each."""
+    """Draw a bar per precision and compilation, grouped by loop."""
     ways = list(dict.fromkeys((r["precision"], r["compiled"]) for r in rows))
     width = 0.8 / max(1, len(ways))
     for number, (precision, compiled) in enumerate(ways):

@@ -1,12 +1,12 @@
-"""A pretended accelerator: a device of PyTorch's that is not the CPU, on a machine without one.
+"""A simulated accelerator: a PyTorch device other than the CPU, on a machine without one.
 
-Each of its tensors wraps a tensor of the CPU, which does the arithmetic, so that results equal the CPU's to
-the bit wherever the same operations run. What a GPU refuses is refused: operations on tensors of two devices;
-and random numbers on the device, since all are to be drawn on the CPU, from streams. What takes a GPU's time
-is counted: reads by the host, which wait for the device, and copies to the device.
+Each of its tensors wraps a tensor of the CPU, which does the arithmetic, so that the same operations give
+bit-identical results. It refuses operations on tensors of two devices, as a GPU does, and random numbers
+on the device, since all are drawn on the CPU, from streams. It counts what delays a GPU: reads by the host,
+which wait for the device, and copies to the device.
 
-PyTorch calls it ``privateuseone``, its name for a device that others add. Wrappers, and not tensors of that
-device's own, carry the values: a wrapper has strides and views as any other tensor has.
+PyTorch calls it ``privateuseone``, the name of a device from outside PyTorch. Its tensors are wrappers, since
+these have strides and views like any other tensor.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from torch.utils._pytree import tree_leaves, tree_map
 NAME = "privateuseone"
 
 TAKEN = {"device_mb": 3, "device_reserved_mb": 20}
-"""What it says of its memory, in MB."""
+"""Its memory statistics, in MB."""
 
-# What CUDA lets a tensor of the host take part in.
+# Operations in which CUDA accepts a tensor of the host.
 _COPIES = ("aten::copy_", "aten::_to_copy")
 _INDEXED = ("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_")
 
-# What returns something to the host, or an output whose size depends on values.
+# Operations that return a value to the host, or a tensor whose size depends on values.
 _WAITS = (
     "aten::_local_scalar_dense",
     "aten::equal",
@@ -45,19 +45,19 @@ _WAITS = (
     "aten::_unique2",
 )
 
-# What only takes or names memory.
+# Operations that only allocate memory, or return a view.
 _MEMORY = ("aten::empty_like", "aten::new_empty", "aten::new_empty_strided", "aten::_unsafe_view")
 
 
 @dataclass
 class Counts:
-    """What the host did with the device.
+    """Counts of the host's operations on the device.
 
     Attributes:
-        waits: line of code -> how often the host waited there for a value of the device.
-        copies: line of code -> how often something was copied from the host to the device there.
-        operations: how many operations ran on the device.
-        launches: how many of them a GPU would start a kernel for: not views, and not memory alone.
+        waits: line of code -> number of times that the host waited there for a value of the device.
+        copies: line of code -> number of copies from the host to the device there.
+        operations: number of operations on the device.
+        launches: number of operations that start a kernel on a GPU: neither views nor allocations.
         seconds: of a processor inside the operations.
     """
 
@@ -70,13 +70,13 @@ class Counts:
 
 _listening: list[Counts] = []
 
-# What operations on arguments of certain shapes once returned, where no arithmetic is to be done.
+# Operation and shapes of its arguments -> remembered result, while arithmetic is left out.
 _remembered: dict[Any, Any] | None = None
 
 
 @contextlib.contextmanager
 def counted() -> Iterator[Counts]:
-    """Count what is done with the device in the context."""
+    """Count the operations on the device in the context."""
     counts = Counts()
     _listening.append(counts)
     try:
@@ -89,7 +89,7 @@ def counted() -> Iterator[Counts]:
 def without_arithmetic() -> Iterator[None]:
     """Compute each operation once for arguments of the same shapes, and return that result from then on.
 
-    Host code that does not read values of the device takes its usual course, in the host's own time.
+    Host code that reads no values of the device runs as usual, without the time of the arithmetic.
     """
     global _remembered
     _remembered = {}
@@ -134,11 +134,11 @@ class Pretended(Tensor):
                 counts.seconds += time.thread_time() - started
 
     def tolist(self) -> Any:
-        """Return the values, which PyTorch's own method does for no subclass."""
+        """Return the values; PyTorch's own method refuses subclasses."""
         return self.cpu().tolist()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return a leaf with the same values; a parameter stays one."""
+        """Return a leaf with the same values; a copy of a parameter is a parameter."""
         copied = type(self)(self.host.clone()).requires_grad_(self.requires_grad)
         if isinstance(self, torch.nn.Parameter):
             copied._is_param = True
@@ -173,14 +173,14 @@ def _computed(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     )
     if (operation, shapes) not in _remembered:
         _remembered[operation, shapes] = operation(*args, **kwargs)
-    # Another object than any argument, as an operation's result is.
+    # A new object, like the result of any operation.
     return tree_map(
         lambda value: value.detach() if isinstance(value, Tensor) else value, _remembered[operation, shapes]
     )
 
 
 def _is_view(operation: Any) -> bool:
-    """Say whether an operation returns the memory of an argument, which it does not write."""
+    """Return whether an operation returns a view of an argument and writes nothing."""
     aliases = [each.alias_info for each in operation._schema.returns]
     return any(alias is not None and not alias.is_write for alias in aliases)
 
@@ -198,7 +198,7 @@ def _on_device(value: Any, known: dict[int, Pretended]) -> Any:
 
 
 def _reshaped(tensor: Pretended) -> Pretended:
-    """Give a wrapper the shape that an operation has given, in place, to what it wraps."""
+    """Give a wrapper the shape that an in-place operation gave to its tensor."""
     host = tensor.host
     with torch._C._DisableTorchDispatch():
         tensor.as_strided_(host.shape, host.stride(), host.storage_offset())
@@ -206,12 +206,12 @@ def _reshaped(tensor: Pretended) -> Pretended:
 
 
 def _refuse(operation: Any, leaves: list[Any]) -> None:
-    """Raise what a GPU raises, and what the project does not want on one."""
+    """Raise the errors of a GPU, and refuse random numbers on the device."""
     name = operation._schema.name
     if torch.Tag.nondeterministic_seeded in operation.tags:
         raise RuntimeError(f"{name}: random numbers are drawn on the CPU, from a stream")
     host = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.device.type == "cpu"]
-    # A GPU takes single numbers of the host into arithmetic, and indices of the host anywhere.
+    # A GPU accepts scalars of the host in arithmetic, and indices of the host in any operation.
     numbers = torch.Tag.pointwise in operation.tags or name.startswith("aten::_foreach")
     if name in _COPIES or (name in _INDEXED and not any(leaf.is_floating_point() for leaf in host)):
         return
@@ -242,7 +242,7 @@ def _count(operation: Any, args: tuple[Any, ...], leaves: list[Any]) -> None:
 
 
 def _line() -> str:
-    """Return the line of the project that is running, as ``file:line``."""
+    """Return the project's line of code that is running, as ``file:line``."""
     frame: types.FrameType | None = sys._getframe(1)
     while frame and "/condensery/" not in frame.f_code.co_filename:
         frame = frame.f_back
@@ -250,7 +250,7 @@ def _line() -> str:
 
 
 def _make(operation: Any, *args: Any, **kwargs: Any) -> Any:
-    """Run what makes a tensor of the device out of none."""
+    """Run an operation that creates a tensor of the device without tensor arguments."""
     for counts in _listening:
         counts.launches += not operation._schema.name.startswith("aten::empty")
     if torch.Tag.nondeterministic_seeded in operation.tags:
@@ -261,7 +261,7 @@ def _make(operation: Any, *args: Any, **kwargs: Any) -> Any:
 
 @functools.cache
 def register() -> tuple[torch.library.Library, ...]:
-    """Make the device known to this process; it cannot be taken back."""
+    """Register the device in this process, permanently."""
     module = types.ModuleType(f"torch.{NAME}")
     answers: dict[str, Callable[..., Any]] = {
         "is_available": lambda: True,
@@ -281,7 +281,7 @@ def register() -> tuple[torch.library.Library, ...]:
     backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=module)
     rest = torch.library.Library("_", "IMPL")
     rest.fallback(_make, "PrivateUse1")
-    # These make an empty tensor first, and then have an operation change its shape.
+    # These create an empty tensor, and then change its shape.
     ranges = torch.library.Library("aten", "IMPL")
     for operation in (
         torch.ops.aten.arange.default,
@@ -294,13 +294,13 @@ def register() -> tuple[torch.library.Library, ...]:
 
 @contextlib.contextmanager
 def present() -> Iterator[torch.device]:
-    """Have the device on this machine, for PyTorch and for what is called in the context."""
+    """Make the device available to PyTorch in the context."""
     register()
-    # `torch.tensor` is to copy through the operations that are seen here.
+    # `torch.tensor` must copy by operations that are counted here.
     before = torch._C._only_lift_cpu_tensors()
     torch._C._set_only_lift_cpu_tensors(True)
     try:
-        # The threads that go backwards are started for the devices that there are at the first such call.
+        # Autograd starts its threads at the first backward pass, for the devices present then.
         with torch.autograd.set_multithreading_enabled(False):
             yield torch.device(NAME, 0)
     finally:

@@ -17,7 +17,7 @@ SOURCE = BENCHMARKS.parent / "src"
 
 
 def environment(source: Path = SOURCE) -> dict[str, str]:
-    """Return this process's environment, in which the harness is found, and the library in a folder."""
+    """Return an environment in which Python finds the harness, and the library in a folder."""
     found = [str(BENCHMARKS), str(source), *filter(None, [os.environ.get("PYTHONPATH")])]
     return os.environ | {"PYTHONPATH": os.pathsep.join(found)}
 
@@ -38,16 +38,16 @@ def host(loop: str, source: Path) -> dict[str, Any]:
 
 
 def _ask(**request: Any) -> dict[str, Any]:
-    """Run one measurement in a process of its own, see :func:`_answer`."""
+    """Run one measurement in a separate process, see :func:`_answer`."""
     what = f"{request['do']} {request.get('fields', '')}"
     return _answer(["harness.measure", json.dumps(request)], what, SOURCE)
 
 
 def _answer(module: list[str], what: str, source: Path) -> dict[str, Any]:
-    """Return what a module of the harness prints, in a process of its own.
+    """Run a module of the harness in a separate process, and return the object that it prints.
 
     Raises:
-        CondenseryError: it failed; with the last line that it wrote.
+        CondenseryError: it failed; the message has the last line of its output.
     """
     command = [sys.executable, "-m", *module]
     done = subprocess.run(command, env=environment(source), capture_output=True, text=True)

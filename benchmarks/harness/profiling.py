@@ -1,4 +1,4 @@
-"""Where the time of a step goes: the profiler's operators, summed by what they are for."""
+"""The time of a step by kind of operator, from PyTorch's profiler."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness import data, loops
 from harness.case import Case
 from harness.loops import Step
 
-# What an operator or kernel is for; the first pattern that its name contains decides.
+# Kind of operator or kernel -> pattern of names; the first pattern that matches decides.
 KINDS = {
     "convolutions": r"conv|implicit_gemm|wgrad|dgrad|cudnn",
     "matrix products": r"mm\b|_mm|gemm|linear|einsum|matmul",
@@ -35,7 +35,7 @@ _WARM_UP, _STEPS = 2, 3
 
 @dataclass(frozen=True)
 class Profile:
-    """Seconds of a step, and how many of them each kind of operator took."""
+    """Seconds of a step, in total and by kind of operator."""
 
     seconds: float
     kinds: Mapping[str, float]
@@ -46,21 +46,21 @@ class Profile:
 
 
 def of_case(case: Case, device: str, folder: Path) -> Profile:
-    """Profile some steps of a case, after some that do not count.
+    """Profile some steps of a case, after a warm-up.
 
     Args:
         case: which loop, at which sizes.
         device: auto, cpu or cuda.
-        folder: where images may be stored.
+        folder: folder for files of images.
     """
     opened = devices.choose(device, case.precision, case.compiled)
-    # Without it the time of compiled loops on a CPU belongs to nobody.
+    # Without it the time of compiled loops on a CPU has no operator.
     torch._inductor.config.cpp.enable_kernel_profile = True
     return of_step(loops.build(case, data.real_data(case, folder), opened), opened)
 
 
 def of_step(step: Step, device: Device) -> Profile:
-    """Profile a step; see :func:`of_case`. It is given numbers from 0 on."""
+    """Profile a step, called with the numbers 0, 1, ...; see :func:`of_case`."""
     for number in range(_WARM_UP):
         step(number)
     device.synchronize()

@@ -1,4 +1,4 @@
-"""Keep benchmarks/rates.yaml, which times of jobs are estimated from, as fresh as the last benchmark."""
+"""Update benchmarks/rates.yaml, from which times of jobs are estimated, after a benchmark."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from harness.table import Row
 
 FILE = Path(__file__).parents[1] / "rates.yaml"
 
-# Its entry for each kind of device, and the precision of the protocol that such a device is for.
+# Kind of device -> its entry, and the precision of the protocol for such devices.
 _ENTRIES = {"cpu": ("cpu", "bf16"), "cuda": ("gpu", "fp32")}
 
 _ITERATIONS = 1000
 
 
 def update(rows: Sequence[Row], path: Path) -> None:
-    """Replace the measured device's entry in a file of rates; everything else in it stays as it is.
+    """Replace the measured device's entry in a file of rates; the rest of it is unchanged.
 
     Args:
-        rows: of a benchmark that is not a quick one.
+        rows: rows of a complete benchmark, not of a quick one.
         path: the file, created if it does not exist.
     """
     name, precision = _ENTRIES[rows[0]["kind"]]
@@ -42,12 +42,12 @@ def update(rows: Sequence[Row], path: Path) -> None:
 
 
 def jobs(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Yield jobs of the published settings with the seconds that they would take.
+    """Yield jobs with the published settings and their estimated seconds.
 
     On a CPU these are seconds of one core, since jobs run with different numbers of threads.
 
     Args:
-        rows: of one precision.
+        rows: rows of one precision.
     """
     config = load_config(CONFIG, "paper")
     for point in _points(rows):
@@ -103,7 +103,7 @@ def replaced(text: str, name: str, block: str) -> str:
 
 
 def _points(rows: Sequence[Row]) -> Iterator[dict[str, Row]]:
-    """Yield the rows that determine the time of jobs, by loop: the library's own way, then other sets."""
+    """Yield, by loop, the rows that determine the times of jobs: the library's default, then other sets."""
     own = [r for r in rows if r["study"] == "loops" and (r["compiled"] or r["networks"] > 1)]
     usual = {r["loop"]: r for r in sorted(own, key=lambda r: (r["networks"], r["compiled"]))}
     if usual:
@@ -131,7 +131,7 @@ def _block(name: str, precision: str, rows: Sequence[Row], found: Sequence[dict[
 
 
 def _speed(precision: str) -> list[str]:
-    """Return the speed of the machine that was timed, and of the slowest, which stays as it is."""
+    """Return the speed of the measured machine, and the unchanged speed of the slowest one."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     present = {"product": speed.product_rate(dtype), "convolution": speed.convolution_rate(dtype)}
     slowest = yaml.safe_load(FILE.read_text(encoding="utf-8"))["cpu"]["slowest"]
@@ -139,7 +139,7 @@ def _speed(precision: str) -> list[str]:
 
 
 def _text(value: str) -> str:
-    """Return a text without what YAML would read as something else."""
+    """Return a text without characters that have a meaning in YAML."""
     return re.sub(r"[^\w ().,-]", " ", value)
 
 

@@ -1,4 +1,4 @@
-"""One step of each hot loop, at sizes for checks, and what the step may cost the host."""
+"""One step of each hot loop, at sizes for checks, with limits of its launches, copies and waits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NETWORK = "convnet-d2-w16"
 AUGMENTATION = "_".join(FAMILIES)
 _BATCH = 256
 
-# Does the step of a number and returns what it has computed, on the device.
+# Runs the step of a number and returns its results, on the device.
 Step = Callable[[int], Sequence[Tensor]]
 
 
@@ -33,12 +33,12 @@ class Loop:
     """A hot loop.
 
     Attributes:
-        name: in a few words.
-        build: returns its step for some data on a device.
-        launches: number of operations that a step may have the device start.
-        copies: number of copies to the device that it may make.
+        name: short description.
+        build: function that returns the step for data on a device.
+        launches: number of kernels that a step may start.
+        copies: number of copies to the device that a step may make.
         waits: number of times per step that the host may wait for a value of the device.
-        compiles: whether networks are compiled in it where that pays.
+        compiles: whether its networks may be compiled.
     """
 
     name: str
@@ -97,7 +97,7 @@ def _dsa_network(data: RealData, device: Device) -> Step:
 
 
 def _changes(step: Callable[[int], object], tensors: Sequence[Tensor]) -> Step:
-    """Return a step that returns by how much it has changed some tensors."""
+    """Return a step that returns its changes of some tensors."""
 
     def changed(number: int) -> list[Tensor]:
         before = [tensor.detach().clone() for tensor in tensors]
@@ -148,7 +148,7 @@ LOOPS = (
     Loop("dsa-network", _dsa_network, launches=210, copies=1, compiles=True),
     Loop("dd", _dd, launches=800, copies=2, waits=1),  # weights, real images; the rates, which are read
     Loop("ld", _ld, launches=370, copies=2),  # images, real images
-    # At the end of a whole training, not of a batch, the host asks whether all is finite.
+    # The host checks at the end of a training, not of a batch, that all values are finite.
     Loop(
         "training",
         partial(_training, networks=1, augmentation=AUGMENTATION),

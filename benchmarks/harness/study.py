@@ -1,4 +1,4 @@
-"""The precision study: which sets are condensed and evaluated in which arithmetic, at equal seeds."""
+"""The precision study: precisions in which sets are condensed and evaluated, at equal seeds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# What all others are compared with.
+# The precision with which all others are compared.
 BASE = "fp32"
 
 
@@ -18,7 +18,7 @@ class Cell:
         dataset: entry of config/datasets.yaml.
         method: ``dm`` or ``dsa``.
         ipc: images per class.
-        parameters: of the method, where they differ from the published ones.
+        parameters: parameters of the method that differ from the published ones.
     """
 
     dataset: str
@@ -39,16 +39,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Study:
-    """What is computed.
+    """The sets and networks of a study.
 
     Attributes:
-        name: of the study.
+        name: name of the study.
         cells: the kinds of sets.
-        sets: sets of each kind and precision; their seeds are 0, 1, ...
-        networks: networks trained on each set.
-        epochs: of their training; None for the published number.
-        test_images: tested images, the first of the test split; None for all.
-        crossed: whether sets are also evaluated in other precisions than their own and fp32.
+        sets: number of sets of each kind and precision; their seeds are 0, 1, ...
+        networks: number of networks trained on each set.
+        epochs: epochs of their training; None for the published number.
+        test_images: number of test images, from the start of the test split; None for all.
+        crossed: whether sets are also evaluated in precisions other than their own and fp32.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Study:
     crossed: bool = True
 
     def tasks(self, precisions: list[str]) -> Iterator[Task]:
-        """Yield what is to be done, in an order in which a study that is cut short can be summarized.
+        """Yield the tasks in an order that allows a summary of an incomplete study.
 
         Sets in their own precision come first, seed by seed and all precisions of a seed together.
         """
@@ -110,7 +110,7 @@ STUDIES = {
             networks=5,
             epochs=300,
         ),
-        # The cell that users of the public code do not reach: DM, CIFAR-10, 50 images per class.
+        # A cell that users of the public code do not reproduce: DM, CIFAR-10, 50 images per class.
         Study("ipc50", (Cell("cifar10", "dm", 50),), sets=5, networks=20, crossed=False),
     )
 }

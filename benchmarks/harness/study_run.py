@@ -1,4 +1,4 @@
-"""Compute the precision study, task by task, continuing where an earlier run stopped."""
+"""Compute the precision study task by task; a later run resumes it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KIND = Kind(
     (*COORDINATES, "condense_precision", "precision"),
     "benchmarks/precision.py",
 )
-"""Rows of the study: those of an evaluation, and the precision that the set was condensed in."""
+"""Columns of the study: those of an evaluation, and the precision of the condensation."""
 
 RECIPE = "dsa"
 
@@ -42,11 +42,11 @@ class StudyRun:
     """A study in a folder: ``rows.parquet``, one row per trained network, and the sets in ``sets/``."""
 
     def __init__(self, study: Study, folder: Path, prepared: Path, device: str) -> None:
-        """Read what is there already.
+        """Read the results of earlier runs.
 
         Args:
-            study: what to compute.
-            folder: where results lie.
+            study: the study to compute.
+            folder: folder of the results.
             prepared: folder with the prepared data sets.
             device: cpu, cuda or cuda:N.
         """
@@ -58,7 +58,7 @@ class StudyRun:
         self.rows = read_rows([self._file], self._protocol, KIND) if exists else pd.DataFrame()
 
     def done(self, task: Task) -> bool:
-        """Say whether the rows of a task are there."""
+        """Return whether the rows of a task exist."""
         if self.rows.empty:
             return False
         wanted = {
@@ -72,13 +72,13 @@ class StudyRun:
         return bool((self.rows[list(wanted)] == pd.Series(wanted)).all(axis=1).any())
 
     def compute(self, task: Task) -> None:
-        """Condense the set if it is not there, evaluate it and add its rows.
+        """Condense the set if it does not exist, evaluate it and add its rows.
 
         Raises:
-            Stopped: a signal asked for it; the next run continues.
+            Stopped: the process received a signal; the next run resumes.
         """
         cell = task.cell
-        # The compiler keeps a few variants of a function and gives up when shapes and precisions make many.
+        # The compiler keeps only a few variants of a function, and shapes and precisions give many.
         torch.compiler.reset()
         real = data.load(self._prepared / cell.dataset)
         network = self._config.network(cell.dataset)
@@ -149,6 +149,6 @@ def _name(task: Task) -> str:
 
 
 def _identity(**experiment: Any) -> str:
-    """Return what a checkpoint belongs to; one of other code is not resumed."""
+    """Return the identity of a checkpoint, which includes the code."""
     text = json.dumps(experiment | versions(), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Rows of measurements, and the CSV and Markdown files made of them."""
+"""Rows of measurements, and their CSV and Markdown files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.ceilings import Ceilings
 
 Row = Mapping[str, Any]
 
-# The most that a step of DSA may hold on a CPU, in bytes.
+# Largest memory of a step of DSA on a CPU, in bytes.
 DSA_LIMIT = 4e9
 
 STUDIES = {
@@ -49,10 +49,10 @@ def row(case: Case, result: Row, ceilings: Ceilings, about: Row) -> dict[str, An
     """Return one line of the CSV file.
 
     Args:
-        case: what was measured.
-        result: as :func:`harness.measure.case` gives it.
-        ceilings: of the machine, in the precision of the case.
-        about: machine and versions, as :func:`harness.measure.machine` gives them.
+        case: the measured case.
+        result: result of :func:`harness.measure.case`.
+        ceilings: ceilings of the machine in the precision of the case.
+        about: machine and versions, from :func:`harness.measure.machine`.
     """
     seconds, images = result["seconds"], case.images_per_step
     derived = {
@@ -88,7 +88,7 @@ def kept(path: Path, about: Row) -> list[dict[str, Any]]:
 
 
 def holding(rows: Sequence[dict[str, Any]], fields: Row) -> dict[str, Any] | None:
-    """Return the row that has the values of a case's fields, or None."""
+    """Return the row with the values of a case's fields, or None."""
     return next((r for r in rows if all(r[name] == value for name, value in fields.items())), None)
 
 
@@ -96,8 +96,8 @@ def write_markdown(rows: Sequence[Row], missing: Sequence[str], path: Path) -> N
     """Write the tables.
 
     Args:
-        rows: what was measured.
-        missing: descriptions of what was not, each with its reason.
+        rows: the measurements.
+        missing: descriptions of the cases without a measurement, each with its reason.
         path: the file to write.
     """
     with atomic(path) as temporary:

@@ -1,4 +1,4 @@
-"""The authors' side of a comparison: their functions, from a checkout, in the order of their loops."""
+"""The authors' side of a comparison: functions of their checkout, called in the order of their loops."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from harness.loops import AUGMENTATION
 from harness.ours import start_images, start_labels
 from harness.pair_case import PairCase
 
-# Epochs of the network that is tested, so that its predictions are not those of chance.
+# Epochs of training before the test, so that predictions are better than chance.
 _EPOCHS_BEFORE_TEST = 10
 
 
 class Theirs:
-    """The public code of DM and DSA, on the data that our side has."""
+    """The public code of DM and DSA, on the same data as our side."""
 
     def __init__(self, case: PairCase, data: RealData, *, device: str, exchange: str, reference: str) -> None:
-        """Set up what their programs set up once.
+        """Set up everything that the authors' programs set up once.
 
         Args:
             case: the comparison.
@@ -44,7 +44,7 @@ class Theirs:
         warnings.simplefilter("ignore")
         self._case, self._data, self._device = case, data, torch.device(device)
         self._code = imported(reference)
-        # Their code leaves this to PyTorch, which computes convolutions in TF32 where it can.
+        # The authors' code leaves this to PyTorch, which uses TF32 for convolutions where available.
         torch.backends.cudnn.allow_tf32 = case.precision == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = case.precision == "tf32"
         self._args = SimpleNamespace(
@@ -89,7 +89,7 @@ class Theirs:
     def _descent(
         self, losses: Callable[[nn.Module, Tensor, Tensor, int], Tensor], *, frozen: bool
     ) -> Callable[[], tuple[float, list[float]]]:
-        """Return a step of the pixels, class by class, and of the network after it if the case wants that."""
+        """Return a step of the pixels, class by class, then of the network if the case includes it."""
         real = self._real_batches()
         images = self._start.clone().requires_grad_()
         pixels = torch.optim.SGD([images], lr=0.1, momentum=0.5)
@@ -127,7 +127,7 @@ class Theirs:
         test = DataLoader(
             self._code.TensorDataset(_whole(self._data.test), torch.as_tensor(self._data.test.labels)), 256
         )
-        few = [next(iter(test))]  # their function tests as well, which is compared by itself
+        few = [next(iter(test))]  # their function also tests, which has its own comparison
 
         def step() -> tuple[float, list[float]]:
             started = self._now()
@@ -156,7 +156,7 @@ class Theirs:
         return step
 
     def _accuracy(self, net: nn.Module, loader: DataLoader[Any]) -> float:
-        """Return a percentage, by their function, which takes an optimizer and does not use it here."""
+        """Return an accuracy in percent by the authors' function, which ignores its optimizer here."""
         _, accuracy = self._code.epoch("test", loader, net, None, self._criterion, self._args, aug=False)
         return 100 * float(accuracy)
 
@@ -167,7 +167,7 @@ class Theirs:
         ).to(self._device)
 
     def _siamese(self, images: Tensor, seed: int) -> Tensor:
-        # Of a single image their code assigns a tensor to itself, which PyTorch refuses nowadays.
+        # With a single image their code assigns a tensor to itself, which current PyTorch refuses.
         batch = images if len(images) > 1 else torch.cat([images, images])
         augmented = self._code.DiffAugment(
             batch, self._args.dsa_strategy, seed=seed, param=self._args.dsa_param
@@ -175,7 +175,7 @@ class Theirs:
         return augmented[: len(images)]
 
     def _real_batches(self) -> Callable[[int], Tensor]:
-        """Return their way to a batch of a class: all images on the device as floats, permuted indices."""
+        """Return the authors' batches of a class: permuted indices into all images, floats on the device."""
         images = _whole(self._data.train).to(self._device)
         rows_of: list[list[int]] = [[] for _ in self._data.info.classes]
         for row, label in enumerate(self._data.train.labels.tolist()):
@@ -189,7 +189,7 @@ class Theirs:
 
 
 class _Pictures(Dataset[Any]):
-    """A test set as torchvision gives it: each picture is decoded and normalized whenever it is asked for."""
+    """A test set like torchvision's: each picture is decoded and normalized at every access."""
 
     def __init__(self, split: Split) -> None:
         images = torch.as_tensor(np.asarray(split.images)).permute(0, 2, 3, 1)
@@ -210,7 +210,7 @@ def imported(reference: str) -> ModuleType:
     """Return the module ``utils`` of a checkout.
 
     Raises:
-        CondenseryError: it cannot be imported from there.
+        CondenseryError: the module cannot be imported from there.
     """
     sys.path.insert(0, reference)
     try:

@@ -1,4 +1,4 @@
-"""Stop long work after a given time, with its state saved."""
+"""Stop long work after a given time; its state is saved."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from condensery.run.stopping import Request, deferred
 
 @contextmanager
 def time_limit(minutes: float | None) -> Iterator[Request]:
-    """Ask this process to stop after some minutes, with the signal of a time limit.
+    """Stop the work of this process after some minutes, by the signal of a time limit.
 
     Yields:
-        Whether the process was asked, by this or by others; work that has a checkpoint saves its step first.
+        The request to stop, whoever made it; work with a checkpoint first saves its step.
     """
     timer = threading.Timer(60 * (minutes or 0), os.kill, (os.getpid(), signal.SIGTERM))
     with deferred() as stopped:

@@ -1,7 +1,7 @@
-"""What a step has to do: floating-point operations, counted, and bytes, a lower bound.
+"""The work of a step: counted floating-point operations, and a lower bound of the bytes moved.
 
-Operations are those of convolutions and matrix products, a multiply-add counting as two; what normalization,
-pooling and augmentation add is left out.
+Operations are those of convolutions and matrix products; a multiply-add counts as two. Normalization, pooling
+and augmentation are left out.
 
 Bytes are those that no program for these layers can avoid. The maps that count are the inputs and outputs of
 convolutions and linear layers: everything between them might be fused, and batches might be any size. A
@@ -25,7 +25,7 @@ from harness import loops
 from harness.case import TEST_IMAGES, Case
 from harness.loops import Step
 
-# How often a map is moved.
+# Number of times that a map is moved.
 FORWARD, BACKWARD = 2, 3
 _MATCHED_ONCE = FORWARD + BACKWARD
 _MATCHED_TWICE = 2 * _MATCHED_ONCE
@@ -52,7 +52,7 @@ def of_step(case: Case, part: Step) -> Work:
 
 
 def least_bytes(case: Case) -> float:
-    """Return the bytes that a step has to move at least."""
+    """Return the least number of bytes that a step moves."""
     network = networks.build(
         case.network, channels=case.channels, size=(case.size, case.size), classes=case.classes
     )
@@ -74,7 +74,7 @@ def least_bytes(case: Case) -> float:
 
 
 def map_numbers(network: Network, channels: int, size: int) -> int:
-    """Return how many numbers the inputs and outputs of an image's convolutions and linear layers hold."""
+    """Return the number of values in the inputs and outputs of an image's convolutions and linear layers."""
     count = 0
 
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -90,5 +90,5 @@ def map_numbers(network: Network, channels: int, size: int) -> int:
 
 
 def uncompiled(device: Device) -> Device:
-    """Return the same device without compilation: an operation inside a compiled graph is not counted."""
+    """Return the same device without compilation, since operations in a compiled graph are not counted."""
     return replace(device, compile=False)

@@ -1,4 +1,4 @@
-"""The process on one side of a comparison: it answers commands, each one line of JSON, with one line.
+"""The process of one side of a comparison: for each command, a line of JSON, it writes a line of JSON.
 
 ``python -m harness.worker ours`` or ``theirs``; :mod:`harness.pairs` starts both and lets only one of them
 work at a time.
@@ -20,15 +20,15 @@ from harness.pair_case import PairCase
 
 
 class Side(Protocol):
-    """What one side can do."""
+    """The interface of one side."""
 
     def step(self, number: int) -> tuple[float, list[float]]:
-        """Do one step; return the seconds that it took and its results, one per network."""
+        """Run one step; return its time in seconds and its results, one per network."""
         ...
 
 
 def open_data(case: PairCase, prepared: str | None) -> RealData:
-    """Return the data of both sides: a prepared data set, or noise where there is none."""
+    """Return the data of both sides: a prepared data set, or noise without one."""
     return data.load(Path(prepared)) if prepared else noise.real_data(case.case, Path())
 
 
@@ -46,8 +46,8 @@ def prepare(side: str, request: dict[str, Any]) -> Side:
 
 
 def main() -> None:
-    """Answer commands until they end."""
-    # Nothing but answers goes to the standard output, whatever the code that is measured prints.
+    """Run commands until the end of standard input."""
+    # Standard output is for answers only; the output of the measured code goes elsewhere.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     side: Side | None = None

@@ -27,8 +27,8 @@ SETTINGS = (
     else SOURCE / "config"
 )
 
-# The jobs run in the environment that Snakemake runs in, whether or not it is activated, or in that of --sdm conda, which
-# has what the package needs; the package itself is the one of this folder.
+# Jobs run in Snakemake's environment, activated or not, or in that of --sdm conda, which has the requirements of the
+# package; the package itself is the one in this folder.
 for variable, folder in (
     ("PATH", Path(sys.executable).parent),
     ("PYTHONPATH", SOURCE / "src"),
@@ -61,14 +61,14 @@ SEARCH = CONFIG.search
 POOL = CONFIG.pool
 EXPERTS = CONFIG.experts
 
-# Everything that `all` makes and the report shows.
+# All outputs of `all`, which the report shows.
 ALL_TABLES, ALL_FIGURES = CONFIG.tables(), CONFIG.figures()
 TABLE_FILES = ["csv", "md", "tex", "json", "cost.csv", "cost.md"]
 FIGURE_FILES = ["png", "pdf"]
 
 
 def named(kind: type[target_kinds.Target]) -> str:
-    # The constraint of a rule to the targets of its kind. Nothing is called "none"; an empty one would allow any.
+    # The constraint of a rule to the targets of its kind. No target is called "none"; an empty one would allow any.
     return "|".join(CONFIG.listed(kind)) or "none"
 
 
@@ -81,7 +81,7 @@ def target_files(name: str) -> list[str]:
 
 
 def table_outputs(caption: str, name: str = "{target}") -> dict[str, str]:
-    # The outputs of the rule of a kind of table; the caption is that of the report of Snakemake.
+    # The outputs of the rule for a kind of table; the caption is for Snakemake's report.
     path = f"results/{{protocol}}/tables/{name}"
     shown = report(
         f"{path}.md",
@@ -109,13 +109,13 @@ def figure_outputs(caption: str, name: str = "{target}") -> dict[str, str]:
 
 
 def literal(path: Path) -> str:
-    # A path in a command, whatever characters it has.
+    # A path in a command, with any characters.
     return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
 
 
 SCRIPTS = "scripts" if INSIDE else literal(SOURCE / "scripts")
 
-# The values in commands that are several words; what makes them quotes each.
+# The values in commands that have several words, each of which is quoted already.
 SEVERAL_WORDS = ("params.view", "params.options", "params.trained", "params.on")
 
 
@@ -124,23 +124,23 @@ def quoted(match: re.Match) -> str:
 
 
 def script(name: str, options: str, configured: bool = True) -> str:
-    # The command of a job; what it prints is its log. A script that is not configured reads nothing of config/. The
-    # shell sees every value as it is.
+    # The command of a job; its output is the log. A script that is not configured does not read config/. All values
+    # are quoted for the shell.
     options += "" if INSIDE or not configured else f" --config {literal(SETTINGS)}"
     command = f"python {SCRIPTS}/{name}.py {options} > {{log}} 2>&1"
     return re.sub(r"(?<!\{)\{([a-z][\w.]*)\}", quoted, command)
 
 
 def target_script(name: str, options: str) -> str:
-    # The command of a job that makes a target; then it keeps the settings that were asked for.
+    # The command of a job that makes a target, followed by a copy of the current settings.
     kept = "results/{wildcards.protocol}/settings"
     return f"{script(name, options)} && cp {{input.settings}} {kept}"
 
 
 def job(name: str, options: str) -> str:
-    # The command of a job that computes on the real data: how it computes is the same for all of them.
+    # The command of a job that computes on the real data, with the options that all such jobs share.
     options += " --protocol {wildcards.protocol} --device {resources.device} --threads {threads} --out {output}"
-    # The node of the job decides whether it has the protocol's precision.
+    # Without a setting, the node of the job decides whether it supports the protocol's precision.
     if CONFIG.settings["precision"]:
         options += " --precision {params.precision}"
     return script(name, options)

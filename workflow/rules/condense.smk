@@ -1,7 +1,7 @@
 SET_FILE = f"results/{{protocol}}/synthetic/{SET}.safetensors"
 
 
-# One job makes a whole set or, of the data sets that are split (classes_per_job), some of its classes.
+# A job condenses a complete set or, for data sets that are split (classes_per_job), some of its classes.
 rule condense:
     input:
         data=unless_made(SET_FILE, of_set, get_data),

@@ -1,4 +1,4 @@
-# Continual learning: docs/targets has the experiments.
+# Continual learning: docs/targets describes the experiments.
 rule continual_features:
     input:
         data=get_step_data,

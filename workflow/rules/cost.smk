@@ -1,5 +1,4 @@
-# The companion of every table. Benchmarks and logs are not inputs: they change no table, and fetched results have
-# none.
+# The costs of every table. Benchmarks and logs are not inputs: they change no table, and fetched results have none.
 rule cost:
     input:
         "results/{protocol}/tables/{target}.csv",

@@ -1,5 +1,5 @@
-# What is there against what is asked for. Snakemake knows how it made a file, and nothing of files that Git or DVC brought.
-# results/<protocol>/settings/<target>.json has what a target was made with, and is kept and fetched with it.
+# Existing files against the current settings. Snakemake records how it made a file, but not files from Git or DVC.
+# results/<protocol>/settings/<target>.json holds the settings of a target, and is stored and fetched with it.
 from condensery.files import atomic
 from condensery.identity import made_from
 
@@ -7,8 +7,8 @@ RECORDED = [settings.read(path) for path in Path(RESULTS, "settings").glob("*.js
 
 
 def asked(inputs, *targets: str):
-    # The input of the rule of some targets (of its wildcard, if none is named) that holds the settings that are asked for.
-    # It is new, so that the rule runs, unless the targets were made with these and the other inputs are there.
+    # The input with the current settings of some targets (of the rule's wildcard, if none is named). It is new, so that
+    # the rule runs, unless the targets were made with these settings and the other inputs exist.
     def get(w) -> list[str]:
         complete = all(Path(file).exists() for file in inputs(w))
         return [asked_of(name, complete) for name in targets or [w.target]]
@@ -27,7 +27,7 @@ def asked_of(target: str, complete: bool) -> str:
     return ancient(str(path)) if fresh else str(path)
 
 
-# The settings of the files that are fetched.
+# The settings of the fetched files.
 def of_set(w) -> dict:
     return settings.of_set(CONFIG, w.dataset, w.method, w.network, int(w.ipc))
 
@@ -55,8 +55,8 @@ def of_search_rows(w) -> dict:
 
 
 def unless_made(output: str, made_with, inputs):
-    # The inputs of a job, without those that are absent, or newer with the same content, where the output is there and was
-    # made with the settings that are asked for: fetched sets stay when data are prepared, and fetched rows without sets.
+    # The inputs of a job. If its output exists and has the current settings, inputs that are absent, or newer with the
+    # same content, are left out: fetched sets stay when data are prepared, and fetched rows stay without their sets.
     def get(w) -> list[str]:
         files = inputs(w)
         found = Path(output.format(**{"protocol": PROTOCOL, **w}))

@@ -1,4 +1,4 @@
-# The generators of the methods that sample from one: each serves the sets of all sizes with its seed.
+# The generators of methods that sample from one: each serves the sets of all sizes with its seed.
 rule generator:
     input:
         data=get_data,

@@ -27,7 +27,7 @@ def get_data(w) -> list[str]:
 
 
 def get_prepared(w, input) -> str:
-    # With `input`, Snakemake takes the value for a consequence of the inputs: another `data_dir` reruns nothing.
+    # With the argument `input`, Snakemake derives the value from the inputs: another `data_dir` reruns nothing.
     return f"{DATA}/prepared/{w.dataset}"
 
 
@@ -48,7 +48,7 @@ def get_content(wildcards) -> dict:
 
 
 def folder_state(dataset: str) -> dict:
-    # An image folder that has changed is prepared anew. PyTorch takes seconds to import: only where one is used.
+    # A changed image folder is prepared again. The import of PyTorch takes seconds: only if such a folder is used.
     from condensery.data import state_of_folder
 
     prepared = Path(f"{DATA}/prepared/{dataset}")
@@ -66,7 +66,7 @@ def get_recipe(w) -> dict:
     return CONFIG.recipe(name, w.dataset, ipc, w.get("evaluation", w.get("network")))
 
 
-# The files that are trained beforehand: their paths, and name -> files of one set.
+# Files of networks that are trained before condensation: their paths, and name -> files for one set.
 FEATURES, STEP_FEATURES = NEEDS["features"].path, NEEDS["features"].step_path
 GENERATOR = NEEDS["generator"].path
 
@@ -114,7 +114,7 @@ def get_mapped_sets(w) -> list[str]:
     return [*map(set_path, embedding(CONFIG, w.target).sets)]
 
 
-# Continual learning: memories are in the folder of their tasks: a data set, or several joined by "+".
+# Continual learning: memories are in the folder of their tasks, which is a data set, or several joined by "+".
 STEPS = "{tasks}/steps{steps}"
 MEMORY = f"{STEPS}/{{method}}/{{network}}/ipc{{ipc}}/order{{order}}"
 
@@ -186,14 +186,14 @@ def get_learning_script(w) -> str:
 
 
 def get_learning_view(w) -> str:
-    # The networks learn class after class, or data set after data set.
+    # The networks learn groups of classes in turn, or data sets in turn.
     if len(get_task_names(w)) == 1:
         return f"--steps {w.steps} --order {w.order}"
     return f"--seed {w.order}"
 
 
 def get_snapshot_rows(w) -> list[str]:
-    # The rows of the snapshots that a figure of trajectories follows.
+    # The rows of the snapshots in a figure of trajectories.
     return [
         f"{RESULTS}/trajectory_accuracy/{SET.format(**s._asdict())}/step{step}/{RECIPE}-{s.network}.parquet"
         for s, steps in trajectories(CONFIG, w.target).items()
@@ -201,14 +201,14 @@ def get_snapshot_rows(w) -> list[str]:
     ]
 
 
-# The architecture search: folder of the rows -> what the networks are trained on.
+# The architecture search: folder of the rows -> training data of the networks.
 CANDIDATES = SEARCH.candidates if SEARCH else ()
 NAMES = {c if c == "whole" else f"{c}/ipc{SEARCH.ipc}": c for c in CANDIDATES}
 SEARCHED = f"{RESULTS}/search"
 
 
 def get_proxy(w) -> list[str]:
-    # The set that is trained on; none for the whole set and for early stopping.
+    # The proxy set for training; none for the whole set and for early stopping.
     set_id = SEARCH.set_of(NAMES[w.candidate], CONFIG.network(w.dataset))
     where = f"{SEARCHED}/synthetic/{SET}.safetensors"
     return [where.format(**set_id._asdict())] if set_id else []
@@ -234,6 +234,6 @@ SEARCH_ROWS = [
 
 
 def row_digest(wildcards):
-    # Rows of all protocols are read as they are: the rule must not rerun their jobs.
+    # The rule reads existing rows of all protocols and must not rerun their jobs.
     files = sorted(Path("results").glob("*/[acs]*/**/*.parquet"))
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

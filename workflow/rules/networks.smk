@@ -1,5 +1,5 @@
-# Networks that are trained beforehand, for all sets of a data set and network: docs/methods.md. Each job trains a part.
-# Rule -> the recipe, other parameters on which the networks depend, and what else the command is given, as its words.
+# Networks that are trained before condensation, for all sets of a data set and network: docs/methods.md. Each job
+# trains a part. Rule -> the recipe, other parameters on which the networks depend, and further words of the command.
 TRAINED = {}
 if POOL:
     plan = {"plan": (POOL.networks, POOL.states, POOL.split)}
@@ -17,7 +17,7 @@ if EXPERTS:
         lambda w: ["--epochs", CONFIG.expert_epochs(w.dataset, w.network)],
     )
 
-# A job runs after the loop: its command must not read what the loop changes.
+# Jobs run after the loop, so that their commands must not read its variables.
 for rule_name, (recipe, plan, words) in TRAINED.items():
     path = NEEDS[rule_name].path
 

@@ -1,5 +1,5 @@
-# Says how long the run takes: at its start, and while it runs whenever a job ends, at most twice a minute. It is the
-# plan of `make plan`, corrected by the jobs that have ended. A defect of the estimate never stops the run.
+# Prints the estimated time of the run: at its start, and when a job ends, at most twice a minute. The estimate is the
+# plan of `make plan`, corrected by the jobs that have ended. An error in the estimate never stops the run.
 import logging
 import subprocess
 import time
@@ -10,11 +10,11 @@ from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 
 SECONDS_BETWEEN_LINES = 30
-LONG = 600  # seconds of a plan from which it pays to measure this machine before
+LONG = 600  # seconds; for longer plans the speed of this machine is measured first
 
 
 class TimeLeft(logging.Handler):
-    # Follows the events of Snakemake.
+    # Receives Snakemake's log events.
     def __init__(self, jobs: dict, seconds: dict, at_once: int, here: bool) -> None:
         super().__init__()
         self.jobs = jobs  # number of the job -> its job in Snakemake and in the plan
@@ -58,7 +58,7 @@ def say(text: str) -> None:
 
 
 def seconds_of(job, otherwise: float) -> float:
-    # Its benchmark leaves out the time that it waited on a cluster.
+    # Its benchmark excludes the waiting time on a cluster.
     try:
         text = Path(str(job.benchmark)).read_text()
         return float(text.splitlines()[1].split("\t")[0])
@@ -73,7 +73,7 @@ def planned_job(job) -> plan.Job:
 
 
 def measured(rates):
-    # The rates of a core of this machine; another process measures it, so that torch does not stay in this one.
+    # The rates of a core of this machine, measured in another process so that this one does not import torch.
     chosen = f"'cpu', {PRECISION!r}, native_only={not CONFIG.settings['precision']}"
     code = f"""from condensery.machine import device, speed
 print(*speed.rates(device.choose({chosen}).precision))"""

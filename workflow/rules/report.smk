@@ -1,5 +1,5 @@
-# One rule per kind of target, whose wildcard `target` is one of the targets of this kind that the protocol lists. Those of
-# continual learning, of trajectories and of the search are with their jobs.
+# One rule per kind of target; its wildcard `target` is a target of this kind that the protocol lists. The rules of
+# continual learning, of trajectories and of the search are in the files of their jobs.
 LABELS = [
     CONFIG.spec["description"],
     *(m["title"] for m in CONFIG.methods.values()),
@@ -7,7 +7,7 @@ LABELS = [
 ]
 PUBLISHED = sorted(map(str, (SETTINGS / "published").glob("*.csv")))
 
-# What every target depends on besides its inputs.
+# Parameters on which every target depends besides its inputs.
 TARGET = {"labels": LABELS}
 
 
@@ -32,7 +32,7 @@ rule table:
     params:
         **TARGET,
         prefix=subpath(output.csv, strip_suffix=".csv"),
-        folder=f"{RESULTS}/accuracy",  # the rows of a large table do not fit a command line
+        folder=f"{RESULTS}/accuracy",  # the paths of a large table's rows do not fit a command line
     shell:
         target_script(
             "table",

@@ -2,7 +2,7 @@
 from condensery import cost
 from condensery.machine import slots
 
-# On this machine (--cores) no more of the jobs that use a GPU run at once than it has GPUs: one each.
+# On this machine (--cores), as many jobs with a GPU run at once as it has GPUs.
 HERE = slots.visible(os.environ) if workflow.nodes is None else 0
 if HERE:
     workflow.global_resources.setdefault("gpu", HERE)
@@ -11,9 +11,9 @@ ALL_RATES = cost.read_rates(SOURCE / "benchmarks/rates.yaml", CONFIG)
 RATES = ALL_RATES["gpu" if GPU else "cpu"]
 LIMITS = RATES.for_limits(CONFIG.settings["precision"] or "fp32")
 LEAST = 10  # minutes: starting Snakemake and the library on a busy file system
-MARGIN = 2  # times the minutes that the rates tell
+MARGIN = 2  # multiple of the minutes estimated from the rates
 SHORT = 5  # minutes up to which jobs share a submission
-UNKNOWN = 120  # minutes of a job whose work is not known
+UNKNOWN = 120  # minutes of a job of unknown work
 
 
 def estimate(w, rule: str, rates) -> float:
@@ -22,13 +22,13 @@ def estimate(w, rule: str, rates) -> float:
 
 
 def minutes(wildcards, attempt: int, rulename: str) -> int:
-    # Enough for the slowest node. The next attempt resumes from the checkpoint, and gets more time all the same: the
+    # Enough for the slowest node. The next attempt resumes from the checkpoint, and still gets more time, since the
     # file system may be slow.
     return attempt * (LEAST + round(MARGIN * estimate(wildcards, rulename, LIMITS)))
 
 
 def megabytes(wildcards, attempt: int) -> int:
-    # The library with what it keeps for a GPU, or the activations without one; and four times, as float32, the
+    # The library with its memory for a GPU, or the activations without one; and four float32 copies of the
     # synthetic images of the job and, where its classes do not go through the network in turn, 256 real ones of each.
     images = int(wildcards.get("ipc", 0)) + (0 if in_turn(wildcards) else 256)
     floats = cost.image_floats(CONFIG, wildcards.dataset)
@@ -46,8 +46,8 @@ def in_turn(w) -> bool:
 
 
 def short(rule: str):
-    # Short jobs of a cell share a submission, as many as --group-components says for `short`. Jobs of one group
-    # must not depend on each other: the step that Slurm starts for them would ask for the GPUs of all.
+    # Short jobs of a cell share a submission, at most --group-components of `short`. Jobs of one group must not
+    # depend on each other, since Slurm's step for them would request the GPUs of all.
     def group(w) -> str | None:
         if estimate(w, rule, RATES) > SHORT:
             return None

@@ -1,4 +1,4 @@
-# The architecture search. Its networks are tested too, which no choice depends on.
+# The architecture search. Its networks are also tested; no selection depends on these tests.
 TABLE = CONFIG.listed(target_kinds.SearchTable)[0]
 FIGURE = CONFIG.listed(target_kinds.SearchFigure)[0]
 PROXY_FILE = f"results/{{protocol}}/search/synthetic/{SET}.safetensors"

@@ -1,4 +1,4 @@
-# What a figure of trajectories follows is condensed in jobs of its own: the time of a set that a table has may be that of
+# Snapshots for a figure of trajectories are condensed in separate jobs: the time of a table's set may be spread over
 # several jobs, or unknown because the set was fetched.
 use rule condense as trajectory with:
     input:
@@ -75,7 +75,7 @@ rule figure_of_trajectories:
     params:
         **TARGET,
         prefix=subpath(output.png, strip_suffix=".png"),
-        folder=f"{RESULTS}/trajectory_accuracy",  # too many for a command line
+        folder=f"{RESULTS}/trajectory_accuracy",  # too many paths for a command line
     shell:
         target_script(
             "trajectory",
