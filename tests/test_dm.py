@@ -67,9 +67,9 @@ def test_gradient_is_that_of_a_plain_version(network, memory_bytes):
 
 
 def test_pixels_follow_sgd_with_momentum():
-    problem = problems.problem(parameters={"iterations": 3, "lr_img": 0.7, "momentum": 0.5})
+    problem = problems.problem(parameters={"iterations": 3, "lr_img": 0.7, "momentum": 0.3})
     images = torch.nn.Parameter(methods.get("random").condense(problem).images.clone())
-    optimizer = torch.optim.SGD([images], lr=0.7, momentum=0.5)
+    optimizer = torch.optim.SGD([images], lr=0.7, momentum=0.3)
     for step in range(3):
         optimizer.zero_grad()
         plain_step(problem, images, step).backward()

@@ -189,6 +189,14 @@ def test_pixels_are_those_of_adamw_on_unit_images_class_by_class(problem):
     torch.testing.assert_close(pixels.images, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_new_low_is_lower_by_more_than_a_ten_thousandth(problem):
+    """As PyTorch's scheduler has it by default."""
+    pixels = FallingPixels(problem(parameters={"patience": 0}))
+    for losses in ([1.0, 1.0, 1.0], [0.99995, 0.9998, 1.0]):
+        pixels.heed(torch.tensor(losses))
+    assert pixels._kept["shares"].tolist() == [0.5, 1.0, 0.5]
+
+
 def test_pixels_under_sgd_move_with_what_is_left_of_the_rate(problem):
     case = problem(parameters={"optimizer": "sgd", "patience": 0, "formation": 1})
     pixels = FallingPixels(case)
