@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 import torch
 
-from condensery import data, identity
+from condensery import data, identity, networks
 from condensery.errors import CondenseryError
 from condensery.synthetic import SyntheticSet
 from condensery.training.pretrained import trained_network
@@ -47,6 +47,15 @@ def test_labels_are_the_probabilities_of_each_image_alone(teacher, temperature):
         for image, label in zip(images, found, strict=True):
             powers = (teacher(image[None])[0].double() / temperature).exp()
             torch.testing.assert_close(label.double(), powers / powers.sum(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_teacher_with_batch_norm_labels_as_it_is_tested():
+    """With its running statistics, whatever mode it comes in, and not with those of the images."""
+    network = networks.build("convnet-d1-w8-bn", channels=3, size=(8, 8), classes=3)
+    networks.initialize(network, torch.Generator().manual_seed(0))
+    images = synthetic().images
+    found = soft_labels(network.train(), images, problems.CPU)
+    torch.testing.assert_close(found, network.eval()(images).softmax(1).detach())
 
 
 def test_a_higher_temperature_spreads_the_labels(teacher):
