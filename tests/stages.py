@@ -20,9 +20,9 @@ PARAMS = ROOT / "params.yaml"
 def with_targets(text: str) -> str:
     """Return params.yaml with the lists for the protocol that it names."""
     config = load_config(ROOT / "config", yaml.safe_load(text)["protocol"])
-    made = {path.stem for path in (ROOT / "results" / config.protocol / "settings").glob("*.json")}
+    existing = {path.stem for path in (ROOT / "results" / config.protocol / "settings").glob("*.json")}
     for key, names in (("tables", config.tables()), ("figures", config.figures())):
-        lines = "".join(f"  - {name}\n" for name in names if name in made or not made)
+        lines = "".join(f"  - {name}\n" for name in names if name in existing or not existing)
         text = re.sub(rf"^{key}:.*\n(?:  - .*\n)*", f"{key}:\n{lines}", text, flags=re.MULTILINE)
     return text
 

@@ -20,11 +20,11 @@ def test_each_step_gets_its_own_value_also_after_a_jump(device: torch.device) ->
 
 
 def test_later_steps_are_made_by_other_threads_and_none_past_the_last() -> None:
-    made: dict[int, str] = {}
+    drawn: dict[int, str] = {}
     ready = threading.Event()
 
     def draw(step: int) -> int:
-        made[step] = threading.current_thread().name
+        drawn[step] = threading.current_thread().name
         if step == 3:
             ready.set()
         return step
@@ -33,16 +33,16 @@ def test_later_steps_are_made_by_other_threads_and_none_past_the_last() -> None:
     ahead(0)
     assert ready.wait(10), "what the next steps need is not made ahead"
     assert [ahead(step) for step in (1, 2, 3)] == [1, 2, 3]
-    assert sorted(made) == [0, 1, 2, 3]
-    assert threading.main_thread().name not in made.values()
+    assert sorted(drawn) == [0, 1, 2, 3]
+    assert threading.main_thread().name not in drawn.values()
 
 
 def test_on_a_cpu_nothing_is_made_before_it_is_asked_for() -> None:
-    made: list[int] = []
-    ahead = Ahead(lambda step: made.append(step), until(9), torch.device("cpu"))
+    drawn: list[int] = []
+    ahead = Ahead(lambda step: drawn.append(step), until(9), torch.device("cpu"))
     ahead(0)
     ahead(1)
-    assert made == [0, 1]
+    assert drawn == [0, 1]
 
 
 def test_an_error_is_that_of_the_step() -> None:

@@ -31,12 +31,14 @@ SPLIT = {"validation": 0.25, "seed": 0, "training_images": None}
 def snapshot(folder: Path, step: int, split: dict[str, Any] | None = SPLIT) -> SyntheticSet:
     """Write and return a set of real images whose labels are correct only in step 2."""
     view = dataclasses.replace(problems.problem(REAL, ipc=4, network=NETWORK))
-    made = view.select([view.random_images(c) for c in view.classes])
-    made = dataclasses.replace(made, images=made.images if step == 2 else made.images.flip(0).contiguous())
+    synthetic = view.select([view.random_images(c) for c in view.classes])
+    synthetic = dataclasses.replace(
+        synthetic, images=synthetic.images if step == 2 else synthetic.images.flip(0).contiguous()
+    )
     about = {"dataset": "patterns", "method": "dm", "ipc": 4, "seed": 3} | ({"split": split} if split else {})
-    made.provenance = {"experiment": about, "snapshot": {"step": step, "seconds": 1.0, "device": "cpu"}}
-    made.save(folder / f"step{step}.safetensors")
-    return made
+    synthetic.provenance = {"experiment": about, "snapshot": {"step": step, "seconds": 1.0, "device": "cpu"}}
+    synthetic.save(folder / f"step{step}.safetensors")
+    return synthetic
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def noise() -> SyntheticSet:
 # ---- before the work
 
 
-def places(tmp_path: Path) -> dict[str, Path]:
+def unwritable(tmp_path: Path) -> dict[str, Path]:
     """Return words of the refusal -> a path that cannot be an output."""
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
@@ -60,7 +60,7 @@ def places(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
-    bad = places(tmp_path)
+    bad = unwritable(tmp_path)
     before = sorted(tmp_path.iterdir())
     for says, path in bad.items():
         with pytest.raises(CondenseryError) as error:
@@ -74,7 +74,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: P
 
 
 def test_a_device_is_never_replaced(tmp_path: Path) -> None:
-    places(tmp_path)
+    unwritable(tmp_path)
     for name in ("link", "pipe"):
         with pytest.raises(CondenseryError, match="is a device or a pipe"), atomic(tmp_path / name):
             pass

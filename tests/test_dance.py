@@ -71,12 +71,12 @@ def test_networks_lie_evenly_between_both_ends_of_every_pair(problem, pairs):
     shares = ([], [])
     for step in range(60):
         drawn.between(net, step)
-        place = weights(net)
+        reached = weights(net)
         drawn.trained(net, step)
         (number,) = [k for k, (_, last) in enumerate(ends) if torch.equal(last, weights(net))]
         first, last = ends[number]
-        share = ((place - last) @ (first - last)) / (first - last).square().sum()
-        torch.testing.assert_close(place, last + share * (first - last), rtol=1e-4, atol=1e-5)
+        share = ((reached - last) @ (first - last)) / (first - last).square().sum()
+        torch.testing.assert_close(reached, last + share * (first - last), rtol=1e-4, atol=1e-5)
         shares[number].append(share.item())
     for each in shares:
         assert len(each) > 15

@@ -38,10 +38,10 @@ def problem(**changes):
 
 def matcher(case, strategy, kind=dcc.Matcher):
     """Return a matcher in float64 with the weights of its first network."""
-    made = kind(case, strategy)
-    made.network.double()
-    made.renew(0)
-    return made
+    matching = kind(case, strategy)
+    matching.network.double()
+    matching.renew(0)
+    return matching
 
 
 def plain_loss(case, strategy, images):

@@ -564,8 +564,8 @@ def test_a_changed_byte_of_a_pt_is_noticed(tmp_path: Path) -> None:
     images = torch.randn(2, 1, 4, 4)
     exchange.to_reference_pt([SyntheticSet(images, torch.arange(2), info.classes, info.mean, info.std)], path)
     whole = path.read_bytes()
-    place = whole.index(images.numpy().tobytes()) + 5
-    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    offset = whole.index(images.numpy().tobytes()) + 5
+    path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
     with pytest.raises(CondenseryError, match=r"a\.pt: not a complete file"):
         exchange.from_reference_pt(path, info)
 

@@ -102,15 +102,15 @@ def apple_double(own):
 
 
 @pytest.mark.parametrize(
-    ("add", "said"),
+    ("add", "listed"),
     [(clutter, "9 hidden"), (checkpoints, "2 .ipynb_checkpoints/, 1 __MACOSX/"), (apple_double, "1 hidden")],
 )
-def test_what_systems_leave_behind_is_left_out_and_said(own, add, said, caplog):
+def test_what_systems_leave_behind_is_left_out_and_said(own, add, listed, caplog):
     add(own)
     assert values(prepared(own.parent)) == USUAL
-    said_in = [record.message for record in caplog.records if "left out" in record.message]
-    assert len(said_in) == 1
-    assert all(part in said_in[0] for part in said.split(", "))
+    lines = [record.message for record in caplog.records if "left out" in record.message]
+    assert len(lines) == 1
+    assert all(part in lines[0] for part in listed.split(", "))
 
 
 def test_files_of_other_endings_are_counted_in_one_line(own, caplog):
@@ -175,13 +175,13 @@ def test_an_error_of_the_system_is_not_called_damage(own, monkeypatch):
 
 def test_one_name_in_two_normal_forms_is_one_class(own):
     name = "pâquerette"
-    forms = {split: unicodedata.normalize(form, name) for split, form in (("train", "NFC"), ("test", "NFD"))}
-    assert forms["train"] != forms["test"]
-    for split, form in forms.items():
+    spelled = {"train": unicodedata.normalize("NFC", name), "test": unicodedata.normalize("NFD", name)}
+    assert spelled["train"] != spelled["test"]
+    for split, form in spelled.items():
         (own / split / "rose").rename(own / split / form)
     data = prepared(own.parent, entry(["tulip", unicodedata.normalize("NFD", name)]))
-    assert data.info.classes == ("tulip", forms["train"])
-    assert sorted(values(data)) == sorted([(100, forms["train"])] * 3 + [(200, "tulip")] * 3)
+    assert data.info.classes == ("tulip", spelled["train"])
+    assert sorted(values(data)) == sorted([(100, spelled["train"])] * 3 + [(200, "tulip")] * 3)
     assert data.test.labels.tolist() == [1, 0]
 
 
@@ -254,7 +254,7 @@ def test_a_path_may_begin_with_the_home_folder(own, monkeypatch):
 # ---- kinds of images
 
 
-def made(image, **options):
+def encoded(image, **options):
     return lambda path: image.save(path, **options)
 
 
@@ -267,19 +267,19 @@ KEYED[0] = 7
 @pytest.mark.parametrize(
     ("name", "write", "wanted"),
     [
-        ("0.png", made(Image.fromarray(np.full((8, 8), 40_000, np.uint16))), 156),  # 40,000 / 257, rounded
-        ("0.tif", made(Image.fromarray(np.full((8, 8), 40_000, np.uint16))), 156),
-        ("0.jpg", made(Image.new("CMYK", (8, 8), (0, 0, 0, 155)), quality=100), 100),  # 255 - K
-        ("0.gif", made(PALETTE), 90),
-        ("0.gif", made(PALETTE, transparency=1), 255),
-        ("0.png", made(PALETTE, transparency=1), 255),
-        ("0.png", made(Image.new("RGB", (8, 8), (9, 9, 9)), transparency=(9, 9, 9)), 255),
-        ("0.png", made(Image.new("1", (8, 8), 1)), 255),
-        ("0.png", made(Image.new("LA", (8, 8), (80, 0))), 255),  # transparent: on white
-        ("0.webp", made(Image.new("RGB", (8, 8), (90, 90, 90)), lossless=True), 90),
+        ("0.png", encoded(Image.fromarray(np.full((8, 8), 40_000, np.uint16))), 156),  # 40,000 / 257, rounded
+        ("0.tif", encoded(Image.fromarray(np.full((8, 8), 40_000, np.uint16))), 156),
+        ("0.jpg", encoded(Image.new("CMYK", (8, 8), (0, 0, 0, 155)), quality=100), 100),  # 255 - K
+        ("0.gif", encoded(PALETTE), 90),
+        ("0.gif", encoded(PALETTE, transparency=1), 255),
+        ("0.png", encoded(PALETTE, transparency=1), 255),
+        ("0.png", encoded(Image.new("RGB", (8, 8), (9, 9, 9)), transparency=(9, 9, 9)), 255),
+        ("0.png", encoded(Image.new("1", (8, 8), 1)), 255),
+        ("0.png", encoded(Image.new("LA", (8, 8), (80, 0))), 255),  # transparent: on white
+        ("0.webp", encoded(Image.new("RGB", (8, 8), (90, 90, 90)), lossless=True), 90),
         ("0.gif", lambda path: gray(70).save(path, save_all=True, append_images=[gray(90)]), 70),
-        ("0.png", made(Image.new("L", (300, 20), 33)), 33),
-        ("0.png", made(Image.new("L", (1, 1), 33)), 33),
+        ("0.png", encoded(Image.new("L", (300, 20), 33)), 33),
+        ("0.png", encoded(Image.new("L", (1, 1), 33)), 33),
     ],
     ids=[
         "16-bit png",

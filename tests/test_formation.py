@@ -141,16 +141,16 @@ FOUR = {"formation": 2}
 
 def test_random_with_a_formation_stores_four_real_images_in_one() -> None:
     job = problem(ipc=3, parameters=FOUR)
-    made = methods.get("random").condense(job)
-    assert made.formation == 2
-    assert made.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+    synthetic = methods.get("random").condense(job)
+    assert synthetic.formation == 2
+    assert synthetic.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
     for c in job.classes:
         chosen = job.random_batch(c, 12, generator(job.seed, "initial-images", c))
         real = job.data.train.batch(chosen, torch.device("cpu"))
-        assert torch.allclose(made.images[made.labels == c], encode(real, 2))
+        assert torch.allclose(synthetic.images[synthetic.labels == c], encode(real, 2))
     # A shard of the classes has the same images as the whole set.
     part = methods.get("random").condense(problem(ipc=3, parameters=FOUR, classes=(1,)))
-    assert torch.equal(part.images, made.images[3:6])
+    assert torch.equal(part.images, synthetic.images[3:6])
 
 
 def test_one_image_an_image_is_what_it_was() -> None:
@@ -171,10 +171,10 @@ def test_learned_images_begin_with_parts_that_are_real_images() -> None:
 def test_selections_choose_as_many_as_are_trained_on(name: str, tmp_path: Path) -> None:
     data = real_data()
     trained = {"features": [features_file(tmp_path, data)]}
-    made = methods.get(name).condense(problem(data, ipc=2, parameters=FOUR, trained=trained))
+    synthetic = methods.get(name).condense(problem(data, ipc=2, parameters=FOUR, trained=trained))
     eight = methods.get(name).condense(problem(data, ipc=8, trained=trained))
     parts = [encode(eight.images[eight.labels == c], 2) for c in range(3)]
-    assert torch.equal(made.images, torch.cat(parts))
+    assert torch.equal(synthetic.images, torch.cat(parts))
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,8 @@ NEW = {"pretrain": 1, "condense": 1, "evaluate": 2, "table": 1, "cost": 1, "tabl
 def test_a_table_without_its_rows_is_made(words: tuple[str, ...], committed: Path) -> None:
     if words:
         change(committed, *words)
-    made = plan(committed, "table1", protocol="small")
-    assert (made["condense"], made["evaluate"], made["evaluate_whole"], made["table"]) == (3, 5, 1, 1)
+    jobs = plan(committed, "table1", protocol="small")
+    assert (jobs["condense"], jobs["evaluate"], jobs["evaluate_whole"], jobs["table"]) == (3, 5, 1, 1)
 
 
 def test_fetched_results_of_other_settings_are_made_anew_and_no_others(fetched: Path) -> None:

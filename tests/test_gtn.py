@@ -51,9 +51,9 @@ def point(steps: int = 4):
 
 
 def teaching(case):
-    made = Teaching(case)
-    made.functional.network.double()
-    return made
+    learner = Teaching(case)
+    learner.functional.network.double()
+    return learner
 
 
 def plain_losses(case, images, rates, momenta, iteration):
@@ -94,13 +94,13 @@ def test_gradient_is_that_of_one_graph_through_all_steps():
 
 def test_gradient_is_the_slope_of_the_sum_of_losses():
     case, values = problem(), point()
-    made = teaching(case)
-    *found, _ = made.gradient(*values, 0)
+    learner = teaching(case)
+    *found, _ = learner.gradient(*values, 0)
     generator = torch.Generator().manual_seed(1)
     for number, of in enumerate(found):
         direction = torch.randn(of.shape, generator=generator, dtype=torch.float64)
         high, low = (
-            made.gradient(*[v + h * direction if i == number else v for i, v in enumerate(values)], 0)[-1]
+            learner.gradient(*[v + h * direction if i == number else v for i, v in enumerate(values)], 0)[-1]
             for h in (1e-5, -1e-5)
         )
         difference = (high.sum() - low.sum()) / 2e-5
@@ -137,17 +137,17 @@ def test_one_step_is_that_of_dd():
 
 def test_the_teacher_gets_the_gradient_of_the_losses_through_its_generator():
     case = problem()
-    made = teaching(case)
-    made.teacher.double()
-    losses = made.differentiate(1)
-    found = {name: parameter.grad.clone() for name, parameter in made.teacher.named_parameters()}
-    made.teacher.zero_grad()
-    images = torch.stack([made.teacher(step) for step in range(4)])
-    rates, momenta = made.teacher.log_rates.exp(), made.teacher.log_momenta.exp()
+    learner = teaching(case)
+    learner.teacher.double()
+    losses = learner.differentiate(1)
+    found = {name: parameter.grad.clone() for name, parameter in learner.teacher.named_parameters()}
+    learner.teacher.zero_grad()
+    images = torch.stack([learner.teacher(step) for step in range(4)])
+    rates, momenta = learner.teacher.log_rates.exp(), learner.teacher.log_momenta.exp()
     expected = plain_losses(case, images, rates, momenta, 1)
     torch.testing.assert_close(losses, expected.detach(), rtol=1e-8, atol=1e-10)
     expected.sum().backward()
-    for name, parameter in made.teacher.named_parameters():
+    for name, parameter in learner.teacher.named_parameters():
         assert parameter.grad.abs().max() > 0, name
         torch.testing.assert_close(found[name], parameter.grad, rtol=1e-6, atol=1e-10)
 
@@ -157,8 +157,8 @@ def test_the_teacher_gets_the_gradient_of_the_losses_through_its_generator():
 
 def test_labels_come_in_turn_and_what_remains_is_left_out():
     """Such as 4,096 images of ten classes, in 32 steps of 128, for ipc 410."""
-    made = Teaching(problem(ipc=5, parameters={"steps": 2}))
-    assert made.labels.tolist() == [[0, 1, 2, 0, 1, 2, 0], [1, 2, 0, 1, 2, 0, 1]]
+    learner = Teaching(problem(ipc=5, parameters={"steps": 2}))
+    assert learner.labels.tolist() == [[0, 1, 2, 0, 1, 2, 0], [1, 2, 0, 1, 2, 0, 1]]
     found = load_config(CONFIG, "paper").parameters("mnist", "gtn", "convnet", 410)
     steps = found.pop("steps")
     assert (410 * 10 // steps, 410 * 10 // steps * steps) == (128, 4096)
@@ -180,18 +180,18 @@ def test_images_are_of_the_size_and_the_range_of_the_data(size, channels):
 
 
 def test_a_set_holds_rates_and_momenta_and_survives_its_file(tmp_path: Path):
-    made = GTN.condense(problem())
-    assert made.images.shape == (12, 3, 16, 16)
-    assert made.labels.tolist() == [0, 1, 2] * 4
-    assert made.learning_rate.shape == made.momentum.shape == (1, 4)
-    assert (made.learning_rate - 0.02).abs().min() > 1e-5
-    assert (made.momentum[0, 1:] - 0.5).abs().min() > 1e-5  # the first step has no velocity to keep
-    made.save(tmp_path / "set.safetensors")
+    synthetic = GTN.condense(problem())
+    assert synthetic.images.shape == (12, 3, 16, 16)
+    assert synthetic.labels.tolist() == [0, 1, 2] * 4
+    assert synthetic.learning_rate.shape == synthetic.momentum.shape == (1, 4)
+    assert (synthetic.learning_rate - 0.02).abs().min() > 1e-5
+    assert (synthetic.momentum[0, 1:] - 0.5).abs().min() > 1e-5  # the first step has no velocity to keep
+    synthetic.save(tmp_path / "set.safetensors")
     read = SyntheticSet.load(tmp_path / "set.safetensors")
-    assert torch.equal(read.momentum, made.momentum)
-    assert read.digest() == made.digest()
+    assert torch.equal(read.momentum, synthetic.momentum)
+    assert read.digest() == synthetic.digest()
     read.momentum = None
-    assert read.digest() != made.digest()
+    assert read.digest() != synthetic.digest()
 
 
 def test_momenta_must_be_as_many_as_rates():
@@ -209,18 +209,21 @@ def test_momenta_must_be_as_many_as_rates():
 
 def test_the_learned_recipe_takes_the_very_steps_with_their_momenta():
     case = problem(parameters={"iterations": 2})
-    made = GTN.condense(case)
-    recipe = recipes.resolve({"name": "learned"}, made)
+    synthetic = GTN.condense(case)
+    recipe = recipes.resolve({"name": "learned"}, synthetic)
     assert (recipe.epochs_run, recipe.batch) == (1, 3)
     for seeds in ([5], [5, 6]):
         stacked = stacking.StackedNetworks(case.network, case.data.info, seeds, problems.CPU, images=0)
-        loop.train(stacked, Samples.of_set(made, problems.CPU), recipe)
+        loop.train(stacked, Samples.of_set(synthetic, problems.CPU), recipe)
         for number, seed in enumerate(seeds):
             net = networks.build(case.network, channels=3, size=(16, 16), classes=3)
             networks.initialize(net, streams.generator(seed, "evaluation-network"))
             sgd = torch.optim.SGD(net.parameters(), lr=1.0, momentum=0.5)
             for rate, momentum, batch in zip(
-                made.learning_rate[0].tolist(), made.momentum[0].tolist(), made.images.split(3), strict=True
+                synthetic.learning_rate[0].tolist(),
+                synthetic.momentum[0].tolist(),
+                synthetic.images.split(3),
+                strict=True,
             ):
                 sgd.param_groups[0].update(lr=rate, momentum=momentum)
                 sgd.zero_grad()
@@ -237,10 +240,10 @@ def test_the_learned_recipe_takes_the_very_steps_with_their_momenta():
 def test_learning_lowers_the_loss():
     """Below the logarithm of the number of classes, the loss of a uniform guess."""
     case = problem(parameters={"iterations": 25, "batch_real": 40})
-    made, fresh = GTN.condense(case), Teaching(case)
+    synthetic, fresh = GTN.condense(case), Teaching(case)
     before = fresh.differentiate(1000)
-    images = made.images.view(4, 3, 3, 16, 16)
-    after = fresh.gradient(images, made.learning_rate[0], made.momentum[0], 1000)[-1]
+    images = synthetic.images.view(4, 3, 3, 16, 16)
+    after = fresh.gradient(images, synthetic.learning_rate[0], synthetic.momentum[0], 1000)[-1]
     assert after[-1] < 0.8 * before[-1]
     assert after[-1] < math.log(3)
 

@@ -56,10 +56,10 @@ def problem(**changes):
 
 def matcher(case):
     """Return a matcher in float64 with the weights of its first network."""
-    made = METHOD.matcher(case)
-    made.network.double()
-    made.renew(0)
-    return made
+    matching = METHOD.matcher(case)
+    matching.network.double()
+    matching.renew(0)
+    return matching
 
 
 # ---- the distance
@@ -137,10 +137,10 @@ def test_gradient_is_that_of_one_graph_through_the_decoding(kind, most):
 
 def test_the_loss_is_zero_where_the_decoded_images_are_the_real_ones(monkeypatch):
     case = problem(parameters={"batch_real": 8})
-    made = matcher(case)
+    matching = matcher(case)
     own = iter([decode(part, 2) for part in IMAGES.split(2)])
-    monkeypatch.setattr(made, "_real", lambda chosen, dtype: next(own))
-    gradient, loss = made.gradient(IMAGES, 0, 0)
+    monkeypatch.setattr(matching, "_real", lambda chosen, dtype: next(own))
+    gradient, loss = matching.gradient(IMAGES, 0, 0)
     assert loss.item() == pytest.approx(0, abs=1e-20)
     assert gradient.abs().max() < 1e-10
 
@@ -189,22 +189,22 @@ def plain_training(case, steps):
 
 def test_the_network_is_trained_on_real_images_with_momentum():
     case = problem()
-    made = matcher(case)
+    matching = matcher(case)
     for step in range(3):
-        made.train(IMAGES, 0, step)
+        matching.train(IMAGES, 0, step)
     expected, mixed = plain_training(case, 3)
     assert 0 < mixed < 9
-    for name, weight in made.network.named_parameters():
+    for name, weight in matching.network.named_parameters():
         torch.testing.assert_close(weight.detach(), dict(expected.named_parameters())[name].detach())
 
 
 def test_neither_the_synthetic_images_nor_the_momentum_of_the_last_network_enter_the_training():
-    made, fresh = matcher(problem()), matcher(problem())
-    made.train(IMAGES, 0, 0)
-    for each, images in ((made, IMAGES), (fresh, 0 * IMAGES)):
+    matching, fresh = matcher(problem()), matcher(problem())
+    matching.train(IMAGES, 0, 0)
+    for each, images in ((matching, IMAGES), (fresh, 0 * IMAGES)):
         each.renew(1)
         each.train(images, 1, 0)
-    for one, other in zip(made.network.parameters(), fresh.network.parameters(), strict=True):
+    for one, other in zip(matching.network.parameters(), fresh.network.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
@@ -216,18 +216,18 @@ def test_a_run_is_that_of_a_plain_version_on_pixels_from_0_to_1():
     case = problem(parameters={"iterations": 2, "outer_loop": 2, "momentum": 0.5, "lr_img": 0.005})
     stored = torch.nn.Parameter(methods.get("random").condense(case).unit_images())
     pixels = torch.optim.SGD([stored], lr=0.005 * case.ipc, momentum=0.5)
-    made = METHOD.matcher(case)
+    matching = METHOD.matcher(case)
     for iteration in range(2):
         with torch.no_grad():
             stored.clamp_(0, 1)
-        made.renew(iteration)
+        matching.renew(iteration)
         for step in range(2):
             normalized = ((stored.detach() - 0.5) / 0.25).requires_grad_()
-            gradient, _ = made.gradient(normalized.detach(), iteration, step)
+            gradient, _ = matching.gradient(normalized.detach(), iteration, step)
             stored.grad = gradient / 0.25
             pixels.step()
             if step == 0:
-                made.train(normalized, iteration, step)
+                matching.train(normalized, iteration, step)
     condensed = METHOD.condense(case)
     torch.testing.assert_close(condensed.unit_images(), stored.detach(), rtol=0, atol=1e-4)
     moved = (condensed.images - methods.get("random").condense(case).images).abs().max()

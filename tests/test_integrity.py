@@ -45,8 +45,8 @@ def prepared(folder: Path) -> Path:
             (folder / f"{split}_{name}.npy").write_bytes(head + array.tobytes())
     sums = {name: storage.file_sha256(folder / name) for name in storage.FILES}
     counts = {"train": len(data.train), "test": len(data.test)}
-    told = storage.Description(data.info, "x", {"kind": "x"}, counts, sums, dict.fromkeys(counts, "y"))
-    told.write(folder / "info.json")
+    description = storage.Description(data.info, "x", {"kind": "x"}, counts, sums, dict.fromkeys(counts, "y"))
+    description.write(folder / "info.json")
     return folder
 
 
@@ -65,17 +65,17 @@ def tensors_of(path: Path) -> Any:
 
 def a_set(path: Path) -> SyntheticSet:
     """Write and return a synthetic set."""
-    made = SyntheticSet(
+    synthetic = SyntheticSet(
         torch.randn(4, 1, 4, 4), torch.arange(4), tuple("abcd"), (0.5,), (0.25,), {"experiment": {"ipc": 1}}
     )
-    made.save(path)
-    return made
+    synthetic.save(path)
+    return synthetic
 
 
 def set_contents(path: Path) -> Any:
     """Return a set in a comparable form."""
-    made = SyntheticSet.load(path)
-    return made.digest(), made.provenance
+    synthetic = SyntheticSet.load(path)
+    return synthetic.digest(), synthetic.provenance
 
 
 def pool_contents(path: Path) -> Any:
@@ -146,21 +146,21 @@ def test_a_changed_byte_is_noticed_or_makes_no_difference(tmp_path: Path, kind: 
     noticed = 0
     for number in range(200):
         damaged = bytearray(whole)
-        place = draw.randrange(len(whole))
-        damaged[place] ^= 1 << draw.randrange(8) if number % 2 else 0xFF
+        position = draw.randrange(len(whole))
+        damaged[position] ^= 1 << draw.randrange(8) if number % 2 else 0xFF
         path.write_bytes(damaged)
         found = read(contents, path)
         noticed += found is None
-        assert found in (None, expected), f"byte {place} of {len(whole)} was changed unnoticed"
+        assert found in (None, expected), f"byte {position} of {len(whole)} was changed unnoticed"
     assert noticed > 100
 
 
 def test_files_without_digests_still_load(tmp_path: Path) -> None:
-    made = a_set(tmp_path / "a.safetensors")
+    synthetic = a_set(tmp_path / "a.safetensors")
     about = read_tensors(tmp_path / "a.safetensors")[1]
     text = json.dumps(about, sort_keys=True)
     save_file(load_file(tmp_path / "a.safetensors"), tmp_path / "old", metadata={"condensery": text})
-    assert SyntheticSet.load(tmp_path / "old").digest() == made.digest()
+    assert SyntheticSet.load(tmp_path / "old").digest() == synthetic.digest()
 
     rows = pa.Table.from_pylist([row()], schema=SCHEMA)
     pq.write_table(rows, tmp_path / "old.parquet")

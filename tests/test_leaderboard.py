@@ -35,7 +35,7 @@ def test_released_rows_are_those_that_were_written(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a set, its score and its entry."""
     folder = tmp_path_factory.mktemp("board")
     mine = random_set(JOB, COUNTS, 1, 7)
@@ -56,21 +56,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_an_entry_has_the_figures_of_its_score(made: Path) -> None:
-    (figures,) = entries.verify(made / "board/mine")["figures"]
-    (line,) = json.loads((made / "score/score.json").read_text())["sets"][0]["lines"]
+def test_an_entry_has_the_figures_of_its_score(finished: Path) -> None:
+    (figures,) = entries.verify(finished / "board/mine")["figures"]
+    (line,) = json.loads((finished / "score/score.json").read_text())["sets"][0]["lines"]
     for name in ("accuracy", "random", "gain", "recovery", "lrs"):
         assert figures[name]["value"] == pytest.approx(line[name]["value"], abs=1e-5)
-    shown = run("rows", "--verify", "board", cwd=made).stdout
+    shown = run("rows", "--verify", "board", cwd=finished).stdout
     assert "| [mine](https://example.org) | convnet-d2-w16 | plain | 2 |" in shown
 
 
-def changed(made: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(made / "board/mine", tmp_path / "entry")
+def changed(finished: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(finished / "board/mine", tmp_path / "entry")
 
 
-def test_an_entry_that_was_changed_is_refused(made: Path, tmp_path: Path) -> None:
-    folder = changed(made, tmp_path)
+def test_an_entry_that_was_changed_is_refused(finished: Path, tmp_path: Path) -> None:
+    folder = changed(finished, tmp_path)
     entry = json.loads((folder / entries.FILE).read_text())
     entry["figures"][0]["accuracy"]["value"] += 1
     (folder / entries.FILE).write_text(json.dumps(entry))
@@ -83,27 +83,29 @@ def test_an_entry_that_was_changed_is_refused(made: Path, tmp_path: Path) -> Non
         entries.verify(folder)
 
 
-def test_other_rows_or_another_set_are_refused(made: Path, tmp_path: Path) -> None:
-    folder = changed(made, tmp_path)
+def test_other_rows_or_another_set_are_refused(finished: Path, tmp_path: Path) -> None:
+    folder = changed(finished, tmp_path)
     kept = rows.read_table(folder / entries.ROWS).to_pylist()
     kept[0]["accuracy"] = 99.0
     rows.write_rows(kept, folder / entries.ROWS)
     with pytest.raises(CondenseryError, match=r"rows\.parquet: other rows than entry\.json states"):
         entries.verify(folder)
-    shutil.copy(made / "board/mine" / entries.ROWS, folder)
+    shutil.copy(finished / "board/mine" / entries.ROWS, folder)
     other = random_set(JOB, COUNTS, 1, 8)
     other.save(folder / entries.SET)
     with pytest.raises(CondenseryError, match=r"set\.safetensors: its SHA-256 is not that of entry\.json"):
         entries.verify(folder)
     with pytest.raises(CondenseryError, match="is not a score of"):
-        entries.make(made / "score", folder / entries.SET, tmp_path / "new", reference="https://example.org")
+        entries.make(
+            finished / "score", folder / entries.SET, tmp_path / "new", reference="https://example.org"
+        )
     with pytest.raises(CondenseryError, match=r"nothing: holds no entries|holds no entries"):
         entries.all_verified(tmp_path / "nothing")
 
 
-def test_a_set_that_is_stored_elsewhere_is_named(made: Path, tmp_path: Path) -> None:
+def test_a_set_that_is_stored_elsewhere_is_named(finished: Path, tmp_path: Path) -> None:
     where = {"reference": "https://example.org", "url": "https://example.org/mine.safetensors"}
-    entries.make(made / "score", made / "mine.safetensors", tmp_path / "entry", **where)
+    entries.make(finished / "score", finished / "mine.safetensors", tmp_path / "entry", **where)
     assert not (tmp_path / "entry" / entries.SET).exists()
     assert entries.verify(tmp_path / "entry")["set"]["url"] == where["url"]
 

@@ -187,10 +187,10 @@ def test_a_set_of_each_layout_is_read_back(tmp_path: Path, name: str) -> None:
 
 
 def test_what_this_package_writes_is_read_back(tmp_path: Path) -> None:
-    made = SyntheticSet(X, SOFT, CLASSES, MEAN, STD, {"experiment": {"method": "dm"}}, formation=2)
-    exchange.to_npz(made, tmp_path / "a.npz")
-    assert exchange.read(tmp_path / "a.npz", INFO).digest() == made.digest()
-    exchange.to_parquet(made, tmp_path / "a.parquet")
+    synthetic = SyntheticSet(X, SOFT, CLASSES, MEAN, STD, {"experiment": {"method": "dm"}}, formation=2)
+    exchange.to_npz(synthetic, tmp_path / "a.npz")
+    assert exchange.read(tmp_path / "a.npz", INFO).digest() == synthetic.digest()
+    exchange.to_parquet(synthetic, tmp_path / "a.parquet")
     back = exchange.read(tmp_path / "a.parquet", INFO)
     assert torch.allclose(back.images, X, atol=1e-5)
     assert torch.equal(back.labels, SOFT)
@@ -351,7 +351,7 @@ def test_a_set_gives_the_accuracy_of_the_tensors_that_were_written(tmp_path: Pat
     data = load(tmp_path / "digits")
     rows = np.concatenate([data.train.indices_of(c)[:2] for c in range(10)])
     images, labels = data.train.batch(rows, torch.device("cpu")), torch.arange(10).repeat_interleave(2)
-    made = SyntheticSet(images, labels, data.info.classes, data.info.mean, data.info.std)
+    synthetic = SyntheticSet(images, labels, data.info.classes, data.info.mean, data.info.std)
     np.savez(
         tmp_path / "a.npz", image=images.permute(LAST).numpy(), label=(torch.eye(10)[labels] - 0.1).numpy()
     )
@@ -359,7 +359,7 @@ def test_a_set_gives_the_accuracy_of_the_tensors_that_were_written(tmp_path: Pat
     recipe = Recipe("r", epochs=3, lr=0.05, momentum=0.9, weight_decay=0.0, batch=8, augmentation="none")
     first, second = (
         evaluate("mlp", Samples.of_set(each, CPU), data.test, recipe, [0], CPU)[0].accuracy
-        for each in (made, back)
+        for each in (synthetic, back)
     )
     assert first == second
 
@@ -373,6 +373,6 @@ def test_the_command_reads_them_with_the_options_that_it_asks_for(tmp_path: Path
     asked = run("import_set", *command, "--out", tmp_path / "a.safetensors")
     assert asked.returncode == 1
     assert "--space normalized" in asked.stderr
-    told = run("import_set", *command, "--space", "normalized", "--out", tmp_path / "a.safetensors")
-    assert told.returncode == 0, told.stderr
+    imported = run("import_set", *command, "--space", "normalized", "--out", tmp_path / "a.safetensors")
+    assert imported.returncode == 0, imported.stderr
     assert SyntheticSet.load(tmp_path / "a.safetensors").provenance["imported"]["space"] == "normalized"

@@ -32,9 +32,9 @@ def synthetic(formation: int = 1, **changes: object) -> SyntheticSet:
     info = problems.real_data(size=8).info
     images = torch.randn(7, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(7) % 3
-    made = {"experiment": {"method": "dm", "seed": 0}, **changes}
+    provenance = {"experiment": {"method": "dm", "seed": 0}, **changes}
     return SyntheticSet(
-        images, labels, info.classes, info.mean, info.std, made, learning_rate=0.25, formation=formation
+        images, labels, info.classes, info.mean, info.std, provenance, learning_rate=0.25, formation=formation
     )
 
 
@@ -111,11 +111,11 @@ def common(prepared: Path) -> tuple[object, ...]:
 
 
 def test_a_teacher_from_a_file_labels_as_one_that_is_trained_at_once(files, tmp_path):
-    prepared, made = files / "digits", files / "set.safetensors"
+    prepared, unlabeled = files / "digits", files / "set.safetensors"
     teacher, out = tmp_path / "teacher.safetensors", tmp_path / "a.safetensors"
     done = run("pretrain", *common(prepared), "--seed", 3, "--recipe", "teacher", "--out", teacher)
     assert done.returncode == 0, done.stderr
-    done = run("relabel", made, *common(prepared), "--teacher", teacher, "--out", out)
+    done = run("relabel", unlabeled, *common(prepared), "--teacher", teacher, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "of 20 images" in done.stdout
     found = SyntheticSet.load(out)
@@ -127,7 +127,7 @@ def test_a_teacher_from_a_file_labels_as_one_that_is_trained_at_once(files, tmp_
     load = data.load
     with mock.patch.object(data, "load", lambda path: dataclasses.replace(load(path), test=Untouched())):
         words = ("--epochs", 3, "--seed", 3, "--out", tmp_path / "b.safetensors")
-        done = run("relabel", made, *common(prepared), *words)
+        done = run("relabel", unlabeled, *common(prepared), *words)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "b.safetensors").read_bytes() == out.read_bytes()
     made_here = {"a.safetensors", "b.safetensors", "teacher.safetensors"}

@@ -288,15 +288,15 @@ def test_page_links_what_lies_beside_it(tmp_path: Path) -> None:
     measured = [row(protocol="smoke", method="a b"), row(protocol="smoke", **whole)]
     table = tables.build("larger_sets", pd.DataFrame(measured), PUBLISHED, LABELS)
     table.write(tmp_path / "tables" / "larger_sets")
-    made = ["synthetic/cifar10/a b/convnet/ipc10", "accuracy/cifar10/whole/whole-convnet"]
-    for folder in (*made, "logs/tables"):
+    outputs = ["synthetic/cifar10/a b/convnet/ipc10", "accuracy/cifar10/whole/whole-convnet"]
+    for folder in (*outputs, "logs/tables"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "logs/tables/larger_sets.log").touch()
     page.build([tmp_path / "tables/larger_sets.csv"], [], LABELS, tmp_path / "report.html")
     seen = _Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     files = {name for name in seen.anchors if not name.startswith(("#", "tables/"))}
-    made[0] = "synthetic/cifar10/a%20b/convnet/ipc10"
-    assert files == {*made, "logs/tables/larger_sets.log", "synthetic", "accuracy", "logs"}
+    outputs[0] = "synthetic/cifar10/a%20b/convnet/ipc10"
+    assert files == {*outputs, "logs/tables/larger_sets.log", "synthetic", "accuracy", "logs"}
     assert "tables/larger_sets.csv" in seen.anchors
 
 

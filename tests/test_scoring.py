@@ -450,9 +450,9 @@ def test_glass_moves_pixels_to_places_nearby_and_snow_and_frost_brighten() -> No
     row, column = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
     marked = torch.stack([row * 8, column * 8, torch.full((32, 32), 7)])[None].to(torch.uint8)
     (found,) = corruptions.corrupted(marked, "glass_blur", 1)
-    places = [(int(r) // 8, int(c) // 8) for r, c in found[:2].flatten(1).T]
-    assert sorted(places) == [(r, c) for r in range(32) for c in range(32)]
-    moved = [max(abs(r - at // 32), abs(c - at % 32)) for at, (r, c) in enumerate(places)]
+    positions = [(int(r) // 8, int(c) // 8) for r, c in found[:2].flatten(1).T]
+    assert sorted(positions) == [(r, c) for r in range(32) for c in range(32)]
+    moved = [max(abs(r - at // 32), abs(c - at % 32)) for at, (r, c) in enumerate(positions)]
     assert sum(each > 0 for each in moved) > 500
     assert sorted(moved)[len(moved) // 2] <= 2
     gray = torch.full((8, 3, 32, 32), 100, dtype=torch.uint8)

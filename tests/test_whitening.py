@@ -106,8 +106,8 @@ def test_rounding_of_the_matrix_makes_no_other_data_set(
     assert (other / "whitening.npy").read_bytes() != (prepared / "whitening.npy").read_bytes()
     there = data.load(other)
     assert (there.info.whitened_by, there.content) == (here.info.whitened_by, here.content)
-    made = SyntheticSet.of(there.info, torch.zeros(10, 1, 8, 8), torch.arange(10))
-    made.check_against(here.info)
+    synthetic = SyntheticSet.of(there.info, torch.zeros(10, 1, 8, 8), torch.arange(10))
+    synthetic.check_against(here.info)
     # Another ridge is another whitening.
     data.prepare(
         "digits-zca", SPEC | {"zca": {"ridge": 0.2, "relative": False}}, tmp_path / "raw", tmp_path / "more"

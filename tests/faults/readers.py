@@ -178,11 +178,11 @@ def _zip(files: Mapping[str, bytes]) -> bytes:
 
 
 def _exported(export: Callable[[SyntheticSet, Path], object], name: str) -> dict[str, bytes]:
-    with tempfile.TemporaryDirectory() as made:
-        path = Path(made) / name
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / name
         export(SET, path)
         files = [path] if path.is_file() else [file for file in sorted(path.rglob("*")) if file.is_file()]
-        return {str(file.relative_to(made)): file.read_bytes() for file in files}
+        return {str(file.relative_to(temporary)): file.read_bytes() for file in files}
 
 
 def _configuration() -> dict[str, bytes]:

@@ -72,8 +72,8 @@ def empty(data: bytes, draw: random.Random) -> bytes:
 
 
 def flipped(data: bytes, draw: random.Random) -> bytes:
-    place = draw.randrange(len(data))
-    return data[:place] + bytes([data[place] ^ 1 << draw.randrange(8)]) + data[place + 1 :]
+    position = draw.randrange(len(data))
+    return data[:position] + bytes([data[position] ^ 1 << draw.randrange(8)]) + data[position + 1 :]
 
 
 def zeroed(data: bytes, draw: random.Random) -> bytes:
@@ -135,7 +135,7 @@ def verdict(workshop: Workshop, reader: str, ended: Ended, folder: Path, *named:
     found = workshop.contents(job, folder)
     if ended.refused(*named) and not found:
         return "refused"
-    if ended.status == 0 and found == workshop.contents(job, workshop.made(reader)):
+    if ended.status == 0 and found == workshop.contents(job, workshop.folder_of(reader)):
         return "no difference"
     return None
 
@@ -215,7 +215,7 @@ def test_a_damaged_configuration_is_refused_or_its_settings_are_recorded(
     path = tmp_path / "config" / file
     data = path.read_bytes()
     job = BY_NAME["dm"]
-    expected = workshop.contents(job, workshop.made("dm"))["set.safetensors"]
+    expected = workshop.contents(job, workshop.folder_of("dm"))["set.safetensors"]
     for number in rounds(request):
         path.write_bytes(damaged(file, data, number))
         folder = tmp_path / str(number)
@@ -223,7 +223,7 @@ def test_a_damaged_configuration_is_refused_or_its_settings_are_recorded(
         found = verdict(workshop, "dm", ended, folder)
         if found is None and ended.status == 0:
             # A damaged file may remain a valid configuration, whose settings the results record.
-            made = workshop.contents(job, folder)["set.safetensors"]
-            found = "other settings, recorded" if made[1] != expected[1] else None
+            output = workshop.contents(job, folder)["set.safetensors"]
+            found = "other settings, recorded" if output[1] != expected[1] else None
         assert found, f"{number}: {ended.text}"
         count[f"damaged files: {found}"] += 1

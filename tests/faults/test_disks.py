@@ -64,8 +64,8 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     if os.getuid():
         pytest.skip("only root can mount")
     folder = tmp_path / "disk"
-    made = Disk(folder)
-    yield made
+    mounted = Disk(folder)
+    yield mounted
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
@@ -83,7 +83,7 @@ def test_a_disk_that_is_full_or_read_only_is_one_line(
     disk.remount(options)
     ended = children.run(words, disk.folder)
     if ended.status == 0:
-        assert workshop.contents(job, disk.folder) == workshop.contents(job, workshop.made(name))
+        assert workshop.contents(job, disk.folder) == workshop.contents(job, workshop.folder_of(name))
         return
     assert ended.refused(), ended.text
     check_complete_or_absent(workshop, name, disk.folder)
@@ -91,7 +91,7 @@ def test_a_disk_that_is_full_or_read_only_is_one_line(
     disk.remount("rw,size=10m")
     again = children.run(words, disk.folder)
     assert again.status == 0, again.text
-    assert workshop.contents(job, disk.folder) == workshop.contents(job, workshop.made(name))
+    assert workshop.contents(job, disk.folder) == workshop.contents(job, workshop.folder_of(name))
     assert sorted(left_in(disk.folder)) == sorted(job.outputs)
 
 

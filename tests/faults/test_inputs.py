@@ -354,7 +354,7 @@ class Evil:
 
 
 @dataclass(frozen=True)
-class Made:
+class Foreign:
     """A file in the layout of the authors' code, and the expected result of importing it.
 
     Attributes:
@@ -374,63 +374,63 @@ def _layout(images: Any, labels: Any = LABELS, **more: Any) -> dict[str, Any]:
     return {"data": [[images, labels]], "accs_all_exps": {"ConvNet": [0.5]}} | more
 
 
-def _with(place: tuple[int, ...], value: float) -> torch.Tensor:
+def _with(position: tuple[int, ...], value: float) -> torch.Tensor:
     changed = IMAGES.clone()
-    changed[place] = value
+    changed[position] = value
     return changed
 
 
 ONE = ("error: ",)
-SETS: dict[str, Made] = {
-    "authors": Made(_layout(IMAGES)),
-    "int32 labels": Made(_layout(IMAGES, LABELS.int())),
-    "whole float labels": Made(_layout(IMAGES, LABELS.float())),
-    "labels between classes": Made(_layout(IMAGES, LABELS + 0.5), ("label",)),
-    "one-hot labels": Made(_layout(IMAGES, torch.nn.functional.one_hot(LABELS, 10).float())),
-    "labels from 1": Made(_layout(IMAGES, LABELS + 1), ("label",)),
-    "labels from -1": Made(_layout(IMAGES, LABELS - 1), ("label",)),
-    "bytes": Made(_layout(PIXELS.to(torch.uint8)), pixels=PIXELS),
-    "0 to 255": Made(_layout(PIXELS), pixels=PIXELS),
-    "millions": Made(_layout(IMAGES * 1e6), ("normal",)),
-    "not a number": Made(_layout(_with((3, 0, 0, 0), float("nan"))), ("finite",)),
-    "infinite": Made(_layout(_with((3, 0, 0, 0), float("inf"))), ("finite",)),
-    "channels last": Made(_layout(IMAGES.permute(0, 2, 3, 1).contiguous())),
-    "color": Made(_layout(IMAGES.repeat(1, 3, 1, 1)), ONE),
-    "complex": Made(_layout(IMAGES.to(torch.complex64)), ONE),
-    "half precision": Made(_layout(IMAGES.half()), images=IMAGES.half().float()),
-    "double precision": Made(_layout(IMAGES.double())),
-    "parameter": Made(_layout(torch.nn.Parameter(IMAGES))),
-    "fewer labels": Made(_layout(IMAGES, LABELS[:18]), ONE),
-    "no images": Made(_layout(IMAGES[:0], LABELS[:0]), ONE),
-    "sparse": Made(_layout(IMAGES.to_sparse()), ONE),
-    "meta": Made(_layout(IMAGES.to("meta")), ONE),
-    "bare tensor": Made(IMAGES, ONE),
-    "list of two": Made([IMAGES, LABELS]),
-    "images and labels": Made({"images": IMAGES, "labels": LABELS}),
-    "flat": Made({"data": [IMAGES, LABELS]}, ONE),
-    "code": Made(_layout(IMAGES, more=Evil()), ONE),
+SETS: dict[str, Foreign] = {
+    "authors": Foreign(_layout(IMAGES)),
+    "int32 labels": Foreign(_layout(IMAGES, LABELS.int())),
+    "whole float labels": Foreign(_layout(IMAGES, LABELS.float())),
+    "labels between classes": Foreign(_layout(IMAGES, LABELS + 0.5), ("label",)),
+    "one-hot labels": Foreign(_layout(IMAGES, torch.nn.functional.one_hot(LABELS, 10).float())),
+    "labels from 1": Foreign(_layout(IMAGES, LABELS + 1), ("label",)),
+    "labels from -1": Foreign(_layout(IMAGES, LABELS - 1), ("label",)),
+    "bytes": Foreign(_layout(PIXELS.to(torch.uint8)), pixels=PIXELS),
+    "0 to 255": Foreign(_layout(PIXELS), pixels=PIXELS),
+    "millions": Foreign(_layout(IMAGES * 1e6), ("normal",)),
+    "not a number": Foreign(_layout(_with((3, 0, 0, 0), float("nan"))), ("finite",)),
+    "infinite": Foreign(_layout(_with((3, 0, 0, 0), float("inf"))), ("finite",)),
+    "channels last": Foreign(_layout(IMAGES.permute(0, 2, 3, 1).contiguous())),
+    "color": Foreign(_layout(IMAGES.repeat(1, 3, 1, 1)), ONE),
+    "complex": Foreign(_layout(IMAGES.to(torch.complex64)), ONE),
+    "half precision": Foreign(_layout(IMAGES.half()), images=IMAGES.half().float()),
+    "double precision": Foreign(_layout(IMAGES.double())),
+    "parameter": Foreign(_layout(torch.nn.Parameter(IMAGES))),
+    "fewer labels": Foreign(_layout(IMAGES, LABELS[:18]), ONE),
+    "no images": Foreign(_layout(IMAGES[:0], LABELS[:0]), ONE),
+    "sparse": Foreign(_layout(IMAGES.to_sparse()), ONE),
+    "meta": Foreign(_layout(IMAGES.to("meta")), ONE),
+    "bare tensor": Foreign(IMAGES, ONE),
+    "list of two": Foreign([IMAGES, LABELS]),
+    "images and labels": Foreign({"images": IMAGES, "labels": LABELS}),
+    "flat": Foreign({"data": [IMAGES, LABELS]}, ONE),
+    "code": Foreign(_layout(IMAGES, more=Evil()), ONE),
 }
 
 
 @pytest.mark.parametrize("name", _cases(SETS, ("bytes", "not a number")))
 def test_a_set_of_others(name: str, workshop: Workshop, tmp_path: Path, count: Counter[str]) -> None:
-    made = SETS[name]
-    torch.save(made.value, tmp_path / "s.pt")
-    prepared = workshop.made("digits") / "prepared"
+    foreign = SETS[name]
+    torch.save(foreign.value, tmp_path / "s.pt")
+    prepared = workshop.folder_of("digits") / "prepared"
     words = f"import_set {tmp_path / 's.pt'} --data digits --prepared {prepared} --out i.safetensors"
     ended = children.run(words.split(), tmp_path / "out")
     count["bad inputs: sets"] += 1
     assert "it ran" not in ended.text
-    if made.refused:
-        assert ended.refused("s.pt", *made.refused), ended.text
+    if foreign.refused:
+        assert ended.refused("s.pt", *foreign.refused), ended.text
         assert not left_in(tmp_path / "out")
         return
     assert ended.status == 0, ended.text
     read = SyntheticSet.load(tmp_path / "out" / "i.safetensors")
-    if made.pixels is None:
-        assert torch.equal(read.images, made.images)
+    if foreign.pixels is None:
+        assert torch.equal(read.images, foreign.images)
     else:
         torch.testing.assert_close(
-            255 * (read.images * read.std[0] + read.mean[0]), made.pixels, atol=1e-3, rtol=0
+            255 * (read.images * read.std[0] + read.mean[0]), foreign.pixels, atol=1e-3, rtol=0
         )
     assert torch.equal(read.class_indices, LABELS)

@@ -49,7 +49,7 @@ def picked(name: str, operations: tuple[str, ...], most: int) -> list[int]:
 def check_complete_or_absent(workshop: Workshop, name: str, folder: Path) -> None:
     """Check that every output of an ended job is absent, or equal to that of an undisturbed job."""
     job = BY_NAME[name]
-    expected = workshop.contents(job, workshop.made(name))
+    expected = workshop.contents(job, workshop.folder_of(name))
     for output, found in workshop.contents(job, folder).items():
         if output == "prepared":
             if "info.json" not in found:
@@ -68,7 +68,7 @@ def check_goes_on(workshop: Workshop, name: str, folder: Path) -> None:
         job.outputs
     )
     assert again.status == 0 or done, again.text
-    assert workshop.contents(job, folder) == workshop.contents(job, workshop.made(name))
+    assert workshop.contents(job, folder) == workshop.contents(job, workshop.folder_of(name))
     assert done or sorted(left_in(folder)) == sorted(job.outputs)
     shutil.rmtree(folder)
 

@@ -34,7 +34,7 @@ def test_two_runs_to_one_output(name: str, workshop: Workshop, tmp_path: Path, c
     # Of two runs that write a folder, the later one finds the folder of the earlier one.
     assert [e.status for e in ended].count(0) >= 1, ended
     assert all(e.status == 0 or e.refused(job.outputs[0]) for e in ended), ended
-    assert workshop.contents(job, folder) == workshop.contents(job, workshop.made(name))
+    assert workshop.contents(job, folder) == workshop.contents(job, workshop.folder_of(name))
     assert sorted(left_in(folder)) == sorted(job.outputs)
     count["two runs to one output"] += 1
 
@@ -55,6 +55,6 @@ def test_a_run_that_goes_on_while_another_is_killed(
     check_complete_or_absent(workshop, name, folder)
     again = children.run(words, folder)
     assert again.status == 0, again.text
-    assert workshop.contents(job, folder) == workshop.contents(job, workshop.made(name))
+    assert workshop.contents(job, folder) == workshop.contents(job, workshop.folder_of(name))
     assert sorted(left_in(folder)) == sorted(job.outputs)
     count["two runs to one output, one killed"] += 1

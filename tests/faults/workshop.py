@@ -315,13 +315,13 @@ class Workshop:
             instead: folders that replace those of other jobs, or of config and raw.
         """
         for name in job.inputs():
-            self.made(name)
+            self.folder_of(name)
         if "{results}" in job.words:
             self._results()
         named = {name: str(self.folder / name) for name in (*BY_NAME, "config", "raw", "results")}
         return job.words.format_map(named | {name: str(path) for name, path in instead.items()}).split()
 
-    def made(self, name: str) -> Path:
+    def folder_of(self, name: str) -> Path:
         """Return the folder of a job that ran without a fault."""
         if name not in self._seconds:
             job = BY_NAME[name]
@@ -336,12 +336,12 @@ class Workshop:
 
     def seconds(self, name: str) -> float:
         """Return the run time of a job in seconds."""
-        self.made(name)
+        self.folder_of(name)
         return self._seconds[name]
 
     def operations(self, name: str) -> tuple[str, ...]:
         """Return the file operations of a job, as in `children.Ended.operations`."""
-        self.made(name)
+        self.folder_of(name)
         return self._operations[name]
 
     def contents(self, job: Job, folder: Path) -> dict[str, Any]:
@@ -355,7 +355,7 @@ class Workshop:
                 cell = f"accuracy/digits/{method}/convnet/ipc1/seed0/dsa-convnet.parquet"
                 target = results / "smoke" / cell
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(self.made(name) / "r.parquet", target)
+                shutil.copy(self.folder_of(name) / "r.parquet", target)
 
 
 def left_in(folder: Path) -> list[str]:
