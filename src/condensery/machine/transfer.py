@@ -60,9 +60,11 @@ class Parcel:
         return [-(-each.nbytes // _ALIGNED) * _ALIGNED for each in self._tensors]
 
     def _parts(self, packed: Tensor) -> list[Tensor]:
+        """Return the tensors in the packed bytes, with one operation for each, and one for each type."""
         firsts = accumulate(self._padded(), initial=0)
+        typed = {dtype: packed.view(dtype) for dtype in {each.dtype for each in self._tensors}}
         return [
-            packed[first : first + each.nbytes].view(each.dtype).view(each.shape)
+            typed[each.dtype].as_strided(each.shape, each.contiguous().stride(), first // each.itemsize)
             for first, each in zip(firsts, self._tensors, strict=False)
         ]
 
