@@ -39,14 +39,18 @@ def check(cell: str, rows: pd.DataFrame, one_set: Sequence[str] = ("set_seed",))
     for names in (("code", "commit"), ("set_code",)):
         _check_code(cell, rows, [name for name in names if name in rows])
     if "set" in rows:
-        for _, same in rows.groupby(list(one_set)):
-            _refuse_several(cell, same, "set", "version of one set")
+        versions = {*zip(*(rows[name] for name in (*one_set, "set")), strict=True)}
+        sets = [tuple(of_set) for *of_set, version in versions if version != ""]
+        # Groups of a table of rows cost a job more than all else that it does with them.
+        if len(sets) > len({*sets}):
+            for _, same in rows.groupby(list(one_set)):
+                _refuse_several(cell, same, "set", "version of one set")
 
 
 def _refuse_several(cell: str, rows: pd.DataFrame, name: str, called: str) -> None:
-    known = rows[rows[name] != ""] if name in rows else rows[:0]
-    if name not in rows or known[name].nunique() < 2:
+    if name not in rows or len({*rows[name].dropna().unique()} - {""}) < 2:
         return
+    known = rows[rows[name] != ""]
     values = [f"{value} ({_example(known[known[name] == value])})" for value in sorted(known[name].unique())]
     hint = "; name each method that was imported (import_set.py --name)" if name == "set_settings" else ""
     raise CondenseryError(
@@ -63,7 +67,8 @@ def _example(rows: pd.DataFrame) -> str:
 
 def _check_code(cell: str, rows: pd.DataFrame, names: Sequence[str]) -> None:
     """Check that all versions of the code are equal or listed as equivalent."""
-    found = [{name for name in each if name} for each in rows[list(names)].drop_duplicates().to_numpy()]
+    known = {*zip(*(rows[name] for name in names), strict=True)}
+    found = [{name for name in each if name} for each in known]
     versions = [{part for name in each for part in name.split(" + ")} for each in found if each]
     alike = _connected([*versions, *_listed(ALIKE)])
     if len({number for each in versions for number, group in enumerate(alike) if each <= group}) > 1:
