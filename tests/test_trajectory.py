@@ -188,6 +188,14 @@ def test_a_passing_or_uncertain_lead_gives_no_factor(tmp_path, dm):
     assert statement.endswith("No snapshot of DM is above that, and stays there, by 2 standard errors.")
 
 
+def test_the_error_of_a_mean_is_that_of_a_sample_of_sets():
+    means = [61.0, 64.0, 62.5]
+    frame = pd.DataFrame({"std_between_sets": [statistics.pstdev(means), 0.0], "sets": [3, 1]})
+    known, alone = trajectory_cells._error(frame)
+    assert known == pytest.approx(statistics.stdev(means) / 3**0.5)
+    assert pd.isna(alone)
+
+
 def test_one_set_gives_no_factor(tmp_path):
     curves = {name: {k: (v[0][:1], v[1][:1]) for k, v in steps.items()} for name, steps in CURVES.items()}
     (statement,) = trajectory_figure.statements(points(tmp_path, rows(curves)), LABELS)
