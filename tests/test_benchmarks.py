@@ -231,7 +231,7 @@ def test_quick_benchmark(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     with (tmp_path / "bench.csv").open() as file:
         found = list(csv.DictReader(file))
-    assert {r["loop"] for r in found} == set(LOOPS)
+    assert {r["loop"] for r in found} == {*LOOPS, *METHODS}
     for row in found:
         assert float(row["seconds"]) > 0
         assert 0 < float(row["of_ceiling"]) < 1.5
