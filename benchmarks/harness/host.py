@@ -79,15 +79,7 @@ def _dm(real: RealData, device: Device) -> Work:
 
 def _dsa(real: RealData, device: Device) -> Work:
     problem = loops.problem(CASE, real, device, "dsa")
-    matcher, pixels = gradient_matching.Matcher(problem, loops.AUGMENTATION), Pixels(problem)
-    matcher.renew(0)
-
-    def step(call: int) -> None:
-        gradient, _ = matcher.gradient(pixels.images, 0, call)
-        pixels.step(gradient)
-        matcher.train(pixels.images, 0, call)
-
-    return step
+    return loops.trained_between(gradient_matching.Matcher(problem, loops.AUGMENTATION), Pixels(problem))
 
 
 def _training(real: RealData, device: Device, networks: int) -> Work:

@@ -90,6 +90,18 @@ def _dm(case: Case, data: RealData, device: Device, part: bool) -> Step:
     return step
 
 
+def trained_between(matcher: gradient_matching.Matcher, pixels: Pixels) -> Step:
+    """Return a step of the pixels and the training of the first network that follows it."""
+    matcher.renew(0)
+
+    def step(number: int) -> None:
+        gradient, _ = matcher.gradient(pixels.images, 0, number)
+        pixels.step(gradient)
+        matcher.train(pixels.images, 0, number)
+
+    return step
+
+
 def _pixels(case: Case, data: RealData, device: Device, part: bool) -> Step:
     condensation = problem(case, data, device, "dsa", part=part)
     matcher, pixels = gradient_matching.Matcher(condensation, AUGMENTATION), Pixels(condensation)

@@ -74,16 +74,7 @@ def _queued(problem: Problem) -> Step:
 
 
 def _trained(problem: Problem) -> Step:
-    matcher = idc.Matcher(problem, problem.parameters["strategy"])
-    pixels = UnitPixels(problem)
-    matcher.renew(0)
-
-    def step(number: int) -> None:
-        gradient, _ = matcher.gradient(pixels.images, 0, number)
-        pixels.step(gradient)
-        matcher.train(pixels.images, 0, number)
-
-    return step
+    return loops.trained_between(idc.Matcher(problem, problem.parameters["strategy"]), UnitPixels(problem))
 
 
 def _pairs(case: Case, data: RealData, device: Device, folder: Path) -> Path:
