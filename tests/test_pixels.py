@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from condensery import methods
+from condensery.errors import CondenseryError
 from condensery.methods.pixels import Pixels
 from condensery.run import Checkpoint, Recorder, Run
 from tests import problems, test_gradient_matching
@@ -47,6 +48,25 @@ def test_a_stopped_run_has_the_same_snapshots(tmp_path: Path, method: str):
     for before, after in zip(undisturbed.snapshots, resumed.snapshots, strict=True):
         assert torch.equal(before.images, after.images)
     assert resumed.snapshots[0].seconds == lost.snapshots[0].seconds  # taken once, in the first run
+
+
+def test_a_run_ends_after_its_last_snapshot_and_one_with_later_snapshots_goes_on(tmp_path: Path):
+    def run(steps: list[int]) -> tuple[Recorder, list[int]]:
+        recorder, checkpoint = Recorder(steps), Stopping(tmp_path / "state")
+        methods.get("dm").condense(problem("dm", 9), run=Run(checkpoint, recorder=recorder))
+        return recorder, checkpoint.saved
+
+    assert run([1, 3])[1] == [1, 2, 3]
+    longer, saved = run([1, 3, 5])
+    assert saved == [4, 5]
+    assert [s.step for s in longer.snapshots] == [1, 3, 5]
+    alone = methods.get("dm").condense(problem("dm", 5))
+    assert torch.equal(longer.snapshots[-1].images, alone.images)
+    shorter, saved = run([1, 3])  # the checkpoint is of a later step, and has what is wanted
+    assert ([s.step for s in shorter.snapshots], saved) == ([1, 3], [])
+    for steps in ([2], [1, 4, 6]):
+        with pytest.raises(CondenseryError, match=f"^--snapshots {steps[len(steps) // 2]}: the earlier run"):
+            run(steps)
 
 
 def test_the_clock_counts_iterations_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from condensery.cost.jobs import of_job
+from condensery.cost.work import Work
 from condensery.errors import CondenseryError
 from condensery.experiment import SetId, load_config, target_checks, trajectories
 from condensery.reporting import published, trajectory_cells, trajectory_figure
@@ -92,6 +94,11 @@ def test_every_snapshot_is_at_half_the_iterations_of_the_next(iterations, count,
     assert trajectories.snapshots(iterations, count) == steps
 
 
+def test_listed_snapshots_are_those_of_the_list():
+    assert trajectories.snapshots(20000, [500, 2000]) == [500, 2000]
+    assert load_config(ROOT / "config", "few").blocks("figure4")[0]["snapshots"][0] == 500
+
+
 def config_with(*blocks):
     config = load_config(ROOT / "config", "smoke")
     spec = copy.deepcopy(config.spec)
@@ -122,6 +129,29 @@ def test_a_method_without_iterations_is_refused():
         CondenseryError, match=r"^f.yaml: targets.figure4\[0\].methods: random does not learn its images"
     ):
         target_checks.check_trajectories(config_with(block), Path("f.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([20, 10], "10 comes after 20; list the iterations ascending"),
+        ([10, 31], "dm runs 30 iterations on digits with 1 images per class; give 30 or less, not 31"),
+    ],
+)
+def test_a_list_of_snapshots_that_cannot_be_taken_is_refused(steps, message):
+    block = {"datasets": ["digits"], "methods": ["dm"], "ipc": [1], "snapshots": steps}
+    with pytest.raises(CondenseryError) as caught:
+        target_checks.check_trajectories(config_with(block), Path("f.yaml"))
+    assert str(caught.value) == f"f.yaml: targets.figure4[0].snapshots: {message}"
+
+
+def test_the_plan_of_a_run_that_ends_early_is_its_share():
+    block = {"datasets": ["digits"], "methods": ["dm"], "ipc": [1], "snapshots": 1}
+    coordinates = {"dataset": "digits", "method": "dm", "network": "convnet", "ipc": "1", "seed": "0"}
+    whole, part = (
+        of_job(config_with(block | {"snapshots": steps}), "trajectory", coordinates) for steps in (1, [3, 6])
+    )
+    assert part == Work(whole.kind, whole.steps / 5, whole.multiply_adds / 5)  # 6 of 30 iterations
 
 
 # ---- points

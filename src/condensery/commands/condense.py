@@ -69,7 +69,7 @@ def parse() -> argparse.Namespace:
         "--snapshots",
         metavar="LIST",
         help="iterations, such as 10,100: write the set as it is after each and the seconds that it took, as "
-        "step10.safetensors and step100.safetensors in the new folder --out, instead of the finished set",
+        "step10.safetensors and step100.safetensors in the new folder --out, and end after the last",
     )
     leaving_out = parser.add_mutually_exclusive_group()
     add_validation_argument(leaving_out)
@@ -173,14 +173,17 @@ def main() -> None:
             )
         provenance["shard"] = list(problem.classes)
     recorder = snapshots(args, problem.parameters)
-    checkpoint = job.checkpoint(args.out, provenance | {"snapshots": args.snapshots})
+    checkpoint = job.checkpoint(args.out, provenance | {"snapshots": bool(recorder)})
     label = f"{args.method} {args.data} ipc {args.ipc} seed {args.seed}"
-    with Progress(label, problem.parameters.get("iterations", 1), "iterations") as progress:
+    whole_run = problem.parameters.get("iterations", 1)
+    last = recorder.last if recorder else whole_run
+    with Progress(label, last, "iterations") as progress:
         synthetic = method.condense(problem, run=Run(checkpoint, progress, recorder))
     if recorder:
         write(recorder.snapshots, problem, provenance, args.out)
     else:
         synthetic.provenance = provenance
         synthetic.save(args.out)
-    checkpoint.remove()
+    if last == whole_run:  # otherwise a run with later snapshots goes on from it
+        checkpoint.remove()
     job.log_use()

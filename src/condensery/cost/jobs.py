@@ -8,7 +8,7 @@ from typing import Any
 from condensery.cost import expert_work, generator_work, memory_work, pool_work, search_work
 from condensery.cost.condensing_work import condensing
 from condensery.cost.work import Work, evaluating, training
-from condensery.experiment import Config
+from condensery.experiment import Config, trajectories
 
 
 def _set(config: Config, dataset: str, method: str, network: str, ipc: int) -> Work | None:
@@ -16,6 +16,14 @@ def _set(config: Config, dataset: str, method: str, network: str, ipc: int) -> W
     if config.method(method).get("work") in generator_work.KINDS:
         return generator_work.sampling(config, dataset, method, ipc)
     return condensing(config, dataset, method, network, ipc)
+
+
+def _trajectory(config: Config, w: Mapping[str, Any]) -> Work | None:
+    """Return the work of making a set up to its last snapshot."""
+    work = _JOBS["condense"](config, w)
+    whole = config.parameters(w["dataset"], w["method"], w["network"], int(w["ipc"]))["iterations"]
+    share = trajectories.steps_of(config, w)[-1] / whole
+    return work and Work(work.kind, share * work.steps, share * work.multiply_adds)
 
 
 def _generator(config: Config, w: Mapping[str, Any]) -> Work | None:
@@ -45,8 +53,8 @@ _JOBS: dict[str, Callable[[Config, Mapping[str, Any]], Work | None]] = {
     "continual_memory": memory_work.memory,
     "continual_accuracy": memory_work.accuracy,
 }
-_JOBS |= dict.fromkeys(("condense_classes", "condense_proxy", "trajectory"), _JOBS["condense"])
-_JOBS |= {"evaluate_snapshot": _JOBS["evaluate"]}
+_JOBS |= dict.fromkeys(("condense_classes", "condense_proxy"), _JOBS["condense"])
+_JOBS |= {"trajectory": _trajectory, "evaluate_snapshot": _JOBS["evaluate"]}
 
 
 def of_job(config: Config, kind: str, coordinates: Mapping[str, Any]) -> Work | None:

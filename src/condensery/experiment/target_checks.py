@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
 from condensery.experiment import target_kinds
@@ -11,6 +13,8 @@ from condensery.experiment.memories import datasets_of
 from condensery.experiment.needs import NEEDS
 from condensery.experiment.plans import EARLY_STOPPING, PER_WIDTH, embedding
 from condensery.experiment.schemas import key_path, unknown
+from condensery.experiment.targets import sets_of
+from condensery.experiment.trajectories import iterations
 
 if TYPE_CHECKING:
     from condensery.experiment.config import Config
@@ -56,10 +60,11 @@ def check_memories(config: Config, file: Path) -> None:
 
 
 def check_trajectories(config: Config, file: Path) -> None:
-    """Check that the methods of trajectories condense in iterations, after which snapshots can be taken.
+    """Check that the methods of trajectories condense in iterations, and do so up to the snapshots.
 
     Raises:
-        CondenseryError: a method has no iterations.
+        CondenseryError: a method has no iterations, or not as many as a snapshot; or a list of snapshots does
+            not ascend.
     """
     for target in config.listed(target_kinds.Trajectories):
         for number, block in enumerate(config.blocks(target)):
@@ -71,6 +76,24 @@ def check_trajectories(config: Config, file: Path) -> None:
                         f"{file}: {prefix}: {method} does not learn its images in iterations; name one that "
                         "does"
                     )
+            if isinstance(block["snapshots"], list):
+                prefix = f"{file}: {key_path(('targets', target, number, 'snapshots'))}"
+                _check_steps(config, block, prefix)
+
+
+def _check_steps(config: Config, block: Mapping[str, Any], prefix: str) -> None:
+    steps = block["snapshots"]
+    for step, following in pairwise(steps):
+        if following < step:
+            raise CondenseryError(f"{prefix}: {following} comes after {step}; list the iterations ascending")
+    networks = {dataset: config.network(dataset) for dataset in block["datasets"]}
+    for each in sets_of(block, networks, 1):
+        last = iterations(config, each)
+        if steps[-1] > last:
+            raise CondenseryError(
+                f"{prefix}: {each.method} runs {last} iterations on {each.dataset} with {each.ipc} images "
+                f"per class; give {last} or less, not {steps[-1]}"
+            )
 
 
 def check_embeddings(config: Config, file: Path) -> None:

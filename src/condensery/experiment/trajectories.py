@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import CondenseryError
@@ -33,8 +33,7 @@ def trajectories(config: Config, *targets: str) -> dict[SetId, list[int]]:
     for block in (block for target in targets for block in config.blocks(target)):
         networks = {dataset: config.network(dataset) for dataset in block["datasets"]}
         for each in sets_of(block, networks, config.spec["sets"]):
-            parameters = config.parameters(each.dataset, each.method, each.network, each.ipc)
-            found.setdefault(each, set()).update(snapshots(parameters["iterations"], block["snapshots"]))
+            found.setdefault(each, set()).update(snapshots(iterations(config, each), block["snapshots"]))
     return {each: sorted(steps) for each, steps in found.items()}
 
 
@@ -59,14 +58,22 @@ def steps_of(config: Config, coordinates: Mapping[str, Any]) -> list[int]:
     return steps
 
 
-def snapshots(iterations: int, count: int) -> list[int]:
-    """Return the iterations of the snapshots, ascending: all, half, a quarter and so on, rounded up.
+def iterations(config: Config, followed: SetId) -> int:
+    """Return the number of iterations with which the method makes a set."""
+    dataset, method, network, ipc, _ = followed
+    number: int = config.parameters(dataset, method, network, ipc)["iterations"]
+    return number
 
-    They are evenly spaced on a logarithmic axis. There are fewer than ``count`` if there are too few
-    iterations to halve.
+
+def snapshots(iterations: int, wanted: int | Sequence[int]) -> list[int]:
+    """Return the iterations of the snapshots, ascending.
 
     Args:
         iterations: number of iterations of the method.
-        count: number of snapshots, at most.
+        wanted: the iterations themselves, or the number of snapshots: then they are all iterations, half, a
+            quarter and so on, rounded up, which are evenly spaced on a logarithmic axis. There are fewer if
+            there are too few iterations to halve.
     """
-    return sorted({-(-iterations // 2**halvings) for halvings in range(count)})
+    if isinstance(wanted, int):
+        return sorted({-(-iterations // 2**halvings) for halvings in range(wanted)})
+    return list(wanted)

@@ -37,15 +37,22 @@ class Pixels:
     def iterations(self) -> Iterator[int]:
         """Yield the index of every remaining iteration; after each, record and save the images if due.
 
+        With a recorder, the last iteration is that of its last snapshot.
+
         Between two iterations the state consists of the images and their momentum. The time of iterations is
         added up over all runs of a job; work that is lost at a stop is not counted, and neither are recording
         and saving.
         """
-        for iteration in self._run.steps(self._problem.parameters["iterations"], self):
+        last = self._recorder.last if self._recorder else self._problem.parameters["iterations"]
+        for iteration in self._run.steps(last, self):
+            if self._recorder:
+                self._recorder.check(iteration)
             self._clock.start()
             yield iteration
             if self._recorder and self._recorder.wants(iteration + 1):
                 self._recorder.record(iteration + 1, self._clock.stop(), self.images, self.learning_rate())
+        if self._recorder:
+            self._recorder.check(last)
 
     def step(self, gradient: Tensor) -> None:
         """Take one step of SGD, whose momentum is never reset (the authors' public code).

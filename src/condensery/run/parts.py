@@ -10,6 +10,8 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from condensery.errors import CondenseryError
+
 
 class Part(Protocol):
     """Something whose state goes into a checkpoint."""
@@ -41,21 +43,39 @@ class Snapshot:
 
 
 class Recorder:
-    """Keeps the images after chosen iterations."""
+    """Keeps the images after chosen iterations.
+
+    Attributes:
+        last: the last of these iterations, with which the run ends.
+    """
 
     def __init__(self, steps: Iterable[int]) -> None:
-        """Set the iterations, counted from 1, after which snapshots are taken."""
-        self._steps = frozenset(steps)
-        self._snapshots: dict[int, Snapshot] = {}
+        """Set the iterations, counted from 1, after which snapshots are taken; at least one."""
+        self._steps = sorted(set(steps))
+        self.last = self._steps[-1]
+        self._taken: dict[int, Snapshot] = {}
 
     @property
     def snapshots(self) -> list[Snapshot]:
-        """The snapshots taken, in the order of their steps."""
-        return [self._snapshots[step] for step in sorted(self._snapshots)]
+        """The wanted snapshots that have been taken, in the order of their steps."""
+        return [self._taken[step] for step in self._steps if step in self._taken]
 
     def wants(self, step: int) -> bool:
         """Say whether a snapshot is due after ``step`` iterations."""
         return step in self._steps
+
+    def check(self, done: int) -> None:
+        """Check that the wanted snapshots of the first ``done`` iterations have been taken.
+
+        Raises:
+            CondenseryError: an earlier run, from whose checkpoint this one goes on, went past one of them.
+        """
+        for step in self._steps:
+            if step <= done and step not in self._taken:
+                raise CondenseryError(
+                    f"--snapshots {step}: the earlier run went past it without a snapshot: omit it, or "
+                    "delete the checkpoint beside --out to start anew"
+                )
 
     def record(self, step: int, seconds: float, images: Tensor, learning_rate: Tensor | None = None) -> None:
         """Take a snapshot: copies of the images and of the learning rate.
@@ -68,25 +88,25 @@ class Recorder:
         """
         kept = images.detach().to("cpu", copy=True)
         rate = None if learning_rate is None else learning_rate.detach().to("cpu", copy=True)
-        self._snapshots[step] = Snapshot(step, seconds, kept, rate)
+        self._taken[step] = Snapshot(step, seconds, kept, rate)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the images, (N, C, H, W), the seconds and the learning rate of each snapshot."""
-        rates = {s.step: s.learning_rate for s in self.snapshots if s.learning_rate is not None}
-        times = {s.step: torch.tensor(s.seconds, dtype=torch.float64) for s in self.snapshots}
-        return (
-            {f"seconds at {step}": seconds for step, seconds in times.items()}
-            | {f"images at {step}": s.images for step, s in self._snapshots.items()}
-            | {f"rate at {step}": rate for step, rate in rates.items()}
-        )
+        """Return the images, (N, C, H, W), the seconds and the learning rate of each snapshot taken."""
+        state = {}
+        for step, taken in self._taken.items():
+            state[f"seconds at {step}"] = torch.tensor(taken.seconds, dtype=torch.float64)
+            state[f"images at {step}"] = taken.images
+            if taken.learning_rate is not None:
+                state[f"rate at {step}"] = taken.learning_rate
+        return state
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the snapshots that :meth:`state` returned in an earlier run."""
-        for step in self._steps:
-            if f"images at {step}" in state:
-                seconds = state[f"seconds at {step}"].item()
-                images, rate = state[f"images at {step}"], state.get(f"rate at {step}")
-                self._snapshots[step] = Snapshot(step, seconds, images, rate)
+        """Restore the snapshots that :meth:`state` returned in an earlier run, also those not wanted now."""
+        for name, images in state.items():
+            what, _, at = name.partition(" at ")
+            if what == "images":
+                seconds, rate = state[f"seconds at {at}"].item(), state.get(f"rate at {at}")
+                self._taken[int(at)] = Snapshot(int(at), seconds, images, rate)
 
 
 class Stopwatch:
