@@ -72,6 +72,12 @@ def rows(curves=None, **changes):
     return found
 
 
+def goals_of(frame: pd.DataFrame, protocol: str = "few") -> pd.DataFrame:
+    """Return the goals of curves as if they were of a protocol."""
+    config, paper = (load_config(ROOT / "config", name) for name in (protocol, "paper"))
+    return trajectory_cells.goals(frame, config, paper, ROOT / "config/published")
+
+
 def points(tmp_path: Path, found=None) -> pd.DataFrame:
     """Return the points of rows that were written and read."""
     write_rows(found or rows(), tmp_path / "rows.parquet", SNAPSHOT)
@@ -248,7 +254,7 @@ def test_one_method_alone_is_compared_with_nothing(tmp_path):
 
 def test_curves_show_the_points_and_their_deviations(tmp_path):
     frame = points(tmp_path)
-    drawing = trajectory_figure.draw("figure4", frame, COSTS, LABELS)
+    drawing = trajectory_figure.draw("figure4", frame, goals_of(frame), COSTS, LABELS)
     (axes,) = drawing.figure.axes
     assert axes.get_xscale() == "log"
     curves = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
@@ -264,10 +270,33 @@ def test_curves_show_the_points_and_their_deviations(tmp_path):
         assert band.min() == pytest.approx((own["mean"] - own["std"]).min())
 
 
+def test_one_method_alone_is_drawn_against_its_iterations(tmp_path):
+    frame = points(tmp_path, rows({"dm": CURVES["dm"]}))
+    drawing = trajectory_figure.draw("figure4", frame, goals_of(frame), COSTS, LABELS)
+    (axes,) = drawing.figure.axes
+    curve, published_line = axes.lines
+    assert curve.get_xydata().tolist() == frame[["step", "mean"]].to_numpy().tolist()
+    assert (axes.get_xlabel(), axes.get_xticks().tolist()) == ("iterations", [2, 4, 8])
+    assert published_line.get_label() == "published, 20,000 iterations"
+    assert set(published_line.get_ydata()) == {63.0}
+    assert "Dotted" not in drawing.caption
+
+
+def test_what_is_known_of_a_whole_or_shortened_curve(tmp_path):
+    frame = points(tmp_path, rows({"dm": {20000: CURVES["dm"][8]}}, ipc=10))
+    assert trajectory_figure.known(goals_of(frame), LABELS) == [
+        "cifar10, 10 images/class: DM was run for all 20,000 iterations. After 20,000 iterations, 48.9 ± 0.6 "
+        "is published (DM Table 1)."
+    ]
+    last = load_config(ROOT / "config", "laptop").parameters("cifar10", "dm", "convnet", 10)["iterations"]
+    frame = points(tmp_path, rows({"dm": {last: CURVES["dm"][8]}}, ipc=10))
+    assert trajectory_figure.known(goals_of(frame, "laptop"), LABELS) == []
+
+
 def test_figure_and_numbers_say_what_stands_behind_them(tmp_path):
     frame = points(tmp_path)
-    trajectory_figure.draw("figure4", frame, COSTS, LABELS).write(tmp_path / "figure4")
-    trajectory_figure.write_numbers("figure4", frame, COSTS, LABELS, tmp_path / "figure4")
+    trajectory_figure.draw("figure4", frame, goals_of(frame), COSTS, LABELS).write(tmp_path / "figure4")
+    trajectory_figure.write_numbers("figure4", frame, goals_of(frame), COSTS, LABELS, tmp_path / "figure4")
     with Image.open(tmp_path / "figure4.png") as image:
         caption = image.info["Description"]
     page = (tmp_path / "figure4.md").read_text(encoding="utf-8")
@@ -280,6 +309,8 @@ def test_figure_and_numbers_say_what_stands_behind_them(tmp_path):
             "PyTorch 2.11.0",
             "No snapshot of DM is above that",
             "DSA on GTX 1080, 15 h 00 min (DM section 3.2: 15 hours)",
+            "cifar10, 50 images/class: DM was run for 8 of 20,000 iterations. After 20,000 iterations, "
+            "63.0 ± 0.4 is published (DM Table 1), and users of the public code report 55 to 57 (threads 12",
         ):
             assert words in text
     lines = [line for line in page.splitlines() if line.startswith("| cifar10")]

@@ -55,7 +55,7 @@ rule figure_of_trajectories:
     input:
         settings=asked(get_snapshot_rows),
         rows=get_snapshot_rows,
-        published=f"{SETTINGS}/published/cost.csv",
+        published=PUBLISHED,
     output:
         **figure_outputs("trajectories"),
         csv="results/{protocol}/figures/{target}.csv",

@@ -1,4 +1,4 @@
-r"""Make a figure of accuracy against the time of condensing: PREFIX.png, .pdf, and its numbers, .csv and .md.
+r"""Make a figure of accuracy against the time or steps of condensing: PREFIX.png, .pdf, .csv and .md.
 
 Example:
   python scripts/trajectory.py --protocol laptop \
@@ -12,6 +12,7 @@ from pathlib import Path
 from condensery import console, rows
 from condensery.experiment import Config, load_config
 from condensery.experiment.catalog import of_kind
+from condensery.experiment.comparable import PAPER
 from condensery.experiment.target_kinds import Trajectories
 from condensery.experiment.trajectories import RECIPE, trajectories
 from condensery.reporting import published, trajectory_cells, trajectory_figure
@@ -38,9 +39,11 @@ def main() -> None:
     names, wanted = Labels.of(config), _wanted(config, arguments.figure)
     measured = rows.read_rows(rows.row_files(arguments.rows), arguments.protocol, SNAPSHOT)
     frame = trajectory_cells.points(rows.select(measured, wanted), names)
-    times = published.costs(arguments.config / "published")
-    trajectory_figure.write_numbers(arguments.figure, frame, times, names, arguments.out)
-    trajectory_figure.draw(arguments.figure, frame, times, names).write(arguments.out)
+    known = arguments.config / "published"
+    goals = trajectory_cells.goals(frame, config, load_config(arguments.config, PAPER), known)
+    times = published.costs(known)
+    trajectory_figure.write_numbers(arguments.figure, frame, goals, times, names, arguments.out)
+    trajectory_figure.draw(arguments.figure, frame, goals, times, names).write(arguments.out)
 
 
 def _wanted(config: Config, figure: str) -> list[dict[str, str | int]]:

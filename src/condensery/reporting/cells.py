@@ -92,7 +92,7 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame, sizes: Mapping[str, int] 
         dict(zip(KEYS, key, strict=True)) | _summary(key, group)
         for key, group in rows.groupby(list(KEYS), sort=True)
     ]
-    frame = _with_published(pd.DataFrame(lines), published)
+    frame = with_published(pd.DataFrame(lines), published)
     frame["difference"] = frame["mean"] - frame["published_mean"]
     return frame.merge(_stored(rows, sizes), on=list(KEYS), validate="one_to_one")[list(COLUMNS)]
 
@@ -167,7 +167,17 @@ def joined(values: pd.Series) -> str:
     return " + ".join(sorted(values.unique()))
 
 
-def _with_published(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+def with_published(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Add the columns ``published_mean``, ``published_std`` and ``source``.
+
+    Args:
+        measured: one line per cell, with dataset, ipc, method, recipe and both networks.
+        published: see `cells`.
+
+    Returns:
+        The lines in their order. Numbers are NaN, and the source is "", where nothing is published with the
+        recipe and the networks of the cell.
+    """
     known = _condensed_on(published).rename(columns={"recipe": "published_recipe"})
     compared = _condensed_on(measured).merge(
         known.drop(columns="condense_network"),

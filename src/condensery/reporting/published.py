@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ _COSTS = dict.fromkeys(("dataset", "ipc", "method", "network", "hardware"), str)
     "minutes": float,
     "source": str,
 }
+_REPORTED = dict.fromkeys(("dataset", "ipc", "method", "accuracy", "source"), str)
 _COLUMNS = ("dataset", "ipc", "method", "accuracy_mean", "accuracy_std", "source")
 CELL = (
     *("dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network"),
@@ -309,15 +311,31 @@ def costs(folder: Path) -> pd.DataFrame:
     Raises:
         CondenseryError: the file is absent or has other columns.
     """
-    path = folder / "cost.csv"
+    return _lines(folder / "cost.csv", _COSTS)
+
+
+def reported(folder: Path) -> pd.DataFrame:
+    """Read reported.csv, the accuracies that users of the authors' public code report where they differ.
+
+    Returns:
+        One line per cell: dataset, ipc (a text), method, accuracy (a text such as ``55 to 57``), source.
+
+    Raises:
+        CondenseryError: the file is absent or has other columns.
+    """
+    return _lines(folder / "reported.csv", _REPORTED)
+
+
+def _lines(path: Path, types: Mapping[str, type]) -> pd.DataFrame:
+    """Read a file with the columns ``types``."""
     try:
-        frame = pd.read_csv(path, dtype=_COSTS)
+        frame = pd.read_csv(path, dtype=types)
     except FileNotFoundError as error:
         raise CondenseryError(f"{path}: absent; give the folder of the published numbers") from error
     except ValueError as error:
         raise CondenseryError(f"{path}: cannot be read as a table: {error}") from error
-    if list(frame.columns) != list(_COSTS):
-        raise CondenseryError(f"{path}: columns must be {', '.join(_COSTS)}")
+    if list(frame.columns) != list(types):
+        raise CondenseryError(f"{path}: columns must be {', '.join(types)}")
     return frame
 
 

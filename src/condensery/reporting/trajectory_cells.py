@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from condensery.reporting import agreement
-from condensery.reporting.cells import deviations, joined, run_counts
+from condensery.experiment import Config
+from condensery.experiment.comparable import cell_differences
+from condensery.reporting import agreement, published
+from condensery.reporting.cells import deviations, joined, run_counts, with_published
 from condensery.reporting.labels import Labels
 
 CURVE = ("protocol", "dataset", "ipc", "method", "recipe", "condense_network", "evaluate_network")
@@ -57,6 +60,39 @@ def points(measured: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     frame = pd.DataFrame(lines)
     ranks = frame.assign(method=frame["method"].map(labels.order(frame["method"]).index))
     return frame.loc[ranks.sort_values([*CURVE, "step"]).index, list(COLUMNS)].reset_index(drop=True)
+
+
+def goals(frame: pd.DataFrame, config: Config, paper: Config, folder: Path) -> pd.DataFrame:
+    """Return the number of iterations of each curve's method, and the known accuracies after all of them.
+
+    Args:
+        frame: points as `points` returns them.
+        config: the configuration of the points' protocol.
+        paper: the configuration of the papers' protocol.
+        folder: the folder of the published numbers.
+
+    Returns:
+        One line per curve, in the order of the points: `CURVE`, ``last``, the step of its last point, and
+        ``iterations``; ``published_mean``, ``published_std`` and ``source``; ``reported`` by users of the
+        authors' code, and ``reporters``. The accuracies are NaN or "" if none is published, or if the curve
+        differs from the papers' protocol.
+    """
+    curves = frame.groupby(list(CURVE), sort=False)["step"].max().rename("last").reset_index()
+    lines = curves.to_dict("records")
+    curves["iterations"] = [
+        config.parameters(c["dataset"], c["method"], c["condense_network"], c["ipc"])["iterations"]
+        for c in lines
+    ]
+    reported = published.reported(folder).rename(columns={"accuracy": "reported", "source": "reporters"})
+    found = with_published(curves, published.accuracies(folder))
+    found = found.merge(reported.astype({"ipc": int}), on=["dataset", "ipc", "method"], how="left")
+    comparable = [not cell_differences(config, paper, c) for c in lines]
+    same = (found["source"] != "") & pd.Series(comparable, index=found.index)
+    for name in ("published_mean", "published_std"):
+        found[name] = found[name].where(same)
+    for name in ("source", "reported", "reporters"):
+        found[name] = found[name].where(same, "").fillna("")
+    return found
 
 
 ERRORS = 2.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -26,13 +27,16 @@ _HEADS = ("Data set", "Images/class", "Method", "Network", "Iterations", "Time",
 _TICKS = (0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10800, 36000, 108000, 360000)
 
 
-def draw(name: str, frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> Drawing:
-    """Draw points: one panel per data set and ipc, one curve per method, on a logarithmic axis of time.
+def draw(name: str, frame: pd.DataFrame, goals: pd.DataFrame, times: pd.DataFrame, labels: Labels) -> Drawing:
+    """Draw points: one panel per data set and ipc, one curve per method, on a logarithmic axis.
+
+    It is an axis of time, or of iterations if the panel has a single method.
 
     Args:
         name: name of the figure.
         frame: points as `trajectory_cells.points` returns them.
-        published: times as `published.costs` returns them, which the caption quotes.
+        goals: the curves as `trajectory_cells.goals` returns them.
+        times: published times as `published.costs` returns them, which the caption quotes.
         labels: names for readers.
 
     Raises:
@@ -46,27 +50,35 @@ def draw(name: str, frame: pd.DataFrame, published: pd.DataFrame, labels: Labels
         for axes, ((dataset, ipc), group) in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
-            _panel(axes, group, labels)
+            _panel(axes, group, goals[(goals["dataset"] == dataset) & (goals["ipc"] == ipc)], labels)
             title = heading(f"{labels.dataset(dataset)}, {_per_class(ipc)}", labels.protocol, _counts(group))
             axes.set_title(title, fontsize=9, loc="left", fontweight="bold")
-    marks = "Bands: one standard deviation. Dotted: the final accuracy of DSA."
-    sentences = [caption(frame, labels), marks, *statements(frame, labels)]
-    return Drawing(figure, target.title, " ".join([*sentences, *quoted(frame, published, labels)]))
+    marks = "Bands: one standard deviation."
+    if comparisons(frame):
+        marks += " Dotted: the final accuracy of DSA."
+    sentences = [caption(frame, labels), marks, *statements(frame, labels), *known(goals, labels)]
+    return Drawing(figure, target.title, " ".join([*sentences, *quoted(frame, times, labels)]))
 
 
 def write_numbers(
-    name: str, frame: pd.DataFrame, published: pd.DataFrame, labels: Labels, prefix: Path
+    name: str,
+    frame: pd.DataFrame,
+    goals: pd.DataFrame,
+    times: pd.DataFrame,
+    labels: Labels,
+    prefix: Path,
 ) -> None:
     """Write the numbers of the figure, one line per point, as prefix.csv and prefix.md, each atomically.
 
     Args:
         name: see `draw`.
         frame: see `draw`.
-        published: see `draw`.
+        goals: see `draw`.
+        times: see `draw`.
         labels: see `draw`.
         prefix: path of the files without their suffix.
     """
-    sentences = [*statements(frame, labels), *quoted(frame, published, labels)]
+    sentences = [*statements(frame, labels), *known(goals, labels), *quoted(frame, times, labels)]
     lines = [_line(point, labels) for _, point in frame.iterrows()]
     parts = [
         f"# {find(Trajectories, name).title}",
@@ -104,24 +116,54 @@ def statements(frame: pd.DataFrame, labels: Labels) -> list[str]:
     return [_statement(each, labels) for each in comparisons(frame)]
 
 
-def quoted(frame: pd.DataFrame, published: pd.DataFrame, labels: Labels) -> list[str]:
+def known(goals: pd.DataFrame, labels: Labels) -> list[str]:
+    """Return a sentence per curve on how far it goes, and on the accuracies that others found at the end.
+
+    Args:
+        goals: the curves as `trajectory_cells.goals` returns them.
+        labels: names for readers.
+
+    Returns:
+        Sentences; none for a curve with all iterations if no accuracy is known.
+    """
+    return [
+        _known(goal, labels)
+        for goal in goals.to_dict("records")
+        if goal["last"] < goal["iterations"] or goal["source"] or goal["reported"]
+    ]
+
+
+def _known(goal: Mapping[str, Any], labels: Labels) -> str:
+    whole, cell = f"{goal['iterations']:,}", f"{labels.dataset(goal['dataset'])}, {_per_class(goal['ipc'])}"
+    unfinished = goal["last"] < goal["iterations"]
+    text = f"{goal['last']:,} of {whole}" if unfinished else f"all {whole}"
+    others = []
+    if goal["source"]:
+        others.append(f"{layout.published(goal)} is published ({goal['source']})")
+    if goal["reported"]:
+        others.append(f"users of the public code report {goal['reported']} ({goal['reporters']})")
+    found = f" After {whole} iterations, {', and '.join(others)}." if others else ""
+    return f"{cell}: {labels.method(goal['method'])} was run for {text} iterations.{found}"
+
+
+def quoted(frame: pd.DataFrame, times: pd.DataFrame, labels: Labels) -> list[str]:
     """Return a sentence with the published times of the data sets, sizes and methods in the figure.
 
     Args:
         frame: points as `trajectory_cells.points` returns them.
-        published: times as `published.costs` returns them.
+        times: published times as `published.costs` returns them.
         labels: titles of the methods.
 
     Returns:
         One sentence; none if no time is published.
     """
     shown = frame[["dataset", "ipc", "method"]].drop_duplicates()
-    known = shown.assign(ipc=shown["ipc"].astype(str)).merge(published, on=["dataset", "ipc", "method"])
-    if known.empty:
+    printed = shown.assign(ipc=shown["ipc"].astype(str)).merge(times, on=["dataset", "ipc", "method"])
+    if printed.empty:
         return []
     costs = [
         f"{labels.method(line.method)} on {line.hardware}, {duration(60 * line.minutes)} ({line.source})"
-        for line in known.itertuples()
+        for line in printed.itertuples()
     ]
     return [f"Published times: {'; '.join(costs)}."]
 
@@ -149,23 +191,32 @@ def _statement(comparison: Comparison, labels: Labels) -> str:
     return text
 
 
-def _panel(axes: Axes, group: pd.DataFrame, labels: Labels) -> None:
+def _panel(axes: Axes, group: pd.DataFrame, goals: pd.DataFrame, labels: Labels) -> None:
+    alone = group["method"].nunique() == 1
+    place = "step" if alone else "condense_seconds"
     for _, curve in group.groupby(list(CURVE), sort=False):
-        seconds, mean, spread = curve["condense_seconds"], curve["mean"], curve["std"].fillna(0)
+        at, mean, spread = curve[place], curve["mean"], curve["std"].fillna(0)
         color, marker = style(curve["method"].iloc[0], labels.order(group["method"]))
         name = _curve_name(curve, group, labels)
-        axes.plot(seconds, mean, color=color, marker=marker, ms=4, label=name)
-        axes.fill_between(seconds, mean - spread, mean + spread, color=color, alpha=0.15, lw=0)
+        axes.plot(at, mean, color=color, marker=marker, ms=4, label=name)
+        axes.fill_between(at, mean - spread, mean + spread, color=color, alpha=0.15, lw=0)
     for each in comparisons(group):
         name = f"{labels.method(each.goal['method'])}'s last accuracy"
         axes.axhline(each.goal["mean"], color="0.4", lw=0.9, ls=":", zorder=0, label=name)
     axes.set_xscale("log")
-    span = _span(group["condense_seconds"])
-    axes.set_xlim(*span)
-    axes.xaxis.set_major_locator(FixedLocator(_ticks(*span)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _tick(seconds)))
+    if alone:
+        axes.xaxis.set_major_locator(FixedLocator(sorted(group["step"].unique())))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+        for goal in goals.dropna(subset="published_mean").to_dict("records"):
+            name = f"published, {goal['iterations']:,} iterations"
+            axes.axhline(goal["published_mean"], color="0.4", lw=0.9, ls=":", zorder=0, label=name)
+    else:
+        span = _span(group["condense_seconds"])
+        axes.set_xlim(*span)
+        axes.xaxis.set_major_locator(FixedLocator(_ticks(*span)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _tick(seconds)))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("time of condensing")
+    axes.set_xlabel("iterations" if alone else "time of condensing")
     axes.set_ylabel("test accuracy (%)")
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
