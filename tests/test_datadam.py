@@ -101,11 +101,14 @@ def test_gradient_is_the_slope_of_the_loss():
     matcher = datadam.Matcher(case)
     matcher._network.double()
     images = torch.randn(4, 3, 16, 16, generator=GENERATOR, dtype=torch.float64)
+    real = torch.randn(5, 3, 16, 16, generator=GENERATOR, dtype=torch.float64)
     see = matcher.features(matcher._network)
 
+    def seen(at):
+        return torch.cat([attention(each, 4) for each in matcher._network.maps(at)[0][:-1]], 1)
+
     def loss(at):
-        a = [attention(each, 4) for each in matcher._network.maps(at)[0][:-1]]
-        return torch.cat(a, 1).mean(0).square().sum()
+        return matcher.loss([seen(real)], seen(at)[None], (0,), 0).sum()
 
     leaf = images.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(leaf), leaf)
@@ -114,6 +117,21 @@ def test_gradient_is_the_slope_of_the_loss():
         difference = (loss(images + 1e-5 * direction) - loss(images - 1e-5 * direction)) / 2e-5
         torch.testing.assert_close((gradient * direction).sum(), difference, rtol=1e-6, atol=1e-12)
     assert see(images).shape == (4, 16 * 16 + matcher._network.features)
+
+
+@pytest.mark.parametrize(("network", "mixed"), {"convnet-d2-w16": False, "convnet-d2-w16-bn": True}.items())
+def test_batch_norm_sees_all_classes_at_once_in_any_order(network, mixed):
+    matcher = datadam.Matcher(problem(network=network))
+    gradient, losses = matcher.gradient(IMAGES, 3)
+    order = torch.tensor([2, 0, 1])
+    moved = datadam.Matcher(problem(network=network, classes=tuple(order.tolist())))
+    other, found = moved.gradient(IMAGES.unflatten(0, (3, 2))[order].flatten(0, 1), 3)
+    torch.testing.assert_close(found, losses[order], rtol=1e-4, atol=1e-3)
+    expected = gradient.unflatten(0, (3, 2))[order].flatten(0, 1)
+    torch.testing.assert_close(other, expected, rtol=1e-3, atol=1e-4)
+    changed = torch.cat([IMAGES[:4], 2 * IMAGES[4:]])
+    of_first = matcher.gradient(changed, 3)[1][0]
+    assert torch.isclose(of_first, losses[0], rtol=1e-5).item() != mixed
 
 
 @pytest.mark.parametrize("ipc", [1, 50, 100])

@@ -44,9 +44,14 @@ def test_parts_come_row_by_row_each_as_bilinear_interpolation_enlarges_it() -> N
     for part, quarter in enumerate(quarters):
         expected = functional.interpolate(quarter, (8, 8), mode="bilinear", align_corners=False)
         assert torch.equal(decoded[3 * part : 3 * part + 3], expected)
-    # By hand: the first pixels of a row 0, 1 enlarged twice are 0, 1/4, 3/4, 1.
-    row = torch.tensor([0.0, 1.0, 5.0, 5.0]).expand(1, 1, 4, 4)
-    assert decode(row, 2)[0, 0, 0].tolist() == [0, 0.25, 0.75, 1]
+    by_hand = torch.full((1, 1, 4, 4), 9.0)
+    by_hand[0, 0, :2, :2] = torch.tensor([[0.0, 1.0], [4.0, 5.0]])
+    assert decode(by_hand, 2)[0, 0].tolist() == [
+        [0, 0.25, 0.75, 1],
+        [1, 1.25, 1.75, 2],
+        [3, 3.25, 3.75, 4],
+        [4, 4.25, 4.75, 5],
+    ]
 
 
 def test_a_factor_of_one_is_the_identity_and_any_factor_keeps_a_constant() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,23 @@ def test_two_different_networks_train_in_an_iteration_all_equally_often():
         queue.train(step)
     assert all(one != other for one, other in zip(trained[::2], trained[1::2], strict=True))
     assert all(75 < trained.count(number) < 125 for number in range(4))
+
+
+def test_a_network_lives_and_trains_as_long_as_the_parameters_imply():
+    """It stays for `networks * network_steps` iterations and trains in the share 2 / `networks` of them."""
+    longest, every = 4, 5
+    queue = Queue(problem(parameters={"networks": longest, "network_steps": every}))
+    lived, trained = Counter(), Counter()
+    queue._descend = lambda entry, step: trained.update([entry.number])
+    for step in range(300):
+        queue.renew(step)
+        lived.update(entry.number for entry in queue.entries)
+        queue.train(step)
+    complete = range(longest, queue.entries[0].number)
+    assert len(complete) > 50
+    assert {lived[number] for number in complete} == {longest * every}
+    mean = sum(trained[number] for number in complete) / len(complete)
+    assert mean == pytest.approx(2 * every, rel=0.1)
 
 
 def test_accuracies_are_counted_anew_and_of_an_untrained_network_are_0():
