@@ -33,6 +33,20 @@ def condense(digits: Path, out: Path, method: str = "dm", ipc: int = 1, **more: 
     )  # fmt: skip
 
 
+def saving(digits: Path, out: Path, *more: object) -> list[str]:
+    """Return the command that condenses a set and writes a checkpoint after every step."""
+    program = (
+        "import runpy, sys; from condensery.run import checkpoint;"
+        "checkpoint.Checkpoint.due = lambda self: True;"
+        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    arguments = [
+        ROOT / "scripts/condense.py", "--data", "digits", "--prepared", digits, "--method", "dm",
+        "--seed", 0, "--protocol", "smoke", "--out", out, *more,
+    ]  # fmt: skip
+    return [sys.executable, "-c", program, *map(str, arguments)]
+
+
 def evaluate(digits: Path, out: Path, *source: object):
     return run(
         "evaluate", "--data", "digits", "--prepared", digits, "--recipe", "dsa", "--protocol", "smoke",
@@ -96,16 +110,7 @@ def test_a_killed_script_goes_on_where_it_was(digits, tmp_path):
     whole, resumed = tmp_path / "whole.safetensors", tmp_path / "resumed.safetensors"
     checkpoint = tmp_path / ".resumed.safetensors.checkpoint"
     assert condense(digits, whole, ipc=10).returncode == 0
-    program = (
-        "import runpy, sys; from condensery.run import checkpoint;"
-        "checkpoint.Checkpoint.due = lambda self: True;"  # a checkpoint after every step
-        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    arguments = [
-        ROOT / "scripts/condense.py", "--data", "digits", "--prepared", digits, "--method", "dm", "--ipc", 10,
-        "--seed", 0, "--protocol", "smoke", "--out", resumed,
-    ]  # fmt: skip
-    with subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], cwd=ROOT) as victim:
+    with subprocess.Popen(saving(digits, resumed, "--ipc", 10), cwd=ROOT) as victim:
         deadline = time.monotonic() + 300
         while not checkpoint.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -141,6 +146,25 @@ def test_snapshots_are_sets_that_know_when_they_were_taken(digits, tmp_path):
     assert snapshots[0].provenance == snapshots[1].provenance == whole.provenance
     again = condense(digits, tmp_path / "on the way", snapshots="10,30")
     assert_one_line(again, "on the way", "not an empty folder")
+
+
+@pytest.mark.slow
+def test_later_snapshots_go_on_where_a_shorter_run_ended(digits, tmp_path):
+    folder, checkpoint = tmp_path / "trajectory", tmp_path / ".trajectory.checkpoint"
+    shorter = saving(digits, folder, "--ipc", 1, "--snapshots", "5,10")
+    subprocess.run(shorter, cwd=ROOT, check=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["step10.safetensors", "step5.safetensors"]
+    assert checkpoint.exists()
+    first = (folder / "step10.safetensors").read_bytes()
+    shutil.rmtree(folder)
+    assert condense(digits, folder, snapshots="5,10,30").returncode == 0
+    assert (folder / "step10.safetensors").read_bytes() == first  # with the seconds of the shorter run
+    assert not checkpoint.exists()
+    assert condense(digits, tmp_path / "whole.safetensors").returncode == 0
+    ends = [
+        SyntheticSet.load(path) for path in (folder / "step30.safetensors", tmp_path / "whole.safetensors")
+    ]
+    assert np.array_equal(ends[0].images, ends[1].images)
 
 
 @pytest.mark.parametrize(
