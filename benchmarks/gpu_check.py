@@ -26,7 +26,7 @@ import torch
 from condensery import console
 from condensery.errors import CondenseryError
 from condensery.machine import device as devices
-from harness import checks, pretended
+from harness import checks, simulated
 from harness.checks import Check, Stage
 from harness.jobs import Bench
 
@@ -55,8 +55,8 @@ def main() -> None:
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         if args.quick:
-            stack.enter_context(pretended.present())
-        device = devices.choose(pretended.NAME if args.quick else "auto")
+            stack.enter_context(simulated.present())
+        device = devices.choose(simulated.NAME if args.quick else "auto")
         if device.torch_device.type == "cpu":
             raise CondenseryError("there is no GPU that PyTorch sees: --quick tries the checks without")
         print(f"{device.label}, PyTorch {torch.__version__}, CUDA {torch.version.cuda}", flush=True)

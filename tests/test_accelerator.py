@@ -24,7 +24,7 @@ from condensery.machine.device import Device
 from condensery.methods.herding import herd
 from condensery.methods.kcenter import k_center
 from condensery.reporting import description
-from harness import checks, jobs, pretended
+from harness import checks, jobs, simulated
 from harness.checks import Check, Stage
 from harness.steps import LOOPS, Loop
 from tests import problems
@@ -54,7 +54,7 @@ ROUNDING = 1e-5
 
 @pytest.fixture(autouse=True)
 def accelerator() -> Iterator[Device]:
-    with pretended.present() as device:
+    with simulated.present() as device:
         yield replace(problems.CPU, torch_device=device)
 
 
@@ -69,8 +69,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> jobs.Bench:
     ids=lambda job: job.name,
 )
 def test_a_job_writes_what_it_writes_on_the_cpu(bench: jobs.Bench, job: jobs.Job) -> None:
-    with pretended.counted() as counts:
-        results = bench.run(job, pretended.NAME)
+    with simulated.counted() as counts:
+        results = bench.run(job, simulated.NAME)
     found = jobs.differences(bench.expected(job), results)
     assert max(found.values(), default=0.0) <= ROUNDING, found
     # Some methods only select images; everything else must have been computed on the accelerator.
@@ -85,9 +85,9 @@ def test_rows_log_and_description_say_what_memory_a_job_took(
     bench: jobs.Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        written = bench.run(next(job for job in JOBS if job.name == "evaluate-dsa"), pretended.NAME)
+        written = bench.run(next(job for job in JOBS if job.name == "evaluate-dsa"), simulated.NAME)
     row = pd.read_parquet(written).iloc[0]
-    assert {name: row[name] for name in pretended.TAKEN} == pretended.TAKEN
+    assert {name: row[name] for name in simulated.TAKEN} == simulated.TAKEN
     assert row["memory_mb"] > 50
     assert re.search(r"peak: \d+ MB of the host, 3 MB of the device, which holds 20 MB", caplog.text)
     shown = description.describe(written)
@@ -112,13 +112,13 @@ def test_differences_are_found(bench: jobs.Bench, tmp_path: Path) -> None:
 
 
 def test_the_device_is_chosen_as_any_other_is() -> None:
-    chosen = device.choose(pretended.NAME)
-    assert (chosen.torch_device.type, chosen.label) == (pretended.NAME, pretended.NAME)
+    chosen = device.choose(simulated.NAME)
+    assert (chosen.torch_device.type, chosen.label) == (simulated.NAME, simulated.NAME)
     assert chosen.stack_networks
     assert not chosen.compile
     chosen.synchronize()
     with pytest.raises(CondenseryError, match="tf32 needs a CUDA device"):
-        device.choose(pretended.NAME, "tf32")
+        device.choose(simulated.NAME, "tf32")
 
 
 @pytest.mark.parametrize("name", ["meta", "xpu:0"])
@@ -150,7 +150,7 @@ def test_waits_and_copies_are_counted(accelerator: Device) -> None:
         mask.nonzero,
     )
     for wait in waiting:
-        with pretended.counted() as counts:
+        with simulated.counted() as counts:
             wait()
         assert sum(counts.waits.values()) == 1
         assert not counts.copies
@@ -161,11 +161,11 @@ def test_waits_and_copies_are_counted(accelerator: Device) -> None:
         lambda: there.copy_(torch.zeros(4)),
     )
     for copy in copying:
-        with pretended.counted() as counts:
+        with simulated.counted() as counts:
             copy()
         assert sum(counts.copies.values()) == 1
         assert not counts.waits
-    with pretended.counted() as counts:
+    with simulated.counted() as counts:
         (there.square() + 1).add_(3)[1:].view(3, 1).expand(3, 2).contiguous()
     assert not counts.waits
     assert not counts.copies
@@ -173,11 +173,11 @@ def test_waits_and_copies_are_counted(accelerator: Device) -> None:
 
 def test_launches_are_counted_and_views_are_not(accelerator: Device) -> None:
     there = torch.arange(6.0).to(accelerator.torch_device)
-    with pretended.counted() as counts:
+    with simulated.counted() as counts:
         there.view(2, 3).t()[1:].expand(4, 2, 2)
         torch.empty(3, device=there.device)
     assert counts.launches == 0
-    with pretended.counted() as counts:
+    with simulated.counted() as counts:
         there.square().add_(1)
         torch._foreach_mul_([there, there.view(2, 3)], 2.0)
     assert counts.launches == 3
@@ -185,7 +185,7 @@ def test_launches_are_counted_and_views_are_not(accelerator: Device) -> None:
 
 def test_without_arithmetic_an_operation_computes_once_for_its_shapes(accelerator: Device) -> None:
     one, two = (torch.full((2, 2), value).to(accelerator.torch_device) for value in (1.0, 2.0))
-    with pretended.without_arithmetic():
+    with simulated.without_arithmetic():
         assert (one + one).tolist() == (two + two).tolist() == [[2.0, 2.0]] * 2
         assert (two[0] + two[0]).tolist() == [4.0, 4.0]
     assert (two + two).tolist() == [[4.0, 4.0]] * 2
@@ -199,7 +199,7 @@ def test_a_step_copies_and_waits_no_more_than_it_must(accelerator: Device, loop:
     step = loop.build(problems.real_data(), accelerator)
     step(0)
     for number in range(1, 3):
-        with pretended.counted() as counts:
+        with simulated.counted() as counts:
             step(number)
         assert sum(counts.copies.values()) <= loop.copies, counts.copies
         assert sum(counts.waits.values()) <= loop.waits, counts.waits
@@ -211,7 +211,7 @@ def test_a_selection_waits_once_for_all_its_images(accelerator: Device, select: 
     x = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
     x[7] = x[3]
     there = x.to(accelerator.torch_device)
-    with pretended.counted() as counts:
+    with simulated.counted() as counts:
         chosen = select(there, 20)
     assert sum(counts.waits.values()) == 1
     assert not counts.copies
@@ -225,7 +225,7 @@ def test_a_step_asks_for_the_same_operations_whatever_is_drawn(accelerator: Devi
     step(0)
     launches = set()
     for number in range(1, 4):
-        with pretended.counted() as counts:
+        with simulated.counted() as counts:
             step(number)
         launches.add(counts.launches)
     assert len(launches) == 1
@@ -237,7 +237,7 @@ def test_a_step_asks_for_the_same_operations_whatever_is_drawn(accelerator: Devi
 @pytest.fixture
 def wrong_by_a_percent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make convolutions of the simulated accelerator wrong by a percent."""
-    right = pretended._run
+    right = simulated._run
 
     def run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         wrong = right(operation, args, kwargs)
@@ -245,7 +245,7 @@ def wrong_by_a_percent(monkeypatch: pytest.MonkeyPatch) -> None:
             wrong.host.mul_(1 + 0.01 * torch.randn(wrong.shape, generator=torch.Generator().manual_seed(0)))
         return wrong
 
-    monkeypatch.setattr(pretended, "_run", run)
+    monkeypatch.setattr(simulated, "_run", run)
 
 
 def checked(monkeypatch: pytest.MonkeyPatch, todo: list[Check]) -> int:
@@ -323,7 +323,7 @@ def test_the_check_wants_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 @pytest.mark.slow
-def test_every_check_passes_on_a_pretended_accelerator_without_snakemake_and_dvc(tmp_path: Path) -> None:
+def test_every_check_passes_on_a_simulated_accelerator_without_snakemake_and_dvc(tmp_path: Path) -> None:
     for name in ("snakemake", "dvc"):
         (tmp_path / f"{name}.py").write_text("raise ImportError\n")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

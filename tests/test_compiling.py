@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from condensery.machine import compiling
-from harness import pretended
+from harness import simulated
 from tests import problems
 
 CPU = torch.device("cpu")
@@ -35,7 +35,7 @@ def test_an_accelerator_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> Non
     """On one that takes a millisecond for each operation, the passes take some and a copy takes one."""
     monkeypatch.setattr(compiling, "_MAPS", (2, 4, 8, 8))
     activations = 3.25 * 2 * 4 * 8 * 8
-    with pretended.present() as device, pretended.counted() as counts:
+    with simulated.present() as device, simulated.counted() as counts:
         monkeypatch.setattr(time, "perf_counter", lambda: 1e-3 * counts.operations)
         saved = compiling.seconds_saved(device)
         assert 3e-3 < saved * activations < 30e-3

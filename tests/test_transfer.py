@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from condensery.machine.transfer import Parcel, together
-from harness import pretended
+from harness import simulated
 
 TENSORS = (
     torch.arange(7),
@@ -22,7 +22,7 @@ TENSORS = (
 
 @pytest.fixture
 def device() -> Iterator[torch.device]:
-    with pretended.present() as found:
+    with simulated.present() as found:
         yield found
 
 
@@ -30,7 +30,7 @@ def test_what_is_taken_out_is_what_was_put_in_and_one_copy_brings_it(device: tor
     parcel = Parcel(device)
     first, rest = parcel.add(TENSORS[:2]), parcel.add(TENSORS[2:])
     parcel.close()
-    with pretended.counted() as counts:
+    with simulated.counted() as counts:
         found = [*first(), *rest(), *first()]
     assert sum(counts.copies.values()) == 1
     assert not counts.waits
@@ -47,6 +47,6 @@ def test_what_stays_on_the_cpu_is_the_same_tensor() -> None:
 
 
 def test_nothing_is_copied_where_nothing_is_sent(device: torch.device) -> None:
-    with pretended.counted() as counts:
+    with simulated.counted() as counts:
         assert together([], device) == []
     assert not counts.copies

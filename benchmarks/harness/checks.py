@@ -1,6 +1,6 @@
 """Checks of a GPU: each measures one number, which must lie within bounds.
 
-Most of them also run on the simulated accelerator (:mod:`harness.pretended`). The others test what it lacks:
+Most of them also run on the simulated accelerator (:mod:`harness.simulated`). The others test what it lacks:
 compilation, lower precisions, streams, memory.
 """
 
@@ -26,7 +26,7 @@ from condensery.machine import device as devices
 from condensery.machine.device import Device
 from condensery.training import stacking
 from harness import data as noise
-from harness import jobs, loops, pretended
+from harness import jobs, loops, simulated
 from harness.case import Case
 from harness.steps import LOOPS, Loop
 
@@ -212,7 +212,7 @@ def _host(stage: Stage, loop: Loop) -> float:
 def _counted(device: Device) -> Iterator[Callable[[], int]]:
     """Count copies and waits in the context; the yielded function returns their number afterwards."""
     if device.torch_device.type != "cuda":
-        with pretended.counted() as counts:
+        with simulated.counted() as counts:
             yield lambda: sum((counts.copies + counts.waits).values())
         return
     before = torch.cuda.get_sync_debug_mode()

@@ -1,8 +1,8 @@
 """What a step of a hot loop costs the host where the device takes no time: milliseconds and launches.
 
-The device is the pretended accelerator, whose operations compute nothing here and whose own time does not
+The device is the simulated accelerator, whose operations compute nothing here and whose own time does not
 count. What remains is draws, indices, Python, and PyTorch's way to each operation, which stands for that to
-a launch; what the way to the pretended device takes longer than the way to the CPU is subtracted. It is
+a launch; what the way to the simulated device takes longer than the way to the CPU is subtracted. It is
 measured as time of a processor, so that other processes do not count either. Classes, batches and networks
 are those of CIFAR-10 and of the published parameters; images are 8 x 8, which spares arithmetic and changes
 no draw but that of the classifier's weights. Networks run uncompiled.
@@ -30,7 +30,7 @@ from condensery.training.loop import train
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 from condensery.training.stacking import StackedNetworks
-from harness import data, loops, pretended
+from harness import data, loops, simulated
 from harness.case import Case
 
 # Does some steps; its argument tells one call from another.
@@ -106,13 +106,13 @@ def measure(name: str) -> Measured:
     build, steps = LOOPS[name]
     torch.set_num_threads(1)
     real = data.real_data(CASE, Path())
-    with pretended.present() as torch_device, pretended.without_arithmetic():
+    with simulated.present() as torch_device, simulated.without_arithmetic():
         memory = 2**40
         work = build(real, Device(torch_device, "fp32", False, memory))
         detour = _detour(torch_device)
         here, all_threads = [], []
         for call in range(_WARM_UP + _CALLS):
-            with pretended.counted() as counts:
+            with simulated.counted() as counts:
                 thread, process = time.thread_time(), time.process_time()
                 work(call)
                 not_ours = counts.seconds + counts.operations * detour
@@ -138,7 +138,7 @@ def _detour(device: torch.device) -> float:
     there, taken = here.to(device), []
     for tensor in (here, there):
         tensor + tensor
-        with pretended.counted() as counts:
+        with simulated.counted() as counts:
             started = time.thread_time()
             for _ in range(_REPEATED):
                 tensor + tensor

@@ -99,7 +99,7 @@ def without_arithmetic() -> Iterator[None]:
         _remembered = None
 
 
-class Pretended(Tensor):
+class Simulated(Tensor):
     """A tensor on the device: shape, strides and type of the tensor on the CPU that it wraps."""
 
     host: Tensor
@@ -148,14 +148,14 @@ class Pretended(Tensor):
 def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Check, count and compute one operation."""
     name, leaves = operation._schema.name, tree_leaves((args, kwargs))
-    ours = [leaf for leaf in leaves if isinstance(leaf, Pretended)]
+    ours = [leaf for leaf in leaves if isinstance(leaf, Simulated)]
     _refuse(operation, leaves)
     _count(operation, args, leaves)
     result = _computed(operation, tree_map(_on_host, args), tree_map(_on_host, kwargs))
     wanted = kwargs.get("device")
     if name == "aten::_to_copy" and wanted is not None and torch.device(wanted).type != NAME:
         return result
-    if name == "aten::copy_" and not isinstance(args[0], Pretended):
+    if name == "aten::copy_" and not isinstance(args[0], Simulated):
         return args[0]
     if torch.Tag.inplace_view in operation.tags:
         return _reshaped(ours[0])
@@ -186,18 +186,18 @@ def _is_view(operation: Any) -> bool:
 
 
 def _on_host(value: Any) -> Any:
-    if isinstance(value, Pretended):
+    if isinstance(value, Simulated):
         return value.host
     return torch.device("cpu") if isinstance(value, torch.device) and value.type == NAME else value
 
 
-def _on_device(value: Any, known: dict[int, Pretended]) -> Any:
+def _on_device(value: Any, known: dict[int, Simulated]) -> Any:
     if not isinstance(value, Tensor):
         return value
-    return known[id(value)] if id(value) in known else Pretended(value)
+    return known[id(value)] if id(value) in known else Simulated(value)
 
 
-def _reshaped(tensor: Pretended) -> Pretended:
+def _reshaped(tensor: Simulated) -> Simulated:
     """Give a wrapper the shape that an in-place operation gave to its tensor."""
     host = tensor.host
     with torch._C._DisableTorchDispatch():
@@ -226,7 +226,7 @@ def _count(operation: Any, args: tuple[Any, ...], leaves: list[Any]) -> None:
         return
     name = operation._schema.name
     host = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.device.type == "cpu"]
-    masks = [leaf for leaf in leaves if isinstance(leaf, Pretended) and leaf.dtype == torch.bool]
+    masks = [leaf for leaf in leaves if isinstance(leaf, Simulated) and leaf.dtype == torch.bool]
     target_on_host = name == "aten::copy_" and args[0].device.type == "cpu"
     away = name == "aten::_to_copy" and any(leaf == torch.device("cpu") for leaf in leaves)
     waits = name in _WAITS or target_on_host or away or (name in _INDEXED and bool(masks))
@@ -256,7 +256,7 @@ def _make(operation: Any, *args: Any, **kwargs: Any) -> Any:
     if torch.Tag.nondeterministic_seeded in operation.tags:
         raise RuntimeError(f"{operation}: random numbers are drawn on the CPU, from a stream")
     kwargs = {key: value for key, value in kwargs.items() if key != "pin_memory"}
-    return Pretended(operation(*args, **kwargs | {"device": torch.device("cpu")}))
+    return Simulated(operation(*args, **kwargs | {"device": torch.device("cpu")}))
 
 
 @functools.cache
