@@ -210,7 +210,9 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
-@pytest.mark.parametrize("script", ["bench.py", "against_reference.py", "host.py", "precision.py"])
+@pytest.mark.parametrize(
+    "script", ["bench.py", "against_reference.py", "host.py", "precision.py", "threads.py"]
+)
 def test_script_explains_itself(script: str) -> None:
     done = run(script, "--help")
     assert done.returncode == 0, done.stderr

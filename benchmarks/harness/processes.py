@@ -27,9 +27,13 @@ def machine(precision: str, device: str, *, quick: bool) -> dict[str, Any]:
     return _ask(do="machine", precision=precision, device=device, quick=quick)
 
 
-def case(fields: dict[str, Any], device: str, *, seconds: float) -> dict[str, Any]:
-    """See :func:`harness.measure.case`."""
-    return _ask(do="case", fields=fields, device=device, seconds=seconds, spawned=time.time())
+def case(
+    fields: dict[str, Any], device: str, *, seconds: float, threads: int | None = None
+) -> dict[str, Any]:
+    """See :func:`harness.measure.case`; ``threads`` of PyTorch are, by default, as many as cores."""
+    return _ask(
+        threads=threads, do="case", fields=fields, device=device, seconds=seconds, spawned=time.time()
+    )
 
 
 def host(loop: str, source: Path) -> dict[str, Any]:
@@ -37,20 +41,21 @@ def host(loop: str, source: Path) -> dict[str, Any]:
     return _answer(["harness.host", loop], loop, source)
 
 
-def _ask(**request: Any) -> dict[str, Any]:
+def _ask(*, threads: int | None = None, **request: Any) -> dict[str, Any]:
     """Run one measurement in a separate process, see :func:`_answer`."""
     what = f"{request['do']} {request.get('fields', '')}"
-    return _answer(["harness.measure", json.dumps(request)], what, SOURCE)
+    return _answer(["harness.measure", json.dumps(request)], what, SOURCE, threads)
 
 
-def _answer(module: list[str], what: str, source: Path) -> dict[str, Any]:
+def _answer(module: list[str], what: str, source: Path, threads: int | None = None) -> dict[str, Any]:
     """Run a module of the harness in a separate process, and return the object that it prints.
 
     Raises:
         CondenseryError: it failed; the message has the last line of its output.
     """
     command = [sys.executable, "-m", *module]
-    done = subprocess.run(command, env=environment(source), capture_output=True, text=True)
+    limited = {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    done = subprocess.run(command, env=environment(source) | limited, capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise CondenseryError(f"{what}: measuring failed: {lines[-1]}")
