@@ -231,12 +231,12 @@ def test_a_value_that_the_paper_states_decides(
     shutil.copytree(CONFIG, folder)
     file = folder / "protocols" / "few.yaml"
     spec = yaml.safe_load(file.read_text())
-    spec.setdefault(kind, {})[name] = {"parameters": {parameter: 7}}
+    spec.setdefault(kind, {})[name] = {"parameters": {parameter: 30_000}}
     file.write_text(yaml.safe_dump(spec))
     cell = {"dataset": "cifar10", "method": "dm", "ipc": 10, "recipe": "dsa"}
     cell |= {"condense_network": "", "evaluate_network": "convnet"}
     found = cell_differences(load_config(folder, "few"), load_config(folder, "paper"), cell)
-    assert [text.split()[:2] for text in found] == ([[parameter, "7,"]] if differs else [])
+    assert [text.split()[:2] for text in found] == ([[parameter, "30000,"]] if differs else [])
 
 
 def test_names_of_users_are_no_formulas(tmp_path: Path) -> None:
