@@ -20,6 +20,7 @@ from condensery.experiment import needs
 from condensery.experiment.needs import NEEDS
 from condensery.files import atomic, check_new_folder, provenance_of
 from condensery.identity import check_data
+from condensery.jobs import Job
 from condensery.jobs.arguments import (
     add_arguments,
     add_seed_argument,
@@ -125,6 +126,26 @@ def write(snapshots: Sequence[Snapshot], problem: Problem, provenance: dict[str,
             synthetic.save(temporary / f"step{snapshot.step}.safetensors")
 
 
+def trained_before(problem: Problem, args: argparse.Namespace, job: Job) -> dict[str, Any]:
+    """Check the files with what was trained before, and return their entries of the provenance.
+
+    Raises:
+        CondenseryError: a file is of other data, or may have seen validation images.
+    """
+    entries = {}
+    for name, files in problem.trained.items():
+        for file in files:
+            origin = provenance_of(file)
+            check_data(str(file), origin, job.data.content)
+            if args.validation is not None and origin["experiment"].get("split") != job.split:
+                raise CondenseryError(
+                    f"{file}: may have seen validation images: make it with --validation {args.validation:g}"
+                )
+        if not NEEDS[name].optional:  # a set that trains its own is the same
+            entries[name] = origin["experiment"]
+    return entries
+
+
 def main() -> None:
     """Condense and write the set.
 
@@ -156,16 +177,7 @@ def main() -> None:
         augmentation=problem.augmentation,
         **view(args),
     )
-    for name, files in problem.trained.items():
-        for file in files:
-            origin = provenance_of(file)
-            check_data(str(file), origin, job.data.content)
-            if args.validation is not None and origin["experiment"].get("split") != job.split:
-                raise CondenseryError(
-                    f"{file}: may have seen validation images: make it with --validation {args.validation:g}"
-                )
-        if not NEEDS[name].optional:  # a set that trains its own is the same
-            provenance[name] = origin["experiment"]
+    provenance |= trained_before(problem, args, job)
     if problem.classes != whole:
         if not job.config.independent(args.method, job.network):
             raise CondenseryError(
