@@ -86,6 +86,22 @@ def test_a_checkpoint_of_another_experiment_is_ignored(
     assert "another experiment" in caplog.messages[0]
 
 
+def test_a_run_that_has_begun_takes_up_no_state_of_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "run.safetensors"
+    first, second = Checkpoint(path, "run"), Checkpoint(path, "run")
+    assert first.load() is None
+    second.save(5, STATE)
+    with caplog.at_level(logging.WARNING):
+        assert first.load() is None
+    assert "another run" in caplog.text
+    first.save(2, STATE)
+    assert first.load()[0] == 2
+    assert second.load() is None
+    assert Checkpoint(path, "run").load()[0] == 2
+
+
 @pytest.mark.parametrize("kept", [0, 4, 60, 0.5, -1])
 def test_a_truncated_checkpoint_is_ignored(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, kept: float

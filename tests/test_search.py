@@ -186,6 +186,33 @@ def test_a_stopped_job_resumes_where_it_was(search_data, tmp_path, monkeypatch, 
     assert [path.name for path in tmp_path.iterdir()] == ["job"]
 
 
+@pytest.mark.parametrize("ahead", [-7, -2, -1, 3])
+def test_a_job_beside_another_with_its_output_takes_no_outcome_from_it(
+    search_data, tmp_path, monkeypatch, ahead: int
+) -> None:
+    def checkpoint(name: str) -> Checkpoint:
+        return Checkpoint(tmp_path / name, "search", every_seconds=0)
+
+    expected = accuracies(train(search_data))
+    states: list[bytes] = []
+    save = Checkpoint.save
+
+    def recording(self, step, state):
+        save(self, step, state)
+        states.append(self.path.read_bytes())
+
+    monkeypatch.setattr(Checkpoint, "save", recording)
+    train(search_data, run=Run(checkpoint("other")))
+    numbers = (min(max(number + ahead, 0), len(states) - 1) for number in itertools.count())
+
+    def replaced(self, step, state):
+        save(self, step, state)
+        self.path.write_bytes(states[next(numbers)])
+
+    monkeypatch.setattr(Checkpoint, "save", replaced)
+    assert accuracies(train(search_data, run=Run(checkpoint("job")))) == expected
+
+
 # Ranking
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
@@ -21,6 +22,10 @@ _SCHEMA = "checkpoint/3"
 
 class Checkpoint:
     """The state of a long job, in one safetensors file next to the job's output.
+
+    Two jobs with one output share the file. A job may begin with a state that the other one saved, but from
+    then on it resumes its own states only: in the middle of its work the other's state belongs to another
+    stage.
 
     Args:
         path: the file.
@@ -42,13 +47,17 @@ class Checkpoint:
         self.commit = commit
         self.step = 0
         self._saved_at = monotonic()
+        self._begun = False
+        self._name = ""
 
     def load(self) -> tuple[int, dict[str, Tensor]] | None:
         """Return the next step and the state, on the CPU; None if there is nothing to resume.
 
         A file that is damaged or belongs to another experiment is ignored, and the log says what differs; the
-        job then starts anew and overwrites the file.
+        job then starts anew and overwrites the file. A state that another job saved since this one began is
+        ignored as well.
         """
+        begun, self._begun = self._begun, True
         if not self.path.exists():
             return None
         try:
@@ -71,13 +80,18 @@ class Checkpoint:
                 where,
             )
             return None
+        if begun and metadata.get("name", "") != self._name:
+            _log.warning(
+                "%s: another run has the same output; each run goes on with its own state", self.path
+            )
+            return None
         if metadata.get("commit", "") != self.commit:
             _log.info(
                 "%s: continues what commit %s began: the code that computes is the same",
                 self.path,
                 metadata.get("commit") or "unknown",
             )
-        self.step = step
+        self.step, self._name = step, metadata.get("name", "")
         return step, state
 
     def save(self, step: int, state: Mapping[str, Tensor]) -> None:
@@ -87,9 +101,10 @@ class Checkpoint:
             step: the step with which a resumed job continues.
             state: all tensors on which this step depends, except for random draws, which are addressed.
         """
+        name = secrets.token_hex(8)
         about = {"schema": _SCHEMA, "identity": self.identity, "commit": self.commit, "step": step}
-        write_tensors(self.path, state, about)
-        self.step = step
+        write_tensors(self.path, state, about | {"name": name})
+        self.step, self._begun, self._name = step, True, name
         self._saved_at = monotonic()
 
     def due(self) -> bool:
