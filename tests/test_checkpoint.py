@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import signal
@@ -9,13 +10,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from condensery.errors import CondenseryError
-from condensery.files import atomic
+from condensery.files import atomic, sweep
 from condensery.run import Checkpoint, checkpoint
 
 SOURCE = Path(checkpoint.__file__).parents[2]
@@ -204,6 +207,31 @@ def test_atomic_shows_nothing_before_the_end_and_replaces_at_the_end(tmp_path: P
         assert path.read_text() == "one"
     assert path.read_text() == "two"
     assert os.listdir(path.parent) == ["table.csv"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "module", "operation"), [(True, os, "open"), (True, fcntl, "flock"), (False, fcntl, "flock")]
+)
+def test_atomic_begins_anew_when_another_run_sweeps_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool, module: ModuleType, operation: str
+) -> None:
+    path, inner = tmp_path / "table", getattr(module, operation)
+    swept: list[str] = []
+
+    def after_a_sweep(*given: Any, **named: Any) -> Any:
+        # As another run does between the creation of the name and its lock.
+        if not swept and (left := os.listdir(tmp_path)):
+            swept.extend(left)
+            sweep(path)
+            assert os.listdir(tmp_path) == []
+        return inner(*given, **named)
+
+    monkeypatch.setattr(module, operation, after_a_sweep)
+    with atomic(path, folder=folder) as temporary:
+        (temporary / "a" if folder else temporary).write_text("whole")
+    assert len(swept) == 1
+    assert (path / "a" if folder else path).read_text() == "whole"
+    assert os.listdir(tmp_path) == ["table"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
+import logging
 import pickle
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -18,9 +21,12 @@ import yaml
 from scipy.io import savemat
 from torchvision import datasets as published
 
-from condensery.data import kinds, load, prepare
+from condensery.data import kinds, load, prepare, sources
 from condensery.errors import CondenseryError
 from tests.archives import reads_tar
+
+LIMIT = 600
+"""Seconds after which a thread that does not go on fails its test."""
 
 RNG = np.random.default_rng(0)
 GRAY = {s: RNG.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8) for s, n in (("train", 30), ("test", 12))}
@@ -122,6 +128,34 @@ def test_official_files_come_from_a_mirror_or_the_official_address_and_are_kept(
         holds(prepared(entry(source), root), GRAY)
         kept = root / "Small" / "raw"
         assert sorted(f.name for f in kept.iterdir()) == sorted(f.name for f in (mnist / "mirror").iterdir())
+
+
+@reads_tar
+def test_two_data_sets_of_one_download_fetch_it_once(cifar, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    fetch, fetching, go_on, fetched = sources._fetch, Event(), Event(), []
+
+    def slow(addresses, name, *more):
+        fetched.append(name)
+        fetching.set()
+        assert go_on.wait(LIMIT)
+        return fetch(addresses, name, *more)
+
+    monkeypatch.setattr(sources, "_fetch", slow)
+    spec = entry({"kind": "cifar10"}, channels=3, size=(32, 32))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(prepare, "one", spec, cifar / "raw", cifar / "one")
+        assert fetching.wait(LIMIT)
+        second = pool.submit(prepare, "other", spec, cifar / "raw", cifar / "other")
+        while "waiting" not in caplog.text and len(fetched) < 2 and not second.done():
+            time.sleep(0.01)
+        go_on.set()
+        first.result(LIMIT)
+        second.result(LIMIT)
+    assert fetched == ["cifar-10-python.tar.gz"]
+    for name in ("one", "other"):
+        holds(load(cifar / name), RGB)
+    assert [path.name for path in (cifar / "raw").iterdir()] == fetched
 
 
 def test_a_mirror_over_http(mnist):

@@ -18,6 +18,7 @@ from condensery.data import RealData, Split
 from condensery.data.views import held_out
 from condensery.files import read_tensors
 from condensery.pool import states
+from condensery.run import Checkpoint
 from condensery.synthetic import SyntheticSet
 from tests import problems
 from tests.test_search_scripts import Untouchable
@@ -124,6 +125,19 @@ def test_a_pool_in_parts_is_the_pool_of_one_job(run, real, capsys) -> None:
         high = 100 if low == 70 else low + 10
         assert f"group {low}-{high}: {lows.count(low)} of 9 states" in printed
     assert not list(Path().rglob("*.checkpoint*"))
+
+
+def test_a_pool_leaves_no_checkpoints_of_other_parts(run, real) -> None:
+    # As killed runs on other devices leave them, which train other networks together.
+    for name in ("pool", "other"):
+        Checkpoint(Path(f".{name}.safetensors.checkpoint.networks0to2"), "killed").save(1, {})
+        Path(f".partial-00000000-.{name}.safetensors.checkpoint.networks1to2").touch()
+    run("pool", real, "--out", "pool.safetensors")
+    assert {path.name for path in Path().iterdir()} - {"config"} == {
+        "pool.safetensors",
+        ".other.safetensors.checkpoint.networks0to2",
+        ".partial-00000000-.other.safetensors.checkpoint.networks1to2",
+    }
 
 
 def test_a_set_knows_the_pool_that_it_was_condensed_with(run, real) -> None:

@@ -153,6 +153,17 @@ def test_rows_of_other_code_are_measured_again_unless_they_are_released(tmp_path
     assert cell.networks(1, Store(tmp_path), Wanted())[0].accuracy == row["accuracy"]
 
 
+def test_other_tests_of_other_code_are_measured_again(tmp_path: Path) -> None:
+    cell = cells.of_random(JOB, "dsa", random_set(JOB, COUNTS, 1, 7), 2)
+    (network,) = cell.networks(1, Store(), Wanted(looks=1))
+    # As a run without looks leaves them, after one with looks by earlier code.
+    path = tmp_path / cell.file
+    rows.write_rows([network.row], path)
+    earlier = {**network.examinations[0], "code": "other", "accuracy": 1.5}
+    rows.write_rows([earlier], path.with_suffix(".tests.parquet"), rows.EXAMINATION)
+    assert cell.networks(1, Store(tmp_path), Wanted(looks=1))[0].tests == network.tests
+
+
 def test_random_images_are_not_trained_on_where_two_networks_of_them_are_released(tmp_path: Path) -> None:
     released = tmp_path / "released"
     for recipe, networks in (("dsa", 2), ("plain", 3), ("dc", 1)):

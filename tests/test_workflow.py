@@ -387,6 +387,15 @@ def test_a_change_repeats_what_depends_on_it(
         assert jobs == repeated | once | {"total": sum(repeated.values()) + 3}
 
 
+def test_rows_that_a_job_is_writing_are_not_read(tmp_path: Path) -> None:
+    project(tmp_path, {})
+    # A file that gets its final name after the folder was listed.
+    being_written = tmp_path / "results/smoke/accuracy/.partial-00000000-dsa-convnet.parquet"
+    being_written.parent.mkdir(parents=True)
+    being_written.symlink_to("gone")
+    assert plan(tmp_path, "reproduction") == {"reproduction": 1, "total": 1}
+
+
 def test_the_slurm_profile_knows_the_rules_that_use_a_gpu() -> None:
     rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     each = re.split(r"^ *rule\b", rules, flags=re.MULTILINE)[1:]

@@ -83,6 +83,8 @@ def _locked(path: Path, folder: bool) -> tuple[Path, int]:
             temporary.mkdir()
             try:
                 lock = os.open(temporary, os.O_RDONLY)
+            except FileNotFoundError:
+                continue  # swept by another process before it was opened
             except OSError:
                 temporary.rmdir()
                 raise

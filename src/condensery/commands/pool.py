@@ -103,7 +103,6 @@ def train(
             )
             done += count * recipe.epochs_run
     store.write(args.out, taken, provenance)
-    for checkpoint in checkpoints:
-        checkpoint.remove()
+    job.remove_checkpoints(args.out)
     job.log_use()
     return taken

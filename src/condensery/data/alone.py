@@ -1,4 +1,4 @@
-"""Exclusive use of a folder by one process, with a file lock that the system releases when it ends."""
+"""Exclusive use of a folder or file by one process: a file lock, which the system releases when it ends."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SECONDS_BETWEEN_ATTEMPTS = 0.2
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, so that no other process works on it; log if this process has to wait.
+    """Hold the lock of a folder or file, so that no other process makes it; log if this process has to wait.
 
-    The lock is a hidden file beside the folder, which is removed afterwards; the file that a killed process
-    leaves locks nothing. On a file system without locks the folder is not locked, and the log says so; it is
-    not locked either if the file cannot be written.
+    The lock is a hidden file beside it, which is removed afterwards; the file that a killed process leaves
+    locks nothing. On a file system without locks nothing is locked, and the log says so; nothing is locked
+    either if the file cannot be written.
 
     Args:
-        folder: the folder, which need not exist; missing parents are created.
+        folder: the folder or file, which need not exist; missing parents are created.
     """
     path = folder.with_name(f".{folder.name}.lock")
     try:

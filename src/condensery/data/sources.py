@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from condensery.data.alone import alone
 from condensery.data.contents import Contents, Shape, check_unpacked, readable
 from condensery.data.kinds import KINDS, Kind
 from condensery.errors import CondenseryError
@@ -154,19 +155,23 @@ def _check_md5(path: Path, md5: str | None) -> None:
 
 
 def _download(url: str | None, kind: Kind, raw_root: Path, scratch: Path) -> Path:
-    """Fetch the files of a kind; a file gets its final name only if it is complete and its MD5 matches."""
+    """Fetch the files of a kind; a file gets its final name only if it is complete and its MD5 matches.
+
+    Several data sets may be made from the files of one kind: one process fetches them, the others wait.
+    """
     if not kind.downloads:
         raise _AbsentError("it can only be read from a local path")
     folder = raw_root / kind.folder
-    for file in kind.downloads:
-        target = folder / file.name
-        if target.exists() and _md5(target) == file.md5:
-            continue
-        addresses = file.urls if url is None else (f"{url.rstrip('/')}/{file.name}",)
-        fetched = _fetch(addresses, file.name, file.md5, scratch / "downloads")
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.move(fetched, target.with_name(target.name + ".new"))
-        os.replace(target.with_name(target.name + ".new"), target)
+    with alone(raw_root / Path(kind.folder or kind.downloads[0].name).parts[0]):
+        for file in kind.downloads:
+            target = folder / file.name
+            if target.exists() and _md5(target) == file.md5:
+                continue
+            addresses = file.urls if url is None else (f"{url.rstrip('/')}/{file.name}",)
+            fetched = _fetch(addresses, file.name, file.md5, scratch / "downloads")
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.move(fetched, target.with_name(target.name + ".new"))
+            os.replace(target.with_name(target.name + ".new"), target)
     if kind.downloads[0].name.endswith(ARCHIVES):
         return _unpack(folder / kind.downloads[0].name, kind, scratch)
     return folder

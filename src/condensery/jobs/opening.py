@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -251,5 +252,24 @@ class Job:
         known = dict(provenance["versions"])
         commit = known.pop("commit")
         identity = provenance | {"versions": known, "files": self.data.files}
-        name = f".{out.name}.checkpoint" + (f".{part}" if part else "")
+        name = _checkpoint_of(out) + (f".{part}" if part else "")
         return Checkpoint(out.with_name(name), identity, commit=commit)
+
+    def remove_checkpoints(self, out: Path) -> None:
+        """Delete the checkpoints of all parts of an output.
+
+        A killed run on another device, which divides the work into other parts, may have left some of them.
+
+        Args:
+            out: the path of the output.
+        """
+        name = f"{glob.escape(_checkpoint_of(out))}.*"
+        found = {each.name for each in out.parent.glob(name)}
+        # A run that is killed in its first save leaves a temporary file alone.
+        found |= {each.name.split("-", 2)[2] for each in out.parent.glob(f".partial-*-{name}")}
+        for each in found:
+            Checkpoint(out.with_name(each), None).remove()
+
+
+def _checkpoint_of(out: Path) -> str:
+    return f".{out.name}.checkpoint"

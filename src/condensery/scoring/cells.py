@@ -174,8 +174,11 @@ class Cell:
                 continue
             tests: dict[int, dict[str, float]] = {}
             if (others := _examinations(path)).is_file():
+                trained_by = {row["network_seed"]: row["code"] for row in found}
                 for row in read_rows([others], protocol_of(others), EXAMINATION).to_dict("records"):
-                    tests.setdefault(row["network_seed"], {})[row["test"]] = row["accuracy"]
+                    # A run without other tests leaves those of earlier code in their file.
+                    if row["code"] == trained_by.get(row["network_seed"]):
+                        tests.setdefault(row["network_seed"], {})[row["test"]] = row["accuracy"]
             kept = {
                 row["network_seed"]: Network(row, tests.get(row["network_seed"], {})) for row in found
             } | kept
