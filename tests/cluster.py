@@ -131,7 +131,7 @@ class Cluster:
 
     def wait_for_nodes(self) -> None:
         """Wait until all nodes accept jobs."""
-        wait(lambda: self._answering() == len(self.names), "the nodes do not answer", 60)
+        wait(lambda: self._answering() == len(self.names), "the nodes do not answer", 300)
 
     def fail(self, name: str) -> None:
         """Kill a node's daemon and all its processes, as a power failure does."""
@@ -149,7 +149,7 @@ class Cluster:
         if self._ours(self._pid("slurmctld")):
             with contextlib.suppress(SystemExit):
                 self.run("scancel", "--user", getpass.getuser())
-                wait(lambda: not self.run("squeue", "--noheader").strip(), "jobs do not end", 30)
+                wait(lambda: not self.run("squeue", "--noheader").strip(), "jobs do not end", 120)
         for name in (*self.names, "slurmctld", "munged"):
             self._stop(self._pid(name))
             (self.folder / "run" / f"{name}.pid").unlink(missing_ok=True)
@@ -164,7 +164,7 @@ class Cluster:
             SystemExit: it fails.
         """
         done = subprocess.run(
-            command, env=os.environ | self.variables, capture_output=True, text=True, timeout=60
+            command, env=os.environ | self.variables, capture_output=True, text=True, timeout=300
         )
         if done.returncode:
             raise SystemExit(f"error: {' '.join(command)}: {(done.stderr or done.stdout).strip()}")

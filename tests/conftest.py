@@ -10,9 +10,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("condensery", deadline=None, max_examples=30, derandomize=True)
+# A busy machine draws slowly.
+settings.register_profile(
+    "condensery",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=30,
+    derandomize=True,
+)
 settings.load_profile("condensery")
 
 

@@ -70,11 +70,11 @@ def serving(folder: Path) -> Iterator[Server]:
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            wait(server.answers, f"sshd does not answer: {folder / 'log'}", 20)
+            wait(server.answers, f"sshd does not answer: {folder / 'log'}", 120)
             yield server
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(120)
 
 
 def _free_port() -> int:

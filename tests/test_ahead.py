@@ -31,7 +31,7 @@ def test_later_steps_are_made_by_other_threads_and_none_past_the_last() -> None:
 
     ahead = Ahead(draw, until(4), ELSEWHERE)
     ahead(0)
-    assert ready.wait(10), "what the next steps need is not made ahead"
+    assert ready.wait(600), "what the next steps need is not made ahead"
     assert [ahead(step) for step in (1, 2, 3)] == [1, 2, 3]
     assert sorted(drawn) == [0, 1, 2, 3]
     assert threading.main_thread().name not in drawn.values()

@@ -21,6 +21,9 @@ from condensery.errors import CondenseryError
 from condensery.files import atomic, sweep
 from condensery.run import Checkpoint, checkpoint
 
+LIMIT = 600
+"""Seconds after which a process that does not go on fails its test."""
+
 SOURCE = Path(checkpoint.__file__).parents[2]
 STATE = {
     "images": torch.arange(24.0).reshape(2, 3, 2, 2),
@@ -152,7 +155,7 @@ def test_killed_before_the_rename_the_earlier_checkpoint_stands(tmp_path: Path) 
     code = "saved.save(1, {'x': torch.ones(9)})\n"
     code += "os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)\n"
     code += "saved.save(2, {'x': torch.zeros(9)})\n"
-    assert start(code, path).wait(60) == -signal.SIGKILL
+    assert start(code, path).wait(LIMIT) == -signal.SIGKILL
     assert len(list(tmp_path.iterdir())) == 2, "the kill did not fall inside a save"
     saved = Checkpoint(path, "run")
     step, state = saved.load()
@@ -168,7 +171,7 @@ def test_killed_at_any_time_the_checkpoint_is_whole(tmp_path: Path) -> None:
     code += "    saved.save(step, {'x': torch.full((300_000,), step)})\n"
     process = start(code, path)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + LIMIT
         while not path.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         # Readers never see a partial file while it is written.

@@ -341,10 +341,12 @@ def test_the_speed_of_a_core_is_that_of_its_operations() -> None:
     a = torch.ones(1024, 1024)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    started = time.thread_time()
-    for _ in range(3):
+    times = []
+    for _ in range(5):
+        started = time.thread_time()
         a @ a
-    plain = 3 * 2 * 1024**3 / (time.thread_time() - started)
+        times.append(time.thread_time() - started)
+    plain = 2 * 1024**3 / min(times)  # others disturb some calls
     torch.set_num_threads(threads)
     assert plain / 4 < rate < plain * 4
 

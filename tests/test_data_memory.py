@@ -63,7 +63,7 @@ def test_more_than_a_million_images_are_opened_and_sampled_in_little_memory(tmp_
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=600,
     )
     images, early, late = map(int, run.stdout.split())
     assert images == 1_280_000

@@ -22,6 +22,9 @@ from condensery.data import alone, folders, load, prepare, state_of_folder
 from condensery.errors import CondenseryError
 from tests.workflows import ROOT, plan, project, snakemake
 
+LIMIT = 600
+"""Seconds after which a thread that does not go on fails its test."""
+
 ENTRY = {
     "channels": 1,
     "size": [8, 8],
@@ -172,20 +175,20 @@ def test_two_at_once_wait_for_each_other(own, monkeypatch, caplog):
 
     def slow(path, shape):
         reading.set()
-        assert go_on.wait(timeout=30)
+        assert go_on.wait(LIMIT)
         return inner(path, shape)
 
     monkeypatch.setattr(folders, "_image", slow)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(prepare, "own", ENTRY, own, own / "out")
-        assert reading.wait(timeout=30)
+        assert reading.wait(LIMIT)
         second = pool.submit(prepare, "own", ENTRY, own, own / "out")
         while "waiting" not in caplog.text and not second.done():
             time.sleep(0.01)
         assert not second.done()
         go_on.set()
-        first.result(timeout=30)
-        second.result(timeout=30)
+        first.result(LIMIT)
+        second.result(LIMIT)
     assert caplog.text.count("waiting for another process that is preparing it") == 1
     assert caplog.text.count("already prepared") == 1
     assert prepared(own) == WANTED
@@ -193,25 +196,26 @@ def test_two_at_once_wait_for_each_other(own, monkeypatch, caplog):
 
 
 HELD = """
-import fcntl, sys, time
+import fcntl, sys
 lock = open(sys.argv[1], "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
 print("held", flush=True)
-time.sleep(60)
+sys.stdin.read()
 """
 
 
 def test_a_killed_process_holds_nothing(own, caplog):
     caplog.set_level(logging.INFO)
     words = [sys.executable, "-c", HELD, own / ".out.lock"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE) as holder, ThreadPoolExecutor(1) as pool:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, **pipes) as holder, ThreadPoolExecutor(1) as pool:
         assert holder.stdout.readline() == b"held\n"
         waits = pool.submit(prepare, "own", ENTRY, own, own / "out")
         while "waiting" not in caplog.text and not waits.done():
             time.sleep(0.01)
         assert not waits.done()
         holder.send_signal(signal.SIGKILL)
-        waits.result(timeout=30)
+        waits.result(LIMIT)
     assert prepared(own) == WANTED
 
 

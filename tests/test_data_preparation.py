@@ -162,7 +162,7 @@ def test_a_stopped_preparation_goes_on_and_gives_the_same_bytes(own, monkeypatch
     prepare("own", FOLDER, own, own / "undisturbed")
     if killed:
         words = [sys.executable, "-c", KILLED, repr(FOLDER), own, victim]
-        assert subprocess.run(words, check=False, timeout=60).returncode == -signal.SIGKILL
+        assert subprocess.run(words, check=False, timeout=600).returncode == -signal.SIGKILL
     else:
         stopped(own, victim, monkeypatch)
     assert os.listdir(own / "out") == [".partial"]
@@ -258,7 +258,7 @@ def test_the_command_runs_alone_and_leaves_nothing_of_a_damaged_file(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     words = [sys.executable, ROOT / "scripts/prepare.py", "--data", "mnist", "--config", ROOT / "config"]
     run = subprocess.run(
-        words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False
+        words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600, check=False
     )
     assert run.returncode == 1
     assert run.stderr.startswith("error: data/raw/MNIST/raw/train-images-idx3-ubyte.gz: truncated or altered")

@@ -60,7 +60,7 @@ def test_a_printed_page_has_every_column(tmp_path: Path) -> None:
     page.build([tmp_path / "dsa_ablation.csv"], [], LABELS, tmp_path / "report.html")
     options = [f"--user-data-dir={tmp_path / 'profile'}", f"--print-to-pdf={tmp_path / 'report.pdf'}"]
     command = [str(CHROMIUM), *HEADLESS, *options, (tmp_path / "report.html").as_uri()]
-    subprocess.run(command, capture_output=True, timeout=120, check=True)
+    subprocess.run(command, capture_output=True, timeout=600, check=True)
     text = subprocess.run(
         ["pdftotext", tmp_path / "report.pdf", "-"], capture_output=True, text=True, check=True
     )
@@ -75,7 +75,7 @@ def _browsed(html: str, path: Path) -> tuple[list[int], list[str]]:
     options = ("--dump-dom", f"--user-data-dir={path.with_suffix('.profile')}")
     timed = ("--enable-logging=stderr", "--virtual-time-budget=10000")
     command = [str(CHROMIUM), *HEADLESS, *options, *timed, path.as_uri()]
-    seen = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    seen = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     title = re.search(r"<title>(.*)</title>", seen.stdout)
     assert title
     return json.loads(title[1]), [line for line in seen.stderr.splitlines() if "CONSOLE" in line]

@@ -239,7 +239,7 @@ def incidents(cluster: Cluster, table: Run, tmp_path_factory: pytest.TempPathFac
 
 def release(cluster: Cluster, number: int) -> None:
     """Start a requeued job, which Slurm would delay by two minutes."""
-    wait(lambda: cluster.jobs()[number]["Restarts"] == "1", f"job {number} is not queued again", 90)
+    wait(lambda: cluster.jobs()[number]["Restarts"] == "1", f"job {number} is not queued again", 300)
     cluster.run("scontrol", "update", f"JobId={number}", "StartTime=now")
 
 

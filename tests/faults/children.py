@@ -25,7 +25,7 @@ _CHANGES = frozenset(
 )
 _MAY_FAIL = ("open", "os.mkdir", "fsync")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-LIMIT_SECONDS = 120.0
+LIMIT_SECONDS = 600.0
 KILLED = -signal.SIGKILL
 
 

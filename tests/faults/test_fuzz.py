@@ -23,7 +23,7 @@ SECONDS = float(os.environ.get("FUZZ_SECONDS", "60"))
 """Seconds for the trials of all readers together."""
 
 SLOWEST = 20
-"""Seconds after which a reader counts as hanging."""
+"""Seconds of computing, which a busy machine does not prolong, after which a reader counts as hanging."""
 
 MEMORY = 8 * 2**30
 """Bytes of memory that a reader of a file of a few kilobytes may allocate."""
@@ -38,7 +38,7 @@ def limits() -> object:
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
@@ -79,7 +79,7 @@ def test_any_file_is_read_or_refused(name: str, tmp_path: Path, count: Counter[s
     end = monotonic() + SECONDS / len(READERS)
     while monotonic() < end:
         data = changed(whole, draw)
-        signal.alarm(SLOWEST)  # its handler is the default: the process ends
+        signal.setitimer(signal.ITIMER_PROF, SLOWEST)  # its handler is the default: the process ends
         try:
             refused = reader.try_with(data, tmp_path / "read")
         except Exception as error:
