@@ -26,7 +26,7 @@ from condensery.reporting import (
     reproduction_table,
 )
 from condensery.reporting.labels import Labels
-from condensery.rows import write_rows
+from condensery.rows import SNAPSHOT, write_rows
 from tests.pages import ROOT
 from tests.test_reporting import row
 
@@ -106,7 +106,7 @@ def test_a_relative_accuracy_is_in_percent_of_that_on_the_whole_set(tmp_path: Pa
     relative = math.hypot(math.sqrt(2) / 66, math.sqrt(0.5) / 82.5)
     assert line["spread"] == pytest.approx(line["measured"] * relative)
     assert line["verdict"] == "within"
-    rows = [row | {"protocol": "laptop"} for row in rows]
+    rows = [row | {"protocol": "laptop", "epochs": 1} for row in rows]
     shutil.rmtree(tmp_path / "few")
     assert "whole set's epochs 1, not 200" in of_dm()["reason"]
 
@@ -153,6 +153,50 @@ def test_a_comparable_number_is_taken_before_one_that_is_not(tmp_path: Path) -> 
     rows = [wide(protocol="laptop", epochs=50, network_seed=n, accuracy=20.0) for n in range(9)]
     line = of_random(verdicts(tmp_path, [*rows, wide(accuracy=15.0)]))
     assert (line["protocol"], line["measured"], line["verdict"]) == ("few", 15.0, "within")
+
+
+def snapshots(folder: Path, steps: tuple[int, ...]) -> None:
+    """Write the rows of a curve of DM, CIFAR-10, 10 per class, under few; the last mean is 39.5."""
+    cell = {"method": "dm", "ipc": 10, "images": 100, "epochs": 1000, "recipe": "dsa"}
+    time = {"condense_seconds": 1.0, "condense_device": "cpu"}
+    rows = [
+        wide(**cell, **time, step=step, network_seed=n, accuracy=39.0 + n - (step != steps[-1]))
+        for step in steps
+        for n in range(2)
+    ]
+    write_rows(rows, folder / "few" / "trajectory_accuracy" / "a.parquet", SNAPSHOT)
+
+
+def of_dm(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the line of DM, 10 per class of CIFAR-10, in DM Table 1."""
+    cell = frame[(frame["table"] == "table1") & (frame["dataset"] == "cifar10") & (frame["ipc"] == 10)]
+    (line,) = cell[cell["method"] == "dm"].to_dict("records")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"), [((500, 2000), "iterations 2000, not 20000"), ((500, 20000), "")]
+)
+def test_a_curve_counts_with_the_iterations_of_its_last_snapshot(
+    tmp_path: Path, steps: tuple[int, ...], reason: str
+) -> None:
+    snapshots(tmp_path, steps)
+    line = of_dm(verdicts(tmp_path, [wide(accuracy=15.0)]))
+    assert (line["measured"], line["networks"], line["protocol"]) == (39.5, 2, "few")
+    assert line["reason"] == reason
+    assert line["verdict"] == ("not comparable" if reason else "outside")  # published is 48.9 +- 0.6
+
+
+def test_fewer_differences_come_before_more_networks(tmp_path: Path) -> None:
+    snapshots(tmp_path, (500, 2000))
+    cell = {"method": "dm", "ipc": 10, "images": 100, "recipe": "dsa", "protocol": "laptop", "epochs": 300}
+    rows = [wide(**cell, network_seed=n, accuracy=30.0) for n in range(9)]
+    assert of_dm(verdicts(tmp_path, [*rows, wide(accuracy=15.0)]))["protocol"] == "few"
+
+
+def test_rows_of_other_epochs_than_the_protocol_has_now_are_not_compared(tmp_path: Path) -> None:
+    line = of_random(verdicts(tmp_path, [wide(epochs=50, accuracy=14.4)]))
+    assert (line["verdict"], line["reason"]) == ("not comparable", "epochs 50, not 300")
 
 
 def test_the_recipe_is_that_of_the_paper(tmp_path: Path) -> None:
@@ -214,6 +258,13 @@ def test_the_small_table_is_absent_where_nothing_is_compared(tmp_path: Path) -> 
     assert reproduction_table.summary(frame, Labels.of(config("paper"))) == reproduction_cells.sentence(frame)
 
 
+OF_DM = {
+    **{"dataset": "cifar10", "method": "dm", "ipc": 10, "recipe": "dsa"},
+    **{"condense_network": "", "evaluate_network": "convnet"},
+}
+"""DM, 10 images per class of CIFAR-10."""
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "parameter", "differs"),
     [
@@ -233,10 +284,16 @@ def test_a_value_that_the_paper_states_decides(
     spec = yaml.safe_load(file.read_text())
     spec.setdefault(kind, {})[name] = {"parameters": {parameter: 30_000}}
     file.write_text(yaml.safe_dump(spec))
-    cell = {"dataset": "cifar10", "method": "dm", "ipc": 10, "recipe": "dsa"}
-    cell |= {"condense_network": "", "evaluate_network": "convnet"}
-    found = cell_differences(load_config(folder, "few"), load_config(folder, "paper"), cell)
+    found = cell_differences(load_config(folder, "few"), load_config(folder, "paper"), OF_DM)
     assert [text.split()[:2] for text in found] == ([[parameter, "30000,"]] if differs else [])
+
+
+def test_a_value_of_the_recipe_counts_beside_one_of_the_method_with_its_name() -> None:
+    few = config("few")
+    recipes = {**few.recipes, "dsa": {**few.recipes["dsa"]}}
+    recipes["dsa"]["parameters"] = {**recipes["dsa"]["parameters"], "momentum": 0.5}  # DM has 0.5 too
+    changed = dataclasses.replace(few, recipes=recipes)
+    assert cell_differences(changed, config("paper"), OF_DM) == ["recipe's momentum 0.5, not 0.9"]
 
 
 def test_names_of_users_are_no_formulas(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from condensery.experiment.target_kinds import SearchTable
 from condensery.experiment.targets import WHOLE
 from condensery.reporting import cells, continual_cells, published, search_cells
 from condensery.reporting.labels import Labels
-from condensery.rows import EVALUATION, MEMORY, SEARCH, read_rows, row_files
+from condensery.rows import EVALUATION, MEMORY, SEARCH, SNAPSHOT, read_rows, row_files
 from condensery.search import ranking
 
 WITHIN, OUTSIDE = "within", "outside"
@@ -42,15 +42,18 @@ def measured(folder: Path, config: Config, known: Path) -> pd.DataFrame:
     """Return the measured numbers of one protocol.
 
     Args:
-        folder: the results of the protocol, from which accuracy/, continual/ and search/ are read.
+        folder: the results of the protocol: accuracy/, the last snapshots in trajectory_accuracy/,
+            continual/ and search/.
         config: the configuration of the protocol.
         known: the folder of the published numbers.
 
     Returns:
-        One line per number, with `_KEY`, recipe, measured, spread, spread_of, sets, networks, protocol and
-        precision. Accuracies are in percent. ``spread`` is the standard deviation of the means of sets
-        (``spread_of`` is "sets") or, if there is one set, of its networks ("networks"), both with divisor
-        n - 1; NaN for one network. In continual learning, orders of classes take the place of sets.
+        One line per number, with `_KEY`, recipe, measured, spread, spread_of, sets, networks, protocol,
+        precision, used, which is what the rows state (see `comparable.cell_differences`), and used_whole, the
+        same of the whole set, for relative accuracies. Accuracies are in percent. ``spread`` is the standard
+        deviation of the means of sets (``spread_of`` is "sets") or, if there is one set, of its networks
+        ("networks"), both with divisor n - 1; NaN for one network. In continual learning, orders of classes
+        take the place of sets.
 
     Raises:
         CondenseryError: a row file cannot be read, or its rows do not agree.
@@ -59,6 +62,7 @@ def measured(folder: Path, config: Config, known: Path) -> pd.DataFrame:
     parts = [
         *accuracies,
         *map(_relative, accuracies),
+        *_snapshots(folder, config),
         *_continual(folder, config),
         *_search(folder, config, known),
     ]
@@ -70,8 +74,9 @@ def verdicts(
 ) -> pd.DataFrame:
     """Compare every published number with the measured one.
 
-    If several measured numbers correspond to one published number, comparable ones are preferred, then those
-    with more networks, then the recipe that the method's entry lists first.
+    If several measured numbers correspond to one published number, those that differ from the papers'
+    protocol in fewer values are preferred, then those with more networks, then the recipe that the method's
+    entry lists first.
 
     Args:
         numbers: published numbers as `published.numbers` returns them.
@@ -128,9 +133,9 @@ def _line(
         texts = {"protocol": "", "precision": "", "verdict": NOT_MEASURED, "reason": ""}
         return common | nothing | texts
 
-    def rank(candidate: tuple[list[str], dict[str, Any]]) -> tuple[bool, int, int]:
+    def rank(candidate: tuple[list[str], dict[str, Any]]) -> tuple[int, int, int]:
         reasons, line = candidate
-        return bool(reasons), -line["networks"], _recipe_rank(line, configs[line["protocol"]])
+        return len(reasons), -line["networks"], _recipe_rank(line, configs[line["protocol"]])
 
     reasons, line = min(candidates, key=rank)
     taken = {name: line[name] for name in (*nothing, "protocol", "precision", "recipe")}
@@ -160,9 +165,10 @@ def _reasons(number: Mapping[str, Any], line: Mapping[str, Any], config: Config,
         return search_differences(config, paper)
     cell = {**number, "recipe": line["recipe"]}
     try:
-        reasons = cell_differences(config, paper, cell)
+        reasons = cell_differences(config, paper, cell, line["used"])
         if number["quantity"] == published.RELATIVE:
-            whole = cell_differences(config, paper, {**cell, "method": WHOLE, "ipc": 0, "recipe": WHOLE})
+            cell |= {"method": WHOLE, "ipc": 0, "recipe": WHOLE}
+            whole = cell_differences(config, paper, cell, line["used_whole"])
             reasons += [f"whole set's {reason}" for reason in whole]
         return reasons
     except CondenseryError as error:  # a configuration that no longer knows one of the names
@@ -177,21 +183,36 @@ def _recipe_rank(line: Mapping[str, Any], config: Config) -> int:
 
 def _accuracies(folder: Path, config: Config) -> Iterator[pd.DataFrame]:
     rows = _rows(folder / "accuracy", config.protocol, EVALUATION)
+    if rows is not None:
+        yield _of_cells(rows)
+
+
+def _snapshots(folder: Path, config: Config) -> Iterator[pd.DataFrame]:
+    """Return the accuracies of the last snapshots; their iterations are those of the snapshot."""
+    rows = _rows(folder / "trajectory_accuracy", config.protocol, SNAPSHOT)
     if rows is None:
         return
+    last = rows.groupby(list(cells.KEYS))["step"].transform("max")
+    for step, ended in rows[rows["step"] == last].groupby("step"):
+        found = _of_cells(ended)
+        yield found.assign(used=[{**used, "iterations": step} for used in found["used"]])
+
+
+def _of_cells(rows: pd.DataFrame) -> pd.DataFrame:
     nothing = pd.DataFrame(columns=list(published.CELL)).astype({"ipc": "int64", "published_mean": float})
     frame = cells.cells(rows, nothing)
     on_sets = frame["sets"] > 1
     spread = _sample(frame["std_between_sets"], frame["sets"]).where(
         on_sets, _sample(frame["std_between_networks"], frame["networks"])
     )
-    yield _numbers(frame, spread, frame["sets"]).assign(
+    return _numbers(frame, spread, frame["sets"]).assign(
         condensed_on=frame["condense_network"].where(
             frame["condense_network"] != "", frame["evaluate_network"]
         ),
         evaluate_network=frame["evaluate_network"],
         recipe=frame["recipe"],
         steps=0,
+        used=_epochs(frame),
     )
 
 
@@ -202,14 +223,14 @@ def _relative(accuracies: pd.DataFrame) -> pd.DataFrame:
     """
     names = ["dataset", "evaluate_network"]
     on_whole = accuracies[(accuracies["method"] == WHOLE) & (accuracies["recipe"] == WHOLE)]
-    whole = on_whole[[*names, "measured", "spread"]]
+    whole = on_whole[[*names, "measured", "spread", "used"]]
     frame = accuracies[accuracies["method"] != WHOLE].merge(whole, on=names, suffixes=("", "_whole"))
     share = 100 * frame["measured"] / frame["measured_whole"]
     spreads = (frame["spread"], frame["spread_whole"].fillna(0))
     parts = [s / m for s, m in zip(spreads, (frame["measured"], frame["measured_whole"]), strict=True)]
     spread = share * (parts[0] ** 2 + parts[1] ** 2) ** 0.5
     found = frame.assign(quantity=published.RELATIVE, measured=share, spread=spread)
-    return found[list(accuracies.columns)]
+    return found[[*accuracies.columns, "used_whole"]]
 
 
 def _continual(folder: Path, config: Config) -> Iterator[pd.DataFrame]:
@@ -229,6 +250,7 @@ def _continual(folder: Path, config: Config) -> Iterator[pd.DataFrame]:
         evaluate_network=frame["evaluate_network"],
         recipe=frame["recipe"],
         steps=frame["steps"],
+        used=_epochs(frame),
     )
 
 
@@ -249,6 +271,10 @@ def _search(folder: Path, config: Config, known: Path) -> Iterator[pd.DataFrame]
     correlated = _numbers(correlation, spread[correlation.index] * math.nan, correlation["sets"])
     correlated = correlated.assign(**names)
     yield correlated.assign(quantity=published.CORRELATION)
+
+
+def _epochs(frame: pd.DataFrame) -> list[dict[str, int]]:
+    return [{"epochs": int(epochs)} for epochs in frame["epochs"]]
 
 
 def _rows(folder: Path, protocol: str, kind: Any) -> pd.DataFrame | None:
