@@ -34,7 +34,7 @@ from condensery.jobs.arguments import (
 )
 from condensery.methods import Problem
 from condensery.progress import Progress
-from condensery.run import Recorder, Run, Snapshot
+from condensery.run import Recorder, Run, Snapshot, last_iteration
 
 
 def parse() -> argparse.Namespace:
@@ -188,7 +188,7 @@ def main() -> None:
     checkpoint = job.checkpoint(args.out, provenance | {"snapshots": bool(recorder)})
     label = f"{args.method} {args.data} ipc {args.ipc} seed {args.seed}"
     whole_run = problem.parameters.get("iterations", 1)
-    last = recorder.last if recorder else whole_run
+    last = last_iteration(whole_run, recorder)
     with Progress(label, last, "iterations") as progress:
         synthetic = method.condense(problem, run=Run(checkpoint, progress, recorder))
     if recorder:

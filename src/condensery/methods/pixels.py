@@ -9,7 +9,7 @@ from torch import Tensor
 
 from condensery.errors import CondenseryError
 from condensery.methods.base import Problem
-from condensery.run import UNATTENDED, Run, Stopwatch
+from condensery.run import UNATTENDED, Run, Stopwatch, last_iteration
 
 
 class Pixels:
@@ -37,13 +37,11 @@ class Pixels:
     def iterations(self) -> Iterator[int]:
         """Yield the index of every remaining iteration; after each, record and save the images if due.
 
-        With a recorder, the last iteration is that of its last snapshot.
-
         Between two iterations the state consists of the images and their momentum. The time of iterations is
         added up over all runs of a job; work that is lost at a stop is not counted, and neither are recording
         and saving.
         """
-        last = self._recorder.last if self._recorder else self._problem.parameters["iterations"]
+        last = last_iteration(self._problem.parameters["iterations"], self._recorder)
         for iteration in self._run.steps(last, self):
             if self._recorder:
                 self._recorder.check(iteration)

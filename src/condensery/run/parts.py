@@ -46,7 +46,7 @@ class Recorder:
     """Keeps the images after chosen iterations.
 
     Attributes:
-        last: the last of these iterations, with which the run ends.
+        last: the last of these iterations.
     """
 
     def __init__(self, steps: Iterable[int]) -> None:
@@ -107,6 +107,16 @@ class Recorder:
             if what == "images":
                 seconds, rate = state[f"seconds at {at}"].item(), state.get(f"rate at {at}")
                 self._taken[int(at)] = Snapshot(int(at), seconds, images, rate)
+
+
+def last_iteration(iterations: int, recorder: Recorder | None) -> int:
+    """Return the iteration with which a run ends: that of its last snapshot, if it takes any.
+
+    Args:
+        iterations: the number of iterations of the method.
+        recorder: takes the snapshots; None takes none.
+    """
+    return recorder.last if recorder else iterations
 
 
 class Stopwatch:
