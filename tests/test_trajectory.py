@@ -276,10 +276,21 @@ def test_one_method_alone_is_drawn_against_its_iterations(tmp_path):
     (axes,) = drawing.figure.axes
     curve, published_line = axes.lines
     assert curve.get_xydata().tolist() == frame[["step", "mean"]].to_numpy().tolist()
-    assert (axes.get_xlabel(), axes.get_xticks().tolist()) == ("iterations", [2, 4, 8])
+    assert (axes.get_xlabel(), axes.get_xticks().tolist()) == ("iterations", [2, 4, 8, 20000])
     assert published_line.get_label() == "published, 20,000 iterations"
     assert set(published_line.get_ydata()) == {63.0}
     assert "Dotted" not in drawing.caption
+
+
+def test_the_figure_shows_how_much_of_a_curve_was_not_run(tmp_path):
+    def shaded(last: int) -> dict[str, list[float]]:
+        frame = points(tmp_path, rows({"dm": {500: CURVES["dm"][2], last: CURVES["dm"][8]}}))
+        (axes,) = trajectory_figure.draw("figure4", frame, goals_of(frame), COSTS, LABELS).figure.axes
+        assert axes.get_xlim()[1] >= 20000
+        return {area.get_label(): [area.get_x(), area.get_x() + area.get_width()] for area in axes.patches}
+
+    assert shaded(2000) == {"gray: not run, 2,000 to 20,000 iterations": [2000, 20000]}
+    assert shaded(20000) == {}
 
 
 def test_what_is_known_of_a_whole_or_shortened_curve(tmp_path):

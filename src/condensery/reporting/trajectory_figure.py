@@ -30,7 +30,8 @@ _TICKS = (0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10800, 36000, 
 def draw(name: str, frame: pd.DataFrame, goals: pd.DataFrame, times: pd.DataFrame, labels: Labels) -> Drawing:
     """Draw points: one panel per data set and ipc, one curve per method, on a logarithmic axis.
 
-    It is an axis of time, or of iterations if the panel has a single method.
+    It is an axis of time, or of iterations if the panel has a single method. The axis of iterations reaches
+    to all iterations of the method; a gray area covers those that were not run.
 
     Args:
         name: name of the figure.
@@ -205,7 +206,11 @@ def _panel(axes: Axes, group: pd.DataFrame, goals: pd.DataFrame, labels: Labels)
         axes.axhline(each.goal["mean"], color="0.4", lw=0.9, ls=":", zorder=0, label=name)
     axes.set_xscale("log")
     if alone:
-        axes.xaxis.set_major_locator(FixedLocator(sorted(group["step"].unique())))
+        last, whole = goals["last"].max(), goals["iterations"].max()
+        if last < whole:
+            name = f"gray: not run, {last:,} to {whole:,} iterations"
+            axes.axvspan(last, whole, color="0.92", lw=0, zorder=-1, label=name)
+        axes.xaxis.set_major_locator(FixedLocator(sorted({*group["step"], whole})))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
         for goal in goals.dropna(subset="published_mean").to_dict("records"):
             name = f"published, {goal['iterations']:,} iterations"
