@@ -112,6 +112,33 @@ def test_metrics_sum_up_what_was_measured(tmp_path: Path) -> None:
     }
 
 
+def test_a_gain_is_over_random_images_that_store_and_train_on_as_many() -> None:
+    four = {"images_stored": 100, "images": 400, "pixel_bytes": 307200, "label_bytes": 0}
+    one = four | {"images": 100}
+    measured = [
+        *table([[30.0, 32.0]], **one, method="random"),
+        *table([[44.0]], **four, method="random-2x2"),
+        *table([[17.0]], **four, method="random-2x2", recipe="dance"),
+        *table([[20.0]], **one, method="random", evaluate_network="convnet-bn"),
+        *table([[46.0, 49.0]], **one, method="dm"),
+        *table([[55.5]], **four, method="m3d"),
+        *table([[50.0]], **four, method="m3d", recipe="dance"),
+        *table([[40.0]], **one, method="datadam-code", evaluate_network="convnet-bn"),
+        *table([[41.0]], **four, method="ncfm", recipe="ncfm"),
+    ]
+    text = tables.build("table_methods", pd.DataFrame(measured), PUBLISHED, LABELS).markdown
+    compact, every = pipe_tables(text)
+    # Networks have separate lines, since random images are worth less on some.
+    assert [line["Evaluated on"] for line in compact if line["Recipe"] == "dsa"] == ["convnet", "convnet-bn"]
+    found = {(line["Method"], line["Recipe"], line["Network"]): line["Above random"] for line in every}
+    assert found.pop(("DM", "dsa", "convnet")) == "+16.5"
+    assert found.pop(("M3D", "dsa", "convnet")) == "+11.5"
+    assert found.pop(("M3D", "dance", "convnet")) == "+33.0"
+    assert found.pop(("DataDAM, code", "dsa", "convnet to convnet-bn")) == "+20.0"
+    assert set(found.values()) == {"–"}  # random images, and a cell without comparable ones
+    assert "Above random" not in built().markdown
+
+
 def test_markdown_matrix_has_measured_count_and_published() -> None:
     compact, _ = pipe_tables(built().markdown)
     dc, dsa, whole, digits = compact

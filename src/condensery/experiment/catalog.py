@@ -181,8 +181,10 @@ TARGETS: Mapping[str, Target] = {
             "many as the others.",
             "Recipe ridge is kernel ridge regression in place of a network.",
         ),
+        layout=Layout(lines=("dataset", "ipc", "recipe", "evaluate_network")),
         published="methods",
         reproduced=False,
+        baselines=("random", "random-2x2"),
     ),
     "table_b3": Accuracies(
         "Appendix B.3: KIP and GTN",

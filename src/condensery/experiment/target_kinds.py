@@ -73,6 +73,7 @@ class Accuracies(Target):
         gaps: whether published cells without a measurement are shown, for the data sets, sizes and recipes
             that were measured.
         reproduced: whether the published numbers belong to the papers that are compared number by number.
+        baselines: the methods that select random images; the cells of others state their gain over these.
     """
 
     notes: tuple[str, ...] = ()
@@ -80,6 +81,7 @@ class Accuracies(Target):
     published: str = "table1"
     gaps: bool = False
     reproduced: bool = True
+    baselines: tuple[str, ...] = ()
     entry = "blocks"
     tables = True
     whole_set = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -95,6 +95,24 @@ def cells(rows: pd.DataFrame, published: pd.DataFrame, sizes: Mapping[str, int] 
     frame = with_published(pd.DataFrame(lines), published)
     frame["difference"] = frame["mean"] - frame["published_mean"]
     return frame.merge(_stored(rows, sizes), on=list(KEYS), validate="one_to_one")[list(COLUMNS)]
+
+
+def gains(frame: pd.DataFrame, baselines: Sequence[str]) -> pd.Series:
+    """Return how far each cell is above random images, in percentage points.
+
+    Args:
+        frame: cells.
+        baselines: the methods that select random images. At most one of them has the same numbers of stored
+            and of training images as a cell, the same recipe and the same evaluation network.
+
+    Returns:
+        One value per cell, with its index; NaN for random images, and where none are comparable.
+    """
+    alike = ["protocol", "dataset", "ipc", "recipe", "evaluate_network", "images_stored", "images"]
+    chosen = frame["method"].isin(baselines)
+    means = frame[chosen][[*alike, "mean"]].rename(columns={"mean": "random"})
+    beside = frame[alike].merge(means, on=alike, how="left", validate="many_to_one")["random"]
+    return (frame["mean"] - beside.to_numpy()).mask(chosen)
 
 
 def _stored(rows: pd.DataFrame, sizes: Mapping[str, int]) -> pd.DataFrame:

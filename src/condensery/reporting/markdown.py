@@ -8,9 +8,15 @@ import pandas as pd
 
 from condensery.experiment.target_kinds import Accuracies
 from condensery.reporting import layout
+from condensery.reporting.cells import gains
 from condensery.reporting.labels import Labels
 from condensery.reporting.layout import Cell
 
+_GAIN = "Above random"
+_ABOUT_GAIN = (
+    f"{_GAIN}: the difference to random images with as many stored and as many training images, in the same "
+    "recipe and on the same network."
+)
 _LONG = (
     "Data set",
     "Images/class",
@@ -52,9 +58,20 @@ def document(target: Accuracies, frame: pd.DataFrame, labels: Labels) -> str:
         " ".join(target.notes),
         table(heads, compact),
         "## Every cell",
-        table(_LONG, [_long(cell, labels) for cell in frame.to_dict("records")]),
+        *([_ABOUT_GAIN] if target.baselines else []),
+        _every_cell(target, frame, labels),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _every_cell(target: Accuracies, frame: pd.DataFrame, labels: Labels) -> str:
+    heads, lines = list(_LONG), [_long(cell, labels) for cell in frame.to_dict("records")]
+    if target.baselines:
+        place = heads.index("Accuracy") + 1
+        heads.insert(place, _GAIN)
+        for line, gain in zip(lines, gains(frame, target.baselines), strict=True):
+            line.insert(place, layout.difference(gain))
+    return table(heads, lines)
 
 
 def _compact(cell: Cell | None, common: str) -> str:

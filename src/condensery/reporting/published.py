@@ -43,7 +43,7 @@ _RECIPES = {
     "idc-i": "idc",
     "idc": "idc",
     "datadam": "dsa",
-    "m3d": "dsa",
+    "m3d": "dance",
     "idm": "dsa",
     "dance": "dance",
     "ncfm": "ncfm",
