@@ -236,6 +236,6 @@ SEARCH_ROWS = [
 def row_digest(wildcards):
     # The rule reads existing rows of all protocols and must not rerun their jobs.
     # A file whose name begins with a dot is still being written.
-    found = Path("results").glob("*/[acs]*/**/*.parquet")
+    found = Path("results").glob("*/[acst]*/**/*.parquet")
     files = sorted(file for file in found if not file.name.startswith("."))
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
