@@ -190,8 +190,7 @@ class Matcher:
         """
         self.network.train()
         for batch, labels in self._augmented(images, iteration, step):
-            loss = self._loss(self._forward, batch, labels)
-            gradients = torch.autograd.grad(loss / len(batch), self._parameters)
+            gradients = self._share(batch, labels, len(batch))
             with torch.no_grad():
                 lr = self._problem.parameters["lr_net"]
                 torch._foreach_add_(self._parameters, gradients, alpha=-lr)
@@ -299,16 +298,16 @@ class Matcher:
         Images go through the network in parts that fit the memory budget. The result does not depend on the
         parts, because batch norm has fixed statistics during the matching.
         """
-
-        def of_part(part: Tensor, answers: Tensor) -> tuple[Tensor, ...]:
-            loss = self._loss(self._forward, part, answers) / len(images)
-            return torch.autograd.grad(loss, self._parameters)
-
         first, *others = zip(images.split(self._at_once), labels.split(self._at_once), strict=True)
-        sums = of_part(*first)
+        sums = self._share(*first, len(images))
         for part, answers in others:
-            sums = torch._foreach_add(sums, of_part(part, answers))
+            sums = torch._foreach_add(sums, self._share(part, answers, len(images)))
         return sums
+
+    def _share(self, images: Tensor, labels: Tensor, count: int) -> tuple[Tensor, ...]:
+        """Return what images contribute to the gradient of the mean loss of ``count`` images."""
+        loss = self._loss(self._forward, images, labels)
+        return torch.autograd.grad(loss, self._parameters, loss.new_full((), 1 / count))
 
     def set_statistics(self, drawn: Drawn) -> None:
         """Fix batch norm's statistics, if there are any, at those of real images of all classes."""

@@ -24,6 +24,18 @@ def can_group(network: Network) -> bool:
     )
 
 
+def joined(stacked: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return stacked parameters in the form that :func:`logits` takes.
+
+    Args:
+        stacked: name in the module -> the parameters of all networks, (K, out, ...).
+
+    Returns:
+        Those of the body as one layer with K groups has them, (K * out, ...), and those of the classifier.
+    """
+    return {name: t.flatten(0, 1) if name.startswith("body.") else t for name, t in stacked.items()}
+
+
 def logits(network: Network, parameters: Mapping[str, Tensor], images: Tensor) -> Tensor:
     """Return the logits (K, n, classes) of K networks, each for its own images.
 
@@ -31,7 +43,7 @@ def logits(network: Network, parameters: Mapping[str, Tensor], images: Tensor) -
 
     Args:
         network: one of the networks; see :func:`can_group`.
-        parameters: name in the module -> the stacked parameters of all networks, (K, ...).
+        parameters: see :func:`joined`.
         images: (K, n, C, H, W).
     """
     count = len(images)
@@ -41,7 +53,7 @@ def logits(network: Network, parameters: Mapping[str, Tensor], images: Tensor) -
         if isinstance(layer, _OF_ANY_CHANNEL):
             maps = layer(maps)
             continue
-        weight, bias = (parameters[f"body.{name}.{kind}"].flatten(0, 1) for kind in ("weight", "bias"))
+        weight, bias = (parameters[f"body.{name}.{kind}"] for kind in ("weight", "bias"))
         if isinstance(layer, nn.GroupNorm):
             maps = F.group_norm(maps, count * layer.num_groups, weight, bias, layer.eps)
         elif isinstance(layer, nn.Conv2d):

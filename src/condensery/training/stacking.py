@@ -41,9 +41,13 @@ def groups(
 class StackedNetworks:
     """K networks of one shape, trained and tested together or, if K is 1, as a plain module.
 
-    Their parameters are stacked along a new first dimension, (K, ...). Batches, augmentations and initial
-    weights of each network come from streams of its own seed, so that its result does not depend on the other
-    networks. ``images`` is the number of images that each network will see in all epochs.
+    Batches, augmentations and initial weights of each network come from streams of its own seed, so that its
+    result does not depend on the other networks. ``images`` is the number of images that each network will
+    see in all epochs.
+
+    Attributes:
+        parameters: name in the module -> those of all networks, in the form in which they are trained.
+        buffers: name in the module -> those of all networks, (K, ...) where K > 1.
     """
 
     def __init__(
@@ -71,6 +75,10 @@ class StackedNetworks:
             self.parameters, self.buffers = (
                 {name: t.detach().to(device.torch_device) for name, t in part.items()} for part in stacked
             )
+        self._shapes = {name: tensor.shape for name, tensor in self.parameters.items()}
+        if stacked is not None:
+            if grouped.can_group(self.network):
+                self.parameters = grouped.joined(self.parameters)
             for parameter in self.parameters.values():
                 parameter.requires_grad_()
         work = len(seeds) * images * networks.activations(self.network, info.channels, size)
@@ -102,7 +110,8 @@ class StackedNetworks:
 
     def state(self) -> dict[str, Tensor]:
         """Return parameters and buffers under the names of the module, each (K, ...) where K > 1."""
-        return self.parameters | self.buffers
+        own = {name: each.detach().view(self._shapes[name]) for name, each in self.parameters.items()}
+        return own | self.buffers
 
     @torch.no_grad()
     def load(self, state: dict[str, Tensor]) -> None:
