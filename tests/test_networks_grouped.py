@@ -41,7 +41,7 @@ def test_logits_and_gradients_are_those_of_each_network_by_itself(name: str, can
     generator = torch.Generator().manual_seed(9)
     images = torch.randn(COUNT, 4, 3, 8, 8, dtype=torch.float64, generator=generator)
     weights = torch.randn(COUNT, 4, 5, dtype=torch.float64, generator=generator)
-    found = grouped.logits(nets[0], parameters, images)
+    found = grouped.logits(nets[0], grouped.joined(parameters), images)
     expected = torch.stack([net(own) for net, own in zip(nets, images, strict=True)])
     torch.testing.assert_close(found, expected)
     (found * weights).sum().backward()
