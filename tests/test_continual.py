@@ -26,6 +26,7 @@ from condensery.training import evaluation
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 from tests import problems
+from tests.interrupted import Recorded, Shared
 from tests.test_generators import PARAMETERS as GENERATORS
 
 RECIPE = Recipe("dsa", epochs=2, lr=0.05, momentum=0.9, weight_decay=5e-4, batch=8, augmentation="none")
@@ -545,6 +546,19 @@ def test_an_interrupted_sequence_gives_the_same_accuracies(tmp_path: Path, monke
     # Each of 2 networks has 5 trainings of 3 passes and 3 of 4, 9 tasks that end, and an end. Nothing is done
     # again.
     assert saves == 2 * (5 * 3 + 3 * 4 + 9 + 1)
+
+
+@pytest.mark.parametrize("ahead", [-9, -1, 4])
+def test_a_sequence_beside_another_with_its_output_takes_nothing_from_it(tmp_path: Path, ahead: int) -> None:
+    both = tasks(two_domains())
+
+    def scores(run: Run) -> dict[tuple, tuple[float, ...]]:
+        learned = domains.learn("mlp", both, [0, 1], problems.CPU, run=run)
+        return {(one.network_seed, one.step, one.way): one.accuracies for one in learned}
+
+    other = Recorded(tmp_path / "other")
+    expected = scores(Run(other))
+    assert scores(Run(Shared(tmp_path / "job", other.states, ahead))) == expected
 
 
 @pytest.mark.parametrize("then", [problems.STACKING, problems.CPU])

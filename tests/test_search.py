@@ -26,6 +26,7 @@ from condensery.search import candidates, ranking, space
 from condensery.training.recipes import Recipe
 from condensery.training.samples import Samples
 from tests import problems
+from tests.interrupted import Recorded, Shared
 
 CONFIG = Path(__file__).parents[1] / "config"
 NAMES = ["convnet-d1-w32", "convnet-d2-w32-bn-max", "convnet-d1-w32-nonorm-nopool"]
@@ -186,31 +187,44 @@ def test_a_stopped_job_resumes_where_it_was(search_data, tmp_path, monkeypatch, 
     assert [path.name for path in tmp_path.iterdir()] == ["job"]
 
 
-@pytest.mark.parametrize("ahead", [-7, -2, -1, 3])
-def test_a_job_beside_another_with_its_output_takes_no_outcome_from_it(
-    search_data, tmp_path, monkeypatch, ahead: int
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("stop_at", [3, 16])
+def test_a_stopped_job_goes_on_where_other_repeats_are_trained_at_once(
+    search_data, tmp_path, monkeypatch, stop_at: int, at_once: bool
 ) -> None:
-    def checkpoint(name: str) -> Checkpoint:
-        return Checkpoint(tmp_path / name, "search", every_seconds=0)
+    def run() -> Run:
+        return Run(Checkpoint(tmp_path / "job", "search", every_seconds=0))
 
     expected = accuracies(train(search_data))
-    states: list[bytes] = []
+    saves: list[int] = []
     save = Checkpoint.save
 
-    def recording(self, step, state):
+    def stopping(self, step, state):
         save(self, step, state)
-        states.append(self.path.read_bytes())
+        saves.append(step)
+        if len(saves) == stop_at:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(Checkpoint, "save", recording)
-    train(search_data, run=Run(checkpoint("other")))
-    numbers = (min(max(number + ahead, 0), len(states) - 1) for number in itertools.count())
+    monkeypatch.setattr(Checkpoint, "save", stopping)
+    monkeypatch.setattr(Device, "stack_networks", at_once)
+    with pytest.raises(KeyboardInterrupt):
+        train(search_data, run=run())
+    monkeypatch.setattr(Device, "stack_networks", not at_once)
+    found = train(search_data, run=run())
+    assert [[outcome.network_seed for outcome in each] for each in found] == [[0, 1]] * 3
+    once = 100 / len(search_data.test)  # sums in another order may change the class of an image
+    assert np.abs(np.subtract(accuracies(found), expected)).max() <= once + 1e-9
 
-    def replaced(self, step, state):
-        save(self, step, state)
-        self.path.write_bytes(states[next(numbers)])
 
-    monkeypatch.setattr(Checkpoint, "save", replaced)
-    assert accuracies(train(search_data, run=Run(checkpoint("job")))) == expected
+@pytest.mark.parametrize("ahead", [-7, -2, -1, 3])
+def test_a_job_beside_another_with_its_output_takes_no_outcome_from_it(
+    search_data, tmp_path, ahead: int
+) -> None:
+    expected = accuracies(train(search_data))
+    other = Recorded(tmp_path / "other")
+    train(search_data, run=Run(other))
+    job = Shared(tmp_path / "job", other.states, ahead)
+    assert accuracies(train(search_data, run=Run(job))) == expected
 
 
 # Ranking
