@@ -71,7 +71,7 @@ everything: env ## Run every table and figure on the digits with a few steps: fi
 pull: env ## Fetch the released sets and rows (docs/artifacts.md), and mark them as up to date for Snakemake
 	dvc pull
 	snakemake --touch --cores 1 --quiet all --config protocol=laptop -- all
-	snakemake --touch --cores 1 --quiet all --config protocol=few -- table1 table6 table_methods
+	snakemake --touch --cores 1 --quiet all --config protocol=few -- table1 table6 table_methods figure4
 
 plan: env ## Print jobs, hours, disk and memory before starting: make plan TARGET=table1 PROTOCOL=paper DEVICES="4 8"
 	@snakemake --dry-run --cores all --config protocol=$(PROTOCOL) $(PRECISION:%=precision=%) -- $(TARGET) 2>&1 \
