@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from condensery import methods, streams
+from condensery.experiment import load_config
 from condensery.methods.mmd import Matcher
 from condensery.progress import Progress
 from condensery.run import Checkpoint, Run
 from tests import problems
 from tests.reference import kernels as reference
 
+CONFIG = Path(__file__).parent.parent / "config"
 MMD = methods.get("mmd")
 PARAMETERS = {"kernel": "linear", "degree": 2, "width": 1.0}
 
@@ -68,6 +72,15 @@ def test_linear_matching_moves_the_mean_and_nothing_else() -> None:
         mean = asked.data.train.batch(pool, torch.device("cpu")).mean(0)
         torch.testing.assert_close(after.images[mine].mean(0), mean, rtol=0, atol=0.1)
         assert not torch.allclose(before.images[mine].mean(0), mean, atol=0.1)
+
+
+def test_whole_classes_give_the_mean_images() -> None:
+    parameters = load_config(CONFIG, "paper").parameters("cifar10", "mmd-whole-class", "convnet", 1)
+    asked = problem(parameters=parameters, ipc=1)
+    made = MMD.condense(asked)
+    for image, c in zip(made.images, asked.classes, strict=True):
+        everything = asked.data.train.batch(asked.data.train.indices_of(c), torch.device("cpu"))
+        torch.testing.assert_close(image, everything.mean(0), rtol=0, atol=1e-5)
 
 
 def test_progress_shows_the_steps_done_and_their_loss() -> None:
