@@ -49,13 +49,14 @@ class Checkpoint:
         self._saved_at = monotonic()
         self._begun = False
         self._name = ""
+        self._beside_another = False
 
     def load(self) -> tuple[int, dict[str, Tensor]] | None:
         """Return the next step and the state, on the CPU; None if there is nothing to resume.
 
         A file that is damaged or belongs to another experiment is ignored, and the log says what differs; the
         job then starts anew and overwrites the file. A state that another job saved since this one began is
-        ignored as well.
+        ignored as well; the log says so once, although each part of a job asks again.
         """
         begun, self._begun = self._begun, True
         if not self.path.exists():
@@ -81,9 +82,11 @@ class Checkpoint:
             )
             return None
         if begun and metadata.get("name", "") != self._name:
-            _log.warning(
-                "%s: another run has the same output; each run goes on with its own state", self.path
-            )
+            if not self._beside_another:
+                _log.warning(
+                    "%s: another run has the same output; each run goes on with its own state", self.path
+                )
+            self._beside_another = True
             return None
         if metadata.get("commit", "") != self.commit:
             _log.info(
