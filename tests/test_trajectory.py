@@ -282,6 +282,20 @@ def test_one_method_alone_is_drawn_against_its_iterations(tmp_path):
     assert "Dotted" not in drawing.caption
 
 
+def test_the_title_names_the_axes(tmp_path):
+    def title(found: list) -> str:
+        frame = points(tmp_path, found)
+        drawing = trajectory_figure.draw("figure4", frame, goals_of(frame), COSTS, LABELS)
+        trajectory_figure.write_numbers("figure4", frame, goals_of(frame), COSTS, LABELS, tmp_path / "f")
+        assert (tmp_path / "f.md").read_text().splitlines()[0] == f"# {drawing.title}"
+        return drawing.title
+
+    alone = rows({"dm": CURVES["dm"]}, ipc=10)
+    assert title(rows()) == "Figure 4: accuracy against the time of condensing"
+    assert title(alone) == "Figure 4: accuracy against the iterations"
+    assert title(alone + rows()) == "Figure 4: accuracy against the iterations and the time of condensing"
+
+
 def test_the_figure_shows_how_much_of_a_curve_was_not_run(tmp_path):
     def shaded(last: int) -> dict[str, list[float]]:
         frame = points(tmp_path, rows({"dm": {500: CURVES["dm"][2], last: CURVES["dm"][8]}}))

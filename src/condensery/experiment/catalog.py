@@ -243,7 +243,7 @@ TARGETS: Mapping[str, Target] = {
     "figure_dsa": Images("DSA: synthetic images"),
     "figure_initialization": Images("DSA: synthetic images that began as real images and as noise"),
     "figure3": Embedding("Figure 3: synthetic images among real ones"),
-    "figure4": Trajectories("Figure 4: accuracy against the time of condensing"),
+    "figure4": Trajectories("Figure 4: accuracy"),
     "figure_distributions": Images("Figure F9: synthetic images by the accuracy of the condensing networks"),
     "figure_nas": SearchFigure("Figure F8: networks trained on a proxy and on the whole set"),
     "continual5": ClassesInSteps("Continual learning in 5 steps", _CONTINUAL, steps=5),

@@ -120,7 +120,7 @@ class Embedding(Target):
 
 @dataclass(frozen=True)
 class Trajectories(Target):
-    """A figure of accuracy against the time of condensing."""
+    """A figure of accuracy against the time or the iterations of condensing, which its title adds."""
 
     entry = "trajectories"
     figures = True

@@ -1,4 +1,4 @@
-"""The figure of trajectories, accuracy against time, and its numbers."""
+"""The figure of trajectories, accuracy against time or iterations, and its numbers."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from condensery.reporting.labels import Labels
 from condensery.reporting.styles import style
 from condensery.reporting.trajectory_cells import CURVE, ERRORS, Comparison, comparisons
 
+_TIME, _ITERATIONS = "time of condensing", "iterations"
 _HEADS = ("Data set", "Images/class", "Method", "Network", "Iterations", "Time", "Accuracy", "n")
 # Possible ticks of an axis of time: every second one, or all if that leaves too few.
 _TICKS = (0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10800, 36000, 108000, 360000)
@@ -43,7 +44,7 @@ def draw(name: str, frame: pd.DataFrame, goals: pd.DataFrame, times: pd.DataFram
     Raises:
         CondenseryError: the figure is unknown.
     """
-    target = find(Trajectories, name)
+    shown = title(name, frame)
     with mpl.rc_context(STYLE):
         panels = list(frame.groupby(["dataset", "ipc"], sort=False))
         size = (0.8 + 4.6 * len(panels), 3.6)
@@ -52,13 +53,13 @@ def draw(name: str, frame: pd.DataFrame, goals: pd.DataFrame, times: pd.DataFram
             figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
             _panel(axes, group, goals[(goals["dataset"] == dataset) & (goals["ipc"] == ipc)], labels)
-            title = heading(f"{labels.dataset(dataset)}, {_per_class(ipc)}", labels.protocol, _counts(group))
-            axes.set_title(title, fontsize=9, loc="left", fontweight="bold")
+            above = heading(f"{labels.dataset(dataset)}, {_per_class(ipc)}", labels.protocol, _counts(group))
+            axes.set_title(above, fontsize=9, loc="left", fontweight="bold")
     marks = "Bands: one standard deviation."
     if comparisons(frame):
         marks += " Dotted: the final accuracy of DSA."
     sentences = [caption(frame, labels), marks, *statements(frame, labels), *known(goals, labels)]
-    return Drawing(figure, target.title, " ".join([*sentences, *quoted(frame, times, labels)]))
+    return Drawing(figure, shown, " ".join([*sentences, *quoted(frame, times, labels)]))
 
 
 def write_numbers(
@@ -82,7 +83,7 @@ def write_numbers(
     sentences = [*statements(frame, labels), *known(goals, labels), *quoted(frame, times, labels)]
     lines = [_line(point, labels) for _, point in frame.iterrows()]
     parts = [
-        f"# {find(Trajectories, name).title}",
+        f"# {title(name, frame)}",
         caption(frame, labels),
         *sentences,
         markdown.table(_HEADS, lines),
@@ -93,6 +94,16 @@ def write_numbers(
     ):
         with atomic(prefix.with_name(prefix.name + suffix)) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def title(name: str, frame: pd.DataFrame) -> str:
+    """Return the title of the figure, which names the axes of its panels.
+
+    Raises:
+        CondenseryError: the figure is unknown.
+    """
+    axes = [_axis(panel) for _, panel in frame.groupby(["dataset", "ipc"], sort=False)]
+    return f"{find(Trajectories, name).title} against the {' and the '.join(dict.fromkeys(axes))}"
 
 
 def caption(frame: pd.DataFrame, labels: Labels) -> str:
@@ -193,7 +204,8 @@ def _statement(comparison: Comparison, labels: Labels) -> str:
 
 
 def _panel(axes: Axes, group: pd.DataFrame, goals: pd.DataFrame, labels: Labels) -> None:
-    alone = group["method"].nunique() == 1
+    axis = _axis(group)
+    alone = axis == _ITERATIONS
     place = "step" if alone else "condense_seconds"
     for _, curve in group.groupby(list(CURVE), sort=False):
         at, mean, spread = curve[place], curve["mean"], curve["std"].fillna(0)
@@ -221,13 +233,18 @@ def _panel(axes: Axes, group: pd.DataFrame, goals: pd.DataFrame, labels: Labels)
         axes.xaxis.set_major_locator(FixedLocator(_ticks(*span)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _tick(seconds)))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("iterations" if alone else "time of condensing")
+    axes.set_xlabel(axis)
     axes.set_ylabel("test accuracy (%)")
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False, fontsize=8, loc="lower right")
+
+
+def _axis(panel: pd.DataFrame) -> str:
+    """Return what the accuracies of a panel are drawn against."""
+    return _ITERATIONS if panel["method"].nunique() == 1 else _TIME
 
 
 def _span(seconds: pd.Series) -> tuple[float, float]:
