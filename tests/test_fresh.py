@@ -18,7 +18,7 @@ from condensery.rows import write_rows
 from condensery.synthetic import SyntheticSet
 from tests.scripts import run
 from tests.test_reporting import row
-from tests.workflows import ROOT, plan, project, snakemake
+from tests.workflows import ROOT, plan, planned, project, snakemake
 
 SMALL = """
 description: small
@@ -155,6 +155,24 @@ def test_a_target_carries_the_settings_that_it_was_made_with(fetched: Path) -> N
     change(fetched, "networks: 3", "networks: 4")
     snakemake(fetched, "--cores", "2", targets=("figure2",), protocol="small")
     assert settings.read(recorded)["networks"] == 4
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--summary", "--dag"])
+@pytest.mark.parametrize("words", [("networks: 3", "networks: 4"), ()], ids=["changed", "as they are"])
+def test_a_plan_writes_nothing_that_a_run_beside_it_uses(
+    option: str, words: tuple[str, ...], fetched: Path
+) -> None:
+    def files() -> dict[Path, tuple[bytes, int]]:
+        paths = [path for path in (fetched / "results").rglob("*") if path.is_file()]
+        used = [path for path in paths if path.parent != fetched / RESULTS / "logs/settings/planned"]
+        return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in used}
+
+    before = files()
+    assert fetched / RESULTS / "logs/settings/table1.json" in before
+    if words:
+        change(fetched, *words)
+    planned(fetched, option, targets=("table1",), protocol="small")
+    assert files() == before
 
 
 def test_a_stage_fails_if_its_target_was_not_made_with_what_is_asked_for(fetched: Path) -> None:

@@ -21,10 +21,21 @@ def asked_of(target: str, complete: bool) -> str:
     wanted = settings.settings_of(CONFIG, target)
     recorded = settings.read(Path(f"{RESULTS}/settings/{target}.json"))
     fresh = recorded == wanted and complete
-    if not fresh or settings.read(path) != wanted:
+    if only_planned():
+        # A run beside this one may use the file, for other settings.
+        outdated = not path.exists()
+        path = path if fresh else path.parent / "planned" / path.name
+    else:
+        outdated = settings.read(path) != wanted
+    if not fresh or outdated:
         with atomic(path) as temporary:
             temporary.write_text(settings.as_text(wanted), encoding="utf-8")
     return ancient(str(path)) if fresh else str(path)
+
+
+def only_planned() -> bool:
+    # Whether jobs are only listed, as with --dry-run or --summary; the latter has no executor.
+    return workflow.executor_plugin is None or workflow.dryrun
 
 
 # The settings of the fetched files.
