@@ -211,7 +211,8 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "script", ["bench.py", "against_reference.py", "host.py", "precision.py", "threads.py"]
+    "script",
+    ["bench.py", "against_reference.py", "against_methods.py", "host.py", "precision.py", "threads.py"],
 )
 def test_script_explains_itself(script: str) -> None:
     done = run(script, "--help")

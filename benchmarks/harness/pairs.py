@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from condensery.errors import CondenseryError
-from harness import clock, processes
+from harness import clock
+from harness.asking import Worker
 from harness.pair_case import PairCase
 
 
@@ -81,10 +77,13 @@ def compare(case: PairCase, reference: Path, prepared: Path | None, device: str,
     Raises:
         CondenseryError: one of the two stopped.
     """
+    # The authors' code uses every visible GPU.
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] if device == "cuda" else ""
+    visible = {"CUDA_VISIBLE_DEVICES": seen}
     with (
         tempfile.TemporaryDirectory() as folder,
-        _Worker("theirs", device, Path(folder)) as theirs,
-        _Worker("ours", device, Path(folder)) as ours,
+        Worker("theirs", ["harness.worker", "theirs"], Path(folder), visible) as theirs,
+        Worker("ours", ["harness.worker", "ours"], Path(folder), visible) as ours,
     ):
         common = {
             "case": asdict(case),
@@ -105,45 +104,3 @@ def compare(case: PairCase, reference: Path, prepared: Path | None, device: str,
                     seconds[name].append(took)
                     values[name] += results
     return Outcome(case, seconds["theirs"], seconds["ours"], values["theirs"], values["ours"])
-
-
-class _Worker:
-    """A process that runs :mod:`harness.worker`."""
-
-    def __init__(self, side: str, device: str, folder: Path) -> None:
-        self._side = side
-        # A file, since an unread pipe would fill up and block the process.
-        self._log = folder / f"{side}.log"
-        # The authors' code uses every visible GPU.
-        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] if device == "cuda" else ""
-        with self._log.open("w") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "harness.worker", side],
-                env=processes.environment() | {"CUDA_VISIBLE_DEVICES": seen},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-
-    def ask(self, **request: Any) -> Any:
-        """Give a command and return the answer."""
-        answer, (requests, answers) = "", (self._process.stdin, self._process.stdout)
-        assert requests is not None  # a pipe, like the other one
-        assert answers is not None
-        with contextlib.suppress(BrokenPipeError):
-            requests.write(json.dumps(request) + "\n")
-            requests.flush()
-            answer = answers.readline()
-        if not answer:
-            self._process.wait()
-            lines = self._log.read_text().strip().splitlines() or ["no message"]
-            raise CondenseryError(f"{self._side}: the process stopped: {lines[-1]}")
-        return json.loads(answer)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._process.kill()
-        self._process.communicate()

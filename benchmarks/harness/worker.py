@@ -1,4 +1,4 @@
-"""The process of one side of a comparison: for each command, a line of JSON, it writes a line of JSON.
+"""The process of one side of a comparison.
 
 ``python -m harness.worker ours`` or ``theirs``; :mod:`harness.pairs` starts both and lets only one of them
 work at a time.
@@ -6,11 +6,9 @@ work at a time.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +18,7 @@ from condensery import data
 from condensery.data import RealData
 from harness import data as noise
 from harness.pair_case import PairCase
+from harness.serving import serve
 
 # The accuracies of networks spread by about one point, and these images add as much to each.
 TESTED = 2_000
@@ -57,23 +56,5 @@ def prepare(side: str, request: dict[str, Any]) -> Side:
     return Theirs(case, real, **request)
 
 
-def main() -> None:
-    """Run commands until the end of standard input."""
-    # Standard output is for answers only; the output of the measured code goes elsewhere.
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    side: Side | None = None
-    for line in sys.stdin:
-        request = json.loads(line)
-        if request.pop("do") == "prepare":
-            side = prepare(sys.argv[1], request)
-            answer: Any = None
-        else:
-            assert side is not None  # the first command prepares it
-            answer = side.step(**request)
-        with contextlib.suppress(BrokenPipeError):
-            print(json.dumps(answer), file=answers, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(partial(prepare, sys.argv[1]))
