@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from condensery import networks
 from condensery.architectures import FAMILIES, Family
@@ -232,6 +233,40 @@ def test_frepo_doubles_its_channels_and_normalizes_before_convolutions(channels,
         agree(net, images, hidden.flatten(1), take)
     # 128, 256 and 512 channels: 1.56 million parameters on RGB images of 32 x 32 with 10 classes.
     assert count(meta("frepo")) == conv(3, 128, 3) + conv(128, 256, 3) + conv(256, 512, 3) + 8193 * 10
+
+
+@pytest.mark.parametrize("name", ["convnet-w8", "alexnet", "vgg11", "frepo-w8"])
+@pytest.mark.parametrize("of_images", [False, True])
+def test_the_first_convolution_of_gray_images_has_the_derivatives_of_a_plain_one(name, of_images):
+    net, images, take = shaken(name, *GRAY)
+    layer, weight, bias = net.body[0], take(), take()
+    images.requires_grad_(of_images)
+    wanted = [weight, bias, *([images] if of_images else [])]
+
+    def derivatives(maps):
+        first = torch.autograd.grad(maps.square().sum(), wanted, create_graph=True)
+        return [*first, *torch.autograd.grad(sum(each.square().sum() for each in first), wanted)]
+
+    plainly = torch.conv2d(images, weight, bias, padding=layer.kernel_size[0] // 2 + 2)
+    torch.testing.assert_close(derivatives(layer(images)), derivatives(plainly))
+
+
+@pytest.mark.parametrize("name", ["convnet-w8", "alexnet", "vgg11", "frepo-w8"])
+def test_where_the_weights_are_trained_no_convolution_is_padded_by_more_than_half_its_kernel(name):
+    """Their gradient would take several times as long on a CPU."""
+    net, images, _ = shaken(name, *GRAY)
+    seen = []
+
+    class Recorder(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func == torch.ops.aten.convolution.default:
+                seen.append((args[1].shape[2:], args[4]))
+            return func(*args, **(kwargs or {}))
+
+    with Recorder():
+        net(images)
+    assert seen
+    assert all(2 * pad <= side for kernel, padding in seen for side, pad in zip(kernel, padding, strict=True))
 
 
 @pytest.mark.parametrize(("channels", "size"), [GRAY, RGB])

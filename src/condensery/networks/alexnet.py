@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from condensery.networks.base import Network, can_halve, first_padding, first_size, halved, normalization
+from condensery.networks.base import Network, can_halve, first_convolution, first_size, halved, normalization
 
 # (channels, kernel, pooled) of the five convolutions
 _BLOCKS = ((128, 5, True), (192, 5, True), (256, 3, False), (192, 3, False), (192, 3, True))
@@ -22,8 +22,10 @@ def alexnet(channels: int, size: tuple[int, int], classes: int, *, norm: str) ->
     layers: list[nn.Module] = []
     inputs, maps = channels, first_size(channels, size)
     for index, (outputs, kernel, pooled) in enumerate(_BLOCKS):
-        padding = kernel // 2 if index else first_padding(channels, size, kernel // 2)
-        layers.append(nn.Conv2d(inputs, outputs, kernel, padding=padding))
+        if index:
+            layers.append(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2))
+        else:
+            layers.append(first_convolution(channels, size, outputs, kernel))
         layers += [*normalization(norm, outputs, maps), nn.ReLU()]
         if pooled and can_halve(maps, last=index == len(_BLOCKS) - 1):
             layers.append(nn.MaxPool2d(2, 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from condensery.networks.base import Network, can_halve, first_padding, first_size, halved, normalization
+from condensery.networks.base import Network, can_halve, first_convolution, first_size, halved, normalization
 
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "swish": nn.SiLU}
 POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d, "nopool": None}
@@ -37,9 +37,12 @@ def convnet(
         CondenseryError: the width does not suit group norm.
     """
     layers: list[nn.Module] = []
-    padding, maps = first_padding(channels, size, 1), first_size(channels, size)
+    maps = first_size(channels, size)
     for block in range(depth):
-        layers.append(nn.Conv2d(width if block else channels, width, 3, padding=1 if block else padding))
+        if block:
+            layers.append(nn.Conv2d(width, width, 3, padding=1))
+        else:
+            layers.append(first_convolution(channels, size, width, 3))
         layers += normalization(norm, width, maps)
         layers.append(ACTIVATIONS[activation]())
         pool = POOLINGS[pooling]

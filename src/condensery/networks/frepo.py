@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from condensery.networks.base import Network, can_halve, first_padding, first_size, halved, normalization
+from condensery.networks.base import Network, can_halve, first_convolution, first_size, halved, normalization
 
 
 def frepo(
@@ -28,13 +28,15 @@ def frepo(
             convolution but the first.
     """
     layers: list[nn.Module] = []
-    padding, maps = first_padding(channels, size, 1), first_size(channels, size)
-    inputs = channels
+    inputs, maps = channels, first_size(channels, size)
     for block in range(depth):
         outputs = width * 2**block
         if block:
             layers += normalization(norm, inputs, maps)
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1 if block else padding), nn.ReLU()]
+            layers.append(nn.Conv2d(inputs, outputs, 3, padding=1))
+        else:
+            layers.append(first_convolution(channels, size, outputs, 3))
+        layers.append(nn.ReLU())
         if can_halve(maps, last=block == depth - 1):
             layers.append(nn.AvgPool2d(2, 2))
             maps = halved(maps)

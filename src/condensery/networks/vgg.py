@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from condensery.networks.base import Network, can_halve, first_padding, first_size, halved, normalization
+from condensery.networks.base import Network, can_halve, first_convolution, first_size, halved, normalization
 
 # The channels of the convolutions; each group ends with max pooling.
 _GROUPS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
@@ -23,8 +23,10 @@ def vgg11(channels: int, size: tuple[int, int], classes: int, *, norm: str) -> N
     inputs, maps = channels, first_size(channels, size)
     for index, group in enumerate(_GROUPS):
         for outputs in group:
-            padding = 1 if layers else first_padding(channels, size, 1)
-            layers.append(nn.Conv2d(inputs, outputs, 3, padding=padding))
+            if layers:
+                layers.append(nn.Conv2d(inputs, outputs, 3, padding=1))
+            else:
+                layers.append(first_convolution(channels, size, outputs, 3))
             layers += [*normalization(norm, outputs, maps), nn.ReLU()]
             inputs = outputs
         if can_halve(maps, last=index == len(_GROUPS) - 1):
