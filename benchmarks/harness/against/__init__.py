@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-METHODS = ("frepo",)
+METHODS = ("frepo", "gtn")
 
 
 @dataclass(frozen=True)
