@@ -44,6 +44,13 @@ def test_a_problem_is_resolved_for_its_network_and_sees_no_test_image(job: Job) 
     assert job.problem("dm", 3, seed=5, classes=(1, 4)).classes == (1, 4)
 
 
+def test_a_method_that_reads_what_its_entry_lacks_gets_the_name_of_both(job: Job) -> None:
+    parameters = job.problem("dm", 3, seed=5).parameters
+    with pytest.raises(CondenseryError, match=r"methods\.yaml: dm\.parameters: lacks 'width'"):
+        parameters["width"]
+    assert parameters.get("width", 3) == 3
+
+
 def test_a_recipe_that_takes_all_from_the_set_wants_one(job: Job) -> None:
     assert job.recipe("dsa", 1).augmentation == job.config.augmentation("digits")
     with pytest.raises(CondenseryError, match="recipe learned needs the learning rates of a synthetic set"):

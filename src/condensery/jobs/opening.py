@@ -21,6 +21,7 @@ from condensery.machine.busy import Meter
 from condensery.machine.device import Device
 from condensery.machine.versions import versions
 from condensery.methods import Problem
+from condensery.methods.base import Parameters
 from condensery.run import Checkpoint
 from condensery.synthetic import SyntheticSet
 from condensery.training import recipes
@@ -135,12 +136,13 @@ class Job:
             CondenseryError: a method or a class is unknown, or there are too few images.
         """
         real = training_only(self.data) if real is None else real
+        parameters = self.config.parameters(self.name, method, self.network, ipc)
         return Problem(
             data=real,
             ipc=ipc,
             classes=tuple(range(len(real.info.classes))) if classes is None else classes,
             network=self.network,
-            parameters=self.config.parameters(self.name, method, self.network, ipc) | changed,
+            parameters=Parameters(parameters | changed, method),
             augmentation=self.config.augmentation(self.name),
             seed=seed,
             device=self.device,

@@ -20,6 +20,26 @@ from condensery.run import UNATTENDED, Run
 from condensery.synthetic import SyntheticSet
 
 
+class Parameters(dict[str, Any]):
+    """The hyper-parameters of an entry of methods.yaml; reading one that it lacks is an error of the entry.
+
+    Args:
+        values: name -> value.
+        method: name of the entry.
+    """
+
+    def __init__(self, values: Mapping[str, Any], method: str) -> None:
+        """Copy the values."""
+        super().__init__(values)
+        self.method = method
+
+    def __missing__(self, name: str) -> Any:
+        """Raise a CondenseryError that names the parameter."""
+        raise CondenseryError(
+            f"config/methods.yaml: {self.method}.parameters: lacks {name!r}, which the method reads; add it"
+        )
+
+
 @dataclass(frozen=True)
 class Problem:
     """One condensation: all inputs of a synthetic set.
@@ -237,10 +257,13 @@ def get(name: str) -> Method:
     """Return the method called ``name``.
 
     Raises:
-        CondenseryError: the method is unknown.
+        CondenseryError: no class has this name.
     """
     if name not in _METHODS:
-        raise CondenseryError(f"method {name!r} is unknown: choose one of {', '.join(names())}")
+        raise CondenseryError(
+            f"no class in src/condensery/methods/ has the name {name!r}; those with a class are "
+            f"{', '.join(names())}"
+        )
     return _METHODS[name]
 
 
