@@ -389,6 +389,17 @@ def test_looks_and_robustness_leave_the_accuracies_as_they_are_and_are_kept(tmp_
     assert "selected on them" not in report.text([replace(score, lines=(plain,))])
 
 
+def test_a_set_below_random_images_is_named() -> None:
+    score = scored(random_set(JOB, COUNTS, 1, 7), networks=1, whole_networks=0, recipes=("plain",))
+
+    def text(high: float | None) -> str:
+        line = replace(score.lines[0], gain=formulas.Estimate(-5.0, None if high is None else -9.0, high))
+        return report.text([replace(score, lines=(line,))])
+
+    assert "Below random images: mine, plain." in text(-1.0)
+    assert "Below random images" not in text(1.0) + text(None)
+
+
 def test_a_checkpoint_belongs_to_the_tests_that_are_wanted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

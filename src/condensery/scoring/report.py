@@ -44,6 +44,10 @@ ROBUST = (
     f"in CIFAR-10-C. PGD-10: under attack within 8/255 of each pixel. Both on {IMAGES:,} test images, or "
     "all if there are fewer."
 )
+BELOW = (
+    "Below random images: {}. If the method does not explain this, check the set's data set, normalization, "
+    "formation and order of labels (docs/synthetic-set.md)."
+)
 _KEYS = ("Set", "Recipe")
 
 
@@ -79,9 +83,16 @@ def notes(scores: Sequence[Score]) -> list[str]:
     lines = [line for each in scores for line in each.lines]
     looked = any(line.best_look for line in lines)
     robust = any(line.corrupted for line in lines)
+    below = [
+        f"{each.name}, {line.recipe}"
+        for each in scores
+        for line in each.lines
+        if line.gain.high is not None and line.gain.high < 0
+    ]
     printed = "; ".join(sorted({line.whole_source for line in lines} - {""}))
     return [
         NOTE,
+        *([BELOW.format("; ".join(below))] if below else []),
         *([PRINTED.format(printed)] if printed else []),
         *([LOOKED] if looked else []),
         *([ROBUST] if robust else []),
