@@ -601,7 +601,7 @@ def test_whole_numbers_are_read_with_their_normalization(tmp_path: Path) -> None
 
 
 def test_labels_between_classes_are_refused(tmp_path: Path) -> None:
-    torch.save({"data": [[torch.zeros(12, 3, 8, 6), torch.arange(12) % 4 + 0.5]]}, tmp_path / "a.pt")
+    torch.save({"data": [[make().images, torch.arange(12) % 4 + 0.5]]}, tmp_path / "a.pt")
     with pytest.raises(CondenseryError, match="labels are not whole numbers"):
         exchange.from_reference_pt(tmp_path / "a.pt", INFO)
 

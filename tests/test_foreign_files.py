@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import dataclasses
 import gzip
 import io
 import json
@@ -640,6 +641,49 @@ def test_images_from_0_to_1_are_read_with_their_normalization(tmp_path):
     torch.save({"data": [[pixels, Y]]}, tmp_path / "a.pt")
     back = exchange.from_reference_pt(tmp_path / "a.pt", DIGITS, normalization=([0.0], [1.0]))
     assert torch.allclose(back.images, (pixels - 0.3052) / 0.376, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", [lambda x: {"data": [[x, Y]]}, lambda x: [x, Y]], ids=["DM", "IDC"])
+@pytest.mark.parametrize(
+    ("scale", "shift"), [(1.2, -0.1), (2.0, -1.0)], ids=["learned from 0 to 1", "from -1 to 1"]
+)
+def test_pixels_in_the_space_of_other_code_are_not_taken_as_normalized(tmp_path, layout, scale, shift):
+    black_to_white = torch.linspace(0, 1, 20 * 64).view(20, 1, 8, 8)
+    torch.save(layout(black_to_white * scale + shift), tmp_path / "a.pt")
+    with pytest.raises(CondenseryError, match="may be of any space; give --space"):
+        exchange.read(tmp_path / "a.pt", DIGITS)
+    told = exchange.read(tmp_path / "a.pt", DIGITS, normalization=([-shift / scale], [1 / scale]))
+    assert torch.allclose(told.images, (black_to_white - 0.3052) / 0.376, atol=1e-5)
+
+
+def test_pixels_of_data_that_are_normalized_to_small_values_are_normalized(tmp_path):
+    torch.save({"data": [[torch.linspace(-1, 1, 20 * 64).view(20, 1, 8, 8), Y]]}, tmp_path / "a.pt")
+    info = dataclasses.replace(DIGITS, mean=(0.5,), std=(0.5,))
+    assert exchange.read(tmp_path / "a.pt", info).images.amin() == -1
+
+
+def test_pixels_computed_back_to_0_to_1_are_from_0_to_1(tmp_path):
+    pixels = torch.linspace(-3e-8, 1, 20 * 64).view(20, 1, 8, 8)
+    torch.save({"data": [[pixels, Y]]}, tmp_path / "a.pt")
+    found = exchange.read(tmp_path / "a.pt", DIGITS)
+    assert torch.allclose(found.images, (pixels - 0.3052) / 0.376, atol=1e-5)
+
+
+def test_an_index_with_the_name_of_another_class_is_refused(tmp_path, caplog):
+    def read(folders, classes):
+        for index, name in enumerate(folders):
+            folder = tmp_path / folders / f"{index}_{name}"
+            folder.mkdir(parents=True, exist_ok=True)
+            gray(9).save(folder / "0.png")
+        return exchange.read(tmp_path / folders, dataclasses.replace(DIGITS, classes=tuple(classes)))
+
+    with pytest.raises(CondenseryError, match="'0_b' has the name of class 1 of digits"):
+        read("bacdefghij", "abcdefghij")
+    assert read("abcdefghij", "ABCDEFGHIJ").labels.tolist() == list(range(10))
+    assert read("axxxxxxxxx", "abcdefghij").labels.tolist() == list(range(10))
+    assert caplog.text == ""
+    assert read("abcdefghij", "klmnopqrst").labels.tolist() == list(range(10))
+    assert "0_a is not named as a class of digits" in caplog.text
 
 
 def test_a_folder_of_anybodys_images_of_any_ending(tmp_path, caplog):

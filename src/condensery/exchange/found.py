@@ -34,6 +34,9 @@ Normalization = tuple[Sequence[float], Sequence[float]]
 _BARELY = 0.5
 """Learned pixels in the space from 0 to 1 exceed it by less; dark normalized pixels are farther below 0."""
 
+_EQUAL = 1e-4
+"""Pixels from 0 to 1, or from -1 to 1, exceed this by less if they were computed from others."""
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -166,7 +169,7 @@ class Found:
             images = Whitening.read(choices.whitening).undo(path, images)
         space: Space = choices.space or "normalized"
         if choices.space is None and choices.normalization is None:
-            space = space_of(path, images, self.otherwise, self.may_be_whitened and not info.whitening)
+            space = space_of(path, images, info, self.otherwise, self.may_be_whitened)
         images = channels_first(path, images, info).float()
         if space == "normalized" and choices.normalization is None:
             return images.contiguous()
@@ -222,12 +225,15 @@ def channels_first(path: Path, images: Tensor, info: DataInfo) -> Tensor:
     return images.permute(0, 3, 1, 2) if last and images.shape[1] != info.channels else images
 
 
-def space_of(path: Path, images: Tensor, otherwise: Space | None, may_be_whitened: bool) -> Space:
+def space_of(
+    path: Path, images: Tensor, info: DataInfo, otherwise: Space | None, may_be_whitened: bool
+) -> Space:
     """Return the space of the pixels that their values or the layout determine.
 
     Args:
         path: the file, for messages.
         images: (N, C, H, W).
+        info: the data set.
         otherwise: the space that the layout implies for values that fit several; None if it implies none.
         may_be_whitened: whether authors of this layout whiten some of their sets.
 
@@ -238,12 +244,18 @@ def space_of(path: Path, images: Tensor, otherwise: Space | None, may_be_whitene
     whole = not images.is_floating_point() or bool((images == images.round()).all())
     if whole and low >= 0 and 1 < high <= 255:
         return "uint8"
-    if images.is_floating_point() and 0 <= low < high <= 1 and not whole:
+    if images.is_floating_point() and -_EQUAL <= low < high <= 1 + _EQUAL and not whole:
         return "unit"
+    between = f"{path}: pixels from {low:.3g} to {high:.3g}"
+    about_unit = low >= -_BARELY and high <= 1 + _BARELY
+    if not info.whitening and (about_unit or max(-low, high) <= 1 + _EQUAL < _reach(info) / 1.5):
+        raise CondenseryError(
+            f"{between} may be of any space; give --space uint8, unit or normalized, or the --mean and --std "
+            "that they are normalized with (0.5 and 0.5 if -1 is black and 1 is white)"
+        )
     if otherwise:
         return otherwise
-    between = f"{path}: pixels from {low:.3g} to {high:.3g}"
-    if may_be_whitened:
+    if may_be_whitened and not info.whitening:
         raise CondenseryError(
             f"{between} may be normalized or whitened, which the file does not state; give --space "
             "normalized, or the matrix with --zca"
@@ -251,6 +263,11 @@ def space_of(path: Path, images: Tensor, otherwise: Space | None, may_be_whitene
     if low < -_BARELY:
         return "normalized"
     raise CondenseryError(f"{between} may be of any space; give --space uint8, unit or normalized")
+
+
+def _reach(info: DataInfo) -> float:
+    """Return the largest absolute value of a normalized pixel that is black or white."""
+    return max(max(mean, 1 - mean) / std for mean, std in zip(info.mean, info.std, strict=True))
 
 
 def renormalized(path: Path, images: Tensor, normalization: Normalization, info: DataInfo) -> Tensor:

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +145,8 @@ def class_indices(folder: Path, names: Iterable[str], info: DataInfo) -> dict[st
         info: the data set.
 
     Raises:
-        CondenseryError: the names are neither, or they can be read as both with different results.
+        CondenseryError: the names are neither, they can be read as both with different results, or an index
+            is followed by the name of another class.
     """
     names = list(names)
     known = {plain(name): index for index, name in enumerate(info.classes)}
@@ -162,6 +163,7 @@ def class_indices(folder: Path, names: Iterable[str], info: DataInfo) -> dict[st
     if len(called) < len(names):
         if names and sorted(numbered.values()) == list(range(1, len(info.classes) + 1)):
             raise CondenseryError(f"{folder}: its folders count the classes from 1; rename them from 0")
+        _check_words(folder, numbered, info)
         return numbered
     for name in numbered if len(numbered) == len(names) else ():
         if numbered[name] != called[name]:
@@ -172,7 +174,25 @@ def class_indices(folder: Path, names: Iterable[str], info: DataInfo) -> dict[st
     return called
 
 
-_NUMBERED = re.compile(r"(?:new|class|cls|c)?[_-]?(\d{1,9})(?:_.*)?", re.ASCII | re.DOTALL)
+def _check_words(folder: Path, numbered: Mapping[str, int], info: DataInfo) -> None:
+    """Refuse an index with the name of another class; the log says if all names are of no class."""
+    known = {plain(name): index for index, name in enumerate(info.classes)}
+    words = {name: plain(match[2]) for name in numbered if (match := _NUMBERED.fullmatch(name)) and match[2]}
+    if len(known) < len(info.classes):
+        return
+    for name, word in words.items():
+        if known.get(word, numbered[name]) != numbered[name]:
+            raise CondenseryError(
+                f"{folder}: {name!r} has the name of class {known[word]} of {info.name}; rename the folders, "
+                "or give the set's own data"
+            )
+    if words and not known.keys() & words.values():
+        log.warning(
+            "%s: %s is not named as a class of %s; the indices count", folder, next(iter(words)), info.name
+        )
+
+
+_NUMBERED = re.compile(r"(?:new|class|cls|c)?[_-]?(\d{1,9})(?:_(.*))?", re.ASCII | re.DOTALL)
 
 
 def plain(name: str) -> str:
