@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-METHODS = ("frepo", "gtn")
+METHODS = ("dcc", "frepo", "gtn")
 
 
 @dataclass(frozen=True)
