@@ -87,11 +87,11 @@ def test_one_generator_serves_all_sizes_of_a_seed(tmp_path: Path) -> None:
     jobs = {
         rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M)
     }
-    # 3 kinds and 5 seeds. Random, DM and MMD in two jobs for 3 sizes, other kernels for one; others in one.
+    # 3 kinds and 5 seeds. Random, DM and MMD in two jobs for 3 sizes, 4 variants of MMD for one; others in one.
     assert jobs["generator"] == 3 * 5
-    assert jobs["condense_classes"] == 5 * (2 * (3 * 3 + 3) + 3 * 3)
+    assert jobs["condense_classes"] == 5 * (2 * (3 * 3 + 4) + 3 * 3)
     # All methods except DM in two recipes.
-    assert jobs["evaluate"] == 5 * (3 * (5 * 2 + 1) + 3 * 2)
+    assert jobs["evaluate"] == 5 * (3 * (5 * 2 + 1) + 4 * 2)
     read = re.findall(
         r"input: (\S+), (\S+generators/cifar10/biggan/seed3.safetensors)", done.stdout + done.stderr
     )
