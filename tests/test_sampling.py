@@ -87,7 +87,8 @@ def test_one_generator_serves_all_sizes_of_a_seed(tmp_path: Path) -> None:
     jobs = {
         rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M)
     }
-    # 3 kinds and 5 seeds. Random, DM and MMD in two jobs for 3 sizes, 4 variants of MMD for one; others in one.
+    # 3 kinds and 5 seeds. Random, DM and MMD in two jobs for 3 sizes, 4 variants of MMD in two for one.
+    # The others in one job.
     assert jobs["generator"] == 3 * 5
     assert jobs["condense_classes"] == 5 * (2 * (3 * 3 + 4) + 3 * 3)
     # All methods except DM in two recipes.
