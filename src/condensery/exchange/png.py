@@ -163,7 +163,7 @@ def class_indices(folder: Path, names: Iterable[str], info: DataInfo) -> dict[st
     if len(called) < len(names):
         if names and sorted(numbered.values()) == list(range(1, len(info.classes) + 1)):
             raise CondenseryError(f"{folder}: its folders count the classes from 1; rename them from 0")
-        _check_words(folder, numbered, info)
+        _check_words(folder, numbered, known, info)
         return numbered
     for name in numbered if len(numbered) == len(names) else ():
         if numbered[name] != called[name]:
@@ -174,9 +174,8 @@ def class_indices(folder: Path, names: Iterable[str], info: DataInfo) -> dict[st
     return called
 
 
-def _check_words(folder: Path, numbered: Mapping[str, int], info: DataInfo) -> None:
+def _check_words(folder: Path, numbered: Mapping[str, int], known: Mapping[str, int], info: DataInfo) -> None:
     """Refuse an index with the name of another class; the log says if all names are of no class."""
-    known = {plain(name): index for index, name in enumerate(info.classes)}
     words = {name: plain(match[2]) for name in numbered if (match := _NUMBERED.fullmatch(name)) and match[2]}
     if len(known) < len(info.classes):
         return

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from harness.against import Work
 
-_published = Work(
+_step = Work(
     "GTN, 4 steps of 50 images, 50 real images after each",
     "uber-research/GTN",
     ("torch",),
@@ -14,10 +14,10 @@ _published = Work(
     compiled=False,  # no job of GTN compiles
 )
 
-WORKS = (_published,)
+WORKS = (_step,)
 
 QUICK = replace(
-    _published,
+    _step,
     step="GTN, 2 steps of 10 images, 8 real images after each",
     sizes={"ipc": 2, "steps": 2, "batch_real": 8, "size": 28, "width": 4, "depth": 2, "images": 100},
 )
